@@ -1,0 +1,20 @@
+# Sourced by the scripts: makes .venv if there is none, and installs the project there at the tested versions.
+# A second time it installs nothing. PYTHON names the interpreter to begin with; EXTRAS adds extras, as in "dev,plot".
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+[ -d .venv ] || "${PYTHON:-python3}" -m venv .venv
+python=$PWD/.venv/bin/python
+
+setup_stamp() { # changes when what is to be installed does
+  echo "$("$python" --version) $PWD"
+  cat setup.py constraints.txt
+}
+
+setup_extras=${EXTRAS:-}
+setup_done=.venv/installed${setup_extras:+-$setup_extras}
+if [ "$(setup_stamp)" != "$(cat "$setup_done" 2>/dev/null)" ]; then
+  echo "Installing hacnn_tf${setup_extras:+ with $setup_extras} into .venv ..."
+  "$python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".${setup_extras:+[$setup_extras]}"
+  setup_stamp > "$setup_done"
+fi

@@ -1,0 +1,121 @@
+"""The embedded dataset: procedural persons before procedural cameras, in CUHK03-NP's folder layout."""
+
+import io
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from hacnn_tf.data.folders import FOLDERS, read_folders
+from hacnn_tf.data.synthetic.camera import PLACES, Camera
+from hacnn_tf.data.synthetic.person import Person
+from hacnn_tf.data.table import ReidDataset, check_counts
+from hacnn_tf.errors import InputError
+
+VERSION = 1  # of the pictures; raise it when they change
+SEED = 2018
+TRAIN_IDENTITIES, TEST_IDENTITIES, CAMERAS = 200, 100, 4
+TRAIN_IMAGES, QUERY_IMAGES, GALLERY_IMAGES = 2, 1, 2  # of an identity, a camera
+BOXES = {"detected": "detected", "labelled": "labeled"}  # CUHK03-NP's folder names
+COUNTS = {
+    "train": TRAIN_IDENTITIES * CAMERAS * TRAIN_IMAGES,
+    "query": TEST_IDENTITIES * CAMERAS * QUERY_IMAGES,
+    "gallery": TEST_IDENTITIES * CAMERAS * GALLERY_IMAGES,
+}
+
+
+def read_synthetic(data_root, boxes="detected", allow_subset=False):
+    """The embedded dataset, made below `data_root` on first use.
+
+    Args:
+        data_root: folder that holds, or will hold, `synthetic`.
+        boxes: "detected" (badly placed) or "labelled" (tight).
+        allow_subset: accept a part of it.
+
+    Returns:
+        A `ReidDataset`.
+
+    Raises:
+        InputError: it cannot be written, is incomplete, or was made by another version.
+    """
+    folder = Path(data_root) / "synthetic"
+    if not folder.exists():
+        print(f"Making the embedded dataset in {folder} ...", flush=True)
+        try:
+            make_synthetic(folder)
+        except OSError as error:
+            raise InputError(
+                f"Cannot write the embedded dataset to {folder}: {error.strerror}; name another --data_root."
+            ) from None
+    try:
+        version = json.loads((folder / "dataset.json").read_text())["version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        version = None
+    if version != VERSION:
+        raise InputError(f"{folder} was not made by this version of hacnn_tf: remove it, and it is made anew.")
+    dataset = ReidDataset(f"synthetic, {boxes} boxes", read_folders(folder / BOXES[boxes]))
+    check_counts(dataset, folder, COUNTS, allow_subset)
+    return dataset
+
+
+def make_synthetic(folder, identities=(TRAIN_IDENTITIES, TEST_IDENTITIES), seed=SEED):
+    """Writes `FOLDER/{detected,labeled}/{bounding_box_train,query,bounding_box_test}`, whole or not at all.
+
+    Each scene is photographed once and cut out twice, with tight and with badly placed boxes.
+
+    Args:
+        folder: to be made.
+        identities: number of training and of test identities.
+        seed: every picture depends on it, the identity, the camera and nothing else.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder = Path(folder)
+    aside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    cameras = make_cameras(seed)
+    try:
+        for boxes in BOXES.values():
+            for split in ("train", "query", "gallery"):
+                (aside / boxes / FOLDERS[split]).mkdir(parents=True)
+        for pid in range(1, sum(identities) + 1):
+            splits = (
+                ["train"] * TRAIN_IMAGES
+                if pid <= identities[0]
+                else ["query"] * QUERY_IMAGES + ["gallery"] * GALLERY_IMAGES
+            )
+            for camid, camera in enumerate(cameras, start=1):
+                for index, split in enumerate(splits, start=1):
+                    for boxes, picture in make_pictures(camera, seed, pid, camid, index).items():
+                        (aside / BOXES[boxes] / FOLDERS[split] / f"{pid:04d}_c{camid}_{index}.jpg").write_bytes(picture)
+        (aside / "dataset.json").write_text(
+            json.dumps({"version": VERSION, "seed": seed, "identities": list(identities)})
+        )
+        aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def make_cameras(seed=SEED):
+    """The cameras, one at each place, each seeing people mostly from another side."""
+    return [
+        Camera.random(np.random.default_rng([seed, 0, i]), place, math.pi / 2 * i + 0.4)
+        for i, place in enumerate(PLACES)
+    ]
+
+
+def make_pictures(camera, seed, pid, camid, index):
+    """One photograph of an identity, cut out by "labelled" and "detected" boxes: dict of JPEG bytes."""
+    rng = np.random.default_rng([seed, pid, camid, index])
+    person = Person.random(np.random.default_rng([seed, pid]))
+    passer_by = Person.random(rng)
+    scene, tight = camera.photograph(person, rng, passer_by)
+    pictures = {}
+    for boxes in BOXES:
+        file = io.BytesIO()
+        scene.crop(camera.box(tight, rng, boxes == "detected")).save(file, "JPEG", quality=90)
+        pictures[boxes] = file.getvalue()
+    return pictures

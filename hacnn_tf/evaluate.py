@@ -1,0 +1,62 @@
+"""Evaluates a trained run on its dataset's test images.
+
+    python -m hacnn_tf.evaluate --run_dir runs/synthetic-detected-seed0
+
+Prints CMC and mAP of the joint, global and local features, and writes them to metrics.json in the run folder.
+"""
+
+from hacnn_tf import cli
+
+COMMAND = cli.Command(__doc__, "hacnn_tf.evaluate")
+COMMAND.define("string", "run_dir", None, "the run folder")
+COMMAND.define("string", "saved_model", None, "evaluate this export instead of the run's checkpoint; writes no metrics")
+COMMAND.define("string", "features", None, "also write the features there, as .npz; must not exist yet")
+COMMAND.group("Run")
+COMMAND.define("string", "data_root", "data", "folder that holds the datasets")
+COMMAND.define("string", "cache_dir", None, "keep decoded images there, for datasets larger than memory")
+COMMAND.group("Dataset")
+
+
+def main(flags):
+    from hacnn_tf.evaluation import Evaluator, evaluate_features, feature_function, results_table
+    from hacnn_tf.export import load_export
+    from hacnn_tf.files import check_new_path, write_npz
+    from hacnn_tf.training.loop import use_xla
+    from hacnn_tf.training.run_folder import RunFolder
+
+    cli.require(flags, "run_dir")
+    if flags.features:
+        check_new_path(flags.features, suffix=".npz")
+    run = RunFolder(flags.run_dir)
+    if flags.saved_model:
+        function, title = load_export(flags.saved_model), flags.saved_model
+    else:
+        model, epoch = run.load_model()
+        function, title = feature_function(model, use_xla("auto")), f"{run.path}, epoch {epoch}"
+    dataset = run.settings.read_dataset(flags.data_root)
+    run.check_dataset(dataset)
+
+    features = Evaluator(dataset, cache_dir=flags.cache_dir).features(function)
+    results = evaluate_features(dataset, features)
+    print(f"{title} on {dataset.name}:\n{results_table(results)}")
+    if not flags.saved_model:
+        run.write_metrics(results, epoch)
+    if flags.features:
+        write_npz(flags.features, _arrays(dataset, features))
+        print(f"Features: {flags.features}")
+
+
+def _arrays(dataset, features):
+    """What `features.npz` holds: of every split the features, paths, identities and cameras, row by row."""
+    arrays = {}
+    for split, values in features.items():
+        rows = dataset.split(split)
+        arrays[f"{split}_features"] = values
+        arrays[f"{split}_paths"] = rows.path.to_numpy(dtype=str)
+        arrays[f"{split}_pids"] = rows.pid.to_numpy()
+        arrays[f"{split}_camids"] = rows.camid.to_numpy()
+    return arrays
+
+
+if __name__ == "__main__":
+    COMMAND.run(main)

@@ -1,0 +1,16 @@
+"""Features, ranking and protocols."""
+
+from hacnn_tf.evaluation.evaluator import Evaluator
+from hacnn_tf.evaluation.features import extract_features, feature_function
+from hacnn_tf.evaluation.protocols import evaluate_features, results_table
+from hacnn_tf.evaluation.ranking import Matches, rank_matches
+
+__all__ = [
+    "Evaluator",
+    "Matches",
+    "evaluate_features",
+    "extract_features",
+    "feature_function",
+    "rank_matches",
+    "results_table",
+]

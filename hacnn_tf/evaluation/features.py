@@ -1,0 +1,37 @@
+"""Features of many images."""
+
+import numpy as np
+import tensorflow as tf
+
+EXTRACTION_BATCH = 64
+PARTS = ("joint", "global", "local")
+
+
+def feature_function(model, xla=False):
+    """The graph from a batch of images to features of a `HACNN`, for `extract_features`; compiled with `xla`."""
+    return tf.function(model.feature_extractor(), jit_compile=xla)
+
+
+def extract_features(function, images):
+    """Features of all images, in batches of one size, so that `function` is traced (and compiled) once.
+
+    Args:
+        function: from `(EXTRACTION_BATCH, height, width, 3)` uint8 images to `(EXTRACTION_BATCH, d)` features.
+        images: `(n, height, width, 3)` uint8 array, n at least 1.
+
+    Returns:
+        `(n, d)` float32 array.
+    """
+    features = []
+    for start in range(0, len(images), EXTRACTION_BATCH):
+        part = images[start : start + EXTRACTION_BATCH]
+        batch = np.zeros((EXTRACTION_BATCH, *images.shape[1:]), np.uint8)
+        batch[: len(part)] = part
+        features.append(function(tf.constant(batch)).numpy()[: len(part)])
+    return np.concatenate(features).astype(np.float32, copy=False)
+
+
+def feature_part(features, part):
+    """The joint, global or local part of `(n, 2d)` features (Table 7's three)."""
+    half = features.shape[1] // 2
+    return {"joint": features, "global": features[:, :half], "local": features[:, half:]}[part]

@@ -1,0 +1,112 @@
+"""From features to the numbers that papers report."""
+
+import numpy as np
+import pandas as pd
+
+from hacnn_tf.evaluation.features import PARTS, feature_part
+from hacnn_tf.evaluation.ranking import CMC_RANKS, Matches, rank_matches
+
+SINGLE_SHOT_REPEATS = 100
+
+
+def evaluate_features(dataset, features, seed=0):
+    """Every measure of a dataset's protocol.
+
+    Args:
+        dataset: a `ReidDataset`.
+        features: dict from split ("query", "gallery" and, if the dataset has it, "multi_query") to `(n, 2d)` float32
+            features, rows as in `dataset.split(split)`.
+        seed: of the random gallery images of a single-shot protocol.
+
+    Returns:
+        Dict from setting ("single_query", "multi_query") to dict from part ("joint", "global", "local", Table 7) to
+        dict of `rank1`, `rank5`, `rank10`, `rank20`, `mAP` (plain) and `mAP_trapezoid` (the Market-1501 toolkit's),
+        in percent, and `queries` and `unmatched`, counts of queries with and without a true match.
+
+    Raises:
+        InputError: no query has a true match.
+    """
+    query, gallery = dataset.split("query"), dataset.split("gallery")
+    settings = {"single_query": (query, features["query"])}
+    if "multi_query" in features:
+        settings["multi_query"] = pool_queries(dataset.split("multi_query"), features["multi_query"])
+    return {
+        setting: {
+            part: _measure(
+                rows,
+                feature_part(queries, part),
+                gallery,
+                feature_part(features["gallery"], part),
+                dataset.single_shot,
+                seed,
+            )
+            for part in PARTS
+        }
+        for setting, (rows, queries) in settings.items()
+    }
+
+
+def pool_queries(rows, features):
+    """Multi-query: one query for each identity and camera, the mean of all its features.
+
+    Args:
+        rows: table of the images; columns `pid` and `camid`.
+        features: `(len(rows), d)` float32 array.
+
+    Returns:
+        Table of the pooled queries, and their `(n, d)` float32 features.
+    """
+    groups = rows.groupby(["pid", "camid"], sort=True).indices
+    pooled = np.stack([features[index].mean(axis=0) for index in groups.values()])
+    return pd.DataFrame(list(groups), columns=["pid", "camid"]), pooled
+
+
+def _measure(query, query_features, gallery, gallery_features, single_shot, seed):
+    shots = _single_shots(gallery.pid.to_numpy(), seed) if single_shot else [np.arange(len(gallery))]
+    matches = [
+        rank_matches(
+            query_features,
+            gallery_features[shot],
+            query.pid.to_numpy(),
+            gallery.pid.to_numpy()[shot],
+            query.camid.to_numpy(),
+            gallery.camid.to_numpy()[shot],
+        )
+        for shot in shots
+    ]
+    matches = Matches(  # repeats with the same queries: measures over all are the means over repeats
+        np.concatenate([m.ranks for m in matches]), np.concatenate([m.counts for m in matches]), matches[0].unmatched
+    )
+    cmc = {f"rank{k}": 100 * value for k, value in zip(CMC_RANKS, matches.cmc().tolist(), strict=True)}
+    return {
+        **cmc,
+        "mAP": 100 * matches.mean_average_precision(),
+        "mAP_trapezoid": 100 * matches.mean_average_precision(trapezoid=True),
+        "queries": len(matches.counts) // len(shots),
+        "unmatched": matches.unmatched,
+    }
+
+
+def _single_shots(pids, seed):
+    """Index arrays, one a repeat: one random gallery image of every identity."""
+    rng = np.random.default_rng(seed)
+    images_of = [np.flatnonzero(pids == pid) for pid in np.unique(pids)]
+    return [np.array([rng.choice(images) for images in images_of]) for _ in range(SINGLE_SHOT_REPEATS)]
+
+
+def results_table(results):
+    """The measures as people compare them, one line a setting and feature, as text."""
+    lines = [
+        f"{'':<14}{'feature':<9}"
+        + "".join(f"{f'Rank-{k}':>9}" for k in CMC_RANKS)
+        + f"{'mAP':>9}{'mAP (trapezoid)':>17}"
+    ]
+    for setting, parts in results.items():
+        for part, measures in parts.items():
+            values = "".join(f"{measures[f'rank{k}']:>9.1f}" for k in CMC_RANKS)
+            name = setting.replace("_", "-") if part == PARTS[0] else ""
+            lines.append(f"{name:<14}{part:<9}{values}{measures['mAP']:>9.1f}{measures['mAP_trapezoid']:>17.1f}")
+        left_out = parts[PARTS[0]]["unmatched"]
+        if left_out:
+            lines.append(f"{left_out} queries have no true match in the gallery and are left out.")
+    return "\n".join(lines)

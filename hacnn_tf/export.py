@@ -1,0 +1,89 @@
+"""Exports a trained run: a SavedModel from pixels or JPEG bytes to features, and the Keras model.
+
+    python -m hacnn_tf.export --run_dir runs/synthetic-detected-seed0 --output exports/synthetic
+
+OUTPUT/saved_model needs TensorFlow alone. Its signatures:
+    images   images: uint8 [N, H, W, 3], RGB, any size      -> features: float32 [N, 1024]
+    encoded  encoded: string [N], JPEG or PNG bytes         -> features: float32 [N, 1024]
+OUTPUT/hacnn.keras is the whole network: import hacnn_tf.models, then keras.saving.load_model.
+"""
+
+from hacnn_tf import cli
+
+COMMAND = cli.Command(__doc__, "hacnn_tf.export")
+COMMAND.define("string", "run_dir", None, "the run folder")
+COMMAND.define("string", "output", None, "folder to make; must not exist yet")
+COMMAND.group("Run")
+
+
+def main(flags):
+    from hacnn_tf.files import check_new_path
+    from hacnn_tf.training.run_folder import RunFolder
+
+    cli.require(flags, "run_dir", "output")
+    check_new_path(flags.output)
+    model, epoch = RunFolder(flags.run_dir).load_model()
+    export_model(model, flags.output)
+    print(f"{flags.run_dir}, epoch {epoch}, exported:")
+    print(f"  {flags.output}/saved_model  signatures images and encoded")
+    print(f"  {flags.output}/hacnn.keras  the network")
+
+
+def export_model(model, folder):
+    """Writes `saved_model/` and `hacnn.keras` below `folder`, whole or not at all.
+
+    Features are those of `HACNN.feature_extractor` on images resized as for training (antialiased bilinear).
+
+    Args:
+        model: a `hacnn_tf.models.HACNN`.
+        folder: to be made.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    import keras
+    import tensorflow as tf
+
+    from hacnn_tf.data.images import decode, resize
+    from hacnn_tf.files import aside
+
+    size = model.input_shape[1:3]
+    extractor = model.feature_extractor()
+
+    def from_images(images):
+        return {"features": extractor(resize(images, size))}
+
+    def from_encoded(encoded):
+        pixels = tf.map_fn(
+            lambda x: resize(decode(x), size), encoded, fn_output_signature=tf.TensorSpec((*size, 3), tf.uint8)
+        )
+        return {"features": extractor(pixels)}
+
+    archive = keras.export.ExportArchive()
+    archive.track(extractor)
+    archive.add_endpoint("images", from_images, [tf.TensorSpec((None, None, None, 3), tf.uint8, "images")])
+    archive.add_endpoint("encoded", from_encoded, [tf.TensorSpec((None,), tf.string, "encoded")])
+    with aside(folder) as part:
+        archive.write_out(str(part / "saved_model"), verbose=False)
+        model.save(part / "hacnn.keras")
+
+
+def load_export(folder):
+    """The exported network in `folder`, as a function for `hacnn_tf.evaluation.extract_features`.
+
+    Raises:
+        InputError: `folder` is not a SavedModel that `export_model` wrote.
+    """
+    import tensorflow as tf
+
+    from hacnn_tf.errors import InputError
+
+    try:
+        images = tf.saved_model.load(folder).signatures["images"]
+    except (OSError, KeyError):
+        raise InputError(f"{folder} is not an exported network: make one with python -m hacnn_tf.export.") from None
+    return lambda batch: images(images=batch)["features"]
+
+
+if __name__ == "__main__":
+    COMMAND.run(main)

@@ -1,0 +1,50 @@
+"""Soft channel attention: which channels matter, by squeeze and excitation."""
+
+import keras
+
+from hacnn_tf.layers.conv_block import ConvBlock
+
+
+@keras.saving.register_keras_serializable(package="hacnn_tf")
+class ChannelAttention(keras.layers.Layer):
+    """Channel attention map C, 2c²/r kernel weights (§3.1 (I)(2), Eq. 4, Fig. 3(c)).
+
+    It reads the channel signature (Eq. 3), which the hard attention shares: `GlobalAveragePooling2D(keepdims=True)`.
+
+    Args:
+        reduction: the bottleneck's reduction rate r; divides the number of channels.
+        **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
+
+    Call arguments:
+        signature: `(batch, 1, 1, channels)` float tensor, the mean of a map over space.
+
+    Returns:
+        `(batch, 1, 1, channels)` tensor, values ≥ 0.
+
+    Raises:
+        ValueError: when built, if the number of channels is not divisible by `reduction`.
+    """
+
+    def __init__(self, reduction=16, **kwargs):
+        super().__init__(**kwargs)
+        self.reduction = reduction
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        if channels % self.reduction:
+            raise ValueError(
+                f"ChannelAttention reduces channels by {self.reduction}, which does not divide {channels}."
+            )
+        self.squeeze = ConvBlock(channels // self.reduction, dtype=self.dtype_policy, name="squeeze_1x1")
+        self.excite = ConvBlock(channels, dtype=self.dtype_policy, name="excite_1x1")
+        self.squeeze.build(input_shape)
+        self.excite.build((*input_shape[:-1], channels // self.reduction))
+
+    def call(self, signature, training=None):
+        return self.excite(self.squeeze(signature, training=training), training=training)  # Eq. 4
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "reduction": self.reduction}

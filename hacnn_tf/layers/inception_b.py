@@ -1,0 +1,64 @@
+"""Inception-B: three parallel streams, resolution halved."""
+
+import keras
+from keras import ops
+
+from hacnn_tf.layers.conv_block import ConvBlock
+
+
+@keras.saving.register_keras_serializable(package="hacnn_tf")
+class InceptionB(keras.layers.Layer):
+    """Three streams of `filters / 4`, `filters / 4`, `filters / 2` channels, concatenated (§3, "Inception-A/B units").
+
+    The streams: 1×1 → 3×3 of stride 2; 1×1 → 3×3 → 3×3 of stride 2; 3×3 max pool of stride 2 → 1×1.
+    The two 1×1 convs that read the input are one conv whose output is split, as in `InceptionA`.
+
+    Args:
+        filters: number of output channels, divisible by 4.
+        **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `(batch, height, width, channels)` float tensor.
+
+    Returns:
+        `(batch, ⌈height / 2⌉, ⌈width / 2⌉, filters)` tensor, values ≥ 0.
+
+    Raises:
+        ValueError: `filters` is not divisible by 4.
+    """
+
+    def __init__(self, filters, **kwargs):
+        super().__init__(**kwargs)
+        if filters % 4:
+            raise ValueError(
+                f"InceptionB has streams of a quarter width: filters must be divisible by 4, not {filters}."
+            )
+        self.filters = filters
+        width, dtype = filters // 4, self.dtype_policy
+        self.reduce = ConvBlock(2 * width, dtype=dtype, name="conv_1x1")
+        self.stream1 = ConvBlock(width, 3, 2, dtype=dtype, name="stream1_3x3")
+        self.stream2a = ConvBlock(width, 3, dtype=dtype, name="stream2_3x3a")
+        self.stream2b = ConvBlock(width, 3, 2, dtype=dtype, name="stream2_3x3b")
+        self.pool = keras.layers.MaxPooling2D(3, 2, padding="same", dtype=dtype, name="stream3_pool")
+        self.stream3 = ConvBlock(2 * width, dtype=dtype, name="stream3_1x1")
+
+    def build(self, input_shape):
+        stream_shape = (*input_shape[:-1], self.filters // 4)
+        self.reduce.build(input_shape)
+        for layer in (self.stream1, self.stream2a, self.stream2b):
+            layer.build(stream_shape)
+        self.pool.build(input_shape)
+        self.stream3.build(self.pool.compute_output_shape(input_shape))
+
+    def call(self, inputs, training=None):
+        stream1, stream2 = ops.split(self.reduce(inputs, training=training), 2, axis=-1)
+        stream1 = self.stream1(stream1, training=training)
+        stream2 = self.stream2b(self.stream2a(stream2, training=training), training=training)
+        stream3 = self.stream3(self.pool(inputs), training=training)
+        return ops.concatenate([stream1, stream2, stream3], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return (*self.pool.compute_output_shape(input_shape)[:-1], self.filters)
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}

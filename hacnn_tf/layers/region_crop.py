@@ -1,0 +1,71 @@
+"""Region crop: the STN's bilinear sampling for transforms without rotation."""
+
+import keras
+from keras import ops
+
+
+def hat_weights(centre, crop_size, map_size):
+    """Bilinear sampling along one axis as a matrix: `crop = weights @ map`.
+
+    Sample i of the crop lies at p_i = ((s·u_i + t + 1)·map_size − 1) / 2 pixels, with u_i the pixel centres of
+    [-1, 1] and s = crop_size / map_size: the samples are one pixel apart. Outside the map lie zeros.
+
+    Args:
+        centre: `(...)` float32 tensor t in [-1, 1].
+        crop_size: number of samples.
+        map_size: number of pixels of the map along this axis.
+
+    Returns:
+        `(..., crop_size, map_size)` float32 tensor, max(0, 1 − |p_i − j|).
+    """
+    first = (centre + 1) * (map_size / 2) - crop_size / 2
+    samples = first[..., None] + ops.arange(crop_size, dtype="float32")
+    distance = ops.abs(samples[..., None] - ops.arange(map_size, dtype="float32"))
+    return ops.relu(1 - distance)
+
+
+@keras.saving.register_keras_serializable(package="hacnn_tf")
+class RegionCrop(keras.layers.Layer):
+    """Crops T regions of a fixed size out of a map, bilinearly, zeros beyond the border (§3.1 (II), Eq. 5).
+
+    With scales and translations only, bilinear sampling is separable: each crop is W_y · X · W_xᵀ with the weights of
+    `hat_weights`. Equal to the STN's gather-based sampler in value and in both gradients.
+
+    Args:
+        size: (height, width) of a region, in pixels of the map; (s_h, s_w) of Eq. 5 are size / map size.
+        **kwargs: `name`, `dtype` of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `(batch, height, width, channels)` float tensor; height and width must be static.
+        centres: `(batch, T, 2)` float32 tensor of (t_y, t_x) in [-1, 1], as `HardAttention` gives them.
+
+    Returns:
+        `(batch * T, size[0], size[1], channels)` tensor: the regions of an image follow one another.
+    """
+
+    def __init__(self, size, **kwargs):
+        # Positions stay float32 under every policy; autocast would round them to half precision.
+        super().__init__(autocast=False, **kwargs)
+        self.size = tuple(size)
+
+    def build(self, inputs_shape, centres_shape):
+        pass
+
+    def call(self, inputs, centres):
+        inputs = ops.cast(inputs, self.compute_dtype)
+        _, height, width, channels = inputs.shape
+        rows = ops.cast(hat_weights(centres[..., 0], self.size[0], height), self.compute_dtype)
+        columns = ops.cast(hat_weights(centres[..., 1], self.size[1], width), self.compute_dtype)
+        regions, (crop_height, crop_width) = centres.shape[1], self.size
+        rows = ops.reshape(rows, (-1, regions * crop_height, height))
+        crops = ops.matmul(rows, ops.reshape(inputs, (-1, height, width * channels)))
+        crops = ops.reshape(crops, (-1, regions, crop_height, width, channels))
+        crops = ops.matmul(columns[:, :, None], crops)
+        return ops.reshape(crops, (-1, crop_height, crop_width, channels))
+
+    def compute_output_shape(self, inputs_shape, centres_shape):
+        batch = None if inputs_shape[0] is None else inputs_shape[0] * centres_shape[1]
+        return (batch, *self.size, inputs_shape[-1])
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}

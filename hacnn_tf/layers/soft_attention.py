@@ -1,0 +1,68 @@
+"""Soft attention: spatial and channel attention, multiplied and blended."""
+
+import keras
+from keras import ops
+
+from hacnn_tf.layers.channel_attention import ChannelAttention
+from hacnn_tf.layers.conv_block import ConvBlock
+from hacnn_tf.layers.spatial_attention import SpatialAttention
+
+
+@keras.saving.register_keras_serializable(package="hacnn_tf")
+class SoftAttention(keras.layers.Layer):
+    """Full soft attention map A = sigmoid(blend(S × C)) (§3.1 (I), Eq. 1, Fig. 3(a)).
+
+    The blending 1×1 conv ends in a ReLU like every conv, so the sigmoid gives at least 0.5. The map is not applied
+    here: the module's output is `inputs * attention`.
+
+    Args:
+        spatial: learn S; otherwise S is 1 everywhere (Table 5's "SCA").
+        channel: learn C; otherwise C is 1 everywhere (Table 5's "SSA").
+        reduction: the channel attention's reduction rate r.
+        **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `(batch, height, width, channels)` float tensor; height and width must be static.
+        signature: `(batch, 1, 1, channels)` float tensor, the mean of `inputs` over space (Eq. 3).
+
+    Returns:
+        Tensor shaped as `inputs`, values in [0.5, 1).
+
+    Raises:
+        ValueError: neither `spatial` nor `channel`, or channels not divisible by `reduction`.
+    """
+
+    def __init__(self, spatial=True, channel=True, reduction=16, **kwargs):
+        super().__init__(**kwargs)
+        if not (spatial or channel):
+            raise ValueError("SoftAttention needs spatial or channel attention; without both, leave the layer out.")
+        self.spatial = SpatialAttention(dtype=self.dtype_policy, name="spatial") if spatial else None
+        self.channel = ChannelAttention(reduction, dtype=self.dtype_policy, name="channel") if channel else None
+        self.reduction = reduction
+
+    def build(self, inputs_shape, signature_shape):
+        if self.spatial:
+            self.spatial.build(inputs_shape)
+        if self.channel:
+            self.channel.build(signature_shape)
+        self.blend = ConvBlock(inputs_shape[-1], dtype=self.dtype_policy, name="blend_1x1")
+        self.blend.build(inputs_shape)
+
+    def call(self, inputs, signature, training=None):
+        product = ops.ones_like(inputs)
+        if self.spatial:
+            product *= self.spatial(inputs, training=training)
+        if self.channel:
+            product *= self.channel(signature, training=training)  # Eq. 1
+        return ops.sigmoid(self.blend(product, training=training))
+
+    def compute_output_shape(self, inputs_shape, signature_shape):
+        return inputs_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "spatial": self.spatial is not None,
+            "channel": self.channel is not None,
+            "reduction": self.reduction,
+        }

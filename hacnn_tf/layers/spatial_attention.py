@@ -1,0 +1,41 @@
+"""Soft spatial attention: which pixels matter."""
+
+import keras
+from keras import ops
+
+from hacnn_tf.layers.conv_block import ConvBlock
+
+
+@keras.saving.register_keras_serializable(package="hacnn_tf")
+class SpatialAttention(keras.layers.Layer):
+    """Spatial attention map S, ten kernel weights (§3.1 (I)(1), Eq. 2, Fig. 3(b)).
+
+    Mean over channels → 3×3 conv of stride 2 → bilinear resize back → 1×1 scaling conv, one filter each.
+
+    Args:
+        **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
+
+    Call arguments:
+        inputs: `(batch, height, width, channels)` float tensor; height and width must be static.
+
+    Returns:
+        `(batch, height, width, 1)` tensor, values ≥ 0.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.conv = ConvBlock(1, 3, 2, dtype=self.dtype_policy, name="conv_3x3")
+        self.scale = ConvBlock(1, dtype=self.dtype_policy, name="scale_1x1")
+
+    def build(self, input_shape):
+        self.conv.build((*input_shape[:-1], 1))
+        self.scale.build((*input_shape[:-1], 1))
+
+    def call(self, inputs, training=None):
+        x = ops.mean(inputs, axis=-1, keepdims=True)  # Eq. 2
+        x = self.conv(x, training=training)
+        x = ops.image.resize(x, inputs.shape[1:3], interpolation="bilinear", data_format="channels_last")
+        return self.scale(ops.cast(x, self.compute_dtype), training=training)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], 1)

@@ -1,0 +1,168 @@
+"""The Harmonious Attention network (§3, Fig. 2)."""
+
+import keras
+from keras import ops
+
+from hacnn_tf.layers import ConvBlock, HardAttention, InceptionA, InceptionB, RegionCrop, SoftAttention
+from hacnn_tf.layers.conv_block import batch_norm
+from hacnn_tf.layers.initializers import fan_in_uniform
+
+# The usual statistics of RGB photographs (ImageNet's), for pixels in [0, 255].
+PIXEL_MEAN = [123.675, 116.28, 103.53]
+PIXEL_VARIANCE = [58.395**2, 57.12**2, 57.375**2]
+
+STEM_FILTERS = 32
+STRIDE = 16  # of the whole global branch: the stem and three Inception-Bs
+# A region's size as a share of its level's map: 24/80 and 28/32 at the first level, the same at the others (§4).
+REGION_SCALE = (24 / 80, 28 / 32)
+
+
+@keras.saving.register_keras_serializable(package="hacnn_tf")
+class HACNN(keras.Model):
+    """Harmonious Attention CNN: a global branch with soft attention, a local branch on regions found by hard attention.
+
+    Three views of the same weights:
+
+    - `model(images)` gives `{"global": logits, "local": logits}`, each `(batch, num_identities)` float32;
+    - `model.feature_extractor()(images)` gives `(batch, 2 * feature_dim)` float32 features: global and local,
+      each L2-normalised, concatenated (§3.2);
+    - `model.attention_extractor()(images)` gives `{"regions": [...], "soft": [...]}`, one tensor a level:
+      region centres `(batch, T, 2)` as (t_y, t_x) in [-1, 1], and soft attention maps `(batch, h, w, c)` in [0.5, 1)
+      (no `"soft"` if both soft attentions are off).
+
+    Images are `(batch, height, width, 3)` RGB in [0, 255], uint8 or float; normalisation is part of the graph.
+
+    Args:
+        num_identities: number of training identities (classes of both softmax classifiers).
+        spatial: soft spatial attention (Table 5's SSA).
+        channel: soft channel attention (Table 5's SCA).
+        regional: hard regional attention (Table 5's HRA); without it the regions stay the even stripes they start as.
+        interaction: cross-attention interaction (Eq. 6, Table 6): the local branch also reads its regions of the
+            global branch at levels 2 and 3.
+        num_regions: T, the number of local streams.
+        widths: d1, d2, d3, the Inception widths of the three levels; divisible by 16.
+        input_size: (height, width) in pixels, both divisible by 16.
+        feature_dim: size of each branch's feature.
+        name, dtype: as of every Keras layer; `dtype` may be a mixed-precision policy. Region positions, logits and
+            features are float32 under all of them.
+
+    Raises:
+        ValueError: a width, the input size or a count that the network cannot be built with.
+    """
+
+    def __init__(
+        self,
+        num_identities,
+        *,
+        spatial=True,
+        channel=True,
+        regional=True,
+        interaction=True,
+        num_regions=4,
+        widths=(128, 256, 384),
+        input_size=(160, 64),
+        feature_dim=512,
+        dtype=None,
+        name="hacnn",
+        **kwargs,
+    ):
+        _check(num_identities, num_regions, widths, input_size, feature_dim)
+        policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
+
+        def dense(units, name, dtype=policy, use_bias=True):
+            return keras.layers.Dense(
+                units, use_bias=use_bias, kernel_initializer=fan_in_uniform(), dtype=dtype, name=name
+            )
+
+        def feature(x, name):
+            x = dense(feature_dim, f"{name}_fc", use_bias=False)(x)
+            return ops.relu(batch_norm(dtype=policy, name=f"{name}_norm")(x))
+
+        images = keras.Input((*input_size, 3), name="images")
+        x = keras.layers.Normalization(mean=PIXEL_MEAN, variance=PIXEL_VARIANCE, dtype=policy, name="pixels")(images)
+        x = ConvBlock(STEM_FILTERS, 3, 2, dtype=policy, name="stem")(x)
+
+        local, soft_maps, regions = None, [], []
+        for level, (width, region_size) in enumerate(zip(widths, _region_sizes(input_size), strict=True), start=1):
+            block_input = x
+            x = InceptionA(width, dtype=policy, name=f"level{level}_inception_a")(x)
+            x = InceptionB(width, dtype=policy, name=f"level{level}_inception_b")(x)
+
+            # Harmonious attention: soft and hard share the channel signature (Eq. 3).
+            signature = keras.layers.GlobalAveragePooling2D(
+                keepdims=True, dtype=policy, name=f"level{level}_signature"
+            )(x)
+            centres = HardAttention(num_regions, trainable=regional, name=f"level{level}_hard_attention")(signature)
+            regions.append(centres)
+            if spatial or channel:
+                attention = SoftAttention(spatial, channel, dtype=policy, name=f"level{level}_soft_attention")
+                soft_maps.append(attention(x, signature))
+                x = x * soft_maps[-1]
+
+            # The regions are folded into the batch axis, so that all streams share one call of one Inception.
+            if level == 1 or interaction:
+                crops = RegionCrop(region_size, dtype=policy, name=f"level{level}_regions")(block_input, centres)
+                local = crops if local is None else local + crops  # Eq. 6
+            local = InceptionB(width, dtype=policy, name=f"level{level}_local_inception_b")(local)
+
+        x = keras.layers.GlobalAveragePooling2D(dtype=policy, name="global_pool")(x)
+        local = keras.layers.GlobalAveragePooling2D(dtype=policy, name="local_pool")(local)
+        features = {
+            "global": feature(x, "global"),
+            "local": feature(ops.reshape(local, (-1, num_regions * widths[-1])), "local"),
+        }
+        logits = {
+            branch: dense(num_identities, f"{branch}_classifier", dtype="float32")(x) for branch, x in features.items()
+        }
+        super().__init__(inputs=images, outputs=logits, name=name, **kwargs)
+
+        self.dtype_policy = policy
+        self._config = {
+            "num_identities": num_identities,
+            "spatial": spatial,
+            "channel": channel,
+            "regional": regional,
+            "interaction": interaction,
+            "num_regions": num_regions,
+            "widths": list(widths),
+            "input_size": list(input_size),
+            "feature_dim": feature_dim,
+        }
+        unit = keras.layers.UnitNormalization(dtype="float32", name="unit_norm")
+        self._features = ops.concatenate([unit(features["global"]), unit(features["local"])], axis=-1)
+        self._attention = {"regions": regions} | ({"soft": soft_maps} if soft_maps else {})
+
+    def feature_extractor(self):
+        """A `keras.Model` from images to `(batch, 2 * feature_dim)` features, on this model's weights."""
+        return keras.Model(self.inputs[0], self._features, name="features")
+
+    def attention_extractor(self):
+        """A `keras.Model` from images to `{"regions": [...], "soft": [...]}`, on this model's weights."""
+        return keras.Model(self.inputs[0], self._attention, name="attention")
+
+    def get_config(self):
+        policy = keras.dtype_policies.serialize(self.dtype_policy)
+        return {"name": self.name, "trainable": self.trainable, "dtype": policy, **self._config}
+
+
+def _region_sizes(input_size):
+    """(height, width) of a region at the three levels, each twice the next: 24×28, 12×14, 6×7 for 160×64 (§4)."""
+    height, width = (round(scale * side / 8) for scale, side in zip(REGION_SCALE, input_size, strict=True))
+    return [(4 * height, 4 * width), (2 * height, 2 * width), (height, width)]
+
+
+def _check(num_identities, num_regions, widths, input_size, feature_dim):
+    for name, value in (
+        ("num_identities", num_identities),
+        ("num_regions", num_regions),
+        ("feature_dim", feature_dim),
+    ):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}.")
+    if len(widths) != 3 or any(width < 16 or width % 16 for width in widths):
+        raise ValueError(f"widths must be three numbers divisible by 16, one a level, not {tuple(widths)}.")
+    if len(input_size) != 2 or any(side < STRIDE or side % STRIDE for side in input_size):
+        raise ValueError(
+            f"input_size must be (height, width), both divisible by {STRIDE}, not {tuple(input_size)}: "
+            "the paper's is (160, 64)."
+        )

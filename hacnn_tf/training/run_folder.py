@@ -1,0 +1,183 @@
+"""A run folder: the record of one training.
+
+`config.json` settings, versions, revision; `log.csv` one row an epoch; `tensorboard/` the same as events;
+`checkpoints/` the last two epochs; `metrics.json` the evaluation of the finished training.
+"""
+
+import csv
+import dataclasses
+import json
+import platform
+import subprocess
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import tensorflow as tf
+
+import hacnn_tf
+from hacnn_tf.errors import InputError
+from hacnn_tf.files import aside, write_json
+from hacnn_tf.training.settings import Settings
+
+LOG_COLUMNS = ["epoch", "step", "global_loss", "local_loss", "identity_accuracy", "images_per_second"]
+CHECKPOINTS_KEPT = 2
+
+
+class RunFolder:
+    """Opens a run folder.
+
+    Args:
+        path: the folder.
+
+    Attributes:
+        path: `pathlib.Path` of the folder.
+        settings: the `Settings` of its training.
+        dataset_name: of the dataset trained on, for people.
+        num_identities: number of training identities.
+
+    Raises:
+        InputError: it is not a run folder, or its `config.json` is damaged or of another version.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        config = self.path / "config.json"
+        if not config.exists():
+            raise InputError(
+                f"{path} is not a run folder: it has no config.json; train one with python -m hacnn_tf.train."
+            )
+        try:
+            content = json.loads(config.read_text())
+            self.settings = Settings(**content["settings"])
+            self.num_identities = content["num_identities"]
+            self.dataset_name = content["dataset"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{config} is damaged or of another version of hacnn_tf: {error}.") from None
+
+    @classmethod
+    def create(cls, path, settings, dataset):
+        """Starts a run folder, or opens the one that is there if it has the same settings.
+
+        Raises:
+            InputError: the folder holds something else, or a run with other settings; names the difference.
+        """
+        path = Path(path)
+        if (path / "config.json").exists():
+            run = cls(path)
+            differences = [
+                f"--{name} {_flag(there)} there, {_flag(here)} now"
+                for (name, there), here in zip(
+                    dataclasses.asdict(run.settings).items(), dataclasses.astuple(settings), strict=True
+                )
+                if there != here
+            ]
+            if differences:
+                raise InputError(
+                    f"{path} holds a run with other flags ({'; '.join(differences)}): "
+                    "repeat those to go on with it, or name another folder with --run_dir."
+                )
+            run.check_dataset(dataset)
+            return run
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise InputError(f"{path} exists and is not a run folder: name another with --run_dir.")
+        write_json(
+            path / "config.json",
+            {
+                "settings": dataclasses.asdict(settings),
+                "dataset": dataset.name,
+                "num_identities": dataset.split("train").pid.nunique(),
+                "versions": _versions(),
+                "revision": _revision(),
+            },
+        )
+        return cls(path)
+
+    def checkpoints(self, **objects):
+        """A `tf.train.CheckpointManager` over `objects` in this folder."""
+        return tf.train.CheckpointManager(
+            tf.train.Checkpoint(**objects), str(self.path / "checkpoints"), max_to_keep=CHECKPOINTS_KEPT
+        )
+
+    def load_model(self):
+        """The trained network, from the newest checkpoint.
+
+        Returns:
+            The `HACNN`, and the epoch (int) it was saved after.
+
+        Raises:
+            InputError: no checkpoint, or one of another network.
+        """
+        model, epoch = self.settings.build_model(self.num_identities), tf.Variable(0, dtype=tf.int64)
+        checkpoints = self.checkpoints(model=model, epoch=epoch)
+        if checkpoints.latest_checkpoint is None:
+            raise InputError(f"{self.path} has no checkpoint yet: train it with python -m hacnn_tf.train.")
+        self.restore(checkpoints).expect_partial()
+        return model, int(epoch)
+
+    def restore(self, checkpoints):
+        """Restores the newest of `checkpoints`, if there is any, and gives TensorFlow's load status.
+
+        Raises:
+            InputError: it is of another network, or damaged.
+        """
+        newest = checkpoints.latest_checkpoint
+        if newest is None:
+            return None
+        try:
+            status = checkpoints.checkpoint.restore(newest)
+            status.assert_existing_objects_matched()
+        except (AssertionError, ValueError, tf.errors.OpError):
+            raise InputError(
+                f"{newest} is damaged, or not of the network that {self.path / 'config.json'} describes: "
+                "restore the run folder's own files."
+            ) from None
+        return status
+
+    def check_dataset(self, dataset):
+        """Raises `InputError` if `dataset` is not the one trained on."""
+        found = dataset.split("train").pid.nunique()
+        if dataset.name != self.dataset_name or found != self.num_identities:
+            raise InputError(
+                f"{self.path} was trained on {self.dataset_name} with {self.num_identities} identities, "
+                f"this is {dataset.name} with {found}: restore the data, or name another folder with --run_dir."
+            )
+
+    def write_log(self, rows):
+        """Replaces `log.csv`; `rows` are dicts of `LOG_COLUMNS`."""
+        with aside(self.path / "log.csv") as part, open(part, "w", newline="") as file:
+            writer = csv.DictWriter(file, LOG_COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def read_log(self, last_epoch):
+        """The rows of `log.csv` up to an epoch, as dicts of strings."""
+        path = self.path / "log.csv"
+        if not path.exists():
+            return []
+        with open(path, newline="") as file:
+            return [row for row in csv.DictReader(file) if int(row["epoch"]) <= last_epoch]
+
+    def write_metrics(self, results, epoch):
+        """Writes `metrics.json`: the dataset's name, the epoch, and the results of `evaluate_features`."""
+        write_json(self.path / "metrics.json", {"dataset": self.dataset_name, "epoch": epoch, "results": results})
+
+
+def _flag(value):
+    return "not given" if value is None else value
+
+
+def _versions():
+    return {
+        "hacnn_tf": hacnn_tf.__version__,
+        "python": platform.python_version(),
+        **{module.__name__: module.__version__ for module in (tf, keras, np, h5py)},
+    }
+
+
+def _revision():
+    """The git revision of the code, or None where it is not in a git checkout."""
+    folder = Path(__file__).parent
+    found = subprocess.run(["git", "-C", folder, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return found.stdout.strip() or None

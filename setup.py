@@ -1,0 +1,36 @@
+"""Packaging. `constraints.txt` holds the versions that this was tested with."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "hacnn_tf/__init__.py").read_text())[1]
+
+setup(
+    name="hacnn_tf",
+    version=VERSION,
+    description="HA-CNN, the Harmonious Attention network for person re-identification, in TensorFlow and Keras",
+    long_description=(HERE / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    packages=find_packages(include=["hacnn_tf", "hacnn_tf.*"]),
+    python_requires=">=3.10,<3.14",
+    install_requires=[
+        "tensorflow>=2.20",
+        "keras>=3.11",
+        "numpy>=2.0",
+        "pandas>=2.2",
+        "pillow>=11",
+        "absl-py>=2.1",
+        "h5py>=3.11",
+        "scipy>=1.13",
+        "tensorboard>=2.20",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.20"],
+        "plot": ["matplotlib>=3.9"],
+        "dev": ["pytest>=8", "ruff>=0.9", "jax>=0.6"],
+    },
+)
