@@ -38,9 +38,8 @@ def main(flags):
     features = [np.stack([histogram(path) for path in rows.path]) for rows in (query, gallery)]
     columns = [rows[name].to_numpy() for name in ("pid", "camid") for rows in (query, gallery)]
     matches = rank_matches(*features, *columns)
-    print(
-        f"{dataset.name}: striped HSV histograms, Rank-1 {matches.cmc()[0]:.1%}, mAP {matches.mean_average_precision():.1%}"
-    )
+    rank1, mean_ap = matches.cmc()[0], matches.mean_average_precision()
+    print(f"{dataset.name}: striped HSV histograms, Rank-1 {rank1:.1%}, mAP {mean_ap:.1%}")
 
 
 if __name__ == "__main__":

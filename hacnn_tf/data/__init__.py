@@ -12,7 +12,7 @@ def read_dataset(name, data_root="data", split="767_700", boxes="detected", test
     """Reads a dataset by name.
 
     Args:
-        name: "synthetic", "cuhk03", "market1501" or "dukemtmc". The first is made below `data_root` when it is not there.
+        name: "synthetic", "cuhk03", "market1501" or "dukemtmc". The first is made if it is not there.
         data_root: folder that holds the datasets under the names they are distributed by.
         split, testset: of CUHK03, see `read_cuhk03`.
         boxes: "detected" or "labelled", for synthetic and CUHK03.

@@ -13,8 +13,8 @@ class InceptionA(keras.layers.Layer):
 
     The streams: 1×1; 1×1 → 3×3; 1×1 → 3×3 → 3×3; 3×3 average pool → 1×1. Every conv has batch norm and ReLU.
 
-    The four 1×1 convs read the same input, so they are one conv whose output is split; its kernel holds those of the four
-    streams side by side. The fourth stream pools after its conv instead of before, which is the same: both are linear.
+    The four 1×1 convs read the same input, so they are one conv whose output is split; its kernel holds those of the
+    four streams side by side. The fourth stream pools after its conv, not before: the same, as both are linear.
 
     Args:
         filters: number of output channels, divisible by 4.

@@ -1,0 +1,53 @@
+"""Fixtures that several test files share: a small dataset of the embedded kind, and a run trained on it."""
+
+import os
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+from pathlib import Path
+
+import keras
+import pytest
+
+from hacnn_tf.data.synthetic import make_synthetic
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def fresh_keras():
+    keras.utils.set_random_seed(0)
+    yield
+    keras.backend.clear_session()
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Folder with real CUHK03 images and protocol files, where there is one."""
+    if not SHARED.is_dir():
+        pytest.skip("real CUHK03 data is not beside this checkout")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def small_data_root(tmp_path_factory):
+    """A data root with a small embedded dataset: 6 training and 4 test identities."""
+    root = tmp_path_factory.mktemp("data")
+    make_synthetic(root / "synthetic", identities=(6, 4))
+    return root
+
+
+@pytest.fixture(scope="session")
+def small_run(small_data_root, tmp_path_factory):
+    """The run folder of one epoch on the small dataset."""
+    from hacnn_tf import train
+
+    run_dir = tmp_path_factory.mktemp("runs") / "small"
+    train.COMMAND.run(train.main, train_args(small_data_root, run_dir))
+    return run_dir
+
+
+def train_args(data_root, run_dir, *more):
+    """Arguments of a short training on the small dataset."""
+    args = [f"--data_root={data_root}", f"--run_dir={run_dir}", "--allow_subset", "--epochs=1", "--batch_size=8"]
+    return ["train", *args, *more]

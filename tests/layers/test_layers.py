@@ -1,0 +1,90 @@
+"""What every layer must do: keep its promises on shapes, survive serialisation, dtype policies and XLA."""
+
+import keras
+import numpy as np
+import pytest
+
+from hacnn_tf import layers
+
+MAP = (2, 16, 8, 32)
+SIGNATURE = (2, 1, 1, 32)
+CENTRES = (2, 4, 2)
+
+CASES = {
+    "conv_block": (layers.ConvBlock, {"filters": 8, "kernel_size": 3, "strides": 2}, [MAP], (2, 8, 4, 8)),
+    "inception_a": (layers.InceptionA, {"filters": 24}, [MAP], (2, 16, 8, 24)),
+    "inception_b": (layers.InceptionB, {"filters": 24}, [MAP], (2, 8, 4, 24)),
+    "inception_b_odd": (layers.InceptionB, {"filters": 16}, [(2, 7, 5, 8)], (2, 4, 3, 16)),
+    "spatial_attention": (layers.SpatialAttention, {}, [MAP], (2, 16, 8, 1)),
+    "channel_attention": (layers.ChannelAttention, {"reduction": 8}, [SIGNATURE], SIGNATURE),
+    "soft_attention": (layers.SoftAttention, {"reduction": 8}, [MAP, SIGNATURE], MAP),
+    "soft_attention_spatial": (layers.SoftAttention, {"channel": False}, [MAP, SIGNATURE], MAP),
+    "soft_attention_channel": (layers.SoftAttention, {"spatial": False}, [MAP, SIGNATURE], MAP),
+    "hard_attention": (layers.HardAttention, {"num_regions": 4}, [SIGNATURE], CENTRES),
+    "region_crop": (layers.RegionCrop, {"size": (5, 7)}, [MAP, CENTRES], (8, 5, 7, 32)),
+}
+
+
+def arrays(shapes):
+    rng = np.random.default_rng(0)
+    return [rng.uniform(-1, 1, shape).astype("float32") for shape in shapes]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_shape_static_and_with_unknown_batch(case):
+    cls, config, shapes, output_shape = CASES[case]
+    assert cls(**config)(*arrays(shapes)).shape == output_shape
+    symbolic = cls(**config)(*[keras.Input(shape[1:]) for shape in shapes])
+    assert symbolic.shape == (None, *output_shape[1:])
+    assert cls(**config).compute_output_shape(*shapes) == output_shape
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_saved_and_loaded_it_gives_the_same(case, tmp_path):
+    cls, config, shapes, _ = CASES[case]
+    inputs = [keras.Input(shape[1:]) for shape in shapes]
+    model = keras.Model(inputs, cls(**config)(*inputs))
+    model.save(tmp_path / "layer.keras")
+    loaded = keras.saving.load_model(tmp_path / "layer.keras", safe_mode=True)
+    np.testing.assert_array_equal(model(arrays(shapes)), loaded(arrays(shapes)))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("case", CASES)
+def test_half_precision_is_close_to_float32(case, policy):
+    cls, config, shapes, _ = CASES[case]
+    exact, half = cls(**config), cls(dtype=policy, **config)
+    inputs = arrays(shapes)
+    expected, _ = exact(*inputs), half(*inputs)
+    half.set_weights(exact.get_weights())
+    output = half(*inputs)
+    kept_exact = case == "hard_attention"
+    assert keras.backend.standardize_dtype(output.dtype) == ("float32" if kept_exact else policy.removeprefix("mixed_"))
+    np.testing.assert_allclose(keras.ops.cast(output, "float32"), expected, atol=0.05)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_compiled_by_xla_it_gives_the_same(case):
+    cls, config, shapes, _ = CASES[case]
+    import tensorflow as tf
+
+    layer = cls(**config)
+    inputs = arrays(shapes)
+    expected = layer(*inputs)
+    np.testing.assert_allclose(tf.function(layer, jit_compile=True)(*inputs), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("cls", [layers.InceptionA, layers.InceptionB])
+def test_a_width_that_does_not_split_in_four_is_refused(cls):
+    with pytest.raises(ValueError, match="divisible by 4, not 30"):
+        cls(30)
+
+
+def test_channels_that_the_reduction_does_not_divide_are_refused():
+    with pytest.raises(ValueError, match="16, which does not divide 24"):
+        layers.ChannelAttention()(np.zeros((1, 1, 1, 24)))
+
+
+def test_soft_attention_without_any_attention_is_refused():
+    with pytest.raises(ValueError, match="spatial or channel"):
+        layers.SoftAttention(spatial=False, channel=False)

@@ -1,0 +1,76 @@
+"""The counter on networks counted by hand, and HA-CNN against the table that its readings of the paper give."""
+
+import keras
+import pytest
+
+from hacnn_tf import complexity
+from hacnn_tf.layers import ConvBlock
+from hacnn_tf.models import HACNN, count, kernel_calls
+
+
+def test_a_small_network_counted_by_hand():
+    x = inputs = keras.Input((8, 6, 3))
+    x = keras.layers.Conv2D(4, 3, padding="same", use_bias=True)(x)  # 108 weights at 48 positions
+    left = keras.layers.DepthwiseConv2D(3, padding="same")(x)  # 36 at 48
+    x = keras.layers.Add()([x, left])
+    x = keras.layers.Conv2DTranspose(2, 2, 2)(x)  # 32 at the 48 positions of its input
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    model = keras.Model(inputs, keras.layers.Dense(5)(x))  # 10
+    assert count(kernel_calls(model)) == {"weights": 186, "macs": 108 * 48 + 36 * 48 + 32 * 48 + 10, "depth": 4}
+
+
+def test_a_layer_called_twice_counts_its_weights_once():
+    inputs = [keras.Input((4,)), keras.Input((4,))]
+    shared = keras.Sequential([keras.layers.Dense(3, activation="relu"), keras.layers.Dense(2)])
+    model = keras.Model(inputs, keras.layers.Concatenate()([shared(x) for x in inputs]))
+    assert count(kernel_calls(model)) == {"weights": 18, "macs": 36, "depth": 2}
+
+
+def test_grouped_convolutions_and_nested_layers():
+    inputs = keras.Input((4, 4, 8))
+    x = keras.layers.Conv2D(8, 3, groups=4, padding="same")(inputs)  # 3·3·2·8 weights at 16 positions
+    model = keras.Model(inputs, ConvBlock(6, 1, 2)(x))  # 48 at 4
+    assert count(kernel_calls(model)) == {"weights": 192, "macs": 144 * 16 + 48 * 4, "depth": 2}
+
+
+def test_counting_leaves_the_model_as_it_was():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    kernel_calls(model)
+    assert model.layers[0].output.shape == (None, 3)  # a second call of the layer would make its output ambiguous
+
+
+EXPECTED = {
+    "first conv": (864, 2_211_840),
+    "level 1 Inceptions": (75_776, 142_868_480),
+    "level 1 attention": (19_466, 10_490_912),
+    "level 2 Inceptions": (319_488, 153_354_240),
+    "level 2 attention": (75_786, 10_496_520),
+    "level 3 Inceptions": (743_424, 90_193_920),
+    "level 3 attention": (168_970, 5_919_874),
+    "global FC": (196_608, 196_608),
+    "local branch": (1_308_672, 128_262_144),
+    "total": (2_909_054, 543_994_538),
+    "classifiers": (2 * 512 * 751, 2 * 512 * 751),
+}
+
+
+@pytest.fixture(scope="module")
+def printed():
+    """The lines of `python -m hacnn_tf.complexity`, by part."""
+    import contextlib
+    import io
+
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        complexity.COMMAND.run(complexity.main, ["complexity"])
+    return {line[:22].strip(): line[22:].split() for line in output.getvalue().splitlines()[1:]}
+
+
+@pytest.mark.parametrize("part", EXPECTED)
+def test_hacnn_costs_exactly_what_the_readings_give(part, printed):
+    weights, macs, _ = printed[part]
+    assert (int(weights.replace(",", "")), int(macs.replace(",", ""))) == EXPECTED[part]
+
+
+def test_twice_the_multiply_adds_is_the_papers_flops():
+    total = count([call for call in kernel_calls(HACNN(10)) if "classifier" not in call.path])
+    assert round(2 * total["macs"] / 1e9, 2) == 1.09

@@ -1,0 +1,159 @@
+"""The network: its counts, its three views, its switches, and what it must survive."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hacnn_tf.models import HACNN
+
+SMALL = {"widths": (16, 32, 48), "feature_dim": 24, "input_size": (80, 32)}
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).integers(0, 256, (4, 80, 32, 3), dtype=np.uint8)
+
+
+def test_three_views_of_the_same_weights(images):
+    model = HACNN(7, **SMALL)
+    logits = model(images)
+    assert {branch: tuple(z.shape) for branch, z in logits.items()} == {"global": (4, 7), "local": (4, 7)}
+    features = np.asarray(model.feature_extractor()(images))
+    assert features.shape == (4, 48)
+    np.testing.assert_allclose(np.linalg.norm(features.reshape(4, 2, 24), axis=-1), 1, atol=1e-5)
+    attention = model.attention_extractor()(images)
+    assert [tuple(t.shape) for t in attention["regions"]] == [(4, 4, 2)] * 3
+    assert [tuple(a.shape) for a in attention["soft"]] == [(4, 20, 8, 16), (4, 10, 4, 32), (4, 5, 2, 48)]
+    for soft in attention["soft"]:
+        assert np.asarray(soft).min() >= 0.5 and np.asarray(soft).max() < 1
+
+    before = np.asarray(model.feature_extractor()(images))
+    model.get_layer("stem").conv.kernel.assign_add(0.1 * keras.ops.ones_like(model.get_layer("stem").conv.kernel))
+    assert np.abs(np.asarray(model.feature_extractor()(images)) - before).max() > 1e-3
+
+
+def test_features_are_what_the_classifiers_read(images):
+    model = HACNN(7, **SMALL)
+    reader = keras.Model(model.input, [model.get_layer(f"{b}_classifier").input for b in ("global", "local")])
+    unit = [x / np.linalg.norm(x, axis=-1, keepdims=True) for x in map(np.asarray, reader(images))]
+    np.testing.assert_allclose(model.feature_extractor()(images), np.concatenate(unit, axis=-1), atol=1e-5)
+
+
+def test_raw_pixels_as_bytes_or_floats(images):
+    model = HACNN(7, **SMALL)
+    np.testing.assert_array_equal(model(images)["local"], model(images.astype("float32"))["local"])
+
+
+def test_regions_start_as_even_stripes(images):
+    for centres in HACNN(7, **SMALL).attention_extractor()(images)["regions"]:
+        np.testing.assert_allclose(centres[0, :, 0], [-0.75, -0.25, 0.25, 0.75], atol=1e-6)
+        np.testing.assert_allclose(centres[0, :, 1], 0, atol=1e-7)
+
+
+SWITCHES = {
+    "no attention": {"spatial": False, "channel": False, "regional": False},
+    "SSA": {"channel": False, "regional": False},
+    "SCA": {"spatial": False, "regional": False},
+    "SSA+SCA": {"regional": False},
+    "HRA": {"spatial": False, "channel": False},
+    "without interaction": {"interaction": False},
+}
+
+
+@pytest.mark.parametrize("switches", SWITCHES.values(), ids=SWITCHES)
+def test_ablations_have_just_their_own_layers(images, switches):
+    model = HACNN(7, **SMALL, **switches)
+    names = [variable.path for variable in model.trainable_variables]
+    for part, name in (("spatial", "/spatial/"), ("channel", "/channel/"), ("regional", "hard_attention")):
+        assert any(name in path for path in names) == switches.get(part, True)
+    assert any("blend" in path for path in names) == (switches.get("spatial", True) or switches.get("channel", True))
+    crops = [layer for layer in model.layers if layer.name.endswith("_regions")]
+    assert len(crops) == (3 if switches.get("interaction", True) else 1)
+    with tf.GradientTape() as tape:
+        loss = sum(tf.reduce_mean(tf.square(z)) for z in model(images, training=True).values())
+    gradients = dict(zip(names, tape.gradient(loss, model.trainable_variables), strict=True))
+    missing = [name for name, gradient in gradients.items() if gradient is None]
+    unread = {"level2_hard_attention", "level3_hard_attention"} if not switches.get("interaction", True) else set()
+    assert {name.split("/")[0] for name in missing} == unread & {name.split("/")[0] for name in names}
+
+
+def test_saved_and_loaded_it_gives_the_same(images, tmp_path):
+    model = HACNN(7, **SMALL, channel=False, num_regions=3, dtype="mixed_bfloat16", name="small")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert isinstance(loaded, HACNN)
+    assert loaded.get_config() == model.get_config()
+    for view in ("feature_extractor", "attention_extractor"):
+        expected, found = (keras.tree.flatten(getattr(m, view)()(images)) for m in (model, loaded))
+        for a, b in zip(expected, found, strict=True):
+            np.testing.assert_array_equal(keras.ops.cast(a, "float32"), keras.ops.cast(b, "float32"))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_keeps_features_and_positions_exact(images, policy):
+    exact, mixed = HACNN(7, **SMALL), HACNN(7, **SMALL, dtype=policy)
+    mixed.set_weights(exact.get_weights())
+    assert {z.dtype for z in mixed(images).values()} == {tf.float32}
+    np.testing.assert_allclose(mixed.feature_extractor()(images), exact.feature_extractor()(images), atol=0.1)
+    regions, soft = (keras.tree.flatten(mixed.attention_extractor()(images)[key]) for key in ("regions", "soft"))
+    assert {x.dtype for x in regions} == {tf.float32}
+    assert {x.dtype for x in soft} == {tf.as_dtype(policy.removeprefix("mixed_"))}
+
+
+def test_compiled_by_xla_it_gives_the_same(images):
+    model = HACNN(7, **SMALL)
+    extractor = model.feature_extractor()
+    np.testing.assert_allclose(tf.function(extractor, jit_compile=True)(images), extractor(images), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_identities": 0}, "num_identities must be at least 1, not 0"),
+        ({"widths": (16, 32)}, "three numbers divisible by 16"),
+        ({"widths": (16, 32, 50)}, r"divisible by 16, one a level, not \(16, 32, 50\)"),
+        ({"input_size": (161, 64)}, r"divisible by 16, not \(161, 64\)"),
+        ({"num_regions": 0}, "num_regions must be at least 1"),
+        ({"feature_dim": 0}, "feature_dim must be at least 1"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        HACNN(**{"num_identities": 7, **arguments})
+
+
+JAX_SCRIPT = """
+import sys
+import keras, numpy as np
+import hacnn_tf.models
+assert keras.backend.backend() == "jax" and "tensorflow" not in sys.modules
+folder = sys.argv[1]
+model = keras.saving.load_model(folder + "/model.keras")
+images = np.load(folder + "/images.npy")
+views = [model, model.feature_extractor(), model.attention_extractor()]
+np.savez(folder + "/jax.npz", *[np.asarray(x) for view in views for x in keras.tree.flatten(view(images))])
+"""
+
+
+def test_the_same_under_keras_jax_backend(images, tmp_path):
+    pytest.importorskip("jax")
+    model = HACNN(7, **SMALL)
+    model(images, training=True)  # moves the batch norms' averages
+    rng = np.random.default_rng(1)
+    for layer in model.layers:
+        if "hard_attention" in layer.name:
+            layer.translation.kernel.assign(rng.normal(0, 0.3, layer.translation.kernel.shape))
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "images.npy", images)
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    subprocess.run([sys.executable, "-c", JAX_SCRIPT, str(tmp_path)], check=True, env=environment)
+    views = [model, model.feature_extractor(), model.attention_extractor()]
+    expected = [np.asarray(x) for view in views for x in keras.tree.flatten(view(images))]
+    with np.load(tmp_path / "jax.npz") as found:
+        for array, name in zip(expected, found.files, strict=True):
+            np.testing.assert_allclose(found[name], array, atol=1e-5)
