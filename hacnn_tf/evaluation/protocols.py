@@ -108,5 +108,5 @@ def results_table(results):
             lines.append(f"{name:<14}{part:<9}{values}{measures['mAP']:>9.1f}{measures['mAP_trapezoid']:>17.1f}")
         left_out = parts[PARTS[0]]["unmatched"]
         if left_out:
-            lines.append(f"{left_out} queries have no true match in the gallery and are left out.")
+            lines.append(f"Queries without a true match in the gallery, left out: {left_out}.")
     return "\n".join(lines)

@@ -1,0 +1,97 @@
+"""Folder datasets: full-size layouts of empty files, since no image is opened to build a table."""
+
+import pytest
+
+from hacnn_tf.data import read_dataset
+from hacnn_tf.data.folders import read_folders
+from hacnn_tf.errors import InputError
+
+
+def touch(folder, names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).touch()
+
+
+def market_names(pids, count, cameras=6):
+    """`count` file names spread evenly over identities and cameras."""
+    return [f"{pids[i % len(pids)]:04d}_c{i // len(pids) % cameras + 1}s1_{i:06d}_00.jpg" for i in range(count)]
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    folder = root / "Market-1501-v15.09.15"
+    test = range(751, 1501)
+    gallery = [*market_names(test, 13115), *market_names([-1], 3819), *market_names([0], 2798)]
+    touch(folder / "bounding_box_train", [*market_names(range(1, 752), 12936), "Thumbs.db"])
+    touch(folder / "query", market_names(test, 3368))
+    touch(folder / "bounding_box_test", gallery)
+    touch(folder / "gt_bbox", [*market_names(test, 6000), *market_names(range(1, 752), 3000)])
+    return root
+
+
+def test_market1501_full_size(market):
+    dataset = read_dataset("market1501", market)
+    counts = dataset.table.split.value_counts()
+    assert counts[["train", "query", "gallery"]].to_dict() == {"train": 12936, "query": 3368, "gallery": 19732}
+    assert dataset.split("train").pid.nunique() == 751
+    gallery = dataset.split("gallery")
+    assert (gallery.pid == -1).sum() == 3819
+    assert (gallery.pid == 0).sum() == 2798
+    assert "gallery              750    19,732         6" in dataset.summary()
+
+
+def test_multi_query_has_the_queries_persons_and_cameras_only(market):
+    dataset = read_dataset("market1501", market)
+    asked = set(zip(dataset.split("query").pid, dataset.split("query").camid, strict=True))
+    found = dataset.split("multi_query")
+    assert set(zip(found.pid, found.camid, strict=True)) <= asked
+    assert 0 < len(found) < 9000
+
+
+def test_dukemtmc_names(tmp_path):
+    folder = tmp_path / "DukeMTMC-reID"
+    for name in ("bounding_box_train", "query", "bounding_box_test"):
+        touch(folder / name, ["0005_c8_f0046985.jpg", "0005_c2_f0046985.jpg"])
+    table = read_dataset("dukemtmc", tmp_path, allow_subset=True).split("gallery")
+    assert list(table.pid) == [5, 5]
+    assert list(table.camid) == [2, 8]
+
+
+def test_a_part_of_a_dataset_must_be_asked_for(tmp_path):
+    folder = tmp_path / "market1501"
+    for name in ("bounding_box_train", "query", "bounding_box_test"):
+        touch(folder / name, ["0002_c1s1_000451_03.jpg"])
+    with pytest.raises(InputError, match="1 train images instead of 12,936 .* --allow_subset"):
+        read_dataset("market1501", tmp_path)
+    assert len(read_dataset("market1501", tmp_path, allow_subset=True).table) == 3
+
+
+@pytest.mark.parametrize("name", ["market1501", "dukemtmc", "cuhk03"])
+def test_a_missing_dataset_says_what_was_tried(name, tmp_path):
+    with pytest.raises(InputError, match=f"not found: tried {tmp_path}.* or .*README.md.*--data_root"):
+        read_dataset(name, tmp_path)
+
+
+def test_a_missing_part_is_named(tmp_path):
+    touch(tmp_path / "bounding_box_train", ["0001_c1_1.jpg"])
+    with pytest.raises(InputError, match="its folder query is missing"):
+        read_folders(tmp_path)
+
+
+def test_an_empty_part_is_named(tmp_path):
+    folder = tmp_path / "market1501"
+    touch(folder / "bounding_box_train", ["0001_c1_1.jpg"])
+    touch(folder / "query", [])
+    touch(folder / "bounding_box_test", [])
+    with pytest.raises(InputError, match="no query or gallery images"):
+        read_dataset("market1501", tmp_path, allow_subset=True)
+
+
+def test_all_unparsable_names_are_named(tmp_path):
+    for name in ("bounding_box_train", "query", "bounding_box_test"):
+        touch(tmp_path / name, ["0001_c1_1.jpg"])
+    touch(tmp_path / "query", ["holiday.jpg", "0001-c2.png"])
+    with pytest.raises(InputError, match=r"query.* 0001-c2\.png, holiday\.jpg: a name begins like"):
+        read_folders(tmp_path)

@@ -1,0 +1,96 @@
+"""Decoding: every kind of picture that can be read is read as RGB, and every one that cannot be is named."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hacnn_tf.data.images import load_images
+from hacnn_tf.errors import InputError
+
+SIZE = (20, 10)
+COLOUR = (200, 120, 40)
+GREY = round(0.299 * 200 + 0.587 * 120 + 0.114 * 40)
+
+
+def save(path, mode="RGB", array=None):
+    image = Image.new("RGB", SIZE[::-1], COLOUR) if array is None else Image.fromarray(array)
+    if array is None:
+        image = image.convert(mode, palette=Image.Palette.ADAPTIVE)
+    image.save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "expected"),
+    [
+        ("RGB", "a.jpg", COLOUR),
+        ("RGB", "a.png", COLOUR),
+        ("L", "a.jpg", (GREY,) * 3),
+        ("L", "a.png", (GREY,) * 3),
+        ("RGBA", "a.png", COLOUR),
+        ("LA", "a.png", (GREY,) * 3),
+        ("P", "a.png", COLOUR),
+        ("CMYK", "a.jpg", COLOUR),
+    ],
+)
+def test_all_modes_are_read_as_rgb(mode, name, expected, tmp_path):
+    image = load_images([save(tmp_path / name, mode)], SIZE)[0]
+    assert np.abs(image.astype(int) - expected).max() <= 4
+
+
+def test_sixteen_bits_are_read_as_eight(tmp_path):
+    path = save(tmp_path / "deep.png", array=np.full(SIZE, 0x8000, np.uint16))
+    assert np.abs(load_images([path], SIZE)[0].astype(int) - 128).max() <= 1
+
+
+def test_all_unreadable_files_are_named_with_the_reason(tmp_path):
+    rng = np.random.default_rng(0)
+    good = save(tmp_path / "good.jpg", array=rng.integers(0, 256, (160, 64, 3), dtype=np.uint8))
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("not an image")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "good.jpg").read_bytes()[:2000])
+    save(tmp_path / "whole.png", array=rng.integers(0, 256, (160, 64, 3), dtype=np.uint8))
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:3000])
+    names = ["empty.jpg", "text.jpg", "cut.jpg", "cut.png", "gone.jpg"]
+    with pytest.raises(InputError) as error:
+        load_images([good, *[str(tmp_path / name) for name in names]], SIZE)
+    message = str(error.value)
+    assert message.startswith("5 of 6 images cannot be read: ")
+    for name, reason in zip(names, ["empty file", "not a JPEG", "damaged", "damaged", "no such file"], strict=True):
+        assert f"{name} ({reason}" in message
+    assert "good.jpg" not in message
+
+
+def test_resizing_is_antialiased(tmp_path):
+    stripes = np.zeros((160, 64, 3), np.uint8)
+    stripes[::2] = 255
+    image = load_images([save(tmp_path / "stripes.png", array=stripes)], (40, 16))[0]
+    assert image[2:-2].min() > 110 and image[2:-2].max() < 145
+
+
+def test_resizing_agrees_with_pillow(tmp_path):
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 256, (12, 6, 3), dtype=np.uint8)).resize((60, 180), Image.Resampling.BICUBIC)
+    path = save(tmp_path / "smooth.png", array=np.asarray(picture))
+    expected = np.asarray(picture.resize((64, 160), Image.Resampling.BILINEAR), int)
+    assert np.abs(load_images([path], (160, 64))[0] - expected).max() <= 1
+
+
+def test_the_disk_cache_holds_the_same_and_notices_changed_files(tmp_path):
+    paths = [save(tmp_path / f"{i}.png", array=np.full((30, 15, 3), 40 * i, np.uint8)) for i in range(3)]
+    cache = tmp_path / "cache"
+    expected = load_images(paths, SIZE)
+    for _ in range(2):
+        cached = load_images(paths, SIZE, cache)
+        assert isinstance(cached, np.memmap)
+        np.testing.assert_array_equal(cached, expected)
+        assert len(list(cache.iterdir())) == 1
+    save(tmp_path / "0.png", array=np.full((31, 15, 3), 200, np.uint8))
+    assert load_images(paths, SIZE, cache)[0].min() == 200
+
+
+def test_a_failed_disk_cache_leaves_nothing(tmp_path):
+    (tmp_path / "text.jpg").write_text("not an image")
+    with pytest.raises(InputError):
+        load_images([str(tmp_path / "text.jpg")], SIZE, tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())

@@ -1,0 +1,41 @@
+"""Batches: every epoch can be had again, from any step, and none repeats an image."""
+
+import numpy as np
+import pytest
+
+from hacnn_tf.data.pipeline import training_batches
+
+COUNT, BATCH = 23, 4
+IMAGES = np.arange(COUNT, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 3), np.uint8)
+LABELS = np.arange(COUNT) % 5
+
+
+def epoch(seed=0, epoch=1, first_step=0):
+    batches = training_batches(IMAGES, LABELS, BATCH, seed, epoch, first_step)
+    return [(x[:, 0, 0, 0].tolist(), y.tolist()) for x, y in batches.as_numpy_iterator()]
+
+
+def test_an_epoch_holds_whole_batches_without_repeats():
+    batches = epoch()
+    assert [len(images) for images, _ in batches] == [BATCH] * (COUNT // BATCH)
+    seen = [image for images, _ in batches for image in images]
+    assert len(set(seen)) == len(seen)
+    assert all(LABELS[image] == label for images, labels in batches for image, label in zip(images, labels, strict=True))
+
+
+def test_seed_and_epoch_fix_the_order():
+    assert epoch(0, 1) == epoch(0, 1)
+    assert epoch(0, 1) != epoch(0, 2)
+    assert epoch(0, 1) != epoch(1, 1)
+
+
+@pytest.mark.parametrize("step", [0, 2, 5])
+def test_it_goes_on_from_any_step(step):
+    assert epoch(first_step=step) == epoch()[step:]
+
+
+def test_memory_maps_serve_as_well(tmp_path):
+    np.save(tmp_path / "images.npy", IMAGES)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    batches = training_batches(mapped, LABELS, BATCH, 0, 1)
+    assert [x[:, 0, 0, 0].tolist() for x, _ in batches.as_numpy_iterator()] == [images for images, _ in epoch()]

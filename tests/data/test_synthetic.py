@@ -1,0 +1,83 @@
+"""The embedded dataset: deterministic, in the layout that it claims, and with boxes that deserve their names."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hacnn_tf.data import read_dataset, synthetic
+from hacnn_tf.data.synthetic import make_cameras, make_pictures, make_synthetic
+from hacnn_tf.data.synthetic.person import Person, draw_person
+from hacnn_tf.errors import InputError
+
+
+@pytest.mark.parametrize("boxes", ["detected", "labelled"])
+def test_read_like_cuhk03_np(small_data_root, boxes):
+    dataset = read_dataset("synthetic", small_data_root, boxes=boxes, allow_subset=True)
+    counts = {split: len(dataset.split(split)) for split in ("train", "query", "gallery")}
+    assert counts == {"train": 6 * 4 * 2, "query": 4 * 4, "gallery": 4 * 4 * 2}
+    assert not set(dataset.split("train").pid) & set(dataset.split("query").pid)
+    assert set(dataset.split("query").camid) == {1, 2, 3, 4}
+
+
+def test_the_same_pictures_every_time(small_data_root, tmp_path):
+    make_synthetic(tmp_path / "again", identities=(6, 4))
+    first, again = (sorted(folder.rglob("*.jpg")) for folder in (small_data_root / "synthetic", tmp_path / "again"))
+    assert len(first) == 2 * (48 + 16 + 32)
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in again]
+
+
+def test_it_is_large_enough_to_learn_from():
+    assert synthetic.CAMERAS == 4
+    assert min(synthetic.TRAIN_IDENTITIES, synthetic.TEST_IDENTITIES) >= 100
+
+
+def test_tight_boxes_hold_the_person_and_detected_ones_often_do_not():
+    cut = {"labelled": 0, "detected": 0}
+    for i, camera in enumerate(25 * make_cameras()):
+        for boxes in cut:
+            left, top, right, bottom = camera.box((100, 50, 160, 220), np.random.default_rng(i), boxes == "detected")
+            cut[boxes] += left > 106 or top > 58 or right < 154 or bottom < 212
+    assert cut["labelled"] == 0
+    assert cut["detected"] > 15
+
+
+def test_a_person_is_drawn_inside_the_picture_from_every_side():
+    for i in range(24):
+        person = Person.random(np.random.default_rng(i))
+        figure = draw_person(person, yaw=i, phase=i / 3, stride=0.55, height=160)
+        assert figure.size == (160, 192)
+        left, top, right, bottom = figure.getbbox()
+        assert 0 < left < right < 160 and 0 < top < bottom < 192
+        assert bottom - top > 120
+
+
+def test_pictures_differ_by_camera_and_keep_the_shape_of_a_pedestrian():
+    cameras = make_cameras()
+    pictures = [
+        Image.open(io.BytesIO(make_pictures(camera, synthetic.SEED, 1, camid, 1)["labelled"]))
+        for camid, camera in enumerate(cameras, 1)
+    ]
+    assert all(1.2 < picture.height / picture.width < 4 for picture in pictures)
+    means = [np.asarray(picture).mean((0, 1)) for picture in pictures]
+    assert min(np.abs(a - b).max() for i, a in enumerate(means) for b in means[:i]) > 5
+
+
+def test_a_folder_of_another_version_is_refused(tmp_path):
+    (tmp_path / "synthetic").mkdir()
+    with pytest.raises(InputError, match="remove it, and it is made anew"):
+        read_dataset("synthetic", tmp_path)
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="Cannot write the embedded dataset"):
+        read_dataset("synthetic", tmp_path / "file")
+
+
+def test_interrupted_making_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(synthetic, "make_pictures", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        make_synthetic(tmp_path / "synthetic", identities=(1, 1))
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,67 @@
+"""The protocols: parts of the feature, multi-query, single-shot."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hacnn_tf.data.table import ReidDataset, make_table
+from hacnn_tf.evaluation import evaluate_features, results_table
+from hacnn_tf.evaluation.protocols import SINGLE_SHOT_REPEATS, pool_queries
+
+
+def dataset(single_shot=False, **splits):
+    """A dataset of rows (pid, camid) a split."""
+    tables = [
+        make_table([f"{s}{i}" for i in range(len(rows))], *np.array(rows).T.tolist(), s) for s, rows in splits.items()
+    ]
+    return ReidDataset("test", pd.concat(tables, ignore_index=True), single_shot)
+
+
+def test_each_part_is_ranked_by_its_own_half():
+    data = dataset(query=[(1, 1)], gallery=[(2, 2), (1, 2)])
+    features = {"query": np.array([[1, 0, 1, 0]], np.float32)}
+    features["gallery"] = np.array([[1, 0, -1, 0], [0, 1, 1, 0]], np.float32)  # global prefers the first, local the second
+    results = evaluate_features(data, features)["single_query"]
+    assert results["global"]["rank1"] == 0
+    assert results["local"]["rank1"] == 100
+    assert results["joint"]["rank1"] == 100
+    assert results["global"]["mAP"] == 50
+
+
+def test_multi_query_is_the_mean_of_a_persons_images_of_a_camera():
+    rows = pd.DataFrame({"pid": [2, 1, 2, 2], "camid": [1, 1, 1, 3]})
+    pooled, features = pool_queries(rows, np.array([[1, 0], [5, 5], [3, 2], [7, 7]], np.float32))
+    assert pooled.to_dict("list") == {"pid": [1, 2, 2], "camid": [1, 1, 3]}
+    np.testing.assert_array_equal(features, [[5, 5], [2, 1], [7, 7]])
+
+
+def test_multi_query_is_reported_beside_single_query():
+    data = dataset(query=[(1, 1)], gallery=[(1, 2), (2, 2)], multi_query=[(1, 1), (1, 1)])
+    features = {"query": [[0, 1, 0, 1]], "gallery": [[1, 0, 1, 0], [0, 1, 0, 1]], "multi_query": [[2, 0, 2, 0], [0, 1, 0, 1]]}
+    results = evaluate_features(data, {k: np.array(v, np.float32) for k, v in features.items()})
+    assert results["single_query"]["joint"]["rank1"] == 0
+    assert results["multi_query"]["joint"]["rank1"] == 100
+    assert "multi-query" in results_table(results)
+
+
+def test_single_shot_averages_over_random_gallery_images():
+    """Of identity 1's two gallery images one is nearer than the distractor: right in about half of the repeats."""
+    data = dataset(True, query=[(1, 1)], gallery=[(1, 2), (1, 2), (2, 2)])
+    features = {"query": np.array([[0, 0]], np.float32), "gallery": np.array([[1, 1], [3, 3], [2, 2]], np.float32)}
+    results = [evaluate_features(data, features, seed)["single_query"]["joint"] for seed in (0, 0, 1)]
+    assert results[0] == results[1]
+    for measures in results:
+        hits = measures["rank1"] / 100
+        assert abs(hits - 0.5) < 4 * 0.5 / SINGLE_SHOT_REPEATS**0.5
+        assert measures["rank5"] == 100
+        assert measures["mAP"] == pytest.approx(100 * (hits + (1 - hits) / 2))
+        assert measures["queries"] == 1
+
+
+def test_queries_without_a_match_are_counted_and_shown():
+    data = dataset(query=[(1, 1), (3, 1)], gallery=[(1, 2), (2, 2)])
+    features = {split: np.eye(2, 4, dtype=np.float32) for split in ("query", "gallery")}
+    results = evaluate_features(data, features)
+    assert results["single_query"]["joint"]["queries"] == 1
+    assert results["single_query"]["joint"]["unmatched"] == 1
+    assert "left out: 1" in results_table(results)

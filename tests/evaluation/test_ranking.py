@@ -1,0 +1,96 @@
+"""Exact ranks against a brute force that follows the protocol's words, query by query."""
+
+import numpy as np
+import pytest
+
+from hacnn_tf.errors import InputError
+from hacnn_tf.evaluation import ranking
+from hacnn_tf.evaluation.ranking import rank_matches
+
+
+def brute_force(q, g, query_pids, gallery_pids, query_camids, gallery_camids):
+    """First-match ranks, plain and trapezoid average precisions of all queries with a match."""
+    first, plain, trapezoid = [], [], []
+    for i in range(len(q)):
+        kept = [
+            j
+            for j in range(len(g))
+            if gallery_pids[j] != -1 and not (gallery_pids[j] == query_pids[i] and gallery_camids[j] == query_camids[i])
+        ]
+        kept.sort(key=lambda j: (float(np.sum((q[i].astype(float) - g[j]) ** 2)), j))
+        good = [gallery_pids[j] == query_pids[i] for j in kept]
+        if not any(good):
+            continue
+        first.append(good.index(True) + 1)
+        hits, precision_sum, area, old_precision = 0, 0.0, 0.0, 1.0
+        for rank, match in enumerate(good, 1):
+            hits += match
+            if match:
+                precision_sum += hits / rank
+                area += (old_precision + hits / rank) / 2
+            old_precision = hits / rank
+        plain.append(precision_sum / hits)
+        trapezoid.append(area / hits)
+    return np.array(first), np.array(plain), np.array(trapezoid)
+
+
+def random_case(seed):
+    """Small integer features, so that distances are exact and ties and duplicates abound; junk and distractors."""
+    rng = np.random.default_rng(seed)
+    queries, gallery = rng.integers(1, 30), rng.integers(5, 120)
+    q = rng.integers(-2, 3, (queries, 3)).astype(np.float32)
+    g = rng.integers(-2, 3, (gallery, 3)).astype(np.float32)
+    pids = rng.integers(1, 9, queries), rng.integers(-1, 9, gallery)
+    camids = rng.integers(1, 4, queries), rng.integers(1, 4, gallery)
+    return q, g, *pids, *camids
+
+
+@pytest.mark.parametrize("block_bytes", [1, 10_000, ranking.BLOCK_BYTES])
+@pytest.mark.parametrize("seed", range(30))
+def test_equals_the_brute_force(seed, block_bytes, monkeypatch):
+    monkeypatch.setattr(ranking, "BLOCK_BYTES", block_bytes)
+    case = random_case(seed)
+    first, plain, trapezoid = brute_force(*case)
+    if not len(first):
+        with pytest.raises(InputError, match="No query has a true match"):
+            rank_matches(*case)
+        return
+    matches = rank_matches(*case)
+    assert matches.unmatched == len(case[0]) - len(first)
+    np.testing.assert_allclose(matches.cmc((1, 2, 5, 20)), [np.mean(first <= k) for k in (1, 2, 5, 20)])
+    assert matches.mean_average_precision() == pytest.approx(plain.mean())
+    assert matches.mean_average_precision(trapezoid=True) == pytest.approx(trapezoid.mean())
+
+
+def test_features_of_real_kind_equal_the_brute_force():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(240, 64)).astype(np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    pids, camids = rng.integers(1, 20, 240), rng.integers(1, 3, 240)
+    case = features[:40], features[40:], pids[:40], pids[40:], camids[:40], camids[40:]
+    first, plain, _ = brute_force(*case)
+    matches = rank_matches(*case)
+    np.testing.assert_allclose(matches.cmc((1, 5)), [np.mean(first <= k) for k in (1, 5)])
+    assert matches.mean_average_precision() == pytest.approx(plain.mean())
+
+
+def test_ties_are_broken_by_gallery_order():
+    same = np.zeros((4, 2), np.float32)
+    matches = rank_matches(
+        same[:1], same, np.array([7]), np.array([1, 7, 2, 7]), np.array([1]), np.array([2, 2, 2, 2])
+    )
+    assert matches.ranks.tolist() == [2, 4]
+
+
+def test_a_hand_computed_average_precision():
+    gallery = np.array([[1.0], [2.0], [3.0], [4.0]], np.float32)  # matches at ranks 1 and 4
+    pids, camids = np.array([7, 1, 2, 7]), np.array([2, 2, 2, 2])
+    matches = rank_matches(np.zeros((1, 1), np.float32), gallery, np.array([7]), pids, np.array([1]), camids)
+    assert matches.mean_average_precision() == pytest.approx((1 + 2 / 4) / 2)
+    assert matches.mean_average_precision(trapezoid=True) == pytest.approx((1 + (1 / 3 + 2 / 4) / 2) / 2)
+
+
+def test_features_that_are_not_finite_are_refused():
+    features = np.full((2, 3), np.nan, np.float32)
+    with pytest.raises(ValueError, match="finite"):
+        rank_matches(features, features, np.array([1, 2]), np.array([1, 2]), np.array([1, 1]), np.array([2, 2]))
