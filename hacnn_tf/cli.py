@@ -1,6 +1,7 @@
 """What all commands share: grouped flags, one-sentence errors, a quiet TensorFlow."""
 
 import contextlib
+import copy
 import os
 import sys
 import tempfile
@@ -47,19 +48,19 @@ class Command:
         return "\n".join(lines)
 
     def run(self, main, argv=None):
-        """Parses the flags, calls `main(values)` and exits: 0, or 2 with one sentence when the input is wrong."""
+        """Parses the flags, calls `main(values)` and exits with 1 and one sentence when the input is wrong."""
         argv = sys.argv if argv is None else argv
         logging.set_verbosity(logging.ERROR)
         try:
             if {"--help", "-help", "-h"} & set(argv[1:]):
                 print(self.help())
                 return
-            _parse(self.values, argv)
+            values = _parse(self.values, argv)
             if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
                 raise InputError(f"The commands run on TensorFlow: unset KERAS_BACKEND={os.environ['KERAS_BACKEND']}.")
             os.environ["KERAS_BACKEND"] = "tensorflow"
             _import_tensorflow()
-            main(self.values)
+            main(values)
         except InputError as error:
             sys.exit(f"{self.name}: {error}")
         except KeyboardInterrupt:
@@ -74,12 +75,14 @@ def require(values, *names):
 
 
 def _parse(values, argv):
+    values = copy.deepcopy(values)
     try:
         rest = values(argv)[1:]
     except flags.Error as error:
         raise InputError(f"{error}; --help lists the flags.") from None
     if rest:
         raise InputError(f"Unexpected argument {rest[0]!r}; flags begin with --, and --help lists them.")
+    return values
 
 
 def _import_tensorflow():

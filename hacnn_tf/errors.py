@@ -2,7 +2,7 @@
 
 
 class InputError(Exception):
-    """Something the user gave is wrong; the message says what, where, and what to do. Commands print it and exit 2."""
+    """Something the user gave is wrong; the message says what, where and what to do. Commands print it and exit 1."""
 
 
 def listing(items, limit=20):

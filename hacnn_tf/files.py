@@ -27,10 +27,9 @@ def aside(path):
     except OSError as error:
         raise InputError(f"Cannot write {path}: {error.strerror or error}.") from None
     finally:
-        if part.is_dir():
-            shutil.rmtree(part, ignore_errors=True)
-        else:
-            part.unlink(missing_ok=True)
+        shutil.rmtree(part, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def write_json(path, content):

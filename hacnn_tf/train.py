@@ -41,10 +41,14 @@ COMMAND.define("integer", "eval_every", 0, "epochs between evaluations; 0: only 
 COMMAND.group("Run")
 
 
+INPUT_SIZE = (160, 64)  # height and width in pixels (§4)
+
+
 def main(flags):
     import dataclasses
 
     from hacnn_tf.data.images import load_images
+    from hacnn_tf.data.pipeline import steps_per_epoch
     from hacnn_tf.evaluation import Evaluator, results_table
     from hacnn_tf.training.loop import train, use_xla
     from hacnn_tf.training.run_folder import RunFolder
@@ -54,12 +58,12 @@ def main(flags):
     dataset = settings.read_dataset(flags.data_root)
     print(dataset.summary())
     rows = dataset.split("train")
-    run = RunFolder.create(flags.run_dir or default_run_dir(settings), settings, dataset)
-    print(f"Run folder: {run.path}")
+    steps_per_epoch(len(rows), settings.batch_size)  # before anything is read or written, is there enough?
 
-    input_size = (160, 64)
-    images = load_images(rows.path, input_size, flags.cache_dir)
-    evaluator = Evaluator(dataset, input_size, flags.cache_dir, use_xla(settings.xla))
+    images = load_images(rows.path, INPUT_SIZE, flags.cache_dir)
+    evaluator = Evaluator(dataset, INPUT_SIZE, flags.cache_dir, use_xla(settings.xla))
+    run = RunFolder.create(flags.run_dir or default_run_dir(settings), settings, dataset)
+    print(f"Run folder: {run.path}", flush=True)
 
     def evaluate(model):
         results = evaluator.run(model)

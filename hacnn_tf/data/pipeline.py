@@ -3,9 +3,17 @@
 import numpy as np
 import tensorflow as tf
 
+from hacnn_tf.errors import InputError
+
 
 def steps_per_epoch(num_images, batch_size):
-    """Whole batches in an epoch; the images left over differ from epoch to epoch."""
+    """Whole batches in an epoch; the images left over differ from epoch to epoch.
+
+    Raises:
+        InputError: there is not one.
+    """
+    if num_images < batch_size:
+        raise InputError(f"{num_images} training images do not fill a batch of {batch_size}: lower --batch_size.")
     return num_images // batch_size
 
 

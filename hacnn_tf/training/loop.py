@@ -5,7 +5,6 @@ import numpy as np
 import tensorflow as tf
 
 from hacnn_tf.data.pipeline import steps_per_epoch, training_batches
-from hacnn_tf.errors import InputError
 from hacnn_tf.training.progress import Progress
 from hacnn_tf.training.run_folder import LOG_COLUMNS
 from hacnn_tf.training.step import make_train_step
@@ -24,18 +23,16 @@ def train(run, images, pids, evaluate):
         The results of the last evaluation.
 
     Raises:
-        InputError: fewer images than a batch.
+        InputError: fewer images than a batch, or checkpoints of another network.
     """
     settings = run.settings
     identities, labels = np.unique(pids, return_inverse=True)
     steps = steps_per_epoch(len(images), settings.batch_size)
-    if not steps:
-        raise InputError(
-            f"A batch of {settings.batch_size} needs more than {len(images)} training images: lower --batch_size."
-        )
 
+    xla = use_xla(settings.xla)
     keras.utils.set_random_seed(settings.seed)
-    tf.config.experimental.enable_op_determinism()
+    if not xla:  # XLA refuses to compile max pooling's gradient when asked for determinism
+        tf.config.experimental.enable_op_determinism()
     model = settings.build_model(len(identities))
     optimizer = make_optimizer(settings)
     optimizer.build(model.trainable_variables)
@@ -46,7 +43,7 @@ def train(run, images, pids, evaluate):
     if first_epoch > 1:
         print(f"{run.path}: goes on after epoch {first_epoch - 1} of {settings.epochs}.")
 
-    train_step = make_train_step(model, optimizer, use_xla(settings.xla))
+    train_step = make_train_step(model, optimizer, xla)
     log = run.read_log(first_epoch - 1)
     events = tf.summary.create_file_writer(str(run.path / "tensorboard"))
     progress = Progress(settings.epochs, steps, settings.batch_size, first_epoch)

@@ -128,7 +128,7 @@ class RunFolder:
         try:
             status = checkpoints.checkpoint.restore(newest)
             status.assert_existing_objects_matched()
-        except (AssertionError, ValueError, tf.errors.OpError):
+        except (AssertionError, IndexError, ValueError, tf.errors.OpError):  # what TensorFlow raises for these
             raise InputError(
                 f"{newest} is damaged, or not of the network that {self.path / 'config.json'} describes: "
                 "restore the run folder's own files."

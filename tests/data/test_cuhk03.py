@@ -41,7 +41,11 @@ def write_mat(path, images, identities, testsets):
 
 
 def write_config(path, names, pids, cameras, **indices):
-    columns = {"filelist": np.array(names, object)[:, None], "labels": np.array(pids)[:, None], "camId": np.array(cameras)[:, None]}
+    columns = {
+        "filelist": np.array(names, object)[:, None],
+        "labels": np.array(pids)[:, None],
+        "camId": np.array(cameras)[:, None],
+    }
     scipy.io.savemat(path, {**columns, **{f"{split}_idx": np.array(rows)[:, None] for split, rows in indices.items()}})
 
 
@@ -94,7 +98,13 @@ def test_there_is_no_such_testset(small):
 
 def test_a_config_that_does_not_fit_names_what_is_missing(small):
     write_config(
-        small / "cuhk03_new_protocol_config_detected.mat", ["1_002_1_03.png"], [2], [1], train=[1], query=[1], gallery=[1]
+        small / "cuhk03_new_protocol_config_detected.mat",
+        ["1_002_1_03.png"],
+        [2],
+        [1],
+        train=[1],
+        query=[1],
+        gallery=[1],
     )
     with pytest.raises(InputError, match=r"does not fit .*1 of its 1 images are not there, 1_002_1_03\.png"):
         read_dataset("cuhk03", small)

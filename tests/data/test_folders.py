@@ -63,7 +63,7 @@ def test_a_part_of_a_dataset_must_be_asked_for(tmp_path):
     folder = tmp_path / "market1501"
     for name in ("bounding_box_train", "query", "bounding_box_test"):
         touch(folder / name, ["0002_c1s1_000451_03.jpg"])
-    with pytest.raises(InputError, match="1 train images instead of 12,936 .* --allow_subset"):
+    with pytest.raises(InputError, match=r"1 train images instead of 12,936 .* --allow_subset"):
         read_dataset("market1501", tmp_path)
     assert len(read_dataset("market1501", tmp_path, allow_subset=True).table) == 3
 

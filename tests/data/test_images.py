@@ -70,7 +70,9 @@ def test_resizing_is_antialiased(tmp_path):
 
 def test_resizing_agrees_with_pillow(tmp_path):
     rng = np.random.default_rng(0)
-    picture = Image.fromarray(rng.integers(0, 256, (12, 6, 3), dtype=np.uint8)).resize((60, 180), Image.Resampling.BICUBIC)
+    picture = Image.fromarray(rng.integers(0, 256, (12, 6, 3), dtype=np.uint8)).resize(
+        (60, 180), Image.Resampling.BICUBIC
+    )
     path = save(tmp_path / "smooth.png", array=np.asarray(picture))
     expected = np.asarray(picture.resize((64, 160), Image.Resampling.BILINEAR), int)
     assert np.abs(load_images([path], (160, 64))[0] - expected).max() <= 1

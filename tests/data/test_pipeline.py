@@ -20,7 +20,9 @@ def test_an_epoch_holds_whole_batches_without_repeats():
     assert [len(images) for images, _ in batches] == [BATCH] * (COUNT // BATCH)
     seen = [image for images, _ in batches for image in images]
     assert len(set(seen)) == len(seen)
-    assert all(LABELS[image] == label for images, labels in batches for image, label in zip(images, labels, strict=True))
+    assert all(
+        LABELS[image] == label for images, labels in batches for image, label in zip(images, labels, strict=True)
+    )
 
 
 def test_seed_and_epoch_fix_the_order():

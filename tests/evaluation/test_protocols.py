@@ -20,7 +20,9 @@ def dataset(single_shot=False, **splits):
 def test_each_part_is_ranked_by_its_own_half():
     data = dataset(query=[(1, 1)], gallery=[(2, 2), (1, 2)])
     features = {"query": np.array([[1, 0, 1, 0]], np.float32)}
-    features["gallery"] = np.array([[1, 0, -1, 0], [0, 1, 1, 0]], np.float32)  # global prefers the first, local the second
+    features["gallery"] = np.array(
+        [[1, 0, -1, 0], [0, 1, 1, 0]], np.float32
+    )  # global prefers the first, local the second
     results = evaluate_features(data, features)["single_query"]
     assert results["global"]["rank1"] == 0
     assert results["local"]["rank1"] == 100
@@ -37,7 +39,11 @@ def test_multi_query_is_the_mean_of_a_persons_images_of_a_camera():
 
 def test_multi_query_is_reported_beside_single_query():
     data = dataset(query=[(1, 1)], gallery=[(1, 2), (2, 2)], multi_query=[(1, 1), (1, 1)])
-    features = {"query": [[0, 1, 0, 1]], "gallery": [[1, 0, 1, 0], [0, 1, 0, 1]], "multi_query": [[2, 0, 2, 0], [0, 1, 0, 1]]}
+    features = {
+        "query": [[0, 1, 0, 1]],
+        "gallery": [[1, 0, 1, 0], [0, 1, 0, 1]],
+        "multi_query": [[2, 0, 2, 0], [0, 1, 0, 1]],
+    }
     results = evaluate_features(data, {k: np.array(v, np.float32) for k, v in features.items()})
     assert results["single_query"]["joint"]["rank1"] == 0
     assert results["multi_query"]["joint"]["rank1"] == 100

@@ -76,9 +76,7 @@ def test_features_of_real_kind_equal_the_brute_force():
 
 def test_ties_are_broken_by_gallery_order():
     same = np.zeros((4, 2), np.float32)
-    matches = rank_matches(
-        same[:1], same, np.array([7]), np.array([1, 7, 2, 7]), np.array([1]), np.array([2, 2, 2, 2])
-    )
+    matches = rank_matches(same[:1], same, np.array([7]), np.array([1, 7, 2, 7]), np.array([1]), np.array([2, 2, 2, 2]))
     assert matches.ranks.tolist() == [2, 4]
 
 

@@ -41,7 +41,12 @@ def test_inception_a_is_four_streams():
         conv_bn_relu(pooled if i == 3 else x, layer.conv.kernel[..., part], layer.norm, part)
         for i, part in enumerate(parts)
     ]
-    streams = [first[0], block(first[1], layer.stream2), block(block(first[2], layer.stream3a), layer.stream3b), first[3]]
+    streams = [
+        first[0],
+        block(first[1], layer.stream2),
+        block(block(first[2], layer.stream3a), layer.stream3b),
+        first[3],
+    ]
     np.testing.assert_allclose(layer(x), np.concatenate(streams, -1), atol=1e-4)
 
 

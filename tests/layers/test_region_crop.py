@@ -41,11 +41,17 @@ def crop_by_affine_sampler(image, centres, size):
     return affine_sampler(image, tf.reshape(theta, (-1, 2, 3)), size)
 
 
-@pytest.mark.parametrize(("map_size", "size"), [((80, 32), (24, 28)), ((40, 16), (12, 14)), ((20, 8), (6, 7)), ((9, 5), (4, 8))])
+@pytest.mark.parametrize(
+    ("map_size", "size"), [((80, 32), (24, 28)), ((40, 16), (12, 14)), ((20, 8), (6, 7)), ((9, 5), (4, 8))]
+)
 @pytest.mark.parametrize("reach", [0.5, 1.0], ids=["inside", "beyond the border"])
 def test_equals_the_gather_based_sampler_in_value_and_gradients(map_size, size, reach):
     rng = np.random.default_rng(0)
-    arrays = [rng.normal(size=(3, *map_size, 6)), rng.uniform(-reach, reach, (3, 4, 2)), rng.normal(size=(12, *size, 6))]
+    arrays = [
+        rng.normal(size=(3, *map_size, 6)),
+        rng.uniform(-reach, reach, (3, 4, 2)),
+        rng.normal(size=(12, *size, 6)),
+    ]
     arrays = [array.astype("float32") for array in arrays]
     oracle = functools.partial(crop_by_affine_sampler, size=size)
     results = []

@@ -10,7 +10,7 @@ from hacnn_tf.data.synthetic.person import draw_person
 
 PLACES = ["street", "park", "hall", "square"]
 VIEW = (900, 420)  # width and height of a camera's background, in pixels
-OCCLUDED = 0.22  # share of images in which something covers a part of the person
+OCCLUDED = 0.3  # share of images in which something covers a part of the person
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Camera:
             background=_background(rng, place),
             person_height=int(rng.integers(120, 190)),
             yaw=yaw,
-            gains=np.clip(rng.normal(1.0, 0.07, 3), 0.8, 1.2),
-            gamma=rng.uniform(0.85, 1.2),
+            gains=np.clip(rng.normal(1.0, 0.1, 3), 0.75, 1.25),
+            gamma=rng.uniform(0.8, 1.35),
             light=rng.uniform(-1, 1),
             blur=rng.uniform(0.3, 1.1),
             noise=rng.uniform(2, 9),
-            box_error=rng.uniform(0.04, 0.065),
+            box_error=rng.uniform(0.07, 0.1),
         )
 
     def photograph(self, person, rng, passer_by):

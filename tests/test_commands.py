@@ -1,0 +1,155 @@
+"""The commands, as typed: help, and bad input that ends in one sentence and leaves nothing behind."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from hacnn_tf import evaluate, export, train
+from tests.conftest import train_args
+
+
+def fails(module, args, capsys):
+    """The one sentence that a command ends with."""
+    with pytest.raises(SystemExit) as stopped:
+        module.COMMAND.run(module.main, [module.COMMAND.name, *args])
+    sentence = stopped.value.code
+    assert isinstance(sentence, str), "exit code 0 or no sentence"
+    assert "\n" not in sentence and "Traceback" not in sentence
+    assert sentence.startswith(module.COMMAND.name + ": ")
+    return sentence
+
+
+@pytest.mark.parametrize("module", [train, evaluate, export])
+def test_help_names_every_flag(module, capsys):
+    module.COMMAND.run(module.main, ["command", "--help"])
+    text = capsys.readouterr().out
+    assert text.startswith(module.__doc__.strip())
+    for name in module.COMMAND.values:
+        assert f"--{name} " in text or f"--[no]{name} " in text
+
+
+def test_a_command_typed_wrong_ends_with_one_line_and_a_code():
+    done = subprocess.run([sys.executable, "-m", "hacnn_tf.train", "--epoch=3"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "Unknown command line flag 'epoch'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--dataset=market"], "--dataset"),
+        (["--epochs=many"], "--epochs"),
+        (["--batch_size=0"], "--batch_size"),
+        (["synthetic"], "Unexpected argument 'synthetic'"),
+        (["--dataset=market1501", "--boxes=detected"], "--boxes has no meaning for market1501"),
+        (["--dataset=cuhk03", "--data_root=/nonexistent"], "CUHK03 not found"),
+    ],
+)
+def test_train_refuses_bad_flags(args, words, capsys):
+    assert words in fails(train, args, capsys)
+
+
+def test_train_refuses_another_run(small_run, small_data_root, capsys):
+    sentence = fails(train, train_args(small_data_root, small_run, "--learning_rate=0.1", "--nospatial")[1:], capsys)
+    assert "--learning_rate 0.0005 there, 0.1 now" in sentence
+    assert "--spatial True there, False now" in sentence
+    assert "--epochs" not in sentence
+
+
+def test_train_refuses_the_run_of_another_dataset(small_run, small_data_root, tmp_path, capsys):
+    copy = tmp_path / "data"
+    shutil.copytree(small_data_root, copy)
+    for path in copy.rglob("0001_*.jpg"):
+        path.unlink()
+    sentence = fails(train, train_args(copy, small_run)[1:], capsys)
+    assert "with 6 identities" in sentence and "with 5" in sentence
+
+
+def test_train_refuses_a_folder_that_is_no_run(small_data_root, tmp_path, capsys):
+    (tmp_path / "thesis.tex").touch()
+    assert "is not a run folder" in fails(train, train_args(small_data_root, tmp_path)[1:], capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_train_refuses_a_place_it_cannot_write(small_data_root, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert "Cannot write" in fails(train, train_args(small_data_root, tmp_path / "file" / "run")[1:], capsys)
+
+
+def test_train_names_broken_images_and_starts_no_run(small_data_root, tmp_path, capsys):
+    copy = tmp_path / "data"
+    shutil.copytree(small_data_root, copy)
+    folder = copy / "synthetic/detected"
+    (folder / "bounding_box_train/0001_c1_1.jpg").write_bytes(b"")
+    (folder / "query/0007_c1_1.jpg").write_text("no image")
+    sentence = fails(train, train_args(copy, tmp_path / "run")[1:], capsys)
+    assert "0001_c1_1.jpg (empty file)" in sentence
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_needs_a_batch_of_images(small_data_root, tmp_path, capsys):
+    args = train_args(small_data_root, tmp_path / "run", "--batch_size=64")
+    assert "lower --batch_size" in fails(train, args[1:], capsys)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("module", [evaluate, export])
+def test_the_run_must_be_one(module, tmp_path, capsys):
+    more = [f"--output={tmp_path}/out"] if module is export else []
+    assert "--run_dir must be given" in fails(module, more, capsys)
+    assert "is not a run folder" in fails(module, [f"--run_dir={tmp_path}", *more], capsys)
+    (tmp_path / "config.json").write_text('{"settings": {"colour": 1}}')
+    assert "damaged or of another version" in fails(module, [f"--run_dir={tmp_path}", *more], capsys)
+
+
+def test_a_run_without_a_checkpoint(small_run, tmp_path, capsys):
+    shutil.copy(small_run / "config.json", tmp_path)
+    assert "no checkpoint yet" in fails(evaluate, [f"--run_dir={tmp_path}"], capsys)
+
+
+@pytest.mark.parametrize("damage", ["another network", "truncated"])
+def test_a_checkpoint_of_another_network_or_a_damaged_one(small_run, tmp_path, damage, capsys):
+    shutil.copytree(small_run, tmp_path / "run")
+    if damage == "truncated":
+        data = next((tmp_path / "run/checkpoints").glob("*.data*"))
+        data.write_bytes(data.read_bytes()[:1000])
+    else:
+        config = json.loads((tmp_path / "run/config.json").read_text())
+        config["settings"]["num_regions"] = 5
+        (tmp_path / "run/config.json").write_text(json.dumps(config))
+    assert "is damaged, or not of the network" in fails(evaluate, [f"--run_dir={tmp_path}/run"], capsys)
+
+
+def test_evaluate_refuses_other_data(small_run, tmp_path, small_data_root, capsys):
+    from hacnn_tf.data.synthetic import make_synthetic
+
+    make_synthetic(tmp_path / "synthetic", identities=(2, 1))
+    assert "restore the data" in fails(evaluate, [f"--run_dir={small_run}", f"--data_root={tmp_path}"], capsys)
+
+
+def test_evaluate_refuses_queries_without_any_match(small_run, small_data_root, tmp_path, capsys):
+    copy = tmp_path / "data"
+    shutil.copytree(small_data_root, copy)
+    for path in copy.glob("synthetic/detected/bounding_box_test/*.jpg"):
+        path.rename(path.with_name(path.name.replace(path.name[:4], "0099")))
+    before = (small_run / "metrics.json").read_bytes()
+    assert "No query has a true match" in fails(evaluate, [f"--run_dir={small_run}", f"--data_root={copy}"], capsys)
+    assert (small_run / "metrics.json").read_bytes() == before
+
+
+def test_outputs_are_never_overwritten(small_run, small_data_root, tmp_path, capsys):
+    (tmp_path / "there.npz").touch()
+    args = [f"--run_dir={small_run}", f"--data_root={small_data_root}"]
+    assert "exists" in fails(evaluate, [*args, f"--features={tmp_path}/there.npz"], capsys)
+    assert "must end in .npz" in fails(evaluate, [*args, f"--features={tmp_path}/there"], capsys)
+    assert "exists" in fails(export, [f"--run_dir={small_run}", f"--output={tmp_path}"], capsys)
+    output = f"--output={tmp_path}/there.npz/below"
+    assert "cannot be written" in fails(export, [f"--run_dir={small_run}", output], capsys)
+
+
+def test_a_saved_model_must_be_one(small_run, small_data_root, tmp_path, capsys):
+    args = [f"--run_dir={small_run}", f"--data_root={small_data_root}", f"--saved_model={tmp_path}"]
+    assert "is not an exported network" in fails(evaluate, args, capsys)
