@@ -116,6 +116,8 @@ def make_pictures(camera, seed, pid, camid, index):
     pictures = {}
     for boxes in BOXES:
         file = io.BytesIO()
-        scene.crop(camera.box(tight, rng, boxes == "detected")).save(file, "JPEG", quality=90)
+        left, top, right, bottom = camera.box(tight, rng, boxes == "detected")
+        box = max(left, 0), max(top, 0), min(right, scene.width), min(bottom, scene.height)
+        scene.crop(box).save(file, "JPEG", quality=90)
         pictures[boxes] = file.getvalue()
     return pictures

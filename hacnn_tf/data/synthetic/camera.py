@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from hacnn_tf.data.synthetic.person import draw_person
 
 PLACES = ["street", "park", "hall", "square"]
-VIEW = (900, 420)  # width and height of a camera's background, in pixels
+VIEW = (900, 480)  # width and height of a camera's background, in pixels
 OCCLUDED = 0.3  # share of images in which something covers a part of the person
 
 
@@ -66,7 +66,7 @@ class Camera:
             RGB image, and the tight box (left, top, right, bottom) of the person in it, in pixels.
         """
         height = int(self.person_height * rng.uniform(0.88, 1.12))
-        width, tall = round(1.7 * height), round(1.45 * height)
+        width, tall = round(1.8 * height), round(1.65 * height)
         left = int(rng.integers(0, self.background.width - width))
         top = min(int(rng.integers(90, 140)), self.background.height - tall)
         scene = self.background.crop((left, top, left + width, top + tall))
@@ -78,7 +78,7 @@ class Camera:
         )
         figure = draw_person(person, yaw, rng.uniform(0, 2 * math.pi), rng.uniform(0.25, 0.55), height)
         figure = _lit(figure, self.light)
-        x, y = (width - figure.width) // 2, tall - figure.height - round(0.1 * height)
+        x, y = (width - figure.width) // 2, tall - figure.height - round(0.28 * height)
         _cast_shadow(scene, x + figure.width / 2, y + figure.height - 0.05 * height, height, self.light)
         scene.paste(figure, (x, y), figure)
         box = tuple(int(v) for v in np.add(figure.getbbox(), (x, y, x, y)))
