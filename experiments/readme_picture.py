@@ -2,7 +2,7 @@
 
     python experiments/readme_picture.py [--run_dir runs/quickstart] [--output docs/ranking.png]
 
-A row is a query with the four regions of the network's first level, and the eight gallery images nearest to it (without
+A row is a query with the four regions of the network's first level, and the six gallery images nearest to it (without
 the query's person before the same camera), framed green where they show the query's person and red where they do not.
 """
 
@@ -13,7 +13,7 @@ from hacnn_tf import cli
 
 REGION_COLOURS = ["red", "blue", "green", "violet"]  # as in the paper's Fig. 6
 RIGHT, WRONG = (40, 160, 70), (210, 50, 50)
-SHOWN, GAP, FRAME = 8, 8, 3
+SHOWN, GAP, FRAME = 6, 8, 3
 
 COMMAND = cli.Command(__doc__, "readme_picture")
 COMMAND.define("string", "run_dir", "runs/quickstart", "the run folder")

@@ -6,6 +6,7 @@ import time
 import tqdm
 
 LINE_SECONDS = 30  # between lines in a log
+BAR_SECONDS = 1  # between fresh numbers on a terminal; reading them makes an accelerator wait
 
 
 class Progress:
@@ -57,13 +58,14 @@ class _Epoch:
         progress, now = self._progress, time.monotonic()
         self.images_per_second = step * progress.batch_size / (now - self._start)
         last = step == progress.steps
-        if not self._bar and not last and now - self._last_line < LINE_SECONDS:
+        if self._bar:
+            self._bar.update()
+        if not last and now - self._last_line < (BAR_SECONDS if self._bar else LINE_SECONDS):
             return
         self._last_line = now
         global_loss, local_loss, accuracy = means.numpy()
         left = tqdm.tqdm.format_interval(progress.time_left(self._epoch, step))
         if self._bar:
-            self._bar.update()
             self._bar.set_postfix_str(
                 f"global {global_loss:.3f} local {local_loss:.3f} accuracy {accuracy:.1%} "
                 f"{self.images_per_second:.0f} images/s, {left} left"

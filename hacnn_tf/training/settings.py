@@ -7,7 +7,7 @@ from hacnn_tf.errors import InputError
 from hacnn_tf.models import HACNN
 
 PAPER_EPOCHS = 150
-SYNTHETIC_EPOCHS = 5  # enough for the embedded dataset
+SYNTHETIC_EPOCHS = 4  # enough for the embedded dataset
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,10 @@
 """Settings: the paper's by default, and no contradiction goes unnoticed."""
 
+import dataclasses
+
 import pytest
 
+from hacnn_tf import train
 from hacnn_tf.errors import InputError
 from hacnn_tf.training.settings import Settings
 
@@ -25,3 +28,8 @@ def test_the_defaults_are_the_papers():
 def test_contradictions_are_named(settings, flag):
     with pytest.raises(InputError, match=f"{flag} has no meaning for {settings['dataset']}"):
         Settings(**settings).completed()
+
+
+def test_the_flags_default_to_the_settings():
+    for field in dataclasses.fields(Settings):
+        assert train.COMMAND.values[field.name].default == field.default, field.name
