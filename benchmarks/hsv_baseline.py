@@ -11,6 +11,8 @@ import numpy as np
 from PIL import Image
 
 from hacnn_tf import cli
+from hacnn_tf.data import read_dataset
+from hacnn_tf.evaluation import rank_matches
 
 STRIPES, BINS = 6, (8, 4, 4)
 
@@ -30,9 +32,6 @@ def histogram(path, size=(64, 160)):
 
 
 def main(flags):
-    from hacnn_tf.data import read_dataset
-    from hacnn_tf.evaluation import rank_matches
-
     dataset = read_dataset("synthetic", flags.data_root, boxes=flags.boxes)
     query, gallery = dataset.split("query"), dataset.split("gallery")
     features = [np.stack([histogram(path) for path in rows.path]) for rows in (query, gallery)]

@@ -9,8 +9,15 @@ import itertools
 import time
 
 import numpy as np
+import tensorflow as tf
 
 from hacnn_tf import cli
+from hacnn_tf.data import read_dataset
+from hacnn_tf.data.images import load_images
+from hacnn_tf.data.pipeline import training_batches
+from hacnn_tf.training.loop import make_optimizer
+from hacnn_tf.training.settings import Settings
+from hacnn_tf.training.step import make_train_step
 
 COMMAND = cli.Command(__doc__, "training")
 COMMAND.define("string", "data_root", "data", "folder that holds the datasets")
@@ -20,21 +27,14 @@ COMMAND.group("Measurement")
 
 
 def main(flags):
-    import tensorflow as tf
-
-    from hacnn_tf.data import read_dataset
-    from hacnn_tf.data.images import load_images
-    from hacnn_tf.data.pipeline import training_batches
-    from hacnn_tf.training.loop import make_optimizer
-    from hacnn_tf.training.settings import Settings
-    from hacnn_tf.training.step import make_train_step
-
     rows = read_dataset("synthetic", flags.data_root).split("train")
     images = load_images(rows.path, (160, 64))
     identities, labels = np.unique(rows.pid, return_inverse=True)
     batch = [tf.constant(images[: flags.batch_size]), tf.constant(labels[: flags.batch_size], tf.int32)]
 
     def stepper(xla):
+        if not xla:  # as training does; what XLA has compiled before is not affected
+            tf.config.experimental.enable_op_determinism()
         settings = Settings()
         model = settings.build_model(len(identities))
         optimizer = make_optimizer(settings)
@@ -48,8 +48,8 @@ def main(flags):
         return sum(len(y) for _, y in batches)
 
     measured = {
-        "training step, XLA off": stepper(False),
         "training step, XLA on": stepper(True),
+        "training step, XLA off": stepper(False),
         "batches from memory": feed,
         "decoding and resizing JPEGs": lambda: len(load_images(rows.path, (160, 64))),
     }

@@ -8,9 +8,9 @@ output=${OUTPUT:-exports/quickstart}
 started=$SECONDS
 
 "$python" -m hacnn_tf.train --run_dir "$run_dir"
-if [ -e "$output" ]; then
-  echo "$output is there already: not exported again."
-else
+if [ ! "$output/hacnn.keras" -nt "$run_dir/checkpoints/checkpoint" ]; then # none yet, or of an older run
+  rm -rf "$output/saved_model" "$output/hacnn.keras"
+  [ ! -d "$output" ] || rmdir "$output"
   "$python" -m hacnn_tf.export --run_dir "$run_dir" --output "$output"
 fi
 "$python" -m hacnn_tf.evaluate --run_dir "$run_dir" --saved_model "$output/saved_model"

@@ -6,10 +6,16 @@ A row is a query with the four regions of the network's first level, and the six
 the query's person before the same camera), framed green where they show the query's person and red where they do not.
 """
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image, ImageDraw
 
 from hacnn_tf import cli
+from hacnn_tf.data.images import load_images
+from hacnn_tf.evaluation import extract_features, feature_function
+from hacnn_tf.models.hacnn import REGION_SCALE
+from hacnn_tf.training.run_folder import RunFolder
 
 REGION_COLOURS = ["red", "blue", "green", "violet"]  # as in the paper's Fig. 6
 RIGHT, WRONG = (40, 160, 70), (210, 50, 50)
@@ -24,11 +30,6 @@ COMMAND.group("Picture")
 
 
 def main(flags):
-    from hacnn_tf.data.images import load_images
-    from hacnn_tf.evaluation import extract_features, feature_function
-    from hacnn_tf.models.hacnn import REGION_SCALE
-    from hacnn_tf.training.run_folder import RunFolder
-
     run = RunFolder(flags.run_dir)
     model, _ = run.load_model()
     dataset = run.settings.read_dataset(flags.data_root)
@@ -56,6 +57,7 @@ def main(flags):
             colour = RIGHT if gallery.pid[found] == rows.pid[i] else WRONG
             sheet.paste(colour, (x - FRAME, y - FRAME, x + width + FRAME, y + height + FRAME))
             sheet.paste(Image.fromarray(candidates[found]), (x, y))
+    Path(flags.output).parent.mkdir(parents=True, exist_ok=True)
     sheet.save(flags.output)
     print(flags.output)
 

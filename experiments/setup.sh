@@ -3,8 +3,14 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-[ -d .venv ] || "${PYTHON:-python3}" -m venv .venv
 python=$PWD/.venv/bin/python
+if ! "$python" -m pip --version > /dev/null 2>&1; then
+  "${PYTHON:-python3}" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || {
+    echo "hacnn_tf needs Python 3.10 to 3.13; name one, as in PYTHON=python3.12 bash $0" >&2
+    exit 1
+  }
+  "${PYTHON:-python3}" -m venv --clear .venv
+fi
 
 setup_stamp() { # changes when what is to be installed does
   echo "$("$python" --version) $PWD"

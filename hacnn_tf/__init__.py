@@ -1,3 +1,11 @@
-"""HA-CNN, the Harmonious Attention network for person re-identification (CVPR 2018), in TensorFlow and Keras."""
+"""HA-CNN, the Harmonious Attention network for person re-identification (CVPR 2018), in TensorFlow and Keras.
+
+Importing it makes the network and its layers known to `keras.saving.load_model`.
+"""
+
+from hacnn_tf.startup import quiet_stderr
+
+with quiet_stderr():
+    import hacnn_tf.models  # noqa: F401
 
 __version__ = "0.1.0"

@@ -1,13 +1,9 @@
-"""What all commands share: grouped flags, one-sentence errors, a quiet TensorFlow."""
+"""What all commands share: grouped flags and one-sentence errors."""
 
-import contextlib
 import copy
-import os
 import sys
-import tempfile
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported
-
+import keras
 from absl import flags, logging
 
 from hacnn_tf.errors import InputError
@@ -26,7 +22,7 @@ class Command:
         self.values = flags.FlagValues()
         self._groups = {}
 
-    def group(self, title, *names):
+    def group(self, title):
         """Puts flags defined since the last group under a heading of `--help`."""
         grouped = {name for names in self._groups.values() for name in names}
         self._groups[title] = [name for name in self.values if name not in grouped]
@@ -36,6 +32,7 @@ class Command:
         getattr(flags, f"DEFINE_{kind}")(name, default, help=text, flag_values=self.values, **kwargs)
 
     def help(self):
+        """The text of `--help`: the command's doc, then its flags by group, with their defaults."""
         lines = [self.doc.strip(), ""]
         for title, names in self._groups.items():
             lines.append(f"{title}:")
@@ -56,10 +53,10 @@ class Command:
                 print(self.help())
                 return
             values = _parse(self.values, argv)
-            if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
-                raise InputError(f"The commands run on TensorFlow: unset KERAS_BACKEND={os.environ['KERAS_BACKEND']}.")
-            os.environ["KERAS_BACKEND"] = "tensorflow"
-            _import_tensorflow()
+            if keras.backend.backend() != "tensorflow":
+                raise InputError(
+                    f"Keras is set to {keras.backend.backend()}: set KERAS_BACKEND=tensorflow to run commands."
+                )
             main(values)
         except InputError as error:
             sys.exit(f"{self.name}: {error}")
@@ -83,18 +80,3 @@ def _parse(values, argv):
     if rest:
         raise InputError(f"Unexpected argument {rest[0]!r}; flags begin with --, and --help lists them.")
     return values
-
-
-def _import_tensorflow():
-    """Imports TensorFlow without the lines that its libraries print while they load; shows them if that fails."""
-    with tempfile.TemporaryFile("w+") as printed, contextlib.ExitStack() as stack:
-        stderr = os.dup(2)
-        stack.callback(os.close, stderr)
-        stack.callback(os.dup2, stderr, 2)
-        os.dup2(printed.fileno(), 2)
-        try:
-            import tensorflow  # noqa: F401
-        except ImportError:
-            printed.seek(0)
-            os.write(stderr, printed.read().encode())
-            raise

@@ -4,6 +4,7 @@ python -m hacnn_tf.complexity
 """
 
 from hacnn_tf import cli
+from hacnn_tf.models import HACNN, count, kernel_calls
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.complexity")
 COMMAND.define("integer", "num_identities", 751, "classes of the classifiers", lower_bound=1)
@@ -20,8 +21,6 @@ PARTS = [
 
 
 def main(flags):
-    from hacnn_tf.models import HACNN, count, kernel_calls
-
     parts = {}
     for call in kernel_calls(HACNN(flags.num_identities)):
         parts.setdefault(part_of(call.path.split("/")[0]), []).append(call)

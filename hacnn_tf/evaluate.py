@@ -6,6 +6,13 @@ Prints CMC and mAP of the joint, global and local features, and writes them to m
 """
 
 from hacnn_tf import cli
+from hacnn_tf.data.images import load_splits
+from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function, results_table
+from hacnn_tf.export import load_export
+from hacnn_tf.files import check_new_path, write_npz
+from hacnn_tf.models import INPUT_SIZE
+from hacnn_tf.training.loop import use_xla
+from hacnn_tf.training.run_folder import RunFolder
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.evaluate")
 COMMAND.define("string", "run_dir", None, "the run folder")
@@ -18,12 +25,6 @@ COMMAND.group("Dataset")
 
 
 def main(flags):
-    from hacnn_tf.evaluation import Evaluator, evaluate_features, feature_function, results_table
-    from hacnn_tf.export import load_export
-    from hacnn_tf.files import check_new_path, write_npz
-    from hacnn_tf.training.loop import use_xla
-    from hacnn_tf.training.run_folder import RunFolder
-
     cli.require(flags, "run_dir")
     if flags.features:
         check_new_path(flags.features, suffix=".npz")
@@ -36,7 +37,8 @@ def main(flags):
     dataset = run.settings.read_dataset(flags.data_root)
     run.check_dataset(dataset)
 
-    features = Evaluator(dataset, cache_dir=flags.cache_dir).features(function)
+    images = load_splits(dataset, TEST_SPLITS, INPUT_SIZE, flags.cache_dir)
+    features = Evaluator(dataset, images).features(function)
     results = evaluate_features(dataset, features)
     print(f"{title} on {dataset.name}:\n{results_table(results)}")
     if not flags.saved_model:

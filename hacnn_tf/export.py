@@ -5,10 +5,17 @@
 OUTPUT/saved_model needs TensorFlow alone. Its signatures:
     images   images: uint8 [N, H, W, 3], RGB, any size      -> features: float32 [N, 1024]
     encoded  encoded: string [N], JPEG or PNG bytes         -> features: float32 [N, 1024]
-OUTPUT/hacnn.keras is the whole network: import hacnn_tf.models, then keras.saving.load_model.
+OUTPUT/hacnn.keras is the whole network: import hacnn_tf, then keras.saving.load_model.
 """
 
+import keras
+import tensorflow as tf
+
 from hacnn_tf import cli
+from hacnn_tf.data.images import decode, resize
+from hacnn_tf.errors import InputError
+from hacnn_tf.files import aside, check_new_path
+from hacnn_tf.training.run_folder import RunFolder
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.export")
 COMMAND.define("string", "run_dir", None, "the run folder")
@@ -17,9 +24,6 @@ COMMAND.group("Run")
 
 
 def main(flags):
-    from hacnn_tf.files import check_new_path
-    from hacnn_tf.training.run_folder import RunFolder
-
     cli.require(flags, "run_dir", "output")
     check_new_path(flags.output)
     model, epoch = RunFolder(flags.run_dir).load_model()
@@ -41,12 +45,6 @@ def export_model(model, folder):
     Raises:
         InputError: it cannot be written.
     """
-    import keras
-    import tensorflow as tf
-
-    from hacnn_tf.data.images import decode, resize
-    from hacnn_tf.files import aside
-
     size = model.input_shape[1:3]
     extractor = model.feature_extractor()
 
@@ -74,14 +72,13 @@ def load_export(folder):
     Raises:
         InputError: `folder` is not a SavedModel that `export_model` wrote.
     """
-    import tensorflow as tf
-
-    from hacnn_tf.errors import InputError
-
     try:
         images = tf.saved_model.load(folder).signatures["images"]
-    except (OSError, KeyError):
-        raise InputError(f"{folder} is not an exported network: make one with python -m hacnn_tf.export.") from None
+        images(images=tf.zeros((1, 1, 1, 3), tf.uint8))["features"]
+    except Exception:  # whatever TensorFlow raises for a folder of another kind, or a damaged one
+        raise InputError(
+            f"{folder} is not an exported network, or damaged: make one with python -m hacnn_tf.export."
+        ) from None
     return lambda batch: images(images=batch)["features"]
 
 

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import pytest
 
-import hacnn_tf.models  # noqa: F401
 from hacnn_tf import evaluate, export
 from hacnn_tf.training.run_folder import RunFolder
 
@@ -56,6 +55,12 @@ def test_a_foreign_process_gets_the_evaluations_features(exported, features, tmp
         assert found["from_bytes"].shape == (16, 1024)
         np.testing.assert_allclose(found["from_bytes"], expected, atol=1e-5)
         np.testing.assert_allclose(found["from_images"], expected, atol=1e-5)
+
+
+def test_the_keras_file_loads_once_hacnn_tf_is_imported(exported):
+    script = "import sys, keras, hacnn_tf; print(type(keras.saving.load_model(sys.argv[1], safe_mode=True)).__name__)"
+    args = [sys.executable, "-c", script, exported / "hacnn.keras"]
+    assert subprocess.run(args, check=True, capture_output=True, text=True).stdout == "HACNN\n"
 
 
 def test_the_keras_file_is_the_network(exported, small_run):

@@ -6,11 +6,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from hacnn_tf.data.table import ReidDataset, check_counts, find_folder, make_table
-from hacnn_tf.errors import InputError, listing
+from hacnn_tf.data.table import Counts, ReidDataset, check_counts, find_folder, make_table
+from hacnn_tf.errors import InputError
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test", "multi_query": "gt_bbox"}
+BOXES_FOLDERS = {"detected": "detected", "labelled": "labeled"}  # as CUHK03 and CUHK03-NP spell them
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
+MARKET1501_COUNTS = {
+    "train": Counts(12936, 751),
+    "query": Counts(3368, 750),
+    "gallery": Counts(19732, 750, junk=3819, distractors=2798),
+}
+DUKEMTMC_COUNTS = {"train": Counts(16522, 702), "query": Counts(2228, 702), "gallery": Counts(17661)}
 FILE_NAME = re.compile(r"(-?\d+)_c(\d+)")  # 0002_c1s1_000451_03.jpg, 0005_c2_f0046985.jpg, 0003_c1_1.png
 
 
@@ -34,12 +41,23 @@ def read_market1501(data_root, allow_subset=False):
         "get Market-1501-v15.09.15.zip as data/README.md says and unpack it there",
     )
     dataset = ReidDataset("Market-1501", read_folders(folder))
-    check_counts(dataset, folder, {"train": 12936, "query": 3368, "gallery": 19732}, allow_subset)
+    check_counts(dataset, folder, MARKET1501_COUNTS, allow_subset)
     return dataset
 
 
 def read_dukemtmc(data_root, allow_subset=False):
-    """DukeMTMC-reID: 16,522 training images of 702 identities, eight cameras. Arguments as `read_market1501`."""
+    """DukeMTMC-reID: 16,522 training images of 702 identities, eight cameras.
+
+    Args:
+        data_root: folder that holds `DukeMTMC-reID` or `dukemtmc-reid`.
+        allow_subset: accept a part of the dataset.
+
+    Returns:
+        A `ReidDataset`.
+
+    Raises:
+        InputError: missing, incomplete, or with names that do not parse.
+    """
     folder = find_folder(
         data_root,
         ["DukeMTMC-reID", "dukemtmc-reid"],
@@ -47,43 +65,47 @@ def read_dukemtmc(data_root, allow_subset=False):
         "its makers withdrew it, see data/README.md; unpack a copy you may use there",
     )
     dataset = ReidDataset("DukeMTMC-reID", read_folders(folder))
-    check_counts(dataset, folder, {"train": 16522, "query": 2228, "gallery": 17661}, allow_subset)
+    check_counts(dataset, folder, DUKEMTMC_COUNTS, allow_subset)
     return dataset
 
 
 def read_folders(folder):
     """The table of a folder that holds `bounding_box_train`, `query`, `bounding_box_test` and perhaps `gt_bbox`.
 
-    No image is opened. Rows are in the order of the file names. Of `gt_bbox` only the images of a query's identity and
-    camera are kept.
+    No image is opened. Of `gt_bbox` only the images of a query's identity and camera are kept.
+
+    Args:
+        folder: path of the folder.
+
+    Returns:
+        `pandas.DataFrame` as `ReidDataset.table`, rows in the order of the file names.
 
     Raises:
         InputError: a part is missing, or file names do not begin with `IDENTITY_cCAMERA`.
     """
-    folder = Path(folder)
-    parts = []
-    for split, name in FOLDERS.items():
-        if (folder / name).is_dir():
-            parts.append(_read_folder(folder / name, split))
-        elif split != "multi_query":
-            raise InputError(
-                f"{folder} is not a whole dataset of this kind: its folder {name} is missing; unpack it again."
-            )
-    table = pd.concat(parts, ignore_index=True)
+    parts = {split: Path(folder) / name for split, name in FOLDERS.items()}
+    missing = [path.name for split, path in parts.items() if split != "multi_query" and not path.is_dir()]
+    if missing:
+        raise InputError(
+            f"{folder} is not a whole dataset of this kind: {' and '.join(missing)} missing; unpack it again."
+        )
+    tables, unparsable = [], []
+    for split, path in parts.items():
+        names = _image_names(path) if path.is_dir() else []
+        found = [FILE_NAME.match(name) for name in names]
+        unparsable += [str(path / name) for name, match in zip(names, found, strict=True) if not match]
+        pids, camids = ([int(match[i]) if match else 0 for match in found] for i in (1, 2))
+        tables.append(make_table([str(path / name) for name in names], pids, camids, split))
+    if unparsable:
+        raise InputError(
+            f"Identity and camera cannot be read from the names of {', '.join(unparsable)}: "
+            "a name begins like 0002_c1 (identity 2, camera 1); rename these files or take them out."
+        )
+    table = pd.concat(tables, ignore_index=True)
     asked = pd.MultiIndex.from_frame(table.loc[table.split == "query", ["pid", "camid"]])
     keep = (table.split != "multi_query") | pd.MultiIndex.from_frame(table[["pid", "camid"]]).isin(asked)
     return table[keep].reset_index(drop=True)
 
 
-def _read_folder(folder, split):
-    names = sorted(name for name in os.listdir(folder) if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES)
-    found = [FILE_NAME.match(name) for name in names]
-    unparsable = [name for name, match in zip(names, found, strict=True) if match is None]
-    if unparsable:
-        raise InputError(
-            f"In {folder}, identity and camera cannot be read from {listing(unparsable)}: "
-            "a name begins like 0002_c1 (identity 2, camera 1); rename these files or take them out."
-        )
-    return make_table(
-        [str(folder / name) for name in names], [int(m[1]) for m in found], [int(m[2]) for m in found], split
-    )
+def _image_names(folder):
+    return sorted(name for name in os.listdir(folder) if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES)

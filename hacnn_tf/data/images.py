@@ -6,6 +6,7 @@ A path is a file name, or `FILE.mat#BOXES/PAIR/IDENTITY/VIEW` (numbers from 1) f
 import functools
 import hashlib
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,9 +14,11 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
-from hacnn_tf.errors import InputError, listing
+from hacnn_tf.errors import InputError
+from hacnn_tf.files import aside
 
 DECODE_BATCH = 64
+MAT_IMAGE = r".*\.mat#[a-z]+/\d+/\d+/\d+"
 
 
 def mat_image_path(mat, boxes, pair, identity, view):
@@ -39,8 +42,46 @@ def resize(images, size):
     return tf.cast(tf.round(tf.clip_by_value(images, 0, 255)), tf.uint8)
 
 
+class UnreadableImagesError(InputError):
+    """Images that cannot be read; `problems` holds "PATH (reason)" of every one."""
+
+    def __init__(self, problems, count):
+        self.problems, self.count = problems, count
+        super().__init__(
+            f"{len(problems)} of {count} images cannot be read: {', '.join(problems)}; replace or remove them."
+        )
+
+
+def load_splits(dataset, splits, size, cache_dir=None):
+    """Decodes and resizes the images of a dataset.
+
+    Args:
+        dataset: a `ReidDataset`.
+        splits: names of its splits; those it does not have are left out.
+        size, cache_dir: as in `load_images`.
+
+    Returns:
+        Dict from split to `(n, height, width, 3)` uint8 array, rows as in `dataset.split(split)`.
+
+    Raises:
+        InputError: images of any of the splits that cannot be read; names them all.
+    """
+    images, problems, count = {}, [], 0
+    for split in splits:
+        paths = dataset.split(split).path
+        count += len(paths)
+        if len(paths):
+            try:
+                images[split] = load_images(paths, size, cache_dir)
+            except UnreadableImagesError as error:
+                problems += error.problems
+    if problems:
+        raise UnreadableImagesError(problems, count)
+    return images
+
+
 def load_images(paths, size, cache_dir=None):
-    """Decodes and resizes all images, in parallel.
+    """Decodes and resizes images, in parallel.
 
     Args:
         paths: sequence of paths.
@@ -52,7 +93,7 @@ def load_images(paths, size, cache_dir=None):
         `(len(paths), height, width, 3)` uint8 array; a read-only memory map with `cache_dir`.
 
     Raises:
-        InputError: images that cannot be read; names them.
+        InputError: images that cannot be read, all of them named; or a `cache_dir` that cannot be used.
     """
     paths = list(paths)
     shape = (len(paths), *size, 3)
@@ -62,17 +103,16 @@ def load_images(paths, size, cache_dir=None):
         return images
 
     cached = Path(cache_dir) / f"{_fingerprint(paths, size)}.npy"
-    if not cached.exists():
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        aside = cached.with_suffix(f".{os.getpid()}.part")
-        try:
-            images = np.lib.format.open_memmap(aside, "w+", np.uint8, shape)
+    if not cached.is_file():
+        with aside(cached) as part:
+            part.parent.mkdir(parents=True, exist_ok=True)
+            images = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
             _decode_into(images, paths, size)
             images.flush()
-            aside.rename(cached)
-        finally:
-            aside.unlink(missing_ok=True)
-    return np.load(cached, mmap_mode="r")
+    try:
+        return np.load(cached, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{cached} cannot be read ({error}): remove it, and it is made anew.") from None
 
 
 def _decode_into(images, paths, size):
@@ -86,18 +126,23 @@ def _decode_into(images, paths, size):
             images[start : start + len(batch)] = batch
             start += len(batch)
     except tf.errors.OpError as error:
-        _raise_unreadable(paths, error)
+        # Tries every image by itself, so that all broken ones are named and not only the first that was met.
+        with ThreadPoolExecutor() as pool:
+            problems = [problem for problem in pool.map(_problem, paths) if problem]
+        if not problems:
+            raise InputError(f"Images could not be decoded: {error.message}.") from None
+        raise UnreadableImagesError(problems, len(paths)) from None
 
 
 def _pixels(path):
-    if tf.strings.regex_full_match(path, r".*\.mat#[a-z]+/\d+/\d+/\d+"):
-        image = tf.numpy_function(_read_mat_image, [path], tf.uint8, stateful=False)
+    if tf.strings.regex_full_match(path, MAT_IMAGE):
+        image = tf.numpy_function(lambda path: _read_mat_image(path.decode()), [path], tf.uint8, stateful=False)
         return tf.ensure_shape(image, (None, None, 3))
     return decode(tf.io.read_file(path))
 
 
 def _read_mat_image(path):
-    mat, _, place = path.decode().rpartition("#")
+    mat, _, place = path.rpartition("#")
     boxes, pair, identity, view = place.split("/")
     file = _open_mat(mat)
     identities = file[file[boxes][:].ravel()[int(pair) - 1]]
@@ -109,38 +154,28 @@ def _open_mat(mat):
     return h5py.File(mat, "r")
 
 
-def _raise_unreadable(paths, first_error):
-    """Tries every image by itself, so that all broken ones are named and not only the first that was met."""
-
-    def problem(path):
-        try:
-            _pixels(path)
-        except tf.errors.OpError as error:
-            empty = os.path.exists(path) and not os.path.getsize(path)
-            return f"{path} ({'empty file' if empty else _reason(error)})"
-        return None
-
-    with ThreadPoolExecutor() as pool:
-        problems = [text for text in pool.map(problem, paths) if text]
-    if not problems:
-        raise first_error
-    raise InputError(
-        f"{len(problems)} of {len(paths)} images cannot be read: {listing(problems)}; replace or remove them."
-    )
-
-
-def _reason(error):
-    if isinstance(error, tf.errors.NotFoundError):
-        return "no such file"
-    if "Unknown image file format" in error.message:
-        return "not a JPEG or PNG image"
-    return "damaged or truncated image"
+def _problem(path):
+    """What is wrong with an image, as "PATH (reason)"; None if nothing is."""
+    try:
+        if re.fullmatch(MAT_IMAGE, path):
+            tf.ensure_shape(tf.constant(_read_mat_image(path), tf.uint8), (None, None, 3))
+        else:
+            decode(tf.io.read_file(path))
+    except tf.errors.NotFoundError:
+        return f"{path} (no such file)"
+    except Exception as error:  # whatever a broken image or HDF5 file makes its reader raise
+        if os.path.exists(path) and not os.path.getsize(path):
+            return f"{path} (empty file)"
+        unknown = "Unknown image file format" in str(error)
+        return f"{path} ({'not a JPEG or PNG image' if unknown else 'damaged or truncated image'})"
+    return None
 
 
 def _fingerprint(paths, size):
     """Changes when any file, their order or the size does."""
     digest = hashlib.sha256(repr(tuple(size)).encode())
     for path in paths:
-        status = os.stat(path.partition("#")[0])
-        digest.update(f"{os.path.abspath(path)} {status.st_size} {status.st_mtime_ns}\n".encode())
+        file = path.rpartition("#")[0] if re.fullmatch(MAT_IMAGE, path) else path
+        status = os.stat(file) if os.path.exists(file) else None  # decoding will name what is not there
+        digest.update(f"{os.path.abspath(path)} {status and (status.st_size, status.st_mtime_ns)}\n".encode())
     return digest.hexdigest()[:16]

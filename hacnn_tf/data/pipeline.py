@@ -1,4 +1,4 @@
-"""Training batches with tf.data: any epoch, from any step, exactly again."""
+"""Training batches with tf.data: any epoch exactly again."""
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +22,7 @@ def epoch_order(num_images, seed, epoch):
     return np.random.default_rng([seed, epoch]).permutation(num_images)
 
 
-def training_batches(images, labels, batch_size, seed, epoch, first_step=0):
+def training_batches(images, labels, batch_size, seed, epoch):
     """The batches of one epoch.
 
     Args:
@@ -30,14 +30,16 @@ def training_batches(images, labels, batch_size, seed, epoch, first_step=0):
         labels: `(n,)` integer array, classes from 0.
         batch_size: images a batch; the incomplete last batch is dropped.
         seed, epoch: fix the order, see `epoch_order`.
-        first_step: batches of this epoch to leave out, to go on in its midst.
 
     Returns:
         `tf.data.Dataset` of (images `(batch_size, height, width, 3)` uint8, labels `(batch_size,)` int32).
+
+    Raises:
+        InputError: there are fewer images than a batch.
     """
     labels = np.asarray(labels, np.int32)
-    last_step = steps_per_epoch(len(images), batch_size)
-    order = epoch_order(len(images), seed, epoch)[first_step * batch_size : last_step * batch_size]
+    used = steps_per_epoch(len(images), batch_size) * batch_size
+    order = epoch_order(len(images), seed, epoch)[:used]
 
     def take(indices):
         return images[indices], labels[indices]
@@ -46,5 +48,5 @@ def training_batches(images, labels, batch_size, seed, epoch, first_step=0):
         x, y = tf.numpy_function(take, [indices], (tf.uint8, tf.int32), stateful=False)
         return tf.ensure_shape(x, (batch_size, *images.shape[1:])), tf.ensure_shape(y, (batch_size,))
 
-    dataset = tf.data.Dataset.from_tensor_slices(order).batch(batch_size, drop_remainder=True)
+    dataset = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
     return dataset.map(batch).prefetch(tf.data.AUTOTUNE)

@@ -1,6 +1,7 @@
 """The table that every reader gives: one row an image."""
 
 import dataclasses
+import hashlib
 from pathlib import Path
 
 import pandas as pd
@@ -31,6 +32,13 @@ class ReidDataset:
         """The rows of one split, as a `pandas.DataFrame` with a fresh index."""
         return self.table[self.table.split == split].reset_index(drop=True)
 
+    def fingerprint(self):
+        """A hex digest of the training images' names, identities and cameras: another one, other classes."""
+        rows = self.split("train")
+        names = rows.path.str.rsplit("/", n=1).str[-1]
+        text = rows.assign(path=names).to_csv(index=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
     def summary(self):
         """What re-id people look at first: the identities, images and cameras of each subset, as text."""
         lines = [self.name, f"{'subset':<12}{'identities':>12}{'images':>10}{'cameras':>10}"]
@@ -43,42 +51,81 @@ class ReidDataset:
 
 
 def make_table(paths, pids, camids, split):
-    """A table of one split from equally long columns."""
-    return pd.DataFrame({"path": paths, "pid": pids, "camid": camids, "split": split}).astype(
-        {"path": str, "pid": int, "camid": int}
-    )
+    """A table of one split.
+
+    Args:
+        paths, pids, camids: equally long sequences of str, int, int; see `ReidDataset.table`.
+        split: one of `SPLITS`.
+
+    Returns:
+        `pandas.DataFrame` with the columns of `ReidDataset.table`.
+    """
+    columns = {"path": list(paths), "pid": list(pids), "camid": list(camids)}
+    return pd.DataFrame(columns).astype({"path": str, "pid": int, "camid": int}).assign(split=split)
 
 
-def check_counts(dataset, folder, images, allow_subset):
-    """Checks a dataset against the number of images it is distributed with.
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """What a split is published to hold; None where it is not published."""
+
+    images: int | None = None
+    identities: int | None = None
+    junk: int | None = None
+    distractors: int | None = None
+
+    @classmethod
+    def of(cls, rows):
+        """The counts of the rows of a table."""
+        identities = rows.pid[rows.pid > DISTRACTOR].nunique()
+        return cls(len(rows), identities, int((rows.pid == JUNK).sum()), int((rows.pid == DISTRACTOR).sum()))
+
+
+def check_counts(dataset, folder, published, allow_subset):
+    """Checks that a dataset can be used, and is what it is distributed as.
 
     Args:
         dataset: a `ReidDataset`.
         folder: where it was read from, for the message.
-        images: dict from split to the published number of images; splits that are not in it may have any but 0.
-        allow_subset: accept fewer images.
+        published: dict from split to `Counts`.
+        allow_subset: accept other counts.
 
     Raises:
-        InputError: a split is empty, or differs from what it should hold and `allow_subset` is off.
+        InputError: a split is empty, no query has a match in the gallery, or (without `allow_subset`) counts differ.
     """
-    found = {split: int((dataset.table.split == split).sum()) for split in ("train", "query", "gallery")}
-    empty = [split for split, count in found.items() if not count]
+    counts = {split: Counts.of(dataset.split(split)) for split in published}
+    empty = [split for split, found in counts.items() if not found.images]
     if empty:
         raise InputError(f"{dataset.name}: no {' or '.join(empty)} images in {folder}.")
     wrong = [
-        f"{found[split]:,} {split} images instead of {images[split]:,}"
-        for split in images
-        if found[split] != images[split]
+        f"{getattr(counts[split], what):,} {split} {what} instead of {expected:,}"
+        for split, expectation in published.items()
+        for what, expected in dataclasses.asdict(expectation).items()
+        if expected is not None and getattr(counts[split], what) != expected
     ]
     if wrong and not allow_subset:
         raise InputError(
-            f"{dataset.name} in {folder} holds {' and '.join(wrong)}: "
+            f"{dataset.name} in {folder} holds {', '.join(wrong)}: "
             "get the rest, or pass --allow_subset to use this part of it."
+        )
+    pairs = dataset.split("query").merge(dataset.split("gallery"), on="pid")
+    if not (pairs.camid_x != pairs.camid_y).any():
+        raise InputError(
+            f"{dataset.name} in {folder}: no query has a match in the gallery, the same identity under another camera; "
+            "check that both are of the same dataset."
         )
 
 
 def find_folder(data_root, names, dataset, source):
-    """The first of `names` that exists below `data_root`.
+    """The first of `names` that is a folder below `data_root`.
+
+    Args:
+        data_root: folder that holds datasets.
+        names: what the dataset's folder may be called.
+        dataset: its name, for people.
+        source: how to get it, the end of a sentence.
+
+    Returns:
+        `pathlib.Path`.
 
     Raises:
         InputError: none does; says which were tried and where to get the dataset.

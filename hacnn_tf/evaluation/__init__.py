@@ -1,11 +1,12 @@
 """Features, ranking and protocols."""
 
-from hacnn_tf.evaluation.evaluator import Evaluator
+from hacnn_tf.evaluation.evaluator import TEST_SPLITS, Evaluator
 from hacnn_tf.evaluation.features import extract_features, feature_function
 from hacnn_tf.evaluation.protocols import evaluate_features, results_table
 from hacnn_tf.evaluation.ranking import Matches, rank_matches
 
 __all__ = [
+    "TEST_SPLITS",
     "Evaluator",
     "Matches",
     "evaluate_features",

@@ -1,32 +1,31 @@
 """The evaluation of a network on a dataset's test images."""
 
-from hacnn_tf.data.images import load_images
 from hacnn_tf.evaluation.features import extract_features, feature_function
 from hacnn_tf.evaluation.protocols import evaluate_features
 
+TEST_SPLITS = ("query", "gallery", "multi_query")
+
 
 class Evaluator:
-    """Evaluates networks on the test images of a dataset, which it reads once.
+    """Evaluates networks on the test images of a dataset.
 
     Args:
         dataset: a `ReidDataset`.
-        input_size: (height, width) of the networks' input, in pixels.
-        cache_dir: see `hacnn_tf.data.images.load_images`.
+        images: dict from split to `(n, height, width, 3)` uint8 array, as `hacnn_tf.data.images.load_splits` gives it.
         xla: compile the extraction with XLA.
     """
 
-    def __init__(self, dataset, input_size=(160, 64), cache_dir=None, xla=False):
-        self.dataset, self.xla = dataset, xla
-        self._images = {
-            split: load_images(dataset.split(split).path, input_size, cache_dir)
-            for split in ("query", "gallery", "multi_query")
-            if len(dataset.split(split))
-        }
+    def __init__(self, dataset, images, xla=False):
+        self._dataset, self._xla = dataset, xla
+        self._images = {split: images[split] for split in TEST_SPLITS if split in images}
+        self._model = self._function = None
 
     def features(self, function):
         """Dict from split to `(n, d)` float32 features; `function` is as in `extract_features`."""
         return {split: extract_features(function, images) for split, images in self._images.items()}
 
     def run(self, model):
-        """The results of `evaluate_features` for a `HACNN`."""
-        return evaluate_features(self.dataset, self.features(feature_function(model, self.xla)))
+        """The results of `evaluate_features` for a `HACNN`; traced once while it stays the same object."""
+        if model is not self._model:
+            self._model, self._function = model, feature_function(model, self._xla)
+        return evaluate_features(self._dataset, self.features(self._function))

@@ -95,7 +95,14 @@ def _single_shots(pids, seed):
 
 
 def results_table(results):
-    """The measures as people compare them, one line a setting and feature, as text."""
+    """The measures as people compare them, one line a setting and feature, in percent.
+
+    Args:
+        results: of `evaluate_features`.
+
+    Returns:
+        Text of several lines.
+    """
     lines = [
         f"{'':<14}{'feature':<9}"
         + "".join(f"{f'Rank-{k}':>9}" for k in CMC_RANKS)

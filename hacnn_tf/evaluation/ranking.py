@@ -65,11 +65,12 @@ def rank_matches(query_features, gallery_features, query_pids, gallery_pids, que
         `Matches`.
 
     Raises:
-        InputError: no query has a true match in the gallery.
-        ValueError: a feature is not finite.
+        InputError: no query has a true match in the gallery, or a feature is not finite.
     """
     if not (np.isfinite(query_features).all() and np.isfinite(gallery_features).all()):
-        raise ValueError("Features must be finite to be ranked.")
+        raise InputError(
+            "Some features are not finite: the network that gave them is broken, or its training diverged."
+        )
     half_norms = 0.5 * np.square(gallery_features).sum(axis=1)
     block = max(1, BLOCK_BYTES // (4 * max(1, len(gallery_pids))))
     ranks, counts = [], []

@@ -41,15 +41,21 @@ class RegionCrop(keras.layers.Layer):
 
     Returns:
         `(batch * T, size[0], size[1], channels)` tensor: the regions of an image follow one another.
+
+    Raises:
+        ValueError: `size` is not two positive numbers, or the map's height or width is not static.
     """
 
     def __init__(self, size, **kwargs):
         # Positions stay float32 under every policy; autocast would round them to half precision.
         super().__init__(autocast=False, **kwargs)
         self.size = tuple(size)
+        if len(self.size) != 2 or min(self.size) < 1:
+            raise ValueError(f"RegionCrop's size must be (height, width), both at least 1, not {self.size}.")
 
     def build(self, inputs_shape, centres_shape):
-        pass
+        if None in inputs_shape[1:]:
+            raise ValueError(f"RegionCrop needs maps of static height, width and channels, not {inputs_shape}.")
 
     def call(self, inputs, centres):
         inputs = ops.cast(inputs, self.compute_dtype)

@@ -1,10 +1,22 @@
-"""Kernel weights, multiply-adds and depth of any Keras model, counted on its graph."""
+"""Kernel weights, multiply-adds and depth of any functional Keras model, counted on its graph."""
 
 import dataclasses
 import math
 from unittest import mock
 
 import keras
+
+COUNTED = (
+    keras.layers.Dense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.Conv3D,
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+    keras.layers.DepthwiseConv1D,
+    keras.layers.DepthwiseConv2D,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,12 +26,14 @@ class KernelCall:
     Attributes:
         layer: the layer.
         path: its name inside the model, `outer/inner/conv`.
+        weights: number of weights of its kernel, or kernels.
         macs: multiply-adds of this call for one image.
         depth: kernels on the longest way from the model's inputs to this call's output, itself included.
     """
 
     layer: keras.layers.Layer
     path: str
+    weights: int
     macs: int
     depth: int
 
@@ -31,10 +45,13 @@ def kernel_calls(model):
     normalisations, activations, nor products of two activations.
 
     Args:
-        model: a built `keras.Model` with fixed input sizes, functional or not.
+        model: a functional or sequential `keras.Model` with fixed input sizes; its layers may be of any kind.
 
     Returns:
         List of `KernelCall`.
+
+    Raises:
+        ValueError: a layer has a weight matrix of a kind that is not counted here.
     """
     model = keras.models.clone_model(model)  # tracing leaves marks on the layers it passes
     inputs = [keras.Input(batch_shape=(1, *x.shape[1:]), dtype=x.dtype) for x in model.inputs]
@@ -54,7 +71,7 @@ def count(calls):
         Dict of `weights` (a kernel called several times counts once), `macs`, and `depth` (kernels on the longest way
         from the model's inputs).
     """
-    kernels = {id(call.layer): math.prod(call.layer.kernel.shape) for call in calls}
+    kernels = {id(call.layer): call.weights for call in calls}
     return {
         "weights": sum(kernels.values()),
         "macs": sum(call.macs for call in calls),
@@ -85,18 +102,30 @@ class _Trace:
 
     def _record(self, operation, inputs, outputs):
         depth = max((self._depths.get(id(x), 0) for x in inputs), default=0)
-        kernel = getattr(operation, "kernel", None)
-        if kernel is not None:
-            depth += 1
-            path = kernel.path.rpartition("/")[0]
-            self.calls.append(KernelCall(operation, path, _macs(operation, inputs[0], outputs[0]), depth))
+        kernels = _kernels(operation) if isinstance(operation, keras.Layer) else []
+        if kernels:
+            depth += len(kernels)
+            path = kernels[0].path.rpartition("/")[0]
+            weights = sum(math.prod(kernel.shape) for kernel in kernels)
+            macs = weights * _positions(operation, inputs[0], outputs[0])
+            self.calls.append(KernelCall(operation, path, weights, macs, depth))
         self._depths.update({id(x): depth for x in outputs})
         self._alive.append(outputs)  # an id is a tensor's own only as long as the tensor lives
 
 
-def _macs(layer, inputs, outputs):
-    """Each kernel weight is used once at every position: of the output, or of a transposed convolution's input."""
+def _kernels(layer):
+    """The kernels of a layer, in the order they are applied."""
+    if isinstance(layer, (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)):
+        return [layer.depthwise_kernel, layer.pointwise_kernel]
+    if isinstance(layer, COUNTED):
+        return [layer.kernel]
+    if any(len(weight.shape) > 1 for weight in layer.weights):
+        raise ValueError(f"The multiply-adds of {type(layer).__name__} layers are not known ({layer.name}).")
+    return []
+
+
+def _positions(layer, inputs, outputs):
+    """How often each kernel weight is used: at every position of the output, or a transposed convolution's input."""
     shape = (inputs if "Transpose" in type(layer).__name__ else outputs).shape
     channels_first = getattr(layer, "data_format", None) == "channels_first"
-    positions = (shape[0], *shape[2:]) if channels_first else shape[:-1]
-    return math.prod(layer.kernel.shape) * math.prod(positions)
+    return math.prod((shape[0], *shape[2:]) if channels_first else shape[:-1])

@@ -11,6 +11,7 @@ from hacnn_tf.layers.initializers import fan_in_uniform
 PIXEL_MEAN = [123.675, 116.28, 103.53]
 PIXEL_VARIANCE = [58.395**2, 57.12**2, 57.375**2]
 
+INPUT_SIZE = (160, 64)  # height and width in pixels (§4)
 STEM_FILTERS = 32
 STRIDE = 16  # of the whole global branch: the stem and three Inception-Bs
 # A region's size as a share of its level's map: 24/80 and 28/32 at the first level, the same at the others (§4).
@@ -28,7 +29,7 @@ class HACNN(keras.Model):
       each L2-normalised, concatenated (§3.2);
     - `model.attention_extractor()(images)` gives `{"regions": [...], "soft": [...]}`, one tensor a level:
       region centres `(batch, T, 2)` as (t_y, t_x) in [-1, 1], and soft attention maps `(batch, h, w, c)` in [0.5, 1)
-      (no `"soft"` if both soft attentions are off).
+      (no `"soft"` if both soft attentions are off; regions of level 1 alone without interaction).
 
     Images are `(batch, height, width, 3)` RGB in [0, 255], uint8 or float; normalisation is part of the graph.
 
@@ -60,7 +61,7 @@ class HACNN(keras.Model):
         interaction=True,
         num_regions=4,
         widths=(128, 256, 384),
-        input_size=(160, 64),
+        input_size=INPUT_SIZE,
         feature_dim=512,
         dtype=None,
         name="hacnn",
@@ -92,8 +93,6 @@ class HACNN(keras.Model):
             signature = keras.layers.GlobalAveragePooling2D(
                 keepdims=True, dtype=policy, name=f"level{level}_signature"
             )(x)
-            centres = HardAttention(num_regions, trainable=regional, name=f"level{level}_hard_attention")(signature)
-            regions.append(centres)
             if spatial or channel:
                 attention = SoftAttention(spatial, channel, dtype=policy, name=f"level{level}_soft_attention")
                 soft_maps.append(attention(x, signature))
@@ -101,6 +100,9 @@ class HACNN(keras.Model):
 
             # The regions are folded into the batch axis, so that all streams share one call of one Inception.
             if level == 1 or interaction:
+                hard_attention = HardAttention(num_regions, trainable=regional, name=f"level{level}_hard_attention")
+                centres = hard_attention(signature)
+                regions.append(centres)
                 crops = RegionCrop(region_size, dtype=policy, name=f"level{level}_regions")(block_input, centres)
                 local = crops if local is None else local + crops  # Eq. 6
             local = InceptionB(width, dtype=policy, name=f"level{level}_local_inception_b")(local)

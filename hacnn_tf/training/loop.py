@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from hacnn_tf.data.pipeline import steps_per_epoch, training_batches
+from hacnn_tf.errors import InputError
 from hacnn_tf.training.progress import Progress
 from hacnn_tf.training.run_folder import LOG_COLUMNS
 from hacnn_tf.training.step import make_train_step
@@ -23,7 +24,7 @@ def train(run, images, pids, evaluate):
         The results of the last evaluation.
 
     Raises:
-        InputError: fewer images than a batch, or checkpoints of another network.
+        InputError: fewer images than a batch, checkpoints of another network, or a loss that is not finite.
     """
     settings = run.settings
     identities, labels = np.unique(pids, return_inverse=True)
@@ -37,7 +38,7 @@ def train(run, images, pids, evaluate):
     optimizer = make_optimizer(settings)
     optimizer.build(model.trainable_variables)
     epoch_done = tf.Variable(0, dtype=tf.int64)
-    checkpoints = run.checkpoints(model=model, optimizer=optimizer, epoch=epoch_done)
+    checkpoints = run.checkpoints(model, optimizer=optimizer, epoch=epoch_done)
     run.restore(checkpoints)
     first_epoch = int(epoch_done) + 1
     if first_epoch > 1:
@@ -46,7 +47,7 @@ def train(run, images, pids, evaluate):
     train_step = make_train_step(model, optimizer, xla)
     log = run.read_log(first_epoch - 1)
     events = tf.summary.create_file_writer(str(run.path / "tensorboard"))
-    progress = Progress(settings.epochs, steps, settings.batch_size, first_epoch)
+    progress = Progress(settings.epochs, steps, settings.batch_size)
     results = None
     for epoch in range(first_epoch, settings.epochs + 1):
         totals = tf.zeros(3)
@@ -56,6 +57,11 @@ def train(run, images, pids, evaluate):
             ):
                 totals += train_step(*batch)
                 shown.step(step, totals / step)
+        if not np.isfinite(totals).all():
+            raise InputError(
+                f"The loss is no longer finite in epoch {epoch}: lower --learning_rate; "
+                f"{run.path} keeps the checkpoint of epoch {epoch - 1}."
+            )
         row = [epoch, epoch * steps, *(totals / steps).numpy().tolist(), round(shown.images_per_second, 1)]
         log.append(dict(zip(LOG_COLUMNS, row, strict=True)))
         with events.as_default(step=epoch):

@@ -16,29 +16,20 @@ class Progress:
         epochs: number of epochs of the whole training.
         steps: steps an epoch.
         batch_size: images a step.
-        first_epoch: the epoch that this process begins with, from 1.
     """
 
-    def __init__(self, epochs, steps, batch_size, first_epoch):
+    def __init__(self, epochs, steps, batch_size):
         self.epochs, self.steps, self.batch_size = epochs, steps, batch_size
-        self._first_step = (first_epoch - 1) * steps
-        self._start = time.monotonic()
 
     def epoch(self, epoch):
         """A context for one epoch, whose value has `step(step, means)` and then `images_per_second`."""
         return _Epoch(self, epoch)
 
-    def time_left(self, epoch, step):
-        """Seconds until the last step, at the pace so far."""
-        done = (epoch - 1) * self.steps + step
-        pace = (time.monotonic() - self._start) / (done - self._first_step)
-        return pace * (self.epochs * self.steps - done)
-
 
 class _Epoch:
     def __init__(self, progress, epoch):
         self._progress, self._epoch = progress, epoch
-        self._start = self._last_line = time.monotonic()
+        self._last_shown = time.monotonic()
         self._bar = None
         self.images_per_second = 0.0
 
@@ -55,16 +46,21 @@ class _Epoch:
 
     def step(self, step, means):
         """Counts a step; `means` are global loss, local loss and identity accuracy over the epoch so far."""
-        progress, now = self._progress, time.monotonic()
-        self.images_per_second = step * progress.batch_size / (now - self._start)
-        last = step == progress.steps
+        progress = self._progress
         if self._bar:
             self._bar.update()
-        if not last and now - self._last_line < (BAR_SECONDS if self._bar else LINE_SECONDS):
+        if step == 1:  # compiles in the first epoch: the rate is that of the steps after it
+            means.numpy()
+            self._start = time.monotonic()
+        waited = time.monotonic() - self._last_shown
+        if step < progress.steps and waited < (BAR_SECONDS if self._bar else LINE_SECONDS):
             return
-        self._last_line = now
-        global_loss, local_loss, accuracy = means.numpy()
-        left = tqdm.tqdm.format_interval(progress.time_left(self._epoch, step))
+        global_loss, local_loss, accuracy = means.numpy()  # waits for the device, so the clock comes after it
+        self._last_shown = time.monotonic()
+        seconds_per_step = (self._last_shown - self._start) / max(1, step - 1)
+        self.images_per_second = progress.batch_size / seconds_per_step if step > 1 else 0.0
+        steps_left = (progress.epochs - self._epoch + 1) * progress.steps - step
+        left = tqdm.tqdm.format_interval(seconds_per_step * steps_left)
         if self._bar:
             self._bar.set_postfix_str(
                 f"global {global_loss:.3f} local {local_loss:.3f} accuracy {accuracy:.1%} "

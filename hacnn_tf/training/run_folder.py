@@ -18,7 +18,7 @@ import tensorflow as tf
 
 import hacnn_tf
 from hacnn_tf.errors import InputError
-from hacnn_tf.files import aside, write_json
+from hacnn_tf.files import aside, check_new_path, write_json
 from hacnn_tf.training.settings import Settings
 
 LOG_COLUMNS = ["epoch", "step", "global_loss", "local_loss", "identity_accuracy", "images_per_second"]
@@ -35,6 +35,7 @@ class RunFolder:
         path: `pathlib.Path` of the folder.
         settings: the `Settings` of its training.
         dataset_name: of the dataset trained on, for people.
+        fingerprint: of its training images, see `ReidDataset.fingerprint`.
         num_identities: number of training identities.
 
     Raises:
@@ -53,40 +54,47 @@ class RunFolder:
             self.settings = Settings(**content["settings"])
             self.num_identities = content["num_identities"]
             self.dataset_name = content["dataset"]
+            self.fingerprint = content["fingerprint"]
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{config} is damaged or of another version of hacnn_tf: {error}.") from None
 
     @classmethod
-    def create(cls, path, settings, dataset):
-        """Starts a run folder, or opens the one that is there if it has the same settings.
+    def find(cls, path, settings, dataset):
+        """The run in a folder, if it is one of these settings; None if the folder is still to be made, and can be.
 
         Raises:
-            InputError: the folder holds something else, or a run with other settings; names the difference.
+            InputError: the folder holds something else, or a run with other settings (names them) or data.
         """
         path = Path(path)
-        if (path / "config.json").exists():
-            run = cls(path)
-            differences = [
-                f"--{name} {_flag(there)} there, {_flag(here)} now"
-                for (name, there), here in zip(
-                    dataclasses.asdict(run.settings).items(), dataclasses.astuple(settings), strict=True
-                )
-                if there != here
-            ]
-            if differences:
-                raise InputError(
-                    f"{path} holds a run with other flags ({'; '.join(differences)}): "
-                    "repeat those to go on with it, or name another folder with --run_dir."
-                )
-            run.check_dataset(dataset)
-            return run
-        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-            raise InputError(f"{path} exists and is not a run folder: name another with --run_dir.")
+        if not (path / "config.json").exists():
+            if not path.is_dir() or any(path.iterdir()):
+                check_new_path(path)
+            return None
+        run = cls(path)
+        now = dataclasses.asdict(settings)
+        differences = [
+            f"--{name} {_flag(there)} there, {_flag(now[name])} now"
+            for name, there in dataclasses.asdict(run.settings).items()
+            if there != now[name]
+        ]
+        if differences:
+            raise InputError(
+                f"{path} holds a run with other flags ({'; '.join(differences)}): "
+                "repeat those to go on with it, or name another folder with --run_dir."
+            )
+        run.check_dataset(dataset)
+        return run
+
+    @classmethod
+    def create(cls, path, settings, dataset, **places):
+        """Starts a run folder; `places` are flags of no consequence for the result, kept for the record."""
         write_json(
-            path / "config.json",
+            Path(path) / "config.json",
             {
                 "settings": dataclasses.asdict(settings),
+                "places": places,
                 "dataset": dataset.name,
+                "fingerprint": dataset.fingerprint(),
                 "num_identities": dataset.split("train").pid.nunique(),
                 "versions": _versions(),
                 "revision": _revision(),
@@ -94,10 +102,13 @@ class RunFolder:
         )
         return cls(path)
 
-    def checkpoints(self, **objects):
-        """A `tf.train.CheckpointManager` over `objects` in this folder."""
+    def checkpoints(self, model, **objects):
+        """A `tf.train.CheckpointManager` in this folder, over a network, what describes it, and other objects."""
+        network = tf.Variable(_description(model))
         return tf.train.CheckpointManager(
-            tf.train.Checkpoint(**objects), str(self.path / "checkpoints"), max_to_keep=CHECKPOINTS_KEPT
+            tf.train.Checkpoint(model=model, network=network, **objects),
+            str(self.path / "checkpoints"),
+            max_to_keep=CHECKPOINTS_KEPT,
         )
 
     def load_model(self):
@@ -110,7 +121,7 @@ class RunFolder:
             InputError: no checkpoint, or one of another network.
         """
         model, epoch = self.settings.build_model(self.num_identities), tf.Variable(0, dtype=tf.int64)
-        checkpoints = self.checkpoints(model=model, epoch=epoch)
+        checkpoints = self.checkpoints(model, epoch=epoch)
         if checkpoints.latest_checkpoint is None:
             raise InputError(f"{self.path} has no checkpoint yet: train it with python -m hacnn_tf.train.")
         self.restore(checkpoints).expect_partial()
@@ -126,9 +137,12 @@ class RunFolder:
         if newest is None:
             return None
         try:
+            saved = tf.train.load_checkpoint(newest).get_tensor("network/.ATTRIBUTES/VARIABLE_VALUE")
+            if saved != checkpoints.checkpoint.network.numpy():
+                raise ValueError("another network")
             status = checkpoints.checkpoint.restore(newest)
             status.assert_existing_objects_matched()
-        except (AssertionError, IndexError, ValueError, tf.errors.OpError):  # what TensorFlow raises for these
+        except (AssertionError, IndexError, ValueError, tf.errors.OpError):  # what TensorFlow raises for such files
             raise InputError(
                 f"{newest} is damaged, or not of the network that {self.path / 'config.json'} describes: "
                 "restore the run folder's own files."
@@ -136,12 +150,11 @@ class RunFolder:
         return status
 
     def check_dataset(self, dataset):
-        """Raises `InputError` if `dataset` is not the one trained on."""
-        found = dataset.split("train").pid.nunique()
-        if dataset.name != self.dataset_name or found != self.num_identities:
+        """Raises `InputError` if `dataset` does not have the training images of this run."""
+        if (dataset.name, dataset.fingerprint()) != (self.dataset_name, self.fingerprint):
             raise InputError(
-                f"{self.path} was trained on {self.dataset_name} with {self.num_identities} identities, "
-                f"this is {dataset.name} with {found}: restore the data, or name another folder with --run_dir."
+                f"{self.path} was trained on other images of {self.dataset_name} than those of {dataset.name} here: "
+                "restore the data (--data_root says where it is), or name another folder with --run_dir."
             )
 
     def write_log(self, rows):
@@ -166,6 +179,12 @@ class RunFolder:
 
 def _flag(value):
     return "not given" if value is None else value
+
+
+def _description(model):
+    """A network as text: its arguments, without what does not change its weights."""
+    config = model.get_config()
+    return json.dumps({key: config[key] for key in config.keys() - {"name", "dtype", "trainable"}}, sort_keys=True)
 
 
 def _versions():

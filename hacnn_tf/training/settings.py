@@ -1,6 +1,7 @@
-"""The settings of a training: what its result depends on."""
+"""The settings of a training."""
 
 import dataclasses
+import math
 
 from hacnn_tf.data import read_dataset
 from hacnn_tf.errors import InputError
@@ -12,7 +13,7 @@ SYNTHETIC_EPOCHS = 4  # enough for the embedded dataset
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Everything that the result of a training depends on; the defaults are the paper's (§4).
+    """What a training does, places aside; the defaults are the paper's (§4).
 
     Attributes are the flags of `python -m hacnn_tf.train`, which documents them.
     """
@@ -49,8 +50,11 @@ class Settings:
         ):
             value = getattr(self, name)
             if value is not None and not allowed:
-                raise InputError(f"--{name} has no meaning for {self.dataset}{_split(self)}: leave it out.")
+                needed = {"split": "cuhk03", "boxes": "cuhk03 or synthetic", "testset": "cuhk03 --split 1367_100"}[name]
+                raise InputError(f"--{name} needs --dataset {needed}: leave it out.")
             filled[name] = default if value is None and allowed else value
+        if not 0 < self.learning_rate < math.inf:
+            raise InputError(f"--learning_rate must be above 0 and finite, not {self.learning_rate}.")
         if self.epochs is None:
             filled["epochs"] = SYNTHETIC_EPOCHS if self.dataset == "synthetic" else PAPER_EPOCHS
         return dataclasses.replace(self, **filled)
@@ -71,7 +75,3 @@ class Settings:
             num_regions=self.num_regions,
             dtype=self.precision,
         )
-
-
-def _split(settings):
-    return f" {settings.split}" if settings.split else ""

@@ -82,7 +82,7 @@ def test_767_700_is_read_in_place(small):
 
 @pytest.mark.parametrize(("testset", "pid"), [(1, 2), (2, 3)])
 def test_1367_100_tests_on_one_testset(small, testset, pid):
-    dataset = read_dataset("cuhk03", small, split="1367_100", testset=testset)
+    dataset = read_dataset("cuhk03", small, split="1367_100", testset=testset, allow_subset=True)
     assert dataset.single_shot
     assert set(dataset.split("query").pid) == set(dataset.split("gallery").pid) == {pid}
     assert set(dataset.split("query").camid) == {1}
@@ -106,7 +106,7 @@ def test_a_config_that_does_not_fit_names_what_is_missing(small):
         query=[1],
         gallery=[1],
     )
-    with pytest.raises(InputError, match=r"does not fit .*1 of its 1 images are not there, 1_002_1_03\.png"):
+    with pytest.raises(InputError, match=r"does not fit .*1 of its 1 images are not there, 1_002_1_03\.png the first"):
         read_dataset("cuhk03", small)
 
 
@@ -119,6 +119,23 @@ def test_a_config_that_is_none_is_refused(small, content):
         config.write_bytes(content)
     with pytest.raises(InputError, match="is not a protocol file"):
         read_dataset("cuhk03", small)
+
+
+@pytest.mark.parametrize(
+    ("names", "pids", "train"),
+    [(["1_002_02.png"], [2], [1]), (["1_002_1_02.png"], [2, 3], [1]), (["1_002_1_02.png"], [2], [2])],
+)
+def test_a_config_of_another_shape_is_refused(small, names, pids, train):
+    """A name of three parts; more labels than names; an index beyond the list."""
+    config = small / "cuhk03_new_protocol_config_detected.mat"
+    write_config(config, names, pids, [1], train=train, query=[1], gallery=[1])
+    with pytest.raises(InputError, match="is not a protocol file"):
+        read_dataset("cuhk03", small)
+
+
+def test_a_part_of_1367_100_must_be_asked_for(small):
+    with pytest.raises(InputError, match="1 query identities instead of 100"):
+        read_dataset("cuhk03", small, split="1367_100")
 
 
 def test_a_missing_config_is_named(small):
@@ -134,7 +151,7 @@ def test_a_mat_that_is_none_is_refused(small, damage):
     else:
         with h5py.File(mat, "w") as file:
             file["something"] = 1
-    with pytest.raises(InputError, match=r"cannot be read as MATLAB v7\.3|is not CUHK03's"):
+    with pytest.raises(InputError, match="is not CUHK03's, or damaged"):
         read_dataset("cuhk03", small, split="1367_100")
 
 

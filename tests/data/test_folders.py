@@ -1,5 +1,7 @@
 """Folder datasets: full-size layouts of empty files, since no image is opened to build a table."""
 
+import shutil
+
 import pytest
 
 from hacnn_tf.data import read_dataset
@@ -54,6 +56,7 @@ def test_dukemtmc_names(tmp_path):
     folder = tmp_path / "DukeMTMC-reID"
     for name in ("bounding_box_train", "query", "bounding_box_test"):
         touch(folder / name, ["0005_c8_f0046985.jpg", "0005_c2_f0046985.jpg"])
+    assert len(read_dataset("dukemtmc", tmp_path, allow_subset=True).table) == 6
     table = read_dataset("dukemtmc", tmp_path, allow_subset=True).split("gallery")
     assert list(table.pid) == [5, 5]
     assert list(table.camid) == [2, 8]
@@ -62,7 +65,7 @@ def test_dukemtmc_names(tmp_path):
 def test_a_part_of_a_dataset_must_be_asked_for(tmp_path):
     folder = tmp_path / "market1501"
     for name in ("bounding_box_train", "query", "bounding_box_test"):
-        touch(folder / name, ["0002_c1s1_000451_03.jpg"])
+        touch(folder / name, [f"0002_c{1 + (name == 'query')}s1_000451_03.jpg"])
     with pytest.raises(InputError, match=r"1 train images instead of 12,936 .* --allow_subset"):
         read_dataset("market1501", tmp_path)
     assert len(read_dataset("market1501", tmp_path, allow_subset=True).table) == 3
@@ -76,7 +79,7 @@ def test_a_missing_dataset_says_what_was_tried(name, tmp_path):
 
 def test_a_missing_part_is_named(tmp_path):
     touch(tmp_path / "bounding_box_train", ["0001_c1_1.jpg"])
-    with pytest.raises(InputError, match="its folder query is missing"):
+    with pytest.raises(InputError, match="query and bounding_box_test missing"):
         read_folders(tmp_path)
 
 
@@ -89,9 +92,28 @@ def test_an_empty_part_is_named(tmp_path):
         read_dataset("market1501", tmp_path, allow_subset=True)
 
 
+def test_queries_without_any_match_are_noticed_at_once(tmp_path):
+    folder = tmp_path / "market1501"
+    for name in ("bounding_box_train", "query", "bounding_box_test"):
+        touch(folder / name, ["0002_c1s1_000451_03.jpg"])
+    with pytest.raises(InputError, match="no query has a match in the gallery"):
+        read_dataset("market1501", tmp_path, allow_subset=True)
+
+
+def test_junk_and_identities_count_too(market, tmp_path):
+    copy = tmp_path / "market1501"
+    shutil.copytree(market / "Market-1501-v15.09.15", copy)
+    next((copy / "bounding_box_test").glob("-1_*")).rename(copy / "bounding_box_test" / "0000_c1s1_999999_00.jpg")
+    with pytest.raises(InputError, match="3,818 gallery junk instead of 3,819, 2,799 gallery distractors"):
+        read_dataset("market1501", tmp_path)
+
+
 def test_all_unparsable_names_are_named(tmp_path):
     for name in ("bounding_box_train", "query", "bounding_box_test"):
         touch(tmp_path / name, ["0001_c1_1.jpg"])
     touch(tmp_path / "query", ["holiday.jpg", "0001-c2.png"])
-    with pytest.raises(InputError, match=r"query.* 0001-c2\.png, holiday\.jpg: a name begins like"):
+    touch(tmp_path / "bounding_box_train", ["c1.jpg"])
+    with pytest.raises(
+        InputError, match=r"train/c1\.jpg, .*query/0001-c2\.png, .*query/holiday\.jpg: a name begins like"
+    ):
         read_folders(tmp_path)

@@ -1,10 +1,11 @@
 """Decoding: every kind of picture that can be read is read as RGB, and every one that cannot be is named."""
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
-from hacnn_tf.data.images import load_images
+from hacnn_tf.data.images import load_images, mat_image_path
 from hacnn_tf.errors import InputError
 
 SIZE = (20, 10)
@@ -61,6 +62,19 @@ def test_all_unreadable_files_are_named_with_the_reason(tmp_path):
     assert "good.jpg" not in message
 
 
+def test_a_broken_image_inside_a_mat_file_is_named(tmp_path):
+    with h5py.File(tmp_path / "cuhk-03.mat", "w") as file:
+        good = file.create_dataset("good", data=np.zeros((3, 4, 6), np.uint8)).ref
+        flat = file.create_dataset("flat", data=np.zeros(2, np.uint64)).ref
+        pair = file.create_dataset("pair", data=np.array([[good], [flat]], h5py.ref_dtype)).ref
+        file.create_dataset("detected", data=np.array([[pair]], h5py.ref_dtype))
+    paths = [mat_image_path(tmp_path / "cuhk-03.mat", "detected", 1, 1, view) for view in (1, 2, 3)]
+    assert load_images(paths[:1], SIZE).shape == (1, *SIZE, 3)
+    with pytest.raises(InputError, match="2 of 3 images cannot be read") as error:
+        load_images(paths, SIZE)
+    assert paths[1] in str(error.value) and paths[2] in str(error.value) and paths[0] not in str(error.value)
+
+
 def test_resizing_is_antialiased(tmp_path):
     stripes = np.zeros((160, 64, 3), np.uint8)
     stripes[::2] = 255
@@ -89,6 +103,18 @@ def test_the_disk_cache_holds_the_same_and_notices_changed_files(tmp_path):
         assert len(list(cache.iterdir())) == 1
     save(tmp_path / "0.png", array=np.full((31, 15, 3), 200, np.uint8))
     assert load_images(paths, SIZE, cache)[0].min() == 200
+
+
+@pytest.mark.parametrize("cache", ["file", "damaged"])
+def test_a_disk_cache_that_cannot_be_used_is_one_sentence(tmp_path, cache):
+    paths = [save(tmp_path / "a.png")]
+    if cache == "file":
+        (tmp_path / "cache").touch()
+    else:
+        load_images(paths, SIZE, tmp_path / "cache")
+        next((tmp_path / "cache").iterdir()).write_bytes(b"broken")
+    with pytest.raises(InputError, match=r"Cannot write|remove it, and it is made anew"):
+        load_images(paths, SIZE, tmp_path / "cache")
 
 
 def test_a_failed_disk_cache_leaves_nothing(tmp_path):

@@ -90,5 +90,5 @@ def test_a_hand_computed_average_precision():
 
 def test_features_that_are_not_finite_are_refused():
     features = np.full((2, 3), np.nan, np.float32)
-    with pytest.raises(ValueError, match="finite"):
+    with pytest.raises(InputError, match="not finite"):
         rank_matches(features, features, np.array([1, 2]), np.array([1, 2]), np.array([1, 1]), np.array([2, 2]))

@@ -33,6 +33,17 @@ def test_grouped_convolutions_and_nested_layers():
     assert count(kernel_calls(model)) == {"weights": 192, "macs": 144 * 16 + 48 * 4, "depth": 2}
 
 
+def test_separable_convolutions_are_two_kernels():
+    model = keras.Sequential([keras.Input((4, 4, 8)), keras.layers.SeparableConv2D(6, 3)])  # 72 and 48 weights at 4
+    assert count(kernel_calls(model)) == {"weights": 120, "macs": 480, "depth": 2}
+
+
+def test_a_layer_of_unknown_cost_is_refused_not_left_out():
+    model = keras.Sequential([keras.Input((4,), dtype="int32"), keras.layers.Embedding(10, 3)])
+    with pytest.raises(ValueError, match="multiply-adds of Embedding layers are not known"):
+        kernel_calls(model)
+
+
 def test_counting_leaves_the_model_as_it_was():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     kernel_calls(model)

@@ -101,6 +101,13 @@ def test_a_finished_training_is_not_trained_again(small_run, small_data_root, ca
     assert (small_run / "log.csv").read_bytes() == before
 
 
+def test_a_loss_that_is_not_finite_stops_the_training(small_network, small_data_root, tmp_path):
+    with pytest.raises(SystemExit, match="no longer finite in epoch 1: lower --learning_rate"):
+        run(small_data_root, tmp_path / "run", "--epochs=2", "--learning_rate=1e30")
+    assert not (tmp_path / "run" / "log.csv").exists()
+    assert not list((tmp_path / "run" / "checkpoints").glob("*"))
+
+
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_trains(small_network, small_data_root, tmp_path, precision):
     run(small_data_root, tmp_path / "run", "--epochs=2", f"--precision={precision}")

@@ -3,27 +3,25 @@
 import io
 import json
 import math
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
 
-from hacnn_tf.data.folders import FOLDERS, read_folders
+from hacnn_tf.data.folders import BOXES_FOLDERS, FOLDERS, read_folders
 from hacnn_tf.data.synthetic.camera import PLACES, Camera
 from hacnn_tf.data.synthetic.person import Person
-from hacnn_tf.data.table import ReidDataset, check_counts
+from hacnn_tf.data.table import Counts, ReidDataset, check_counts
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import aside
 
 VERSION = 1  # of the pictures; raise it when they change
 SEED = 2018
 TRAIN_IDENTITIES, TEST_IDENTITIES, CAMERAS = 200, 100, 4
 TRAIN_IMAGES, QUERY_IMAGES, GALLERY_IMAGES = 2, 1, 2  # of an identity, a camera
-BOXES = {"detected": "detected", "labelled": "labeled"}  # CUHK03-NP's folder names
 COUNTS = {
-    "train": TRAIN_IDENTITIES * CAMERAS * TRAIN_IMAGES,
-    "query": TEST_IDENTITIES * CAMERAS * QUERY_IMAGES,
-    "gallery": TEST_IDENTITIES * CAMERAS * GALLERY_IMAGES,
+    "train": Counts(TRAIN_IDENTITIES * CAMERAS * TRAIN_IMAGES, TRAIN_IDENTITIES),
+    "query": Counts(TEST_IDENTITIES * CAMERAS * QUERY_IMAGES, TEST_IDENTITIES),
+    "gallery": Counts(TEST_IDENTITIES * CAMERAS * GALLERY_IMAGES, TEST_IDENTITIES),
 }
 
 
@@ -44,19 +42,14 @@ def read_synthetic(data_root, boxes="detected", allow_subset=False):
     folder = Path(data_root) / "synthetic"
     if not folder.exists():
         print(f"Making the embedded dataset in {folder} ...", flush=True)
-        try:
-            make_synthetic(folder)
-        except OSError as error:
-            raise InputError(
-                f"Cannot write the embedded dataset to {folder}: {error.strerror}; name another --data_root."
-            ) from None
+        make_synthetic(folder)
     try:
         version = json.loads((folder / "dataset.json").read_text())["version"]
     except (OSError, ValueError, KeyError, TypeError):
         version = None
     if version != VERSION:
         raise InputError(f"{folder} was not made by this version of hacnn_tf: remove it, and it is made anew.")
-    dataset = ReidDataset(f"synthetic, {boxes} boxes", read_folders(folder / BOXES[boxes]))
+    dataset = ReidDataset(f"synthetic, {boxes} boxes", read_folders(folder / BOXES_FOLDERS[boxes]))
     check_counts(dataset, folder, COUNTS, allow_subset)
     return dataset
 
@@ -72,31 +65,23 @@ def make_synthetic(folder, identities=(TRAIN_IDENTITIES, TEST_IDENTITIES), seed=
         seed: every picture depends on it, the identity, the camera and nothing else.
 
     Raises:
-        OSError: it cannot be written.
+        InputError: it cannot be written.
     """
-    folder = Path(folder)
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     cameras = make_cameras(seed)
-    try:
-        for boxes in BOXES.values():
+    with aside(folder) as part:
+        for boxes in BOXES_FOLDERS.values():
             for split in ("train", "query", "gallery"):
-                (aside / boxes / FOLDERS[split]).mkdir(parents=True)
+                (part / boxes / FOLDERS[split]).mkdir(parents=True)
         for pid in range(1, sum(identities) + 1):
-            splits = (
-                ["train"] * TRAIN_IMAGES
-                if pid <= identities[0]
-                else ["query"] * QUERY_IMAGES + ["gallery"] * GALLERY_IMAGES
-            )
+            trained = pid <= identities[0]
+            splits = ["train"] * TRAIN_IMAGES if trained else ["query"] * QUERY_IMAGES + ["gallery"] * GALLERY_IMAGES
             for camid, camera in enumerate(cameras, start=1):
                 for index, split in enumerate(splits, start=1):
                     for boxes, picture in make_pictures(camera, seed, pid, camid, index).items():
-                        (aside / BOXES[boxes] / FOLDERS[split] / f"{pid:04d}_c{camid}_{index}.jpg").write_bytes(picture)
-        (aside / "dataset.json").write_text(
-            json.dumps({"version": VERSION, "seed": seed, "identities": list(identities)})
-        )
-        aside.rename(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+                        name = f"{pid:04d}_c{camid}_{index}.jpg"
+                        (part / BOXES_FOLDERS[boxes] / FOLDERS[split] / name).write_bytes(picture)
+        content = {"version": VERSION, "seed": seed, "identities": list(identities)}
+        (part / "dataset.json").write_text(json.dumps(content))
 
 
 def make_cameras(seed=SEED):
@@ -114,7 +99,7 @@ def make_pictures(camera, seed, pid, camid, index):
     passer_by = Person.random(rng)
     scene, tight = camera.photograph(person, rng, passer_by)
     pictures = {}
-    for boxes in BOXES:
+    for boxes in BOXES_FOLDERS:
         file = io.BytesIO()
         left, top, right, bottom = camera.box(tight, rng, boxes == "detected")
         box = max(left, 0), max(top, 0), min(right, scene.width), min(bottom, scene.height)
