@@ -79,7 +79,7 @@ def test_train_refuses_a_folder_that_is_no_run(small_data_root, tmp_path, capsys
 
 def test_train_refuses_a_place_it_cannot_write(small_data_root, tmp_path, capsys):
     (tmp_path / "file").touch()
-    assert "Cannot write" in fails(train, train_args(small_data_root, tmp_path / "file" / "run")[1:], capsys)
+    assert "cannot be written" in fails(train, train_args(small_data_root, tmp_path / "file" / "run")[1:], capsys)
 
 
 def test_train_names_broken_images_and_starts_no_run(small_data_root, tmp_path, capsys):

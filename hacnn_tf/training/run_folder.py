@@ -67,8 +67,9 @@ class RunFolder:
         """
         path = Path(path)
         if not (path / "config.json").exists():
-            if not path.is_dir() or any(path.iterdir()):
-                check_new_path(path)
+            if path.is_dir() and any(path.iterdir()):
+                raise InputError(f"{path} exists and is not a run folder: name another with --run_dir.")
+            check_new_path(path / "config.json")
             return None
         run = cls(path)
         now = dataclasses.asdict(settings)
