@@ -41,7 +41,9 @@ def train(run, images, pids, evaluate):
     checkpoints = run.checkpoints(model, optimizer=optimizer, epoch=epoch_done)
     run.restore(checkpoints)
     first_epoch = int(epoch_done) + 1
-    if first_epoch > 1:
+    if first_epoch > settings.epochs:
+        print(f"{run.path} is trained already.")
+    elif first_epoch > 1:
         print(f"{run.path}: goes on after epoch {first_epoch - 1} of {settings.epochs}.")
 
     train_step = make_train_step(model, optimizer, xla)
@@ -59,8 +61,8 @@ def train(run, images, pids, evaluate):
                 shown.step(step, totals / step)
         if not np.isfinite(totals).all():
             raise InputError(
-                f"The loss is no longer finite in epoch {epoch}: lower --learning_rate; "
-                f"{run.path} keeps the checkpoint of epoch {epoch - 1}."
+                f"The loss is no longer finite in epoch {epoch}: lower --learning_rate, and name another --run_dir; "
+                f"{run.path} keeps the checkpoints of the epochs before."
             )
         row = [epoch, epoch * steps, *(totals / steps).numpy().tolist(), round(shown.images_per_second, 1)]
         log.append(dict(zip(LOG_COLUMNS, row, strict=True)))

@@ -97,7 +97,7 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(
 def test_a_finished_training_is_not_trained_again(small_run, small_data_root, capsys):
     before = (small_run / "log.csv").read_bytes()
     run(small_data_root, small_run)
-    assert "goes on after epoch 1 of 1" in capsys.readouterr().out
+    assert "is trained already" in capsys.readouterr().out
     assert (small_run / "log.csv").read_bytes() == before
 
 
