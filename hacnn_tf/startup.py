@@ -4,7 +4,7 @@ import contextlib
 import os
 import tempfile
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # errors and no less; read when TensorFlow loads
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised too; read when TensorFlow loads
 
 
 @contextlib.contextmanager
