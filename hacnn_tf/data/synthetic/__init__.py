@@ -98,11 +98,19 @@ def make_pictures(camera, seed, pid, camid, index):
     person = Person.random(np.random.default_rng([seed, pid]))
     passer_by = Person.random(rng)
     scene, tight = camera.photograph(person, rng, passer_by)
+    boxes = {boxes: _inside(camera.box(tight, rng, boxes == "detected"), scene) for boxes in BOXES_FOLDERS}
+    corners = np.array(list(boxes.values()))
+    left, top = corners[:, :2].min(axis=0).tolist()
+    scene = camera.develop(scene.crop((left, top, *corners[:, 2:].max(axis=0).tolist())), rng)  # what the boxes show
     pictures = {}
-    for boxes in BOXES_FOLDERS:
+    for name, box in boxes.items():
         file = io.BytesIO()
-        left, top, right, bottom = camera.box(tight, rng, boxes == "detected")
-        box = max(left, 0), max(top, 0), min(right, scene.width), min(bottom, scene.height)
-        scene.crop(box).save(file, "JPEG", quality=90)
-        pictures[boxes] = file.getvalue()
+        scene.crop(np.subtract(box, (left, top, left, top)).tolist()).save(file, "JPEG", quality=90)
+        pictures[name] = file.getvalue()
     return pictures
+
+
+def _inside(box, image):
+    """A box cut off at the borders of an image."""
+    left, top, right, bottom = box
+    return max(left, 0), max(top, 0), min(right, image.width), min(bottom, image.height)

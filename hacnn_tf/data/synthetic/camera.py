@@ -55,7 +55,7 @@ class Camera:
         )
 
     def photograph(self, person, rng, passer_by):
-        """A scene with a person in it.
+        """A scene with a person in it, still to be developed.
 
         Args:
             person: the `Person`.
@@ -84,7 +84,7 @@ class Camera:
         box = tuple(int(v) for v in np.add(figure.getbbox(), (x, y, x, y)))
         if rng.random() < OCCLUDED:
             _occlude(scene, box, rng, passer_by, height, self.light)
-        return self._develop(scene, rng), box
+        return scene, box
 
     def box(self, tight, rng, detected):
         """A box around the person: tight as a person would draw it, or with a detector's errors.
@@ -106,13 +106,22 @@ class Camera:
         half_width, half_height = scale * width / 2, scale * height / 2
         return tuple(round(v) for v in (x - half_width, y - half_height, x + half_width, y + half_height))
 
-    def _develop(self, scene, rng):
-        """What lens and sensor make of a scene; exposure and white balance vary a little from image to image."""
+    def develop(self, scene, rng):
+        """What lens and sensor make of a part of a scene; exposure and white balance vary a little every time.
+
+        Args:
+            scene: RGB image.
+            rng: `numpy.random.Generator`.
+
+        Returns:
+            RGB image of the same size.
+        """
         scene = scene.filter(ImageFilter.GaussianBlur(self.blur * rng.uniform(0.7, 1.5)))
-        pixels = np.asarray(scene, np.float32) / 255
-        pixels = pixels ** (self.gamma * rng.uniform(0.94, 1.06)) * self.gains * rng.uniform(0.92, 1.06)
-        pixels = pixels * rng.normal(1, 0.02, 3) + rng.uniform(0, 0.04)
-        pixels = 255 * pixels + rng.normal(0, self.noise, pixels.shape)
+        tones = np.linspace(0, 1, 256) ** (self.gamma * rng.uniform(0.94, 1.06))
+        gains = self.gains * rng.uniform(0.92, 1.06) * rng.normal(1, 0.02, 3)
+        curves = 255 * (gains[:, None] * tones + rng.uniform(0, 0.04))
+        pixels = np.asarray(scene.point(np.clip(curves, 0, 255).astype(int).ravel().tolist()), np.float32)
+        pixels = pixels + self.noise * rng.standard_normal(pixels.shape, np.float32)
         return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
