@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,8 @@ def make_synthetic(folder, identities=(TRAIN_IDENTITIES, TEST_IDENTITIES), seed=
         for boxes in BOXES_FOLDERS.values():
             for split in ("train", "query", "gallery"):
                 (part / boxes / FOLDERS[split]).mkdir(parents=True)
-        for pid in range(1, sum(identities) + 1):
+
+        def write_pictures(pid):
             trained = pid <= identities[0]
             splits = ["train"] * TRAIN_IMAGES if trained else ["query"] * QUERY_IMAGES + ["gallery"] * GALLERY_IMAGES
             for camid, camera in enumerate(cameras, start=1):
@@ -80,6 +82,9 @@ def make_synthetic(folder, identities=(TRAIN_IDENTITIES, TEST_IDENTITIES), seed=
                     for boxes, picture in make_pictures(camera, seed, pid, camid, index).items():
                         name = f"{pid:04d}_c{camid}_{index}.jpg"
                         (part / BOXES_FOLDERS[boxes] / FOLDERS[split] / name).write_bytes(picture)
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(write_pictures, range(1, sum(identities) + 1)))  # a list, so that errors are raised
         content = {"version": VERSION, "seed": seed, "identities": list(identities)}
         (part / "dataset.json").write_text(json.dumps(content))
 
