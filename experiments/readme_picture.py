@@ -36,7 +36,8 @@ def main(flags):
     query, gallery = dataset.split("query"), dataset.split("gallery")
     rows = query.iloc[:: len(query) // flags.queries + 1].reset_index(drop=True)
     pictures, candidates = (load_images(table.path, model.input_shape[1:3]) for table in (rows, gallery))
-    features = [extract_features(feature_function(model), images) for images in (pictures, candidates)]
+    function = feature_function(model)
+    features = [extract_features(function, images) for images in (pictures, candidates)]
     centres = model.attention_extractor()(pictures)["regions"][0].numpy()
 
     height, width = pictures.shape[1:3]

@@ -46,7 +46,7 @@ class UnreadableImagesError(InputError):
     """Images that cannot be read; `problems` holds "PATH (reason)" of every one."""
 
     def __init__(self, problems, count):
-        self.problems, self.count = problems, count
+        self.problems = problems
         super().__init__(
             f"{len(problems)} of {count} images cannot be read: {', '.join(problems)}; replace or remove them."
         )
@@ -105,7 +105,6 @@ def load_images(paths, size, cache_dir=None):
     cached = Path(cache_dir) / f"{_fingerprint(paths, size)}.npy"
     if not cached.is_file():
         with aside(cached) as part:
-            part.parent.mkdir(parents=True, exist_ok=True)
             images = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
             _decode_into(images, paths, size)
             images.flush()

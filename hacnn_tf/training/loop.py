@@ -58,7 +58,7 @@ def train(run, images, pids, evaluate):
                 training_batches(images, labels, settings.batch_size, settings.seed, epoch), 1
             ):
                 totals += train_step(*batch)
-                shown.step(step, totals / step)
+                shown.step(step, totals)
         if not np.isfinite(totals).all():
             raise InputError(
                 f"The loss is no longer finite in epoch {epoch}: lower --learning_rate, and name another --run_dir; "

@@ -22,7 +22,7 @@ class Progress:
         self.epochs, self.steps, self.batch_size = epochs, steps, batch_size
 
     def epoch(self, epoch):
-        """A context for one epoch, whose value has `step(step, means)` and then `images_per_second`."""
+        """A context for one epoch, whose value has `step(step, totals)` and then `images_per_second`."""
         return _Epoch(self, epoch)
 
 
@@ -44,18 +44,18 @@ class _Epoch:
         if self._bar:
             self._bar.close()
 
-    def step(self, step, means):
-        """Counts a step; `means` are global loss, local loss and identity accuracy over the epoch so far."""
+    def step(self, step, totals):
+        """Counts a step; `totals` are the epoch's sums so far of global loss, local loss and identity accuracy."""
         progress = self._progress
         if self._bar:
             self._bar.update()
         if step == 1:  # compiles in the first epoch: the rate is that of the steps after it
-            means.numpy()
+            totals.numpy()
             self._start = time.monotonic()
         waited = time.monotonic() - self._last_shown
         if step < progress.steps and waited < (BAR_SECONDS if self._bar else LINE_SECONDS):
             return
-        global_loss, local_loss, accuracy = means.numpy()  # waits for the device, so the clock comes after it
+        global_loss, local_loss, accuracy = totals.numpy() / step  # waits for the device, so the clock comes after it
         self._last_shown = time.monotonic()
         seconds_per_step = (self._last_shown - self._start) / max(1, step - 1)
         self.images_per_second = progress.batch_size / seconds_per_step if step > 1 else 0.0

@@ -239,12 +239,12 @@ def _garment(person, canvas, u, v):
     """The upper garment's colours; the pattern turns with the body."""
     around = np.arcsin(np.clip(2 * u - 1, -1, 1)) - math.atan2(canvas.sin, canvas.cos)
     second = {
-        "plain": np.zeros_like(u, bool),
-        "stripes": np.sin(46 * v) > 0.15,
-        "bars": np.sin(11 * around) > 0.3,
-        "checks": (np.sin(30 * v) > 0) ^ (np.sin(9 * around) > 0),
-        "logo": (np.abs((around + math.pi) % (2 * math.pi) - math.pi) < 0.5) & (v > 0.2) & (v < 0.48),
-    }[person.pattern]
+        "plain": lambda: np.zeros_like(u, bool),
+        "stripes": lambda: np.sin(46 * v) > 0.15,
+        "bars": lambda: np.sin(11 * around) > 0.3,
+        "checks": lambda: (np.sin(30 * v) > 0) ^ (np.sin(9 * around) > 0),
+        "logo": lambda: (np.abs((around + math.pi) % (2 * math.pi) - math.pi) < 0.5) & (v > 0.2) & (v < 0.48),
+    }[person.pattern]()
     plain = _cloth(person.upper, u, 0.06 * np.sin(9 * u + 14 * v))
     return np.where(second[..., None], _cloth(person.upper_second, u, 0.0), plain)
 
