@@ -72,12 +72,16 @@ def test_the_seed_fixes_everything(small_network, small_data_root, tmp_path):
     assert losses(tmp_path / "a") != losses(tmp_path / "c")
 
 
+def press_ctrl_c(*_):
+    raise KeyboardInterrupt
+
+
 def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(
     small_network, small_data_root, tmp_path, monkeypatch, capsys
 ):
     run(small_data_root, tmp_path / "whole", "--epochs=3", "--eval_every=1")
     with monkeypatch.context() as patch:
-        patch.setattr("hacnn_tf.evaluation.Evaluator.run", lambda *_: exec("raise KeyboardInterrupt"))
+        patch.setattr("hacnn_tf.evaluation.Evaluator.run", press_ctrl_c)
         with pytest.raises(SystemExit) as stopped:
             run(small_data_root, tmp_path / "stopped", "--epochs=3", "--eval_every=1")
     assert stopped.value.code == 130
