@@ -34,8 +34,13 @@ def aside(path):
 
 def write_json(path, content):
     """Writes JSON. Raises `InputError` if it cannot."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_text(path, text):
+    """Writes text. Raises `InputError` if it cannot."""
     with aside(path) as part:
-        part.write_text(json.dumps(content, indent=1) + "\n")
+        part.write_text(text)
 
 
 def write_npz(path, arrays):

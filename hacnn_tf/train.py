@@ -96,9 +96,11 @@ def main(flags):
 
 
 def default_run_dir(settings):
-    """Where a run goes if nothing is said: below `runs/`, named by data, switches that are off, and seed."""
+    """Where a run goes if nothing is said: below `runs/`, named by data, switches that are off, unusual length, and seed."""
     off = [f"no{name}" for name in ("spatial", "channel", "regional", "interaction") if not getattr(settings, name)]
-    parts = [settings.dataset, settings.split, settings.testset, settings.boxes, *off, f"seed{settings.seed}"]
+    usual = settings.epochs == dataclasses.replace(settings, epochs=None).completed().epochs
+    epochs = None if usual else f"epochs{settings.epochs}"
+    parts = [settings.dataset, settings.split, settings.testset, settings.boxes, *off, epochs, f"seed{settings.seed}"]
     return "runs/" + "-".join(str(part) for part in parts if part)
 
 

@@ -2,10 +2,12 @@
 
 from hacnn_tf.evaluation.evaluator import TEST_SPLITS, Evaluator
 from hacnn_tf.evaluation.features import extract_features, feature_function
-from hacnn_tf.evaluation.protocols import evaluate_features, results_table
+from hacnn_tf.evaluation.protocols import CMC_LENGTH, MEASURES, evaluate_features, results_table
 from hacnn_tf.evaluation.ranking import Matches, rank_matches
 
 __all__ = [
+    "CMC_LENGTH",
+    "MEASURES",
     "TEST_SPLITS",
     "Evaluator",
     "Matches",

@@ -7,6 +7,8 @@ from hacnn_tf.evaluation.features import PARTS, feature_part
 from hacnn_tf.evaluation.ranking import CMC_RANKS, Matches, rank_matches
 
 SINGLE_SHOT_REPEATS = 100
+CMC_LENGTH = 50  # ranks of the curve that is kept
+MEASURES = (*(f"rank{k}" for k in CMC_RANKS), "mAP", "mAP_trapezoid")
 
 
 def evaluate_features(dataset, features, seed=0):
@@ -21,7 +23,8 @@ def evaluate_features(dataset, features, seed=0):
     Returns:
         Dict from setting ("single_query", "multi_query") to dict from part ("joint", "global", "local", Table 7) to
         dict of `rank1`, `rank5`, `rank10`, `rank20`, `mAP` (plain) and `mAP_trapezoid` (the Market-1501 toolkit's),
-        in percent, and `queries` and `unmatched`, counts of queries with and without a true match.
+        in percent, `cmc`, the list of Rank-1 to Rank-50, and `queries` and `unmatched`, counts of queries with and
+        without a true match.
 
     Raises:
         InputError: no query has a true match.
@@ -77,9 +80,10 @@ def _measure(query, query_features, gallery, gallery_features, single_shot, seed
     matches = Matches(  # repeats with the same queries: measures over all are the means over repeats
         np.concatenate([m.ranks for m in matches]), np.concatenate([m.counts for m in matches]), matches[0].unmatched
     )
-    cmc = {f"rank{k}": 100 * value for k, value in zip(CMC_RANKS, matches.cmc().tolist(), strict=True)}
+    cmc = (100 * matches.cmc(range(1, CMC_LENGTH + 1))).tolist()
     return {
-        **cmc,
+        **{f"rank{k}": cmc[k - 1] for k in CMC_RANKS},
+        "cmc": cmc,
         "mAP": 100 * matches.mean_average_precision(),
         "mAP_trapezoid": 100 * matches.mean_average_precision(trapezoid=True),
         "queries": len(matches.counts) // len(shots),

@@ -7,6 +7,7 @@
 import csv
 import dataclasses
 import json
+import math
 import platform
 import subprocess
 from pathlib import Path
@@ -18,6 +19,7 @@ import tensorflow as tf
 
 import hacnn_tf
 from hacnn_tf.errors import InputError
+from hacnn_tf.evaluation import CMC_LENGTH, MEASURES
 from hacnn_tf.files import aside, check_new_path, write_json
 from hacnn_tf.training.settings import Settings
 
@@ -37,6 +39,8 @@ class RunFolder:
         dataset_name: of the dataset trained on, for people.
         fingerprint: of its training images, see `ReidDataset.fingerprint`.
         num_identities: number of training identities.
+        versions: dict of the versions it was trained with.
+        revision: the git revision it was trained with, or None.
 
     Raises:
         InputError: it is not a run folder, or its `config.json` is damaged or of another version.
@@ -55,6 +59,8 @@ class RunFolder:
             self.num_identities = content["num_identities"]
             self.dataset_name = content["dataset"]
             self.fingerprint = content["fingerprint"]
+            self.versions = content["versions"]
+            self.revision = content["revision"]
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{config} is damaged or of another version of hacnn_tf: {error}.") from None
 
@@ -176,6 +182,30 @@ class RunFolder:
     def write_metrics(self, results, epoch):
         """Writes `metrics.json`: the dataset's name, the epoch, and the results of `evaluate_features`."""
         write_json(self.path / "metrics.json", {"dataset": self.dataset_name, "epoch": epoch, "results": results})
+
+    def read_metrics(self):
+        """The results of `evaluate_features` for the finished training.
+
+        Raises:
+            InputError: the training is not finished, or `metrics.json` is damaged or of another version.
+        """
+        path = self.path / "metrics.json"
+        if not path.exists():
+            raise InputError(f"{self.path} is not finished (no metrics.json): repeat its command to go on with it.")
+        again = f"write it anew with python -m hacnn_tf.evaluate --run_dir {self.path}"
+        try:
+            content = json.loads(path.read_text())
+            epoch, results = content["epoch"], content["results"]
+            for measures in results["single_query"].values():
+                if not all(math.isfinite(measures[name]) for name in MEASURES) or len(measures["cmc"]) != CMC_LENGTH:
+                    raise ValueError("measures missing")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path} is damaged or of another version of hacnn_tf ({error!r}): {again}.") from None
+        if epoch != self.settings.epochs:
+            raise InputError(
+                f"{path} is of epoch {epoch} of {self.settings.epochs}: finish the training by its command, then {again}."
+            )
+        return results
 
 
 def _flag(value):

@@ -1,0 +1,151 @@
+"""What the paper's tables of accuracy hold, and which trainings each needs (Tables 2 to 7)."""
+
+import dataclasses
+
+from hacnn_tf.errors import InputError
+from hacnn_tf.training.settings import Settings
+
+MARKET1501 = {"dataset": "market1501"}
+DUKEMTMC = {"dataset": "dukemtmc"}
+NAMES = {"synthetic": "Synthetic", "cuhk03": "CUHK03", "market1501": "Market-1501", "dukemtmc": "DukeMTMC-ReID"}
+WITH_BOXES = ("synthetic", "cuhk03")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A row that is measured.
+
+    Attributes:
+        name: as the published table has it.
+        switches: the network's switches, as in `Settings`.
+        part: of the feature: "joint", "global" or "local".
+    """
+
+    name: str
+    switches: dict = dataclasses.field(default_factory=dict)
+    part: str = "joint"
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A dataset and setting under which R1 and mAP are measured.
+
+    Attributes:
+        name: as the published table has it, or of our own where it has no such column.
+        data: the dataset, as in `Settings`.
+        query: "single_query" or "multi_query".
+    """
+
+    name: str
+    data: dict
+    query: str = "single_query"
+
+
+@dataclasses.dataclass(frozen=True)
+class AccuracyTable:
+    """One of Tables 2 to 7.
+
+    Attributes:
+        title: what it shows.
+        rows: the `Row`s to measure.
+        columns: the `Column`s that are published.
+    """
+
+    title: str
+    rows: tuple
+    columns: tuple
+
+    @property
+    def datasets(self):
+        """The datasets of the published table."""
+        return list(dict.fromkeys(column.data["dataset"] for column in self.columns))
+
+    def columns_on(self, dataset, boxes=None):
+        """The columns to measure on a dataset; those of the paper, if it has any.
+
+        Args:
+            dataset: as in `Settings`.
+            boxes: "detected" or "labelled", where a dataset has both and the table doesn't say.
+        """
+        own = [column for column in self.columns if column.data["dataset"] == dataset]
+        if own:
+            return own
+        if dataset not in WITH_BOXES:
+            return [Column(NAMES[dataset], {"dataset": dataset})]
+        asked = [column.data["boxes"] for column in self.columns if "boxes" in column.data] or [boxes or "detected"]
+        return [Column(f"{NAMES[dataset]}, {b}", {"dataset": dataset, "boxes": b}) for b in asked]
+
+
+ALL = Row("All")
+BENCHMARKS = (Column("Market-1501", MARKET1501), Column("DukeMTMC-ReID", DUKEMTMC))
+TABLES = {
+    "table2": AccuracyTable(
+        "Market-1501 evaluation",
+        (Row("HA-CNN"),),
+        (Column("Single-Query", MARKET1501), Column("Multi-Query", MARKET1501, "multi_query")),
+    ),
+    "table3": AccuracyTable("DukeMTMC-ReID evaluation", (Row("HA-CNN"),), (Column("", DUKEMTMC),)),
+    "table4": AccuracyTable(
+        "CUHK03 evaluation, 767/700 split",
+        (Row("HA-CNN"),),
+        tuple(Column(boxes.title(), {"dataset": "cuhk03", "boxes": boxes}) for boxes in ("labelled", "detected")),
+    ),
+    "table5": AccuracyTable(
+        "Individual types of attention: soft spatial (SSA), soft channel (SCA), hard regional (HRA)",
+        (
+            Row("No Attention", {"spatial": False, "channel": False, "regional": False}),
+            Row("SSA", {"channel": False, "regional": False}),
+            Row("SCA", {"spatial": False, "regional": False}),
+            Row("SSA+SCA", {"regional": False}),
+            Row("HRA", {"spatial": False, "channel": False}),
+            ALL,
+        ),
+        BENCHMARKS,
+    ),
+    "table6": AccuracyTable(
+        "Cross-attention interaction learning (CAIL)",
+        (Row("w/o CAIL", {"interaction": False}), Row("w/ CAIL")),
+        BENCHMARKS,
+    ),
+    "table7": AccuracyTable(
+        "Global and local features",
+        (Row("Global", part="global"), Row("Local", part="local"), Row("Global+Local")),
+        BENCHMARKS,
+    ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """What a user asks of the tables: flags of the commands that make them.
+
+    Attributes:
+        datasets: names as in `Settings`; empty for those of the paper's table.
+        boxes: of datasets that have both, where the table doesn't say.
+        epochs: of the trainings; None for the dataset's own.
+        allow_subset: the datasets may be parts.
+    """
+
+    datasets: tuple = ()
+    boxes: str | None = None
+    epochs: int | None = None
+    allow_subset: bool = False
+
+    def __post_init__(self):
+        unknown = [name for name in self.datasets if name not in NAMES]
+        if unknown:
+            raise InputError(f"Unknown dataset {unknown[0]!r}: {', '.join(NAMES)} are known.")
+
+    def columns(self, table):
+        """The columns of an `AccuracyTable` to measure."""
+        return [
+            column
+            for dataset in self.datasets or table.datasets
+            for column in table.columns_on(dataset, self.boxes)
+        ]
+
+    def settings(self, row, column, seed=0):
+        """The `Settings` of the training behind a cell."""
+        return Settings(
+            **column.data, **row.switches, epochs=self.epochs, allow_subset=self.allow_subset, seed=seed
+        ).completed()

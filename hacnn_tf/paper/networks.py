@@ -1,0 +1,194 @@
+"""Table 8: the size of HA-CNN beside well-known networks, counted on their Keras graphs."""
+
+import keras
+import pandas as pd
+
+from hacnn_tf.models import HACNN, count, kernel_calls
+from hacnn_tf.paper.published import number, read_published
+from hacnn_tf.paper.sheet import NOTHING, Sheet
+
+JLML = "JLML"  # its widths are not public in full
+MARKET1501_IDENTITIES = 751
+NETWORKS = {  # by row of the published table: what is counted, and how to build it
+    "AlexNet [15]": {
+        "AlexNet, two groups (as trained on two GPUs)": lambda: alexnet(groups=2),
+        "AlexNet, one tower": lambda: alexnet(groups=1),
+    },
+    "VGG16 [26]": {"VGG16": lambda: keras.applications.VGG16(weights=None)},
+    "ResNet50 [8]": {
+        "ResNet50": lambda: keras.applications.ResNet50(weights=None),
+        "ResNet50, no padding before the first pooling": lambda: unpadded_resnet50(),
+    },
+    "GoogLeNet [30]": {"GoogLeNet": lambda: googlenet()},
+    JLML: {},
+    "HA-CNN": {"HA-CNN": lambda: HACNN(MARKET1501_IDENTITIES)},
+}
+
+
+def alexnet(groups=2, classes=1000):
+    """AlexNet (Krizhevsky et al., NIPS 2012), without its weightless normalisations.
+
+    Args:
+        groups: 2 as trained on two GPUs: the second, fourth and fifth convolution each see half of the maps; 1 where one
+            GPU holds them all.
+        classes: of the classifier.
+    """
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((227, 227, 3)),
+            layers.Conv2D(96, 11, 4, activation="relu"),
+            layers.MaxPooling2D(3, 2),
+            layers.Conv2D(256, 5, padding="same", groups=groups, activation="relu"),
+            layers.MaxPooling2D(3, 2),
+            layers.Conv2D(384, 3, padding="same", activation="relu"),
+            layers.Conv2D(384, 3, padding="same", groups=groups, activation="relu"),
+            layers.Conv2D(256, 3, padding="same", groups=groups, activation="relu"),
+            layers.MaxPooling2D(3, 2),
+            layers.Flatten(),
+            layers.Dense(4096, activation="relu"),
+            layers.Dense(4096, activation="relu"),
+            layers.Dense(classes, activation="softmax"),
+        ],
+        name="alexnet",
+    )
+
+
+def unpadded_resnet50():
+    """ResNet50 as Keras had it when the paper was written: maps of 55×55, not 56×56, after the first pooling."""
+
+    def copy(layer):
+        return keras.layers.ZeroPadding2D(0) if layer.name == "pool1_pad" else type(layer).from_config(layer.get_config())
+
+    return keras.models.clone_model(keras.applications.ResNet50(weights=None), clone_function=copy)
+
+
+def googlenet(classes=1000):
+    """GoogLeNet (Szegedy et al., CVPR 2015, Table 1), as it is used: without the auxiliary classifiers."""
+    layers = keras.layers
+
+    def conv(x, filters, size, strides=1):
+        return layers.Conv2D(filters, size, strides, padding="same", activation="relu")(x)
+
+    def inception(x, single, reduce3, wide3, reduce5, wide5, pooled):
+        pool = layers.MaxPooling2D(3, 1, padding="same")(x)
+        streams = [
+            conv(x, single, 1),
+            conv(conv(x, reduce3, 1), wide3, 3),
+            conv(conv(x, reduce5, 1), wide5, 5),
+            conv(pool, pooled, 1),
+        ]
+        return layers.Concatenate()(streams)
+
+    images = keras.Input((224, 224, 3))
+    x = layers.MaxPooling2D(3, 2, padding="same")(conv(images, 64, 7, 2))
+    x = layers.MaxPooling2D(3, 2, padding="same")(conv(conv(x, 64, 1), 192, 3))
+    x = inception(x, 64, 96, 128, 16, 32, 32)
+    x = inception(x, 128, 128, 192, 32, 96, 64)
+    x = layers.MaxPooling2D(3, 2, padding="same")(x)
+    x = inception(x, 192, 96, 208, 16, 48, 64)
+    x = inception(x, 160, 112, 224, 24, 64, 64)
+    x = inception(x, 128, 128, 256, 24, 64, 64)
+    x = inception(x, 112, 144, 288, 32, 64, 64)
+    x = inception(x, 256, 160, 320, 32, 128, 128)
+    x = layers.MaxPooling2D(3, 2, padding="same")(x)
+    x = inception(x, 256, 160, 320, 32, 128, 128)
+    x = inception(x, 384, 192, 384, 48, 128, 128)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(images, layers.Dense(classes, activation="softmax")(x), name="googlenet")
+
+
+def networks_sheet():
+    """Table 8: every network counted with and without its classifier, in multiply-adds and in FLOPs (two each).
+
+    Returns:
+        A `Sheet`; its data has a line a network: `macs`, `flops`, `weights`, `depth`, each `_with` and `_without` the
+        classifier; the published figures; and for each of these the count that comes nearest, and by how much.
+    """
+    published = read_published("table8")
+    data = pd.DataFrame(
+        [
+            {"network": name, "published row": row, **_counts(build()), **_published(published.loc[row])}
+            for row, networks in NETWORKS.items()
+            for name, build in (networks or {f"{row} (not counted)": dict}).items()
+        ]
+    )
+    nearest = [_nearest(row) for row in data.to_dict("records")]
+    data = pd.concat([data, pd.DataFrame(nearest)], axis=1)
+    notes = [
+        "Counted: kernels of convolutions and FC layers, as multiply-adds (MACs) for one image and FLOPs = 2 × MACs; "
+        "no biases, normalisations or activations. Depth: the longest way through such kernels.",
+        "Convention: the count that comes nearest to the published figure, and how far the count is from it.",
+        "AlexNet's published FLOPs are those of the two groups, its weights those of one tower.",
+        "ResNet50's own paper says 3.8 × 10⁹; padded as it is today, it has 3.86 × 10⁹.",
+        "JLML: published only; no public source that we found gives its widths.",
+        "HA-CNN's FLOPs are two a multiply-add, the others' one: beside them it has 0.54e9.",
+    ]
+    return Sheet("table8", "Table 8. Model size and complexity", data, _shown(data), notes)
+
+
+def _counts(model):
+    """The counts of a model; nothing for an empty dict in a model's place."""
+    if not model:
+        return {}
+    calls = kernel_calls(model)
+    heads = 2 if isinstance(model, HACNN) else 1
+    counts = {}
+    for suffix, total in (("with", count(calls)), ("without", count(calls[:-heads]))):
+        counts |= {f"{name}_{suffix}": value for name, value in (("flops", 2 * total["macs"]), *total.items())}
+    return counts
+
+
+def _published(row):
+    return {
+        "published_flops": number(row["FLOPs"]),
+        "published_weights": 1e6 * number(row["PN (million)"]),
+        "published_depth": number(row["Depth"]),
+    }
+
+
+def _nearest(row):
+    """For each published figure the convention that comes nearest, and the count's relative deviation in percent."""
+    found = {}
+    for figure, names in (("flops", ("macs", "flops")), ("weights", ("weights",)), ("depth", ("depth",))):
+        published = row[f"published_{figure}"]
+        deviations = {
+            f"{name.replace('flops', '2 × MACs').replace('macs', 'MACs')} {suffix} classifier": row[key] / published - 1
+            for name in names
+            for suffix in ("with", "without")
+            if pd.notna(row.get(key := f"{name}_{suffix}"))
+        }
+        if deviations:
+            convention = min(deviations, key=lambda name: abs(deviations[name]))
+            found |= {f"{figure}_convention": convention, f"{figure}_deviation": 100 * deviations[convention]}
+    return found
+
+
+def _shown(data):
+    def text(values, form):
+        return [NOTHING if pd.isna(value) else form(value) for value in values]
+
+    def large(value):
+        return f"{value:.3g}" if value < 1e6 else f"{value / 1e9:.3f}e9"
+
+    def convention(figure):
+        pairs = zip(data[f"{figure}_convention"], data[f"{figure}_deviation"], strict=True)
+        return [NOTHING if pd.isna(deviation) else f"{name}, {deviation:+.1f}%" for name, deviation in pairs]
+
+    def millions(value):
+        return f"{value / 1e6:.2f} M"
+
+    columns = {"FLOPs": text(data.published_flops, large)}
+    for name in ("macs", "flops"):
+        for suffix in ("with", "without"):
+            label = {"macs": "MACs", "flops": "2 × MACs"}[name]
+            columns[f"{label} {suffix} classifier measured"] = text(data[f"{name}_{suffix}"], large)
+    columns["FLOPs convention"] = convention("flops")
+    columns["PN"] = text(data.published_weights, lambda value: f"{value / 1e6:.1f} M")
+    for suffix in ("with", "without"):
+        columns[f"weights {suffix} classifier measured"] = text(data[f"weights_{suffix}"], millions)
+    columns["PN convention"] = convention("weights")
+    columns["Depth"] = text(data.published_depth, lambda value: f"{value:.0f}")
+    for suffix in ("with", "without"):
+        columns[f"depth {suffix} classifier measured"] = text(data[f"depth_{suffix}"], lambda value: f"{value:.0f}")
+    return pd.DataFrame(columns, index=pd.Index(data.network, name="Model"))

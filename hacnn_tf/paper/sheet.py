@@ -1,0 +1,88 @@
+"""A table as people read it: CSV, Markdown and HTML from one pair of frames."""
+
+import dataclasses
+import html
+from pathlib import Path
+
+import pandas as pd
+
+from hacnn_tf.files import write_text
+
+STYLE = """
+body { font: 16px/1.45 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 0 1rem 3rem; color: #1b1f24; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-top: 1px solid #d5dae0; padding-top: 1rem; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #e4e8ec; }
+tbody th, thead th:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
+th.measured, td.measured { background: #f0f6ff; }
+.wide td { text-align: left; white-space: normal; min-width: 4rem; }
+ul { padding-left: 1.2rem; overflow-wrap: anywhere; font-size: .85rem; color: #4a5560; }
+img { max-width: 100%; height: auto; } figure { margin: 0; } nav a { margin-right: .8rem; white-space: nowrap; }
+"""
+NOTHING = "–"
+MEASURED = ("measured", "difference")  # columns that are ours, beside the paper's
+
+
+@dataclasses.dataclass
+class Sheet:
+    """A table and where it comes from.
+
+    Attributes:
+        name: of its files.
+        title: for people.
+        data: `pandas.DataFrame`, every number in full: the CSV.
+        shown: `pandas.DataFrame` of str, as it is read; the index is the first column.
+        notes: sentences below it.
+    """
+
+    name: str
+    title: str
+    data: pd.DataFrame
+    shown: pd.DataFrame
+    notes: list
+
+    def markdown(self):
+        """The table as GitHub-flavoured Markdown."""
+        header = [self.shown.index.name or "", *self.shown.columns]
+        rows = [[name, *row] for name, row in zip(self.shown.index, self.shown.to_numpy().tolist(), strict=True)]
+        lines = ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)]
+        return "\n".join([f"**{self.title}**", "", *lines, "", *(f"- {note}" for note in self.notes)]) + "\n"
+
+    def html(self):
+        """The table as a section of a page."""
+
+        def row(tag, cells):
+            marks = ["", *(' class="measured"' if c.endswith(MEASURED) else "" for c in self.shown.columns)]
+            cells = [f"<{tag if i else 'th'}{m}>{html.escape(c)}</{tag if i else 'th'}>"
+                     for i, (m, c) in enumerate(zip(marks, cells, strict=True))]
+            return f"<tr>{''.join(cells)}</tr>"
+
+        head = row("th", [self.shown.index.name or "", *self.shown.columns])
+        body = "\n".join(row("td", cells) for cells in self.shown.reset_index().to_numpy().tolist())
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        return (
+            f'<h2 id="{self.name}">{html.escape(self.title)}</h2>\n<div class="scroll"><table>\n<thead>{head}</thead>\n'
+            f"<tbody>{body}</tbody>\n</table></div>\n<ul>{notes}</ul>\n"
+        )
+
+    def write(self, folder):
+        """Writes NAME.csv, NAME.md and NAME.html into a folder. Raises `InputError` if it cannot."""
+        path = Path(folder) / self.name
+        write_text(path.with_suffix(".csv"), self.data.to_csv(index=False))
+        write_text(path.with_suffix(".md"), self.markdown())
+        write_text(path.with_suffix(".html"), page(self.title, self.html()))
+
+
+def page(title, content):
+    """A whole HTML page that needs no other file."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n"
+        f"<body>\n<main>\n{content}</main>\n</body>\n</html>\n"
+    )
+
+
+def section(path):
+    """What stands inside a page that `page` made."""
+    return Path(path).read_text().split("<main>\n")[1].split("</main>")[0]
