@@ -20,8 +20,11 @@ def hat_weights(centre, crop_size, map_size):
     """
     first = (centre + 1) * (map_size / 2) - crop_size / 2
     samples = first[..., None] + ops.arange(crop_size, dtype="float32")
-    distance = ops.abs(samples[..., None] - ops.arange(map_size, dtype="float32"))
-    return ops.relu(1 - distance)
+    offset = samples[..., None] - ops.arange(map_size, dtype="float32")
+    # Even stripes put samples exactly on pixels, where the hat has its kinks: relu(1 - |offset|) has no gradient there,
+    # and regions that begin there never move. As in a sampler that gathers, it is the gradient to the right of them.
+    weights = ops.where(offset < 0, 1 + offset, 1 - offset)
+    return ops.where((offset >= -1) & (offset < 1), weights, 0.0)
 
 
 @keras.saving.register_keras_serializable(package="hacnn_tf")

@@ -55,6 +55,16 @@ def test_regions_start_as_even_stripes(images):
         np.testing.assert_allclose(centres[0, :, 1], 0, atol=1e-7)
 
 
+def test_the_regions_of_every_level_can_move_from_where_they_start():
+    images = np.random.default_rng(0).integers(0, 256, (4, 160, 64, 3), dtype=np.uint8)
+    model = HACNN(7)
+    with tf.GradientTape() as tape:
+        loss = sum(tf.reduce_sum(logits**2) for logits in model(images, training=True).values())
+    biases = [model.get_layer(f"level{level}_hard_attention").weights[1] for level in (1, 2, 3)]
+    for gradient in tape.gradient(loss, biases):
+        assert (np.asarray(gradient) != 0).all()
+
+
 SWITCHES = {
     "no attention": {"spatial": False, "channel": False, "regional": False},
     "SSA": {"channel": False, "regional": False},
