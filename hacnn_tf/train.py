@@ -76,7 +76,7 @@ def main(flags):
     print(dataset.summary())
     rows = dataset.split("train")
     steps_per_epoch(len(rows), settings.batch_size)  # before anything is read or written: is there enough?
-    run_dir = flags.run_dir or default_run_dir(settings)
+    run_dir = flags.run_dir or f"runs/{settings.run_name}"
     run = RunFolder.find(run_dir, settings, dataset)
     images = load_splits(dataset, ["train", *TEST_SPLITS], INPUT_SIZE, flags.cache_dir)
     if run is None:
@@ -93,15 +93,6 @@ def main(flags):
 
     results = train(run, images["train"], rows.pid.to_numpy(), evaluate)
     run.write_metrics(results, settings.epochs)
-
-
-def default_run_dir(settings):
-    """Where a run goes if nothing is said: below `runs/`, named by data, switches that are off, unusual length, and seed."""
-    off = [f"no{name}" for name in ("spatial", "channel", "regional", "interaction") if not getattr(settings, name)]
-    usual = settings.epochs == dataclasses.replace(settings, epochs=None).completed().epochs
-    epochs = None if usual else f"epochs{settings.epochs}"
-    parts = [settings.dataset, settings.split, settings.testset, settings.boxes, *off, epochs, f"seed{settings.seed}"]
-    return "runs/" + "-".join(str(part) for part in parts if part)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lint and the whole test suite; further arguments go to pytest.
+# Lint and the test suite; further arguments go to pytest: -m slow for the tests that take minutes.
 EXTRAS=dev source "$(dirname "${BASH_SOURCE[0]}")/../experiments/setup.sh"
 "$python" -m ruff check .
 "$python" -m pytest "$@"

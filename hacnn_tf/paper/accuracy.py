@@ -49,7 +49,7 @@ def accuracy_sheet(name, selection, runs):
             for measure in MEASURES
         ]
     )
-    notes = [_setting(run) for run in sources] + [f"Left out: {sentence}" for sentence in runs.left_out]
+    notes = _settings(sources) + [f"Left out: {sentence}" for sentence in runs.left_out]
     title = f"Table {name[-1]}. {table.title}"
     return Sheet(name, title, data, _shown(data, published.index), [_legend(data), *notes])
 
@@ -101,8 +101,16 @@ def _legend(data):
     )
 
 
-def _setting(run):
-    s = run.settings
-    of = f"{s.epochs} epochs, batch {s.batch_size}, Adam {s.learning_rate:g}, {s.precision}, seed {s.seed}"
-    part = ", a part of the dataset" if s.allow_subset else ""
-    return f"{run.path}: {run.dataset_name}{part}; {of}; revision {run.revision}, TensorFlow {run.versions['tensorflow']}."
+def _settings(runs):
+    """A sentence for each group of runs that differ in nothing but switches and seed."""
+    groups = {}
+    for run in runs:
+        s = run.settings
+        part = ", a part of it" if s.allow_subset else ""
+        text = (
+            f"{run.dataset_name}{part}: {s.epochs} epochs, batch {s.batch_size}, Adam {s.learning_rate:g}, "
+            f"{s.precision}, {s.num_regions} regions, revision {run.revision}, "
+            f"TensorFlow {run.versions['tensorflow']}; runs in "
+        )
+        groups.setdefault((text, run.path.parent), []).append(run.path.name)
+    return [f"{text}{folder}: {', '.join(names)}." for (text, folder), names in groups.items()]

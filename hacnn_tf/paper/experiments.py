@@ -114,6 +114,9 @@ TABLES = {
     ),
 }
 
+ONE_RUN = AccuracyTable("the whole network", (ALL,), BENCHMARKS[:1])
+TRAINED = {**TABLES, "figure6": ONE_RUN, "ranking": ONE_RUN, "curves": ONE_RUN}  # what needs a training
+
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
@@ -139,9 +142,7 @@ class Selection:
     def columns(self, table):
         """The columns of an `AccuracyTable` to measure."""
         return [
-            column
-            for dataset in self.datasets or table.datasets
-            for column in table.columns_on(dataset, self.boxes)
+            column for dataset in self.datasets or table.datasets for column in table.columns_on(dataset, self.boxes)
         ]
 
     def settings(self, row, column, seed=0):

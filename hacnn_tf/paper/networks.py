@@ -11,13 +11,13 @@ JLML = "JLML"  # its widths are not public in full
 MARKET1501_IDENTITIES = 751
 NETWORKS = {  # by row of the published table: what is counted, and how to build it
     "AlexNet [15]": {
-        "AlexNet, two groups (as trained on two GPUs)": lambda: alexnet(groups=2),
+        "AlexNet, two groups": lambda: alexnet(groups=2),
         "AlexNet, one tower": lambda: alexnet(groups=1),
     },
     "VGG16 [26]": {"VGG16": lambda: keras.applications.VGG16(weights=None)},
     "ResNet50 [8]": {
         "ResNet50": lambda: keras.applications.ResNet50(weights=None),
-        "ResNet50, no padding before the first pooling": lambda: unpadded_resnet50(),
+        "ResNet50, pooling unpadded": lambda: unpadded_resnet50(),
     },
     "GoogLeNet [30]": {"GoogLeNet": lambda: googlenet()},
     JLML: {},
@@ -29,8 +29,8 @@ def alexnet(groups=2, classes=1000):
     """AlexNet (Krizhevsky et al., NIPS 2012), without its weightless normalisations.
 
     Args:
-        groups: 2 as trained on two GPUs: the second, fourth and fifth convolution each see half of the maps; 1 where one
-            GPU holds them all.
+        groups: 2 as trained on two GPUs: the second, fourth and fifth convolution each see half of the maps; 1 where
+            one GPU holds them all.
         classes: of the classifier.
     """
     layers = keras.layers
@@ -58,7 +58,9 @@ def unpadded_resnet50():
     """ResNet50 as Keras had it when the paper was written: maps of 55×55, not 56×56, after the first pooling."""
 
     def copy(layer):
-        return keras.layers.ZeroPadding2D(0) if layer.name == "pool1_pad" else type(layer).from_config(layer.get_config())
+        return (
+            keras.layers.ZeroPadding2D(0) if layer.name == "pool1_pad" else type(layer).from_config(layer.get_config())
+        )
 
     return keras.models.clone_model(keras.applications.ResNet50(weights=None), clone_function=copy)
 
@@ -118,9 +120,12 @@ def networks_sheet():
     notes = [
         "Counted: kernels of convolutions and FC layers, as multiply-adds (MACs) for one image and FLOPs = 2 × MACs; "
         "no biases, normalisations or activations. Depth: the longest way through such kernels.",
-        "Convention: the count that comes nearest to the published figure, and how far the count is from it.",
-        "AlexNet's published FLOPs are those of the two groups, its weights those of one tower.",
-        "ResNet50's own paper says 3.8 × 10⁹; padded as it is today, it has 3.86 × 10⁹.",
+        "Measured with / without the classifier. Convention: the count that comes nearest to the published figure, "
+        "and how far it is from it.",
+        "AlexNet's published FLOPs are those of its two groups (it was trained on two GPUs), its weights those of one "
+        "tower.",
+        "ResNet50 has 3.86e9 MACs as it is today, and 3.83e9 as Keras had it then, without padding before its first "
+        "pooling; its own paper says 3.8e9.",
         "JLML: published only; no public source that we found gives its widths.",
         "HA-CNN's FLOPs are two a multiply-add, the others' one: beside them it has 0.54e9.",
     ]
@@ -165,30 +170,32 @@ def _nearest(row):
 
 
 def _shown(data):
-    def text(values, form):
-        return [NOTHING if pd.isna(value) else form(value) for value in values]
+    def published(figure, form):
+        return [form(value) for value in data[f"published_{figure}"]]
 
-    def large(value):
-        return f"{value:.3g}" if value < 1e6 else f"{value / 1e9:.3f}e9"
+    def measured(figure, form):
+        pairs = zip(data[f"{figure}_with"], data[f"{figure}_without"], strict=True)
+        return [NOTHING if pd.isna(a) else f"{form(a)} / {form(b)}" for a, b in pairs]
 
     def convention(figure):
         pairs = zip(data[f"{figure}_convention"], data[f"{figure}_deviation"], strict=True)
         return [NOTHING if pd.isna(deviation) else f"{name}, {deviation:+.1f}%" for name, deviation in pairs]
 
+    def billions(value):
+        return f"{value / 1e9:.3f}e9"
+
     def millions(value):
         return f"{value / 1e6:.2f} M"
 
-    columns = {"FLOPs": text(data.published_flops, large)}
-    for name in ("macs", "flops"):
-        for suffix in ("with", "without"):
-            label = {"macs": "MACs", "flops": "2 × MACs"}[name]
-            columns[f"{label} {suffix} classifier measured"] = text(data[f"{name}_{suffix}"], large)
-    columns["FLOPs convention"] = convention("flops")
-    columns["PN"] = text(data.published_weights, lambda value: f"{value / 1e6:.1f} M")
-    for suffix in ("with", "without"):
-        columns[f"weights {suffix} classifier measured"] = text(data[f"weights_{suffix}"], millions)
-    columns["PN convention"] = convention("weights")
-    columns["Depth"] = text(data.published_depth, lambda value: f"{value:.0f}")
-    for suffix in ("with", "without"):
-        columns[f"depth {suffix} classifier measured"] = text(data[f"depth_{suffix}"], lambda value: f"{value:.0f}")
+    columns = {
+        "FLOPs": published("flops", billions),
+        "MACs measured": measured("macs", billions),
+        "FLOPs = 2 × MACs measured": measured("flops", billions),
+        "which convention": convention("flops"),
+        "PN": published("weights", millions),
+        "weights measured": measured("weights", millions),
+        "which": convention("weights"),
+        "Depth": published("depth", "{:.0f}".format),
+        "depth measured": measured("depth", "{:.0f}".format),
+    }
     return pd.DataFrame(columns, index=pd.Index(data.network, name="Model"))

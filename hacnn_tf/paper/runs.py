@@ -35,6 +35,10 @@ class RunFolders:
             except InputError as error:
                 self._leave_out(str(error))
 
+    def all(self):
+        """All run folders, finished or not, by name."""
+        return list(self._runs)
+
     def select(self, settings):
         """The finished runs of an experiment.
 

@@ -10,12 +10,14 @@ from hacnn_tf.files import write_text
 
 STYLE = """
 body { font: 16px/1.45 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 0 1rem 3rem; color: #1b1f24; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; border-top: 1px solid #d5dae0; padding-top: 1rem; }
+h1 { font-size: 1.5rem; }
+h2 { font-size: 1.2rem; margin-top: 2.5rem; border-top: 1px solid #d5dae0; padding-top: 1rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #e4e8ec; }
-tbody th, thead th:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
+th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid #e4e8ec; vertical-align: baseline; }
+td { white-space: nowrap; }
+tbody th, thead th:first-child { text-align: left; position: sticky; left: 0; background: #fff; max-width: 9rem; }
+tbody th { overflow-wrap: break-word; min-width: 7rem; }
 th.measured, td.measured { background: #f0f6ff; }
-.wide td { text-align: left; white-space: normal; min-width: 4rem; }
 ul { padding-left: 1.2rem; overflow-wrap: anywhere; font-size: .85rem; color: #4a5560; }
 img { max-width: 100%; height: auto; } figure { margin: 0; } nav a { margin-right: .8rem; white-space: nowrap; }
 """
@@ -53,8 +55,10 @@ class Sheet:
 
         def row(tag, cells):
             marks = ["", *(' class="measured"' if c.endswith(MEASURED) else "" for c in self.shown.columns)]
-            cells = [f"<{tag if i else 'th'}{m}>{html.escape(c)}</{tag if i else 'th'}>"
-                     for i, (m, c) in enumerate(zip(marks, cells, strict=True))]
+            cells = [
+                f"<{tag if i else 'th'}{m}>{html.escape(c)}</{tag if i else 'th'}>"
+                for i, (m, c) in enumerate(zip(marks, cells, strict=True))
+            ]
             return f"<tr>{''.join(cells)}</tr>"
 
         head = row("th", [self.shown.index.name or "", *self.shown.columns])
@@ -66,11 +70,19 @@ class Sheet:
         )
 
     def write(self, folder):
-        """Writes NAME.csv, NAME.md and NAME.html into a folder. Raises `InputError` if it cannot."""
-        path = Path(folder) / self.name
-        write_text(path.with_suffix(".csv"), self.data.to_csv(index=False))
-        write_text(path.with_suffix(".md"), self.markdown())
-        write_text(path.with_suffix(".html"), page(self.title, self.html()))
+        """Writes NAME.csv, NAME.md and NAME.html into a folder.
+
+        Returns:
+            The paths.
+
+        Raises:
+            InputError: it cannot.
+        """
+        texts = {"csv": self.data.to_csv(index=False), "md": self.markdown(), "html": page(self.title, self.html())}
+        paths = {suffix: Path(folder) / f"{self.name}.{suffix}" for suffix in texts}
+        for suffix, text in texts.items():
+            write_text(paths[suffix], text)
+        return list(paths.values())
 
 
 def page(title, content):

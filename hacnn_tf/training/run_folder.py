@@ -172,12 +172,18 @@ class RunFolder:
             writer.writerows(rows)
 
     def read_log(self, last_epoch):
-        """The rows of `log.csv` up to an epoch, as dicts of strings."""
+        """The rows of `log.csv` up to an epoch, as dicts of strings. Raises `InputError` if it is damaged."""
         path = self.path / "log.csv"
         if not path.exists():
             return []
-        with open(path, newline="") as file:
-            return [row for row in csv.DictReader(file) if int(row["epoch"]) <= last_epoch]
+        with open(path, newline="", errors="replace") as file:
+            rows = list(csv.DictReader(file))
+        for line, row in enumerate(rows, start=2):
+            try:
+                [float(row[column]) for column in LOG_COLUMNS]
+            except (KeyError, ValueError, TypeError):
+                raise InputError(f"{path} is damaged in line {line}: restore it, or remove it.") from None
+        return [row for row in rows if int(row["epoch"]) <= last_epoch]
 
     def write_metrics(self, results, epoch):
         """Writes `metrics.json`: the dataset's name, the epoch, and the results of `evaluate_features`."""
@@ -203,7 +209,7 @@ class RunFolder:
             raise InputError(f"{path} is damaged or of another version of hacnn_tf ({error!r}): {again}.") from None
         if epoch != self.settings.epochs:
             raise InputError(
-                f"{path} is of epoch {epoch} of {self.settings.epochs}: finish the training by its command, then {again}."
+                f"{path} is of epoch {epoch} of {self.settings.epochs}: repeat the training's command to finish it."
             )
         return results
 

@@ -59,6 +59,23 @@ class Settings:
             filled["epochs"] = SYNTHETIC_EPOCHS if self.dataset == "synthetic" else PAPER_EPOCHS
         return dataclasses.replace(self, **filled)
 
+    @property
+    def run_name(self):
+        """What its run folder is called if nothing is said: data, switches that are off, unusual length, and seed."""
+        off = [f"no{name}" for name in ("spatial", "channel", "regional", "interaction") if not getattr(self, name)]
+        usual = self.epochs == dataclasses.replace(self, epochs=None).completed().epochs
+        length = None if usual else f"epochs{self.epochs}"
+        parts = [self.dataset, self.split, self.testset, self.boxes, *off, length, f"seed{self.seed}"]
+        return "-".join(str(part) for part in parts if part)
+
+    def as_flags(self):
+        """The flags of `python -m hacnn_tf.train` that give these settings."""
+        given = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        return [
+            f"--{'' if value else 'no'}{name}" if isinstance(value, bool) else f"--{name}={value}"
+            for name, value in given.items()
+        ]
+
     def read_dataset(self, data_root):
         """The `ReidDataset` trained and tested on."""
         places = {name: value for name in ("split", "boxes", "testset") if (value := getattr(self, name)) is not None}

@@ -1,0 +1,44 @@
+"""Curves of trainings: the two losses, identity accuracy, and CMC."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+from matplotlib.ticker import MaxNLocator
+
+from hacnn_tf.evaluation import CMC_LENGTH
+
+COLOURS = {"joint": "tab:blue", "global": "tab:orange", "local": "tab:green"}
+
+
+def curves(found):
+    """Loss and identity accuracy by epoch, and CMC after the last, a line a seed.
+
+    Args:
+        found: list of (`RunFolder`, results), as `RunFolders.select` gives it.
+
+    Returns:
+        `matplotlib` figure.
+    """
+    figure, (losses, accuracy, cmc) = pyplot.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    for run, results in found:
+        log = run.read_log(run.settings.epochs)
+        epochs = [int(row["epoch"]) for row in log]
+        for branch in ("global", "local"):
+            losses.plot(
+                epochs, [float(row[f"{branch}_loss"]) for row in log], ".-", color=COLOURS[branch], label=branch
+            )
+        accuracy.plot(epochs, [100 * float(row["identity_accuracy"]) for row in log], ".-", color="tab:gray")
+        for part, measures in results["single_query"].items():
+            cmc.plot(range(1, CMC_LENGTH + 1), measures["cmc"], color=COLOURS[part], label=part)
+    losses.set(xlabel="epoch", ylabel="cross-entropy", title="loss", yscale="log")
+    accuracy.set(xlabel="epoch", ylabel="%", title="identity accuracy (training)", ylim=(0, 100))
+    cmc.set(xlabel="rank", ylabel="matching rate, %", title="CMC (single query)", xlim=(1, CMC_LENGTH))
+    for axes in (losses, accuracy):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in (losses, cmc):
+        handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # one a label, not one a seed
+        axes.legend(handles.values(), handles.keys())
+    for axes in (losses, accuracy, cmc):
+        axes.grid(alpha=0.3)
+    return figure

@@ -1,0 +1,117 @@
+"""Figures 5 and 6, rankings and curves: pictures, and pages that hold them."""
+
+import base64
+import dataclasses
+import html
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from hacnn_tf.files import aside, write_text
+from hacnn_tf.paper import pictures
+from hacnn_tf.paper.curves import curves
+from hacnn_tf.paper.experiments import NAMES
+from hacnn_tf.paper.sheet import page
+
+
+@dataclasses.dataclass
+class Figure:
+    """Pictures and where they come from.
+
+    Attributes:
+        name: of its files.
+        title: for people.
+        pictures: dict from what is shown, for people, to a `PIL.Image` or a `matplotlib` figure.
+        notes: sentences below them.
+    """
+
+    name: str
+    title: str
+    pictures: dict
+    notes: list
+
+    def markdown(self):
+        """The title and the notes, as Markdown."""
+        return "\n".join([f"**{self.title}**", "", *(f"- {note}" for note in self.notes)]) + "\n"
+
+    def write(self, folder):
+        """Writes NAME-WHAT.jpg (or .png, of curves) for each picture, and NAME.html, into a folder.
+
+        Returns:
+            The paths.
+
+        Raises:
+            InputError: it cannot.
+        """
+        paths, parts = [], [f'<h2 id="{self.name}">{html.escape(self.title)}</h2>\n']
+        for what, picture in self.pictures.items():
+            file, kind = io.BytesIO(), "jpeg" if isinstance(picture, Image.Image) else "png"
+            if kind == "jpeg":
+                picture.save(file, kind, quality=90, subsampling=0)
+            else:
+                picture.savefig(file, format=kind)
+            paths.append(Path(folder) / f"{self.name}-{_slug(what)}.{kind.replace('e', '')}")
+            with aside(paths[-1]) as part:
+                part.write_bytes(file.getvalue())
+            data, caption = base64.b64encode(file.getvalue()).decode(), html.escape(what)
+            parts.append(
+                f'<figure><img alt="{html.escape(self.title)}: {caption}" src="data:image/{kind};base64,{data}">'
+                f"<figcaption>{caption}</figcaption></figure>\n"
+            )
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        paths.append(Path(folder) / f"{self.name}.html")
+        write_text(paths[-1], page(self.title, "".join(parts) + f"<ul>{notes}</ul>\n"))
+        return paths
+
+
+def pairs_figure(datasets, count):
+    """Figure 5. `datasets` is a dict from name, as in `Settings`, to `ReidDataset`; `count` is of pairs from each."""
+    shown = {NAMES[name]: pictures.cross_view_pairs(dataset, count) for name, dataset in datasets.items()}
+    notes = ["Random test identities (seed 0), each as two of the cameras see it."]
+    return Figure("figure5", "Figure 5. Example cross-view matched pairs", shown, notes)
+
+
+def attention_figure(runs, images, count):
+    """Figure 6.
+
+    Args:
+        runs: dict from what is shown, for people, to (`RunFolder`, `ReidDataset`).
+        images: paths of image files; empty for random queries of each dataset.
+        count: of random queries.
+    """
+    shown, notes = {}, [LETTERS]
+    for what, (run, dataset) in runs.items():
+        paths = images or pictures.random_queries(dataset, count)
+        model, epoch = run.load_model()
+        shown[what] = pictures.attention(model, paths)
+        notes.append(f"{what}: {run.path}, epoch {epoch}; {', '.join(Path(path).name for path in paths)}.")
+    return Figure("figure6", "Figure 6. Harmonious attention", shown, notes)
+
+
+def ranking_figure(runs, count):
+    """Queries and their nearest gallery images. `runs` is as in `attention_figure`; `count` is of queries."""
+    shown, notes = {}, ["Queries with the regions of the first level; found images framed green: right, red: wrong."]
+    for what, (run, dataset) in runs.items():
+        model, epoch = run.load_model()
+        shown[what] = pictures.ranking(model, dataset, count)
+        notes.append(f"{what}: {run.path}, epoch {epoch}; random queries (seed 0).")
+    return Figure("ranking", "Rankings", shown, notes)
+
+
+def curves_figure(found):
+    """Loss, identity accuracy and CMC; `found` is a dict from what is shown to what `RunFolders.select` gives."""
+    shown = {what: curves(selected) for what, selected in found.items() if selected}
+    notes = [f"{what}: {', '.join(str(run.path) for run, _ in selected)}." for what, selected in found.items()]
+    return Figure("curves", "Curves", shown, notes)
+
+
+LETTERS = (
+    "(a) the image; (b), (d), (f) the regions of hard attention at levels 1 to 3 (red, blue, green, violet); "
+    "(c), (e), (g) soft attention at levels 1 to 3, mean over channels, from its least value in the image (dark) "
+    "to its largest (bright)."
+)
+
+
+def _slug(text):
+    return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())

@@ -1,0 +1,143 @@
+"""Tables from run folders: means and deviations by hand, and each reason for leaving a run out."""
+
+import numpy as np
+import pytest
+
+from hacnn_tf.errors import InputError
+from hacnn_tf.paper.accuracy import accuracy_sheet
+from hacnn_tf.paper.experiments import TABLES, Selection
+from hacnn_tf.paper.published import read_published
+from hacnn_tf.paper.runs import RunFolders
+from tests.paper.runs import make_run
+
+SYNTHETIC = Selection(("synthetic",))
+
+
+def cell(sheet, row, column, measure):
+    data = sheet.data
+    (found,) = data[(data.row == row) & (data.column == column) & (data.measure == measure)].to_dict("records")
+    return found
+
+
+def test_published_and_measured_have_the_same_rows_and_columns():
+    for name, table in TABLES.items():
+        published = read_published(name)
+        assert {row.name for row in table.rows} <= set(published.index)
+        columns = [f"{column.name} {measure}".strip() for column in table.columns for measure in ("R1", "mAP")]
+        assert columns == list(published.columns)
+
+
+def test_seeds_give_mean_and_sample_deviation_and_the_difference_to_the_paper(tmp_path):
+    for seed, rank1 in enumerate((90, 92, 97)):
+        make_run(tmp_path / f"m{seed}", rank1, dataset="market1501", seed=seed)
+    sheet = accuracy_sheet("table7", Selection(("market1501",)), RunFolders(tmp_path))
+    joint = cell(sheet, "Global+Local", "Market-1501", "R1")
+    assert joint["published"] == 91.2
+    assert joint["measured"] == pytest.approx((90 + 92 + 97) / 3)
+    assert joint["sd"] == pytest.approx(np.sqrt((3**2 + 1**2 + 4**2) / 2))
+    assert joint["difference"] == pytest.approx(93 - 91.2)
+    assert joint["seeds"] == "0 1 2"
+    assert joint["runs"] == " ".join(str(tmp_path / f"m{seed}") for seed in range(3))
+    assert cell(sheet, "Local", "Market-1501", "mAP")["measured"] == pytest.approx((70 + 72 + 77) / 6)
+    assert np.isnan(cell(sheet, "Local", "DukeMTMC-ReID", "mAP")["measured"])
+    markdown = sheet.markdown()
+    assert "| Global+Local | 91.2 | 93.0 ± 3.6 | +1.8 | 75.7 |" in markdown
+    assert "DukeMTMC-ReID R1 measured" not in markdown
+    assert "150 epochs" in markdown and "m0, m1, m2" in markdown
+
+
+def test_rows_take_the_runs_of_their_switches(tmp_path):
+    make_run(tmp_path / "all", 60, dataset="synthetic")
+    make_run(tmp_path / "none", 50, dataset="synthetic", spatial=False, channel=False, regional=False)
+    make_run(tmp_path / "apart", 40, dataset="synthetic", interaction=False)
+    make_run(tmp_path / "tight", 70, dataset="synthetic", boxes="labelled")
+    runs = RunFolders(tmp_path)
+    table5, table6 = (accuracy_sheet(name, SYNTHETIC, runs) for name in ("table5", "table6"))
+    measured = table5.data[table5.data.column == "Synthetic, detected"].dropna(subset="measured")
+    assert measured.set_index(["row", "measure"]).measured.to_dict() == {
+        ("No Attention", "R1"): 50,
+        ("No Attention", "mAP"): 25,
+        ("All", "R1"): 60,
+        ("All", "mAP"): 30,
+    }
+    assert cell(table6, "w/o CAIL", "Synthetic, detected", "R1")["measured"] == 40
+    table4 = accuracy_sheet("table4", SYNTHETIC, runs)
+    assert cell(table4, "HA-CNN", "Synthetic, labelled", "R1")["measured"] == 70
+    assert cell(table4, "HA-CNN", "Synthetic, detected", "R1")["measured"] == 60
+    assert runs.left_out == []
+
+
+def damaged(run, text):
+    (run.path / "metrics.json").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda run: (run.path / "metrics.json").unlink(), "is not finished (no metrics.json)"),
+        (lambda run: damaged(run, "{"), "metrics.json is damaged or of another version"),
+        (lambda run: damaged(run, "[]"), "metrics.json is damaged or of another version"),
+        (
+            lambda run: damaged(run, '{"epoch": 4, "results": {"single_query": {"joint": {}}}}'),
+            "is damaged or of another",
+        ),
+        (lambda run: run.write_metrics(run.read_metrics(), 2), "is of epoch 2 of 4"),
+        (lambda run: (run.path / "config.json").write_text("{}"), "config.json is damaged or of another version"),
+    ],
+)
+def test_a_run_that_cannot_be_used_is_named_and_left_out(tmp_path, spoil, reason):
+    make_run(tmp_path / "good", 60)
+    spoil(make_run(tmp_path / "bad", 90, seed=1))
+    sheet = accuracy_sheet("table7", SYNTHETIC, RunFolders(tmp_path))
+    assert cell(sheet, "Global+Local", "Synthetic, detected", "R1")["seeds"] == "0"
+    (note,) = [note for note in sheet.notes if note.startswith("Left out:")]
+    assert str(tmp_path / "bad") in note and reason in note
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({"epochs": 5}, "was trained with --epochs 5, and this table asks for 4"),
+        (
+            {"batch_size": 16, "learning_rate": 1e-3},
+            "--batch_size 16, --learning_rate 0.001, and this table asks for 32",
+        ),
+        ({"precision": "mixed_bfloat16"}, "--precision mixed_bfloat16"),
+        ({"images": ("a.jpg", "c.jpg")}, "was trained on other images"),
+        ({"seed": 0}, "has the seed and settings of"),
+    ],
+)
+def test_seeds_that_differ_in_settings_are_not_mixed(tmp_path, other, reason):
+    make_run(tmp_path / "a", 60, seed=0)
+    make_run(tmp_path / "b", 90, **{"seed": 1, **other})
+    sheet = accuracy_sheet("table7", SYNTHETIC, RunFolders(tmp_path))
+    assert cell(sheet, "Global+Local", "Synthetic, detected", "R1")["measured"] == 60
+    (note,) = [note for note in sheet.notes if note.startswith("Left out:")]
+    assert str(tmp_path / "b") in note and reason in note
+
+
+def test_xla_and_eval_every_change_nothing(tmp_path):
+    make_run(tmp_path / "a", 60, seed=0, xla="off", eval_every=1)
+    make_run(tmp_path / "b", 70, seed=1, xla="on")
+    sheet = accuracy_sheet("table7", SYNTHETIC, RunFolders(tmp_path))
+    assert cell(sheet, "Global+Local", "Synthetic, detected", "R1")["measured"] == 65
+
+
+def test_without_any_run_it_says_what_to_do(tmp_path):
+    make_run(tmp_path / "unfinished", 60, finished=False)
+    with pytest.raises(InputError, match=r"belongs to table7: train with bash experiments/table7.sh. .*not finished"):
+        accuracy_sheet("table7", SYNTHETIC, RunFolders(tmp_path))
+    with pytest.raises(InputError, match="There is no folder"):
+        RunFolders(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="Unknown dataset 'msmt17'"):
+        Selection(("msmt17",))
+
+
+def test_files_agree_with_one_another(tmp_path):
+    make_run(tmp_path / "runs" / "a", 60)
+    sheet = accuracy_sheet("table7", SYNTHETIC, RunFolders(tmp_path / "runs"))
+    paths = sheet.write(tmp_path / "results")
+    assert [path.name for path in paths] == ["table7.csv", "table7.md", "table7.html"]
+    for path in paths:
+        assert "60.0" in path.read_text()
+    assert paths[1].read_text() == sheet.markdown()

@@ -1,0 +1,121 @@
+"""Pictures: what is drawn where, with an untrained network and persons of one flat colour each."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from hacnn_tf.data.table import ReidDataset, make_table
+from hacnn_tf.errors import InputError
+from hacnn_tf.models import HACNN
+from hacnn_tf.paper import pictures
+
+COLOURS = {1: (200, 40, 40), 2: (40, 200, 40), 3: (40, 40, 200)}  # of the persons
+JUNK = (128, 128, 128)
+CELL = (64 * 2 + 8, 160 * 2 + 8)  # from one picture to the next, in pixels
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Three persons before three cameras, a query and two gallery images each; one image of junk."""
+
+    def save(colour, *name):
+        path = tmp_path / ("_".join(map(str, name)) + ".png")
+        Image.new("RGB", (64, 160), colour).save(path)
+        return str(path)
+
+    views = [(pid, camid) for pid in COLOURS for camid in (1, 2, 3)]
+    tables = [
+        make_table(
+            [save(COLOURS[p], p, c, split, i) for p, c in views for i in range(n)],
+            [p for p, _ in views for _ in range(n)],
+            [c for _, c in views for _ in range(n)],
+            split,
+        )
+        for split, n in (("query", 1), ("gallery", 2))
+    ]
+    tables.append(make_table([save(JUNK, "junk")], [-1], [1], "gallery"))
+    return ReidDataset("flat", pd.concat(tables, ignore_index=True))
+
+
+def network(**switches):
+    return HACNN(3, widths=(16, 32, 48), feature_dim=24, **switches)
+
+
+def person(image, x, y):
+    """The identity whose colour is at a place; None for anything else."""
+    found = [pid for pid, colour in COLOURS.items() if np.abs(np.subtract(image.getpixel((x, y)), colour)).max() < 9]
+    return found[0] if found else None
+
+
+def test_a_ranking_shows_ten_of_the_gallery_and_frames_them_as_right_or_wrong(dataset):
+    image = pictures.ranking(network(), dataset, count=4)
+    assert image.size == (11 * CELL[0] + 8 + 16, 4 * CELL[1] + 8)
+    frames = set()
+    for row in range(4):
+        y = 8 + row * CELL[1] + 160
+        query = person(image, 8 + 64, y - 100)
+        shown = []
+        for place in range(1, 11):
+            x = 8 + 16 + place * CELL[0]
+            found = person(image, x + 64, y)
+            shown.append(found)
+            frame = image.getpixel((x - 2, y))
+            frames.add(frame)
+            assert frame == (pictures.RIGHT if found == query else pictures.WRONG)
+        assert None not in shown, "junk is not ranked"
+        assert shown.count(query) <= 4, "its two images before the query's camera are left out"
+    assert frames == {pictures.RIGHT, pictures.WRONG}
+
+
+def test_a_small_gallery_leaves_places_empty(dataset):
+    few = dataset.table[(dataset.table.split == "query") | (dataset.table.pid == 1)]
+    image = pictures.ranking(network(), ReidDataset("few", few[few.pid == 1]), count=1)
+    frames = [image.getpixel((8 + 16 + place * CELL[0] - 2, 160)) for place in range(1, 11)]
+    assert frames == [pictures.RIGHT] * 4 + [(255, 255, 255)] * 6
+
+
+@pytest.mark.parametrize(
+    ("switches", "columns"),
+    [
+        ({}, 7),
+        ({"spatial": False, "channel": False}, 4),
+        ({"interaction": False}, 5),
+        ({"spatial": False, "channel": False, "interaction": False}, 2),
+    ],
+    ids=str,
+)
+def test_attention_has_a_column_for_each_map_of_the_network(dataset, switches, columns):
+    paths = pictures.random_queries(dataset, 2)
+    image = pictures.attention(network(**switches), paths)
+    assert image.size == (columns * CELL[0] + 8, 2 * CELL[1] + 8 + pictures.LETTERS)
+
+
+def test_regions_are_drawn_in_the_papers_colours_from_head_to_feet(dataset):
+    image = pictures.attention(network(), pictures.random_queries(dataset, 1))
+    x, top = 8 + CELL[0] + 64, 8 + pictures.LETTERS
+    # Even stripes at the start: centres at an eighth, three eighths... of 320 pixels, 0.3 * 320 high.
+    lines = {"red": 40 + 48, "blue": 120 - 48, "green": 200 + 48, "violet": 280 - 48}
+    colours = {"red": (255, 0, 0), "blue": (0, 0, 255), "green": (0, 128, 0), "violet": (238, 130, 238)}
+    for name, y in lines.items():
+        drawn = {image.getpixel((x, top + y + d)) for d in (-2, -1, 0, 1, 2)}
+        assert colours[name] in drawn
+
+
+def test_pairs_show_one_person_under_two_cameras(dataset):
+    image = pictures.cross_view_pairs(dataset, count=5)
+    assert image.size == (6 * CELL[0] + 8 + 2 * 16, CELL[1] + 8), "three pairs, since there are three persons"
+    shown = []
+    for pair in range(3):
+        left, right = (person(image, 8 + (2 * pair + i) * CELL[0] + 16 * pair + 64, 160) for i in (0, 1))
+        assert left == right
+        shown.append(left)
+    assert sorted(shown) == [1, 2, 3]
+
+
+def test_an_image_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"broken\.jpg"):
+        pictures.attention(network(), [str(tmp_path / "broken.jpg")])
+    with pytest.raises(InputError, match=r"absent\.jpg"):
+        pictures.attention(network(), [str(tmp_path / "absent.jpg")])

@@ -1,0 +1,99 @@
+"""The report, opened in a real browser at the width of a phone."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+from PIL import Image
+
+from hacnn_tf import report
+from hacnn_tf.paper.accuracy import accuracy_sheet
+from hacnn_tf.paper.curves import curves
+from hacnn_tf.paper.experiments import Selection
+from hacnn_tf.paper.figures import Figure
+from hacnn_tf.paper.networks import networks_sheet
+from hacnn_tf.paper.runs import RunFolders
+from hacnn_tf.training.run_folder import LOG_COLUMNS
+from tests.paper.runs import make_run
+from tests.test_commands import fails
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PHONE = 412  # pixels across
+PROBE = """<script>addEventListener("load", () => { const probe = document.createElement("pre"); probe.id = "probe";
+probe.textContent = JSON.stringify({page: document.documentElement.scrollWidth, window: innerWidth,
+images: [...document.images].map(i => [i.naturalWidth, i.clientWidth]),
+tables: [...document.querySelectorAll("table")].map(t => t.tBodies[0].rows.length),
+headings: [...document.querySelectorAll("h2")].map(h => h.id),
+links: [...document.querySelectorAll("a")].map(a => !!document.querySelector(a.getAttribute("href"))),
+font: Math.min(...[...document.querySelectorAll("td, li")].map(e => parseFloat(getComputedStyle(e).fontSize)))});
+document.body.append(probe); });</script>"""
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A results folder with tables, a wide picture and curves, and the run folders behind them."""
+    for seed, rank1 in enumerate((60, 70)):
+        run = make_run(tmp_path / "runs" / f"run-{seed}", rank1, seed=seed)
+        rows = [(1, 50, 3.0, 2.0, 0.2, 30), (2, 100, 1.0, 0.5, 0.9, 30)]
+        run.write_log([dict(zip(LOG_COLUMNS, row, strict=True)) for row in rows])
+    runs, selection, folder = RunFolders(tmp_path / "runs"), Selection(("synthetic",)), tmp_path / "results"
+    for name in ("table4", "table5"):
+        accuracy_sheet(name, selection, runs).write(folder)
+    networks_sheet().write(folder)
+    Figure("figure6", "Figure 6. Attention", {"one & two": Image.new("RGB", (960, 300), "red")}, ["<a note>"]).write(
+        folder
+    )
+    Figure("curves", "Curves", {"both": curves(runs.select(run.settings))}, []).write(folder)
+    return folder
+
+
+def make_report(results):
+    report.COMMAND.run(report.main, ["report", f"--results_dir={results}", f"--runs_dir={results.parent / 'runs'}"])
+    return (results / "report.html").read_text()
+
+
+def test_the_report_holds_everything_and_asks_for_no_other_file(results):
+    text = make_report(results)
+    assert re.findall(r'<h2 id="(\w+)"', text) == ["table4", "table5", "table8", "figure6", "curves", "runs"]
+    assert set(re.findall(r'(?:src|href)="([^"#:;]*)', text)) <= {"", "data"}
+    assert not re.search(r"https?://|@import|url\(", text)
+    assert "65.0 ± 7.1" in text and "one &amp; two" in text and "&lt;a note&gt;" in text
+    assert text.count("<td>mixed") == 0 and "run-1" in text
+
+
+def test_a_browser_shows_it_on_a_phone(results, tmp_path):
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip(f"no browser here: none of {', '.join(BROWSERS)}")
+    page = results / "probed.html"
+    page.write_text(make_report(results).replace("</body>", PROBE + "</body>"))
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--window-size={PHONE},900",
+        f"--user-data-dir={tmp_path}",
+    ]
+    done = subprocess.run(
+        [browser, *options, "--hide-scrollbars", "--virtual-time-budget=5000", "--dump-dom", page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    found = re.search(r'<pre id="probe">(.*)</pre>', done.stdout)
+    assert found, done.stderr
+    seen = json.loads(found[1].replace("&amp;", "&"))
+    assert seen["page"] <= seen["window"], "the page scrolls sideways"
+    assert seen["headings"] == ["table4", "table5", "table8", "figure6", "curves", "runs"]
+    assert seen["tables"] == [9, 6, 8, 2]
+    assert all(seen["links"])
+    assert seen["font"] >= 12
+    (picture, drawing) = seen["images"]
+    assert picture[0] == 960 and drawing[0] > 500
+    assert max(picture[1], drawing[1]) <= seen["window"]
+
+
+def test_an_empty_folder_is_one_sentence(tmp_path, capsys):
+    assert "holds no table or figure" in fails(report, [f"--results_dir={tmp_path}"], capsys)

@@ -1,0 +1,159 @@
+"""`hacnn_tf.reproduce` and `hacnn_tf.tables`: the plan, the trainings' flags, and what happens when something fails.
+
+The trainings themselves are left out here; tests/test_experiments.py runs the scripts for real.
+"""
+
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+
+from hacnn_tf import reproduce, tables, train
+from hacnn_tf.cli import _parse
+from hacnn_tf.training.run_folder import LOG_COLUMNS, RunFolder
+from hacnn_tf.training.settings import Settings
+from tests.paper.runs import PARTS, make_run, measures
+from tests.test_commands import fails
+
+SMALL = ["--dataset=synthetic", "--allow_subset", "--epochs=3"]
+
+
+def log_row(epoch):
+    return dict.fromkeys(LOG_COLUMNS, 1.0) | {"epoch": epoch, "images_per_second": 24}
+
+
+@pytest.fixture
+def places(small_data_root, tmp_path):
+    return [
+        f"--data_root={small_data_root}",
+        f"--runs_dir={tmp_path / 'runs'}",
+        f"--results_dir={tmp_path / 'results'}",
+    ]
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """The run folders "trained" so far: each gets its config and metrics at once."""
+    done = []
+
+    def pretend(args, **_):
+        flags = _parse(train.COMMAND.values, ["train", *args[3:]])
+        settings = Settings(**{name: flags[name].value for name in vars(Settings())}).completed()
+        done.append(settings)
+        run = RunFolder.create(flags.run_dir, settings, settings.read_dataset(flags.data_root))
+        run.write_log([log_row(epoch) for epoch in range(1, settings.epochs + 1)])
+        run.write_metrics({"single_query": {part: measures(50 - d) for part, d in PARTS.items()}}, settings.epochs)
+        return subprocess.CompletedProcess(args, 0)
+
+    monkeypatch.setattr(reproduce, "subprocess", SimpleNamespace(run=pretend))
+    return done
+
+
+def run(*args):
+    reproduce.COMMAND.run(reproduce.main, ["reproduce", *args])
+
+
+def test_it_says_what_it_will_train_trains_that_and_makes_the_table(places, trainings, tmp_path, capsys):
+    run("--experiment=table6", "--seeds=0,1", *SMALL, *places)
+    said = capsys.readouterr().out
+    assert "table6: 4 of 4 trainings to do" in said
+    assert f"{tmp_path / 'runs' / 'synthetic-detected-nointeraction-epochs3-seed1'}: 3 epochs" in said
+    assert "as on two CPU cores" in said
+    assert [(s.interaction, s.seed, s.epochs) for s in trainings] == [
+        (False, 0, 3),
+        (True, 0, 3),
+        (False, 1, 3),
+        (True, 1, 3),
+    ]
+    assert (
+        "| w/ CAIL | 91.2 | 75.7 | 80.5 | 63.8 | 50.0 ± 0.0 | 25.0 ± 0.0 |"
+        in (tmp_path / "results" / "table6.md").read_text()
+    )
+
+
+def test_what_is_trained_is_not_trained_again_and_tables_share_their_runs(places, trainings, capsys):
+    run("--experiment=table6", *SMALL, *places)
+    assert len(trainings) == 2
+    capsys.readouterr()
+    run("--experiment=table5,table6,table7,curves", *SMALL, *places)
+    said = capsys.readouterr().out
+    assert "5 of 7 trainings to do" in said
+    assert "synthetic-detected-epochs3-seed0: trained" in said
+    assert "at 24 images/s as the runs in" in said
+    assert len(trainings) == len(set(trainings)) == 7
+
+
+def test_an_interrupted_training_is_gone_on_with(places, trainings, tmp_path, capsys):
+    settings = Settings(allow_subset=True, epochs=3).completed()
+    dataset = settings.read_dataset(places[0].removeprefix("--data_root="))
+    begun = RunFolder.create(tmp_path / "runs" / settings.run_name, settings, dataset)
+    begun.write_log([log_row(1)])
+    run("--experiment=table7", *SMALL, *places)
+    assert "3 epochs, 1 of them done" in capsys.readouterr().out
+    assert trainings == [settings]
+
+
+def test_a_damaged_log_is_named(places, trainings, tmp_path, capsys):
+    run("--experiment=curves", *SMALL, *places)
+    log = tmp_path / "runs" / "synthetic-detected-epochs3-seed0" / "log.csv"
+    log.write_text(log.read_text() + "4,nonsense")
+    assert f"{log} is damaged in line 5" in fails(reproduce, ["--experiment=curves", *SMALL, *places], capsys)
+
+
+def test_a_training_that_fails_ends_it(places, monkeypatch, capsys):
+    failing = SimpleNamespace(run=lambda args: subprocess.CompletedProcess(args, 1))
+    monkeypatch.setattr(reproduce, "subprocess", failing)
+    sentence = fails(reproduce, ["--experiment=table7", *SMALL, *places], capsys)
+    assert "synthetic-detected-epochs3-seed0 ended with exit code 1; the same command goes on from there" in sentence
+
+
+def test_a_missing_dataset_is_named_at_the_end_and_never_replaced(places, trainings, tmp_path, capsys):
+    sentence = fails(reproduce, ["--experiment=table5", *places], capsys)
+    assert (
+        "Market-1501 not found" in sentence and "data/README.md" in sentence and "DukeMTMC-reID not found" in sentence
+    )
+    assert not trainings and not (tmp_path / "results").exists()
+    run("--experiment=table5,table8", "--skip_missing", *places)
+    said = capsys.readouterr().out
+    assert "Left out: Market-1501 not found" in said
+    assert not trainings and (tmp_path / "results" / "table8.csv").exists()
+
+
+def test_datasets_that_are_there_are_used_though_another_is_missing(places, trainings, tmp_path, capsys):
+    flags = ["--experiment=table7", "--dataset=synthetic,market1501", "--allow_subset", "--epochs=3", *places]
+    assert "Market-1501 not found" in fails(reproduce, flags, capsys)
+    assert "50.0" in (tmp_path / "results" / "table7.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ([], "--experiment must be given"),
+        (["--experiment=table9"], "There is no 'table9': --experiment takes table1, table2"),
+        (["--experiment=table5", "--dataset=msmt17"], "Unknown dataset 'msmt17'"),
+        (["--experiment=table5", "--seeds=one"], "--seeds takes whole numbers from 0"),
+        (["--experiment=table5", "--seeds="], "--seeds takes whole numbers from 0"),
+        (["--experiment=table5", "--epochs=0"], "--epochs"),
+    ],
+)
+def test_bad_flags_end_in_one_sentence(args, words, capsys):
+    assert words in fails(reproduce, args, capsys)
+
+
+def test_a_run_folder_in_the_way_is_named(places, trainings, tmp_path, capsys):
+    make_run(tmp_path / "runs" / "synthetic-detected-epochs3-seed0", 50, epochs=3, batch_size=8)
+    assert "holds a run with other flags" in fails(reproduce, ["--experiment=table7", *SMALL, *places], capsys)
+
+
+def test_tables_from_run_folders(tmp_path, capsys):
+    make_run(tmp_path / "runs" / "a", 60)
+    make_run(tmp_path / "runs" / "b", 70, seed=1)
+    flags = [f"--runs_dir={tmp_path / 'runs'}", f"--results_dir={tmp_path / 'results'}", "--dataset=synthetic"]
+    tables.COMMAND.run(tables.main, ["tables", "--table=table7", *flags])
+    assert "65.0 ± 7.1" in capsys.readouterr().out
+    assert "table=table9" in fails(tables, ["--table=table9", *flags], capsys)
+    assert "--table must be given" in fails(tables, flags, capsys)
+    assert "There is no folder nowhere" in fails(tables, ["--table=table7", "--runs_dir=nowhere"], capsys)
+    (tmp_path / "file").write_text("")
+    sentence = fails(tables, ["--table=table7", *flags[::2], f"--results_dir={tmp_path / 'file'}"], capsys)
+    assert f"Cannot write {tmp_path / 'file' / 'table7.csv'}" in sentence
