@@ -1,5 +1,5 @@
 # Sourced by the scripts of the tables and figures; they all take the same variables, and further flags of
-# python -m hacnn_tf.reproduce (see its --help) behind their name.
+# python -m hacnn_tf.reproduce (see its --help) behind their name. Relative paths count from the checkout's root.
 #   DATASET       synthetic, cuhk03, market1501, dukemtmc, or several of them; the paper's if not given
 #   DATA_ROOT     folder that holds the datasets                        [data]
 #   ALLOW_SUBSET  1: the datasets may be parts

@@ -40,7 +40,7 @@ def write_json(path, content):
 def write_text(path, text):
     """Writes text. Raises `InputError` if it cannot."""
     with aside(path) as part:
-        part.write_text(text)
+        part.write_text(text, encoding="utf-8")
 
 
 def write_npz(path, arrays):

@@ -10,9 +10,9 @@ import pandas as pd
 from hacnn_tf import cli
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import write_text
+from hacnn_tf.paper.experiments import EXPERIMENTS
 from hacnn_tf.paper.runs import RunFolders
 from hacnn_tf.paper.sheet import Sheet, page, section
-from hacnn_tf.reproduce import EXPERIMENTS
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.report")
 COMMAND.define("string", "results_dir", "results", "folder that holds the tables and figures")
@@ -20,35 +20,54 @@ COMMAND.define("string", "runs_dir", "runs", "folder that holds the run folders,
 COMMAND.group("Places")
 
 TITLE = "HA-CNN: the paper's tables and figures"
-INTRODUCTION = """<h1>HA-CNN: the paper's tables and figures</h1>
+INTRODUCTION = f"""<h1>{TITLE}</h1>
 <p>Harmonious Attention Network for Person Re-Identification (Li, Zhu, Gong, CVPR 2018), reproduced by hacnn_tf.
-Columns on a blue ground are measured here; the others are the paper's.</p>
+Columns on a blue ground are measured here, those on white are the paper's.</p>
 """
 
 
 def main(flags):
-    results = Path(flags.results_dir)
-    found = [name for name in EXPERIMENTS if (results / f"{name}.html").exists()]
+    print(write_report(flags.results_dir, flags.runs_dir, EXPERIMENTS))
+
+
+def write_report(results_dir, runs_dir, names):
+    """Writes `report.html` into a results folder.
+
+    Args:
+        results_dir: holds the pages of tables and figures.
+        runs_dir: holds the run folders whose settings are listed; none if it does not exist.
+        names: of the tables and figures; those that are not there are left out.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        InputError: none is there, one is no page of ours, or the report cannot be written.
+    """
+    results_dir = Path(results_dir)
+    found = [name for name in names if (results_dir / f"{name}.html").exists()]
     if not found:
-        raise InputError(f"{results} holds no table or figure: make some with the scripts in experiments/.")
-    sections = "".join(section(results / f"{name}.html") for name in found)
+        raise InputError(f"{results_dir} holds no table or figure: make some with the scripts in experiments/.")
+    sections = [section(results_dir / f"{name}.html") for name in found]
+    runs = RunFolders(runs_dir) if Path(runs_dir).is_dir() else None
+    if runs and runs.all():
+        found.append("runs")
+        sections.append(_settings_sheet(runs).html())
     links = " ".join(f'<a href="#{name}">{name}</a>' for name in found)
-    runs = RunFolders(flags.runs_dir).all() if Path(flags.runs_dir).is_dir() else []
-    if runs:
-        links, sections = links + ' <a href="#runs">runs</a>', sections + _settings_sheet(runs).html()
-    path = results / "report.html"
-    write_text(path, page(TITLE, f"{INTRODUCTION}<nav>{links}</nav>\n{sections}"))
-    print(path)
+    path = results_dir / "report.html"
+    write_text(path, page(TITLE, f"{INTRODUCTION}<nav>{links}</nav>\n{''.join(sections)}"))
+    return path
 
 
 def _settings_sheet(runs):
     """Every setting of every run, a run a line."""
-    rows = {
-        run.path.name: {**vars(run.settings), "revision": run.revision, **run.versions, "images": run.fingerprint}
-        for run in runs
-    }
-    shown = pd.DataFrame.from_dict(rows, orient="index").fillna("").astype(str)
-    return Sheet("runs", "Run settings", shown, shown.rename_axis("run"), [f"In {runs[0].path.parent}."])
+    rows = {}
+    for run in runs.all():
+        values = {**vars(run.settings), "revision": run.revision, **run.versions, "images": run.fingerprint}
+        rows[run.path.name] = {name: "" if value is None else str(value) for name, value in values.items()}
+    shown = pd.DataFrame.from_dict(rows, orient="index")
+    notes = [f"In {runs.folder}.", *(f"Left out: {sentence}" for sentence in runs.left_out)]
+    return Sheet("runs", "Run settings", shown, shown.rename_axis("run"), notes)
 
 
 if __name__ == "__main__":

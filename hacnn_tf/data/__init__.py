@@ -3,9 +3,9 @@
 from hacnn_tf.data.cuhk03 import read_cuhk03
 from hacnn_tf.data.folders import read_dukemtmc, read_market1501
 from hacnn_tf.data.synthetic import read_synthetic
-from hacnn_tf.data.table import MissingDatasetError, ReidDataset
+from hacnn_tf.data.table import ReidDataset
 
-__all__ = ["MissingDatasetError", "ReidDataset", "read_dataset"]
+__all__ = ["ReidDataset", "read_dataset"]
 
 
 def read_dataset(name, data_root="data", split="767_700", boxes="detected", testset=1, allow_subset=False):

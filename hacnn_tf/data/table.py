@@ -115,10 +115,6 @@ def check_counts(dataset, folder, published, allow_subset):
         )
 
 
-class MissingDatasetError(InputError):
-    """A dataset that is not there at all."""
-
-
 def find_folder(data_root, names, dataset, source):
     """The first of `names` that is a folder below `data_root`.
 
@@ -132,12 +128,10 @@ def find_folder(data_root, names, dataset, source):
         `pathlib.Path`.
 
     Raises:
-        MissingDatasetError: none does; says which were tried and where to get the dataset.
+        InputError: none does; says which were tried and where to get the dataset.
     """
     for name in names:
         if (folder := Path(data_root) / name).is_dir():
             return folder
     tried = " or ".join(f"{Path(data_root) / name}" for name in names)
-    raise MissingDatasetError(
-        f"{dataset} not found: tried {tried}; {source}, or name its parent folder with --data_root."
-    )
+    raise InputError(f"{dataset} not found: tried {tried}; {source}, or name its parent folder with --data_root.")

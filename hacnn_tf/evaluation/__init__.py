@@ -1,13 +1,14 @@
 """Features, ranking and protocols."""
 
 from hacnn_tf.evaluation.evaluator import TEST_SPLITS, Evaluator
-from hacnn_tf.evaluation.features import extract_features, feature_function
+from hacnn_tf.evaluation.features import PARTS, extract_features, feature_function
 from hacnn_tf.evaluation.protocols import CMC_LENGTH, MEASURES, evaluate_features, results_table
 from hacnn_tf.evaluation.ranking import Matches, rank_matches
 
 __all__ = [
     "CMC_LENGTH",
     "MEASURES",
+    "PARTS",
     "TEST_SPLITS",
     "Evaluator",
     "Matches",

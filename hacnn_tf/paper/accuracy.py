@@ -22,7 +22,7 @@ def accuracy_sheet(name, selection, runs):
     Returns:
         A `Sheet`. Its data has a line a cell: `row`, `column`, `measure` (R1 or mAP), `published`, `measured` (the mean
         over seeds), `sd` (the sample standard deviation; NaN for one seed), `difference` (measured less published), all
-        in percent; `seeds` and `runs`, separated by spaces.
+        in percent; `seeds`, separated by spaces, and `runs`, by semicolons.
 
     Raises:
         InputError: no finished run belongs to the table.
@@ -33,8 +33,8 @@ def accuracy_sheet(name, selection, runs):
     for column in columns:
         for row in table.rows:
             found = runs.select(selection.settings(row, column))
-            values = [results[column.query][row.part] for _, results in found if column.query in results]
-            measured[row.name, column.name] = ([run for run, _ in found], values)
+            found = [(run, results[column.query][row.part]) for run, results in found if column.query in results]
+            measured[row.name, column.name] = found
             sources += [run for run, _ in found if run not in sources]
     if not sources:
         raise InputError(
@@ -43,21 +43,23 @@ def accuracy_sheet(name, selection, runs):
         )
     data = pd.DataFrame(
         [
-            _cell(row, column, measure, published, *measured.get((row, column), ([], [])))
+            _cell(row, column, measure, published, measured.get((row, column), []))
             for row in published.index
             for column in dict.fromkeys([*(c.name for c in table.columns), *(c.name for c in columns)])
             for measure in MEASURES
         ]
     )
     notes = _settings(sources) + [f"Left out: {sentence}" for sentence in runs.left_out]
+    if len({run.revision for run in sources}) > 1:
+        notes.append("These runs were not all trained by the same revision of the code.")
     title = f"Table {name[-1]}. {table.title}"
     return Sheet(name, title, data, _shown(data, published.index), [_legend(data), *notes])
 
 
-def _cell(row, column, measure, published, runs, values):
+def _cell(row, column, measure, published, found):
     name = f"{column} {measure}".strip()
     value = number(published.loc[row, name]) if name in published else np.nan
-    sample = np.array([v[MEASURES[measure]] for v in values])
+    sample = np.array([values[MEASURES[measure]] for _, values in found])
     mean = sample.mean() if len(sample) else np.nan
     return {
         "row": row,
@@ -67,8 +69,8 @@ def _cell(row, column, measure, published, runs, values):
         "measured": mean,
         "sd": sample.std(ddof=1) if len(sample) > 1 else np.nan,
         "difference": mean - value,
-        "seeds": " ".join(str(run.settings.seed) for run in runs[: len(values)]),
-        "runs": " ".join(str(run.path) for run in runs[: len(values)]),
+        "seeds": " ".join(str(run.settings.seed) for run, _ in found),
+        "runs": "; ".join(str(run.path) for run, _ in found),
     }
 
 
@@ -81,9 +83,10 @@ def _shown(data, rows):
         if cells.published.notna().any():
             shown[name] = [_text(value) for value in cells.published]
         if cells.measured.notna().any():
+            counts = cells.seeds.str.split().str.len()
             shown[f"{name} measured"] = [
-                _text(mean) + ("" if np.isnan(sd) else f" ± {sd:.1f}")
-                for mean, sd in zip(cells.measured, cells.sd, strict=True)
+                _text(mean) + ("" if np.isnan(sd) else f" ± {sd:.1f}") + (f" (n = {n})" if 0 < n < counts.max() else "")
+                for mean, sd, n in zip(cells.measured, cells.sd, counts, strict=True)
             ]
         if cells.difference.notna().any():
             shown[f"{name} difference"] = [_text(value, "+.1f") for value in cells.difference]

@@ -1,9 +1,6 @@
 """Curves of trainings: the two losses, identity accuracy, and CMC."""
 
-import matplotlib
-
-matplotlib.use("Agg")
-from matplotlib import pyplot
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hacnn_tf.evaluation import CMC_LENGTH
@@ -20,7 +17,8 @@ def curves(found):
     Returns:
         `matplotlib` figure.
     """
-    figure, (losses, accuracy, cmc) = pyplot.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+    figure = Figure(figsize=(12, 3.6), layout="constrained")
+    losses, accuracy, cmc = figure.subplots(1, 3)
     for run, results in found:
         log = run.read_log(run.settings.epochs)
         epochs = [int(row["epoch"]) for row in log]

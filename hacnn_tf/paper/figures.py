@@ -8,10 +8,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from hacnn_tf.errors import InputError
 from hacnn_tf.files import aside, write_text
 from hacnn_tf.paper import pictures
 from hacnn_tf.paper.curves import curves
-from hacnn_tf.paper.experiments import NAMES
 from hacnn_tf.paper.sheet import page
 
 
@@ -42,21 +42,25 @@ class Figure:
             The paths.
 
         Raises:
-            InputError: it cannot.
+            InputError: it cannot, or there is no picture.
         """
+        if not self.pictures:
+            raise InputError(" ".join([f"{self.title}: no finished run to show.", *self.notes]))
         paths, parts = [], [f'<h2 id="{self.name}">{html.escape(self.title)}</h2>\n']
         for what, picture in self.pictures.items():
-            file, kind = io.BytesIO(), "jpeg" if isinstance(picture, Image.Image) else "png"
-            if kind == "jpeg":
-                picture.save(file, kind, quality=90, subsampling=0)
+            file = io.BytesIO()
+            if isinstance(picture, Image.Image):
+                suffix, kind = "jpg", "image/jpeg"
+                picture.save(file, "jpeg", quality=90, subsampling=0)
             else:
-                picture.savefig(file, format=kind)
-            paths.append(Path(folder) / f"{self.name}-{_slug(what)}.{kind.replace('e', '')}")
+                suffix, kind = "png", "image/png"
+                picture.savefig(file, format="png")
+            paths.append(Path(folder) / f"{self.name}-{_slug(what)}.{suffix}")
             with aside(paths[-1]) as part:
                 part.write_bytes(file.getvalue())
             data, caption = base64.b64encode(file.getvalue()).decode(), html.escape(what)
             parts.append(
-                f'<figure><img alt="{html.escape(self.title)}: {caption}" src="data:image/{kind};base64,{data}">'
+                f'<figure><img alt="{html.escape(self.title)}: {caption}" src="data:{kind};base64,{data}">'
                 f"<figcaption>{caption}</figcaption></figure>\n"
             )
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
@@ -66,8 +70,8 @@ class Figure:
 
 
 def pairs_figure(datasets, count):
-    """Figure 5. `datasets` is a dict from name, as in `Settings`, to `ReidDataset`; `count` is of pairs from each."""
-    shown = {NAMES[name]: pictures.cross_view_pairs(dataset, count) for name, dataset in datasets.items()}
+    """Figure 5. `datasets` is a dict from what it is, for people, to `ReidDataset`; `count` is of pairs from each."""
+    shown = {what: pictures.cross_view_pairs(dataset, count) for what, dataset in datasets.items()}
     notes = ["Random test identities (seed 0), each as two of the cameras see it."]
     return Figure("figure5", "Figure 5. Example cross-view matched pairs", shown, notes)
 
@@ -99,11 +103,16 @@ def ranking_figure(runs, count):
     return Figure("ranking", "Rankings", shown, notes)
 
 
-def curves_figure(found):
-    """Loss, identity accuracy and CMC; `found` is a dict from what is shown to what `RunFolders.select` gives."""
+def curves_figure(found, left_out):
+    """Loss, identity accuracy and CMC.
+
+    Args:
+        found: dict from what is shown, for people, to what `RunFolders.select` gives.
+        left_out: `RunFolders.left_out`.
+    """
     shown = {what: curves(selected) for what, selected in found.items() if selected}
-    notes = [f"{what}: {', '.join(str(run.path) for run, _ in selected)}." for what, selected in found.items()]
-    return Figure("curves", "Curves", shown, notes)
+    notes = [f"{what}: {', '.join(str(run.path) for run, _ in found[what])}." for what in shown]
+    return Figure("curves", "Curves", shown, notes + [f"Left out: {sentence}" for sentence in left_out])
 
 
 LETTERS = (

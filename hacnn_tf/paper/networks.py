@@ -7,23 +7,6 @@ from hacnn_tf.models import HACNN, count, kernel_calls
 from hacnn_tf.paper.published import number, read_published
 from hacnn_tf.paper.sheet import NOTHING, Sheet
 
-JLML = "JLML"  # its widths are not public in full
-MARKET1501_IDENTITIES = 751
-NETWORKS = {  # by row of the published table: what is counted, and how to build it
-    "AlexNet [15]": {
-        "AlexNet, two groups": lambda: alexnet(groups=2),
-        "AlexNet, one tower": lambda: alexnet(groups=1),
-    },
-    "VGG16 [26]": {"VGG16": lambda: keras.applications.VGG16(weights=None)},
-    "ResNet50 [8]": {
-        "ResNet50": lambda: keras.applications.ResNet50(weights=None),
-        "ResNet50, pooling unpadded": lambda: unpadded_resnet50(),
-    },
-    "GoogLeNet [30]": {"GoogLeNet": lambda: googlenet()},
-    JLML: {},
-    "HA-CNN": {"HA-CNN": lambda: HACNN(MARKET1501_IDENTITIES)},
-}
-
 
 def alexnet(groups=2, classes=1000):
     """AlexNet (Krizhevsky et al., NIPS 2012), without its weightless normalisations.
@@ -100,102 +83,102 @@ def googlenet(classes=1000):
     return keras.Model(images, layers.Dense(classes, activation="softmax")(x), name="googlenet")
 
 
+MARKET1501_IDENTITIES = 751
+NETWORKS = {  # by row of the published table: what is counted, and how to build it
+    "AlexNet [15]": {"AlexNet, two groups": alexnet, "AlexNet, one tower": lambda: alexnet(groups=1)},
+    "VGG16 [26]": {"VGG16": lambda: keras.applications.VGG16(weights=None)},
+    "ResNet50 [8]": {
+        "ResNet50": lambda: keras.applications.ResNet50(weights=None),
+        "ResNet50, pooling unpadded": unpadded_resnet50,
+    },
+    "GoogLeNet [30]": {"GoogLeNet": googlenet},
+    "JLML": {"JLML, not counted": None},
+    "HA-CNN": {"HA-CNN": lambda: HACNN(MARKET1501_IDENTITIES)},
+}
+AGREES = 0.01  # relative deviation from a published figure
+FIGURES = {  # published column: how it may have been counted; the paper's unit
+    "FLOPs": ({"MACs": "macs", "2 × MACs": "flops"}, 1),
+    "PN (million)": ({"weights": "weights"}, 1e6),
+    "Depth": ({"depth": "depth"}, 1),
+}
+
+
 def networks_sheet():
     """Table 8: every network counted with and without its classifier, in multiply-adds and in FLOPs (two each).
 
     Returns:
-        A `Sheet`; its data has a line a network: `macs`, `flops`, `weights`, `depth`, each `_with` and `_without` the
-        classifier; the published figures; and for each of these the count that comes nearest, and by how much.
+        A `Sheet`. Its data has a line a network: `macs`, `flops`, `weights` and `depth`, each `_with` and `_without`
+        the classifier, and for each published figure `... agrees with`: the ways of counting that come within 1% of
+        it, or "none" and the nearest, with their deviations in percent.
     """
     published = read_published("table8")
-    data = pd.DataFrame(
-        [
-            {"network": name, "published row": row, **_counts(build()), **_published(published.loc[row])}
-            for row, networks in NETWORKS.items()
-            for name, build in (networks or {f"{row} (not counted)": dict}).items()
-        ]
-    )
-    nearest = [_nearest(row) for row in data.to_dict("records")]
-    data = pd.concat([data, pd.DataFrame(nearest)], axis=1)
+    rows = []
+    for name, networks in NETWORKS.items():
+        for network, build in networks.items():
+            counts = _counts(build()) if build else {}
+            agreements = {f"{f} agrees with": _agreement(counts, f, published.loc[name, f]) for f in FIGURES}
+            rows.append({"network": network, **published.loc[name], **counts, **agreements})
+    data = pd.DataFrame(rows)
     notes = [
         "Counted: kernels of convolutions and FC layers, as multiply-adds (MACs) for one image and FLOPs = 2 × MACs; "
         "no biases, normalisations or activations. Depth: the longest way through such kernels.",
-        "Measured with / without the classifier. Convention: the count that comes nearest to the published figure, "
-        "and how far it is from it.",
+        "Measured with / without the classifier.",
         "AlexNet's published FLOPs are those of its two groups (it was trained on two GPUs), its weights those of one "
         "tower.",
         "ResNet50 has 3.86e9 MACs as it is today, and 3.83e9 as Keras had it then, without padding before its first "
         "pooling; its own paper says 3.8e9.",
-        "JLML: published only; no public source that we found gives its widths.",
-        "HA-CNN's FLOPs are two a multiply-add, the others' one: beside them it has 0.54e9.",
+        "JLML is published only: the widths of its layers could not be confirmed from a public source.",
+        "HA-CNN's FLOPs are two a multiply-add, the others' one.",
     ]
     return Sheet("table8", "Table 8. Model size and complexity", data, _shown(data), notes)
 
 
 def _counts(model):
-    """The counts of a model; nothing for an empty dict in a model's place."""
-    if not model:
-        return {}
     calls = kernel_calls(model)
-    heads = 2 if isinstance(model, HACNN) else 1
+    heads = 2 if isinstance(model, HACNN) else 1  # the classifiers come last
     counts = {}
     for suffix, total in (("with", count(calls)), ("without", count(calls[:-heads]))):
         counts |= {f"{name}_{suffix}": value for name, value in (("flops", 2 * total["macs"]), *total.items())}
     return counts
 
 
-def _published(row):
-    return {
-        "published_flops": number(row["FLOPs"]),
-        "published_weights": 1e6 * number(row["PN (million)"]),
-        "published_depth": number(row["Depth"]),
+def _agreement(counts, figure, published):
+    """The ways of counting that agree with a published figure, as text."""
+    if not counts:
+        return NOTHING
+    ways, unit = FIGURES[figure]
+    deviations = {
+        f"{way} {suffix} classifier": counts[f"{key}_{suffix}"] / (unit * number(published)) - 1
+        for way, key in ways.items()
+        for suffix in ("with", "without")
     }
-
-
-def _nearest(row):
-    """For each published figure the convention that comes nearest, and the count's relative deviation in percent."""
-    found = {}
-    for figure, names in (("flops", ("macs", "flops")), ("weights", ("weights",)), ("depth", ("depth",))):
-        published = row[f"published_{figure}"]
-        deviations = {
-            f"{name.replace('flops', '2 × MACs').replace('macs', 'MACs')} {suffix} classifier": row[key] / published - 1
-            for name in names
-            for suffix in ("with", "without")
-            if pd.notna(row.get(key := f"{name}_{suffix}"))
-        }
-        if deviations:
-            convention = min(deviations, key=lambda name: abs(deviations[name]))
-            found |= {f"{figure}_convention": convention, f"{figure}_deviation": 100 * deviations[convention]}
-    return found
+    near = {way: d for way, d in deviations.items() if abs(d) < AGREES}
+    nearest = min(deviations, key=lambda way: abs(deviations[way]))
+    named = near or {f"none; nearest {nearest}": deviations[nearest]}
+    return ", ".join(f"{way} ({100 * d:+.1f}%)" for way, d in named.items())
 
 
 def _shown(data):
-    def published(figure, form):
-        return [form(value) for value in data[f"published_{figure}"]]
-
-    def measured(figure, form):
-        pairs = zip(data[f"{figure}_with"], data[f"{figure}_without"], strict=True)
+    def measured(key, form):
+        pairs = zip(data[f"{key}_with"], data[f"{key}_without"], strict=True)
         return [NOTHING if pd.isna(a) else f"{form(a)} / {form(b)}" for a, b in pairs]
-
-    def convention(figure):
-        pairs = zip(data[f"{figure}_convention"], data[f"{figure}_deviation"], strict=True)
-        return [NOTHING if pd.isna(deviation) else f"{name}, {deviation:+.1f}%" for name, deviation in pairs]
 
     def billions(value):
         return f"{value / 1e9:.3f}e9"
 
     def millions(value):
-        return f"{value / 1e6:.2f} M"
+        return f"{value / 1e6:.2f}"
 
     columns = {
-        "FLOPs": published("flops", billions),
+        "FLOPs": data["FLOPs"],
         "MACs measured": measured("macs", billions),
-        "FLOPs = 2 × MACs measured": measured("flops", billions),
-        "which convention": convention("flops"),
-        "PN": published("weights", millions),
-        "weights measured": measured("weights", millions),
-        "which": convention("weights"),
-        "Depth": published("depth", "{:.0f}".format),
+        "2 × MACs measured": measured("flops", billions),
+        "FLOPs agrees with": data["FLOPs agrees with"],
+        "PN (million)": data["PN (million)"],
+        "million weights measured": measured("weights", millions),
+        "PN agrees with": data["PN (million) agrees with"],
+        "Depth": data["Depth"],
         "depth measured": measured("depth", "{:.0f}".format),
+        "Depth agrees with": data["Depth agrees with"],
     }
-    return pd.DataFrame(columns, index=pd.Index(data.network, name="Model"))
+    return pd.DataFrame({name: list(values) for name, values in columns.items()}, index=data.network.rename("Model"))

@@ -36,10 +36,10 @@ def cross_view_pairs(dataset, count, seed=0):
         other = views[index][views[index].camid != first.camid.iloc[0]].sample(1, random_state=rng)
         paths += [first.path.iloc[0], other.path.iloc[0]]
     pictures = load_images(paths, INPUT_SIZE)
-    sheet = _Sheet(1, len(paths), groups=2)
+    grid = _Grid(1, len(paths), spaced=range(2, len(paths), 2))
     for i, picture in enumerate(pictures):
-        sheet.put(0, i, picture)
-    return sheet.image
+        grid.put(0, i, picture)
+    return grid.image
 
 
 def attention(model, paths):
@@ -65,12 +65,12 @@ def attention(model, paths):
         for name, draw in (("regions", _draw_regions), ("soft", _draw_soft)):
             if level < len(maps.get(name, [])):
                 columns.append([draw(*pair) for pair in zip(images, maps[name][level], strict=True)])
-    sheet = _Sheet(len(images), len(columns), title_lines=1)
+    grid = _Grid(len(images), len(columns), titled=True)
     for j, column in enumerate(columns):
-        sheet.title(j, f"({chr(ord('a') + j)})")
+        grid.title(j, f"({chr(ord('a') + j)})")
         for i, picture in enumerate(column):
-            sheet.put(i, j, picture)
-    return sheet.image
+            grid.put(i, j, picture)
+    return grid.image
 
 
 def ranking(model, dataset, count, seed=0):
@@ -94,16 +94,16 @@ def ranking(model, dataset, count, seed=0):
     features = [extract_features(function, images) for images in (queries, candidates)]
     centres = np.asarray(model.attention_extractor()(queries)["regions"][0])
 
-    sheet = _Sheet(len(query), SHOWN + 1, groups=(1, SHOWN))
+    grid = _Grid(len(query), SHOWN + 1, spaced=[1])
     for i, similarities in enumerate(features[0] @ features[1].T):
-        sheet.put(i, 0, _draw_regions(queries[i], centres[i]))
+        grid.put(i, 0, _draw_regions(queries[i], centres[i]))
         own = (gallery.pid == query.pid[i]) & (gallery.camid == query.camid[i])
         similarities[(own | (gallery.pid == JUNK)).to_numpy()] = -np.inf
         nearest = np.argsort(-similarities, kind="stable")[:SHOWN]
         for place, found in enumerate(nearest[similarities[nearest] > -np.inf], start=1):
             colour = RIGHT if gallery.pid[found] == query.pid[i] else WRONG
-            sheet.put(i, place, candidates[found], frame=colour)
-    return sheet.image
+            grid.put(i, place, candidates[found], frame=colour)
+    return grid.image
 
 
 def random_queries(dataset, count, seed=0):
@@ -112,14 +112,13 @@ def random_queries(dataset, count, seed=0):
     return query.path.sample(min(count, len(query)), random_state=np.random.default_rng(seed)).tolist()
 
 
-class _Sheet:
-    """A white sheet with pictures of one size in rows and columns; a wider gap after each group of columns."""
+class _Grid:
+    """Pictures of one size in rows and columns on white; a wider gap before the columns `spaced`."""
 
-    def __init__(self, rows, columns, groups=None, title_lines=0):
+    def __init__(self, rows, columns, spaced=(), titled=False):
         self._size = (INPUT_SIZE[1] * SCALE, INPUT_SIZE[0] * SCALE)
-        ends = [groups[0]] if isinstance(groups, tuple) else range(groups or columns, columns, groups or columns)
-        self._extra = [2 * GAP * sum(end <= j for end in ends) for j in range(columns)]
-        self._top = title_lines * LETTERS
+        self._extra = [2 * GAP * sum(before <= j for before in spaced) for j in range(columns)]
+        self._top = LETTERS if titled else 0
         width = columns * (self._size[0] + GAP) + GAP + self._extra[-1]
         self.image = Image.new("RGB", (width, rows * (self._size[1] + GAP) + GAP + self._top), "white")
 

@@ -3,7 +3,6 @@
 import pandas as pd
 
 from hacnn_tf.data.table import DISTRACTOR, SPLITS
-from hacnn_tf.paper.experiments import NAMES, WITH_BOXES
 from hacnn_tf.paper.published import read_published
 from hacnn_tf.paper.sheet import NOTHING, Sheet
 
@@ -14,36 +13,36 @@ def protocol_sheet(datasets):
     """Table 1 of the paper beside what the datasets hold.
 
     Args:
-        datasets: dict from name, as in `Settings`, to `ReidDataset`.
+        datasets: dict from what it is, for people, to (name as in `Settings`, `ReidDataset`).
 
     Returns:
         A `Sheet`; its data has a line a dataset: identities in all, of training and of the queries, and images of each
         split.
     """
     published = read_published("table1")
-    data = pd.DataFrame([_count(name, dataset) for name, dataset in datasets.items()])
-    rows = [*published.index, *(NAMES[name] for name in datasets if name not in PUBLISHED_AS)]
+    data = pd.DataFrame([_count(PUBLISHED_AS.get(name, what), dataset) for what, (name, dataset) in datasets.items()])
+    rows = list(dict.fromkeys([*published.index, *data.row]))
     shown = published.reindex(rows, fill_value=NOTHING)
     for column in data.columns[2:]:
-        counts = {PUBLISHED_AS.get(d, NAMES[d]): f"{n:,}" for d, n in zip(data.dataset, data[column], strict=True)}
+        counts = dict(zip(data.row, data[column].map("{:,}".format), strict=True))
         shown[f"{column} measured"] = [counts.get(row, NOTHING) for row in rows]
     notes = [
         "TS: test setting; SS: single-shot; SQ, MQ: single- and multi-query.",
         "Identities in all: those of training and of the queries. Further identities in a gallery are distractors.",
         "The paper's images of Market-1501 are those of training and gallery, without the 3,368 queries; "
         "those of the other two include the queries. Its 1,402 identities of DukeMTMC-reID are 702 + 702 = 1,404.",
-        *(f"{NAMES[name]}: {dataset.name}." for name, dataset in datasets.items() if name in WITH_BOXES),
+        f"Counted: {'; '.join(data.dataset)}.",
     ]
     return Sheet("table1", "Table 1. Re-id evaluation protocol", data, shown, notes)
 
 
-def _count(name, dataset):
+def _count(row, dataset):
     splits = {split: dataset.split(split) for split in SPLITS}
     identities = {split: set(rows.pid[rows.pid > DISTRACTOR]) for split, rows in splits.items()}
     images = {f"{split} images".replace("_", "-"): len(rows) for split, rows in splits.items()}
     return {
-        "dataset": name,
-        "name": dataset.name,
+        "row": row,
+        "dataset": dataset.name,
         "IDs": len(identities["train"] | identities["query"]),
         "training IDs": len(identities["train"]),
         "test IDs": len(identities["query"]),

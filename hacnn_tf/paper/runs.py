@@ -3,11 +3,13 @@
 import dataclasses
 from pathlib import Path
 
+import hacnn_tf
 from hacnn_tf.errors import InputError
 from hacnn_tf.training.run_folder import RunFolder
 
+DATA = ("dataset", "split", "boxes", "testset")
 # Settings that say which experiment a run is; the others, apart from FREE, must be the table's.
-EXPERIMENT = ("dataset", "split", "boxes", "testset", "spatial", "channel", "regional", "interaction")
+EXPERIMENT = (*DATA, "spatial", "channel", "regional", "interaction")
 FREE = ("seed", "eval_every", "xla")  # another seed is another sample; the rest does not change what is learnt
 
 
@@ -16,6 +18,8 @@ class RunFolders:
 
     Args:
         folder: holds run folders.
+        fingerprints: dict from `data_key` to the fingerprint that runs on this data must have; where it says nothing,
+            the first run that is selected decides for all.
 
     Attributes:
         left_out: one sentence for each run folder that was asked for and could not be used; grows with `select`.
@@ -24,8 +28,8 @@ class RunFolders:
         InputError: there is no such folder.
     """
 
-    def __init__(self, folder):
-        self.folder = Path(folder)
+    def __init__(self, folder, fingerprints=None):
+        self.folder, self._fingerprints = Path(folder), dict(fingerprints or {})
         if not self.folder.is_dir():
             raise InputError(f"There is no folder {folder} with runs: train them, or name the folder that holds them.")
         self.left_out, self._runs = [], []
@@ -49,32 +53,44 @@ class RunFolders:
             List of (`RunFolder`, results as of `evaluate_features`), one a seed, by seed.
         """
         selected = {}
-        wanted = dataclasses.asdict(settings)
         for run in self._runs:
-            found = dataclasses.asdict(run.settings)
-            if any(found[name] != wanted[name] for name in EXPERIMENT):
-                continue
-            other = [name for name in wanted if name not in (*EXPERIMENT, *FREE) and found[name] != wanted[name]]
-            if other:
-                there = ", ".join(f"--{name} {found[name]}" for name in other)
-                here = ", ".join(f"{wanted[name]}" for name in other)
-                self._leave_out(f"{run.path} was trained with {there}, and this table asks for {here}.")
+            if any(getattr(run.settings, name) != getattr(settings, name) for name in EXPERIMENT):
                 continue
             try:
+                _check_settings(run, settings)
                 results = run.read_metrics()
+                if run.fingerprint != self._fingerprints.setdefault(data_key(settings), run.fingerprint):
+                    raise InputError(f"{run.path} was trained on other images of {run.dataset_name} than this table's.")
+                if run.settings.seed in selected:
+                    twin = selected[run.settings.seed][0].path
+                    raise InputError(f"{run.path} has the seed and settings of {twin}, which is used.")
             except InputError as error:
                 self._leave_out(str(error))
                 continue
-            first = next(iter(selected.values()), (run,))[0]
-            if run.settings.seed in selected:
-                twin = selected[run.settings.seed][0].path
-                self._leave_out(f"{run.path} has the seed and settings of {twin}, which is used.")
-            elif run.fingerprint != first.fingerprint:
-                self._leave_out(f"{run.path} was trained on other images of {run.dataset_name} than {first.path}.")
-            else:
-                selected[run.settings.seed] = run, results
+            selected[run.settings.seed] = run, results
         return [selected[seed] for seed in sorted(selected)]
 
     def _leave_out(self, sentence):
         if sentence not in self.left_out:
             self.left_out.append(sentence)
+
+
+def data_key(settings):
+    """What of some `Settings` says which data they are for."""
+    return tuple(getattr(settings, name) for name in DATA)
+
+
+def _check_settings(run, settings):
+    """Raises `InputError` if a run is of other settings, `FREE` ones aside, or was trained by another version."""
+    other = [
+        field.name
+        for field in dataclasses.fields(settings)
+        if field.name not in (*EXPERIMENT, *FREE) and getattr(run.settings, field.name) != getattr(settings, field.name)
+    ]
+    if other:
+        there = ", ".join(f"--{name} {getattr(run.settings, name)}" for name in other)
+        here = ", ".join(str(getattr(settings, name)) for name in other)
+        raise InputError(f"{run.path} was trained with {there}, and this table asks for {here}.")
+    version = run.versions["hacnn_tf"]
+    if version != hacnn_tf.__version__:
+        raise InputError(f"{run.path} was trained by hacnn_tf {version}, and this is {hacnn_tf.__version__}.")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from hacnn_tf.errors import InputError
 from hacnn_tf.files import write_text
 
 STYLE = """
@@ -22,7 +23,7 @@ ul { padding-left: 1.2rem; overflow-wrap: anywhere; font-size: .85rem; color: #4
 img { max-width: 100%; height: auto; } figure { margin: 0; } nav a { margin-right: .8rem; white-space: nowrap; }
 """
 NOTHING = "–"
-MEASURED = ("measured", "difference")  # columns that are ours, beside the paper's
+MEASURED = ("measured", "difference", "agrees with")  # columns that are ours, beside the paper's
 
 
 @dataclasses.dataclass
@@ -96,5 +97,8 @@ def page(title, content):
 
 
 def section(path):
-    """What stands inside a page that `page` made."""
-    return Path(path).read_text().split("<main>\n")[1].split("</main>")[0]
+    """What stands inside a page that `page` made. Raises `InputError` if another program made it."""
+    try:
+        return Path(path).read_text(encoding="utf-8").split("<main>\n")[1].split("</main>")[0]
+    except (OSError, UnicodeDecodeError, IndexError):
+        raise InputError(f"{path} is not a page of hacnn_tf, or damaged: remove it and make it again.") from None

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 import hacnn_tf
 from hacnn_tf.errors import InputError
-from hacnn_tf.evaluation import CMC_LENGTH, MEASURES
+from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, PARTS
 from hacnn_tf.files import aside, check_new_path, write_json
 from hacnn_tf.training.settings import Settings
 
@@ -59,9 +59,9 @@ class RunFolder:
             self.num_identities = content["num_identities"]
             self.dataset_name = content["dataset"]
             self.fingerprint = content["fingerprint"]
-            self.versions = content["versions"]
+            self.versions = {name: content["versions"][name] for name in _versions()}
             self.revision = content["revision"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{config} is damaged or of another version of hacnn_tf: {error}.") from None
 
     @classmethod
@@ -87,7 +87,7 @@ class RunFolder:
         if differences:
             raise InputError(
                 f"{path} holds a run with other flags ({'; '.join(differences)}): "
-                "repeat those to go on with it, or name another folder with --run_dir."
+                "repeat those to go on with it, or name another folder with --run_dir (RUNS, for the scripts)."
             )
         run.check_dataset(dataset)
         return run
@@ -176,14 +176,14 @@ class RunFolder:
         path = self.path / "log.csv"
         if not path.exists():
             return []
-        with open(path, newline="", errors="replace") as file:
-            rows = list(csv.DictReader(file))
-        for line, row in enumerate(rows, start=2):
-            try:
+        try:
+            with open(path, newline="") as file:
+                rows = list(csv.DictReader(file))
+            for row in rows:
                 [float(row[column]) for column in LOG_COLUMNS]
-            except (KeyError, ValueError, TypeError):
-                raise InputError(f"{path} is damaged in line {line}: restore it, or remove it.") from None
-        return [row for row in rows if int(row["epoch"]) <= last_epoch]
+            return [row for row in rows if int(row["epoch"]) <= last_epoch]
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+            raise InputError(f"{path} is damaged ({error!r}): restore it, or remove it.") from None
 
     def write_metrics(self, results, epoch):
         """Writes `metrics.json`: the dataset's name, the epoch, and the results of `evaluate_features`."""
@@ -202,9 +202,12 @@ class RunFolder:
         try:
             content = json.loads(path.read_text())
             epoch, results = content["epoch"], content["results"]
-            for measures in results["single_query"].values():
-                if not all(math.isfinite(measures[name]) for name in MEASURES) or len(measures["cmc"]) != CMC_LENGTH:
-                    raise ValueError("measures missing")
+            for parts in ({"single_query": None} | results).values():
+                for measures in (parts[part] for part in PARTS):
+                    if not all(math.isfinite(measures[name]) for name in MEASURES):
+                        raise ValueError("a measure is not finite")
+                    if len(measures["cmc"]) != CMC_LENGTH:
+                        raise ValueError("the CMC curve is cut")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} is damaged or of another version of hacnn_tf ({error!r}): {again}.") from None
         if epoch != self.settings.epochs:

@@ -1,5 +1,7 @@
 """Tables from run folders: means and deviations by hand, and each reason for leaving a run out."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from hacnn_tf.errors import InputError
 from hacnn_tf.paper.accuracy import accuracy_sheet
 from hacnn_tf.paper.experiments import TABLES, Selection
 from hacnn_tf.paper.published import read_published
-from hacnn_tf.paper.runs import RunFolders
+from hacnn_tf.paper.runs import RunFolders, data_key
 from tests.paper.runs import make_run
 
 SYNTHETIC = Selection(("synthetic",))
@@ -37,7 +39,7 @@ def test_seeds_give_mean_and_sample_deviation_and_the_difference_to_the_paper(tm
     assert joint["sd"] == pytest.approx(np.sqrt((3**2 + 1**2 + 4**2) / 2))
     assert joint["difference"] == pytest.approx(93 - 91.2)
     assert joint["seeds"] == "0 1 2"
-    assert joint["runs"] == " ".join(str(tmp_path / f"m{seed}") for seed in range(3))
+    assert joint["runs"] == "; ".join(str(tmp_path / f"m{seed}") for seed in range(3))
     assert cell(sheet, "Local", "Market-1501", "mAP")["measured"] == pytest.approx((70 + 72 + 77) / 6)
     assert np.isnan(cell(sheet, "Local", "DukeMTMC-ReID", "mAP")["measured"])
     markdown = sheet.markdown()
@@ -71,6 +73,13 @@ def damaged(run, text):
     (run.path / "metrics.json").write_text(text)
 
 
+def edit_versions(run, versions):
+    """Changes or (with None) removes versions in `config.json`."""
+    config = json.loads((run.path / "config.json").read_text())
+    config["versions"] = {name: v for name, v in {**config["versions"], **versions}.items() if v is not None}
+    (run.path / "config.json").write_text(json.dumps(config))
+
+
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [
@@ -83,6 +92,8 @@ def damaged(run, text):
         ),
         (lambda run: run.write_metrics(run.read_metrics(), 2), "is of epoch 2 of 4"),
         (lambda run: (run.path / "config.json").write_text("{}"), "config.json is damaged or of another version"),
+        (lambda run: edit_versions(run, {"hacnn_tf": "0.0.1"}), "was trained by hacnn_tf 0.0.1, and this is"),
+        (lambda run: edit_versions(run, {"tensorflow": None}), "config.json is damaged or of another version"),
     ],
 )
 def test_a_run_that_cannot_be_used_is_named_and_left_out(tmp_path, spoil, reason):
@@ -114,6 +125,36 @@ def test_seeds_that_differ_in_settings_are_not_mixed(tmp_path, other, reason):
     assert cell(sheet, "Global+Local", "Synthetic, detected", "R1")["measured"] == 60
     (note,) = [note for note in sheet.notes if note.startswith("Left out:")]
     assert str(tmp_path / "b") in note and reason in note
+
+
+def test_a_cell_names_the_runs_that_it_is_the_mean_of(tmp_path):
+    """Of three seeds the first has no multi-query results."""
+    for seed in range(3):
+        run = make_run(tmp_path / f"m{seed}", 80 + seed, dataset="market1501", seed=seed)
+        if seed:
+            results = run.read_metrics()
+            run.write_metrics({**results, "multi_query": results["single_query"]}, 150)
+    sheet = accuracy_sheet("table2", Selection(), RunFolders(tmp_path))
+    multi = cell(sheet, "HA-CNN", "Multi-Query", "R1")
+    assert (multi["measured"], multi["seeds"]) == (81.5, "1 2")
+    assert multi["runs"] == f"{tmp_path / 'm1'}; {tmp_path / 'm2'}"
+
+
+def test_rows_with_fewer_seeds_say_so(tmp_path):
+    for seed in range(3):
+        make_run(tmp_path / f"all{seed}", 60, seed=seed)
+    make_run(tmp_path / "apart", 40, interaction=False)
+    sheet = accuracy_sheet("table6", SYNTHETIC, RunFolders(tmp_path))
+    assert "| 40.0 (n = 1) |" in sheet.markdown() and "| 60.0 ± 0.0 |" in sheet.markdown()
+
+
+def test_the_images_at_hand_decide_which_runs_count(tmp_path):
+    make_run(tmp_path / "a-old", 10, images=("old.jpg",))
+    now = make_run(tmp_path / "now", 60, seed=1)
+    runs = RunFolders(tmp_path, {data_key(now.settings): now.fingerprint})
+    sheet = accuracy_sheet("table7", SYNTHETIC, runs)
+    assert cell(sheet, "Global+Local", "Synthetic, detected", "R1")["measured"] == 60
+    assert "a-old was trained on other images" in runs.left_out[0]
 
 
 def test_xla_and_eval_every_change_nothing(tmp_path):
