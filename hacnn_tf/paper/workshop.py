@@ -1,0 +1,164 @@
+"""From what was asked for to what must be trained, and from run folders to tables and figures."""
+
+import math
+import statistics
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+from hacnn_tf.data.images import load_images
+from hacnn_tf.data.pipeline import steps_per_epoch
+from hacnn_tf.errors import InputError
+from hacnn_tf.models import INPUT_SIZE
+from hacnn_tf.paper.accuracy import accuracy_sheet
+from hacnn_tf.paper.experiments import ALL, PER_DATASET, TABLES, TRAINED
+from hacnn_tf.paper.networks import networks_sheet
+from hacnn_tf.paper.protocol import protocol_sheet
+from hacnn_tf.paper.runs import RunFolders, data_key
+from hacnn_tf.training.run_folder import RunFolder
+
+SHOW_ONE_SEED = ("figure6", "ranking")
+CPU_IMAGES_PER_SECOND = 28  # on two cores, benchmarks/README.md; only for the estimate
+
+
+class Workshop:
+    """Plans the trainings that tables and figures need, and makes them.
+
+    Args:
+        experiments: names of `EXPERIMENTS`.
+        selection: a `Selection`.
+        seeds: ints; tables and curves need a training for each, other figures one for the first.
+        images: files for Figure 6; none: random queries.
+        examples: pairs, images or queries in a figure.
+        data_root, runs_dir, results_dir: folders that hold the datasets and the runs, and where results go.
+
+    Attributes:
+        missing: a sentence for each dataset that was asked for and cannot be read.
+
+    Raises:
+        InputError: one of the images cannot be read.
+    """
+
+    def __init__(self, experiments, selection, seeds, images, examples, data_root, runs_dir, results_dir):
+        self.missing = []
+        self._experiments, self._selection, self._seeds = experiments, selection, seeds
+        self._images, self._examples = images, examples
+        self._data_root, self._runs_dir, self._results_dir = data_root, Path(runs_dir), results_dir
+        self._datasets, self._fingerprints = {}, {}
+        if images:
+            load_images(images, INPUT_SIZE)  # can they be read? better known before a training than after it
+
+    def plan(self):
+        """Says what is to be trained, and gives it: a list of (`Settings`, path of the run folder)."""
+        lines, todo, images = [], [], 0
+        for settings in self._trainings():
+            dataset = self._dataset(settings)
+            if dataset is None:
+                continue
+            trained = [run for run, _ in self._runs().select(settings)] if self._runs_dir.is_dir() else []
+            if found := [run for run in trained if run.settings.seed == settings.seed]:
+                lines.append(f"  {found[0].path}: trained")
+                continue
+            path = self._runs_dir / settings.run_name
+            run = RunFolder.find(path, settings, dataset)
+            done = len(run.read_log(settings.epochs)) if run else 0
+            epoch_images = settings.batch_size * steps_per_epoch(len(dataset.split("train")), settings.batch_size)
+            images += (settings.epochs - done) * epoch_images
+            todo.append((settings, path))
+            lines.append(f"  {path}: {settings.epochs} epochs" + (f", {done} of them done" if done else ""))
+        print(f"{', '.join(self._experiments)}: {len(todo)} of {len(lines)} trainings to do", *lines, sep="\n")
+        for sentence in self.missing:
+            print(f"Without this dataset: {sentence}")
+        if todo:
+            print(_estimate(images, self._runs_dir))
+        sys.stdout.flush()
+        return todo
+
+    def make(self, name):
+        """Makes a table or figure and says where it is; False if none of its datasets can be read."""
+        made = self._make(name)
+        if made is None:
+            return False
+        paths = made.write(self._results_dir)
+        print(f"\n{made.markdown()}" + ", ".join(map(str, paths)), flush=True)
+        return True
+
+    def _make(self, name):
+        if name == "table8":
+            return networks_sheet()
+        columns = self._selection.columns(TRAINED.get(name, PER_DATASET))
+        found = {c.name: d for c in columns if (d := self._dataset(self._selection.settings(ALL, c)))}
+        if not found:
+            return None
+        if name == "table1":
+            return protocol_sheet({c.name: (c.data["dataset"], found[c.name]) for c in columns if c.name in found})
+        if name in TABLES:
+            return accuracy_sheet(name, self._selection, self._runs())
+        return self._figure(name, columns, found)
+
+    def _figure(self, name, columns, datasets):
+        try:
+            from hacnn_tf.paper import figures
+        except ImportError as error:
+            raise InputError(f'Figures need matplotlib ({error}): pip install -e ".[plot]".') from None
+        if name == "figure5":
+            return figures.pairs_figure(datasets, self._examples)
+        runs = self._runs()
+        selected = {c.name: runs.select(self._selection.settings(ALL, c)) for c in columns if c.name in datasets}
+        if name == "curves":
+            return figures.curves_figure(selected, runs.left_out)
+        shown = {
+            what: (run, datasets[what])
+            for what, found in selected.items()
+            for run, _ in found
+            if run.settings.seed == self._seeds[0]
+        }
+        if name == "figure6":
+            return figures.attention_figure(shown, self._images, self._examples)
+        return figures.ranking_figure(shown, self._examples)
+
+    def _trainings(self):
+        """The `Settings` of all trainings that were asked for, each once."""
+        return dict.fromkeys(
+            self._selection.settings(row, column, seed)
+            for name in self._experiments
+            if name in TRAINED
+            for seed in (self._seeds[:1] if name in SHOW_ONE_SEED else self._seeds)
+            for column in self._selection.columns(TRAINED[name])
+            for row in TRAINED[name].rows
+        )
+
+    def _dataset(self, settings):
+        """The `ReidDataset` of some `Settings`, read once; None if it cannot be."""
+        key = data_key(settings)
+        if key not in self._datasets:
+            try:
+                self._datasets[key] = settings.read_dataset(self._data_root)
+                self._fingerprints[key] = self._datasets[key].fingerprint()
+            except InputError as error:
+                self._datasets[key] = None
+                if str(error) not in self.missing:
+                    self.missing.append(str(error))
+        return self._datasets[key]
+
+    def _runs(self):
+        return RunFolders(self._runs_dir, self._fingerprints)
+
+
+def _estimate(images, runs_dir):
+    """About how long it takes to train on so many images, at the speed of the runs already there."""
+    rates = []
+    for run in RunFolders(runs_dir).all() if runs_dir.is_dir() else []:
+        try:
+            rates += [float(row["images_per_second"]) for row in run.read_log(run.settings.epochs)]
+        except InputError:
+            continue  # only an estimate
+    rates = [rate for rate in rates if rate > 0]  # an epoch of one step has none
+    if not rates and tf.config.list_physical_devices("GPU"):
+        return "How long that takes on this GPU, the first training's progress will say."
+    rate = statistics.median(rates) if rates else CPU_IMAGES_PER_SECOND
+    source = f"as the runs in {runs_dir}" if rates else "as on two CPU cores"
+    minutes = images / rate / 60
+    length = f"{math.ceil(minutes)} min" if minutes < 120 else f"{minutes / 60:.0f} h"
+    return f"About {length}, at {rate:.0f} images/s {source}."
