@@ -24,6 +24,7 @@ def log_row(epoch):
 
 @pytest.fixture
 def places(small_data_root, tmp_path, monkeypatch):
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: [])
     return [
         f"--data_root={small_data_root}",
         f"--runs_dir={tmp_path / 'runs'}",
