@@ -52,11 +52,11 @@ class Workshop:
     def plan(self):
         """Says what is to be trained, and gives it: a list of (`Settings`, path of the run folder)."""
         lines, todo, images = [], [], 0
-        for settings in self._trainings():
+        trainings = [settings for settings in self._trainings() if self._dataset(settings)]
+        runs = self._runs() if self._runs_dir.is_dir() else None
+        for settings in trainings:
             dataset = self._dataset(settings)
-            if dataset is None:
-                continue
-            trained = [run for run, _ in self._runs().select(settings)] if self._runs_dir.is_dir() else []
+            trained = [run for run, _ in runs.select(settings)] if runs else []
             if found := [run for run in trained if run.settings.seed == settings.seed]:
                 lines.append(f"  {found[0].path}: trained")
                 continue
