@@ -1,12 +1,15 @@
 """What all commands share: grouped flags and one-sentence errors."""
 
+import contextlib
 import copy
+import signal
 import sys
 
 import keras
 from absl import flags, logging
 
 from hacnn_tf.errors import InputError
+from hacnn_tf.signals import stoppable
 
 
 class Command:
@@ -45,7 +48,10 @@ class Command:
         return "\n".join(lines)
 
     def run(self, main, argv=None):
-        """Parses the flags, calls `main(values)` and exits with 1 and one sentence when the input is wrong."""
+        """Parses the flags and calls `main(values)`.
+
+        Exits with a sentence and 1 if the input is wrong, with 130 or 143 if SIGINT or SIGTERM stopped it.
+        """
         argv = sys.argv if argv is None else argv
         logging.set_verbosity(logging.ERROR)
         try:
@@ -57,11 +63,15 @@ class Command:
                 raise InputError(
                     f"Keras is set to {keras.backend.backend()}: set KERAS_BACKEND=tensorflow to run commands."
                 )
-            main(values)
+            with stoppable():
+                main(values)
         except InputError as error:
             sys.exit(f"{self.name}: {error}")
-        except KeyboardInterrupt:
-            sys.exit(130)
+        except KeyboardInterrupt as stopped:
+            if str(stopped):
+                with contextlib.suppress(OSError):  # Ctrl-C has ended a `| tee` too
+                    print(f"{self.name}: {stopped}", file=sys.stderr, flush=True)
+            sys.exit(128 + getattr(stopped, "number", signal.SIGINT))
 
 
 def require(values, *names):

@@ -1,9 +1,13 @@
 """Files that appear whole, or not at all."""
 
 import contextlib
+import csv
+import fcntl
 import json
 import os
+import secrets
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +19,68 @@ from hacnn_tf.errors import InputError
 def aside(path):
     """A path beside `path` to write a file or folder to; it becomes `path` when the context ends well.
 
+    What was written has reached the disk before it takes the place of what was there, so that not even a machine that
+    fails leaves half a file.
+
     Raises:
         InputError: it cannot be written there.
     """
     path = Path(path)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
+        for written in [part, *part.rglob("*")]:
+            _to_disk(written)
         os.replace(part, path)
+        _to_disk(path.parent)
     except OSError as error:
         raise InputError(f"Cannot write {path}: {error.strerror or error}.") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+def sweep(folder):
+    """Removes what processes that were killed while they wrote have left in a folder. Nobody may be writing there."""
+    for part in Path(folder).glob(".*.part*"):
+        with contextlib.suppress(OSError):
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+@contextlib.contextmanager
+def locked(path):
+    """Holds a lock file while the context lasts; it is freed too when the process is killed.
+
+    Yields:
+        A function that says whether the file is still there, and the same.
+
+    Raises:
+        InputError: another process holds it, or it cannot be made.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "a+")  # noqa: SIM115
+    except OSError as error:
+        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise InputError(
+                f"{path.parent} is being written by {file.read().strip() or 'another process'}: "
+                "wait until it has ended, or name another folder."
+            ) from None
+        except OSError as error:
+            raise InputError(f"Cannot lock {path}: {error.strerror or error}; name a folder on another disk.") from None
+        with contextlib.suppress(OSError):  # who it is, is only for the sentence above
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+        yield lambda: path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(path))
 
 
 def write_json(path, content):
@@ -43,10 +94,18 @@ def write_text(path, text):
         part.write_text(text, encoding="utf-8")
 
 
+def write_csv(path, columns, rows):
+    """Writes dicts of `columns` as a table. Raises `InputError` if it cannot."""
+    with aside(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def write_npz(path, arrays):
-    """Writes a dict of arrays, without pickles. Raises `InputError` if it cannot."""
+    """Writes a dict of arrays, none of objects. Raises `InputError` if it cannot."""
     with aside(path) as part:
-        np.savez(part, allow_pickle=False, **arrays)
+        np.savez(part, **arrays)
 
 
 def check_new_path(path, suffix=""):
@@ -63,3 +122,11 @@ def check_new_path(path, suffix=""):
     existing = next(parent for parent in path.absolute().parents if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise InputError(f"{path} cannot be written: {existing} is not a folder that you may write to.")
+
+
+def _to_disk(path):
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

@@ -1,0 +1,76 @@
+"""SIGINT (Ctrl-C) and SIGTERM: stop at once, or once the work in hand is safe."""
+
+import contextlib
+import os
+import signal
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked to stop. Commands print its sentence, if it has one, and exit with 128 + its number, as shells do.
+
+    Args:
+        number: of the signal.
+        sentence: where things stand, and how to go on.
+    """
+
+    def __init__(self, number, sentence=""):
+        super().__init__(sentence)
+        self.number = number
+
+
+@contextlib.contextmanager
+def stoppable():
+    """While the context lasts, SIGINT and SIGTERM raise `Stopped`, so that what is half done is cleaned up."""
+
+    def stop(number, _):
+        raise Stopped(number)
+
+    with _handled(stop):
+        yield
+
+
+class StopRequest:
+    """Whether a signal has asked to stop: `number` is the signal's, or None."""
+
+    number = None
+
+
+@contextlib.contextmanager
+def deferred(request, notice):
+    """While the context lasts, the first SIGINT or SIGTERM only leaves a request; a second one stops at once.
+
+    Args:
+        request: the `StopRequest` to leave it in; it may come at any time, so look at it once more after the context.
+        notice: what to say at the first.
+    """
+
+    def note(number, _):
+        request.number = number
+        for each in STOPPING:
+            if signal.getsignal(each) is note:
+                signal.signal(each, signal.SIG_DFL)  # so that a second one is heard even while native code runs
+        with contextlib.suppress(OSError):  # Ctrl-C has ended a `| tee` too
+            os.write(2, f"\n{signal.Signals(number).name}: {notice}\n".encode())
+
+    with _handled(note):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(handler):
+    # What the caller's shell has told to be ignored (as in `command &` of a script) stays so.
+    heard = [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heard}
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+def reinstall():
+    """Takes the stopping signals back from native code that has set handlers of its own."""
+    for number in STOPPING:
+        signal.signal(number, signal.getsignal(number))
