@@ -31,6 +31,6 @@ setup(
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.20"],
         "plot": ["matplotlib>=3.10"],
-        "dev": ["pytest>=8", "ruff>=0.9", "jax>=0.6", "matplotlib>=3.10"],
+        "dev": ["pytest>=8", "hypothesis>=6", "ruff>=0.9", "jax>=0.6", "matplotlib>=3.10"],
     },
 )

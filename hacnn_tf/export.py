@@ -62,7 +62,10 @@ def export_model(model, folder):
     archive.add_endpoint("images", from_images, [tf.TensorSpec((None, None, None, 3), tf.uint8, "images")])
     archive.add_endpoint("encoded", from_encoded, [tf.TensorSpec((None,), tf.string, "encoded")])
     with aside(folder) as part:
-        archive.write_out(str(part / "saved_model"), verbose=False)
+        try:
+            archive.write_out(str(part / "saved_model"), verbose=False)
+        except tf.errors.OpError as error:  # TensorFlow's own, where others have OSError
+            raise InputError(f"Cannot write {folder}: {error.message}.") from None
         model.save(part / "hacnn.keras")
 
 

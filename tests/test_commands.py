@@ -1,13 +1,15 @@
 """The commands, as typed: help, and bad input that ends in one sentence and leaves nothing behind."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
 
-from hacnn_tf import evaluate, export, train
+from hacnn_tf import check, evaluate, export, train
+from hacnn_tf.files import locked
 from tests.conftest import train_args
 
 
@@ -22,7 +24,7 @@ def fails(module, args, capsys):
     return sentence
 
 
-@pytest.mark.parametrize("module", [train, evaluate, export])
+@pytest.mark.parametrize("module", [train, evaluate, export, check])
 def test_help_names_every_flag(module, capsys):
     module.COMMAND.run(module.main, ["command", "--help"])
     text = capsys.readouterr().out
@@ -49,6 +51,8 @@ def test_a_command_typed_wrong_ends_with_one_line_and_a_code():
         (["synthetic"], "Unexpected argument 'synthetic'"),
         (["--dataset=market1501", "--boxes=detected"], "--boxes needs --dataset cuhk03 or synthetic"),
         (["--dataset=cuhk03", "--data_root=/nonexistent"], "CUHK03 not found"),
+        (["--checkpoint_every=-1"], "--checkpoint_every"),
+        (["--strategy=several"], "--strategy"),
     ],
 )
 def test_train_refuses_bad_flags(args, words, capsys):
@@ -114,18 +118,36 @@ def test_a_run_without_a_checkpoint(small_run, tmp_path, capsys):
     assert "no checkpoint yet" in fails(evaluate, [f"--run_dir={tmp_path}"], capsys)
 
 
-@pytest.mark.parametrize("damage", ["num_regions=5", "spatial=0", "regional=0", "truncated"])
-def test_a_checkpoint_of_another_network_or_a_damaged_one(small_run, tmp_path, damage, capsys):
+@pytest.mark.parametrize(("name", "value"), [("num_regions", 5), ("spatial", False), ("regional", False)])
+def test_a_checkpoint_of_another_network(small_run, tmp_path, name, value, capsys):
     shutil.copytree(small_run, tmp_path / "run")
-    if damage == "truncated":
-        data = next((tmp_path / "run/checkpoints").glob("*.data*"))
-        data.write_bytes(data.read_bytes()[:1000])
-    else:
-        config = json.loads((tmp_path / "run/config.json").read_text())
-        name, value = damage.split("=")
-        config["settings"][name] = type(config["settings"][name])(int(value))
-        (tmp_path / "run/config.json").write_text(json.dumps(config))
-    assert "is damaged, or not of the network" in fails(evaluate, [f"--run_dir={tmp_path}/run"], capsys)
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    config["settings"][name] = value
+    (tmp_path / "run/config.json").write_text(json.dumps(config))
+    assert "is of another network than" in fails(evaluate, [f"--run_dir={tmp_path}/run"], capsys)
+
+
+def test_a_damaged_checkpoint(small_run, tmp_path, capsys):
+    shutil.copytree(small_run, tmp_path / "run")
+    (checkpoint,) = (tmp_path / "run/checkpoints").iterdir()
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    assert f"{checkpoint} is damaged (" in fails(evaluate, [f"--run_dir={tmp_path}/run"], capsys)
+
+
+def test_train_refuses_the_run_of_another_version(small_run, small_data_root, tmp_path, capsys):
+    shutil.copytree(small_run, tmp_path / "run")
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    config["versions"]["hacnn_tf"] = "0.1.0"
+    (tmp_path / "run/config.json").write_text(json.dumps(config))
+    sentence = fails(train, train_args(small_data_root, tmp_path / "run")[1:], capsys)
+    assert "was trained by hacnn_tf 0.1.0" in sentence
+
+
+def test_train_refuses_a_folder_in_which_another_trains(small_run, small_data_root, tmp_path, capsys):
+    shutil.copytree(small_run, tmp_path / "run")
+    with locked(tmp_path / "run" / "lock"):
+        sentence = fails(train, train_args(small_data_root, tmp_path / "run")[1:], capsys)
+    assert re.search(r"run is being written by process \d+ on ", sentence)
 
 
 def test_evaluate_refuses_other_data(small_run, tmp_path, small_data_root, capsys):

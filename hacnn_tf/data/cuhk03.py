@@ -61,6 +61,12 @@ def read_cuhk03(data_root, split="767_700", boxes="detected", testset=1, allow_s
     return dataset
 
 
+def mat_images(mat, boxes):
+    """The paths of all images inside `cuhk-03.mat`, of detected or labelled boxes."""
+    present, _ = _read_mat(mat, lambda file: _present(file, boxes))
+    return [mat_image_path(mat, BOXES_FOLDERS[boxes], *place) for place in sorted(present)]
+
+
 def _boxes_folder(folder, boxes):
     for spelling in (BOXES_FOLDERS[boxes], boxes):
         if (folder / spelling).is_dir():

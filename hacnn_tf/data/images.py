@@ -18,6 +18,8 @@ from hacnn_tf.errors import InputError
 from hacnn_tf.files import aside
 
 DECODE_BATCH = 64
+MAX_PIXELS = 2**25  # of an image to decode; a little more than an 8K video frame
+NO_IMAGE, TOO_LARGE = "not a JPEG or PNG image", "image of too many pixels"
 MAT_IMAGE = r".*\.mat#[a-z]+/\d+/\d+/\d+"
 
 
@@ -30,10 +32,23 @@ def decode(encoded):
     """Bytes of a JPEG or PNG (also grey, CMYK, with alpha or 16 bits) to RGB, a `(height, width, 3)` uint8 tensor.
 
     Raises:
-        tf.errors.InvalidArgumentError: when run, if the bytes are not a whole image.
+        tf.errors.InvalidArgumentError: when run, if the bytes are not a whole image, or one of more than `MAX_PIXELS`.
     """
-    image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+    jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), b"\xff\xd8\xff")
+    png = tf.equal(tf.strings.substr(encoded, 0, 8), b"\x89PNG\r\n\x1a\n") & (tf.strings.length(encoded) >= 24)
+    with tf.control_dependencies([tf.debugging.Assert(jpeg | png, [NO_IMAGE])]):
+        size = tf.cond(jpeg, lambda: tf.image.extract_jpeg_shape(encoded)[:2], lambda: _png_size(encoded))
+    # Known before anything is decoded: a few bytes can stand for more pixels than there is memory.
+    pixels = tf.reduce_prod(tf.cast(size, tf.int64))
+    with tf.control_dependencies([tf.debugging.Assert(pixels <= MAX_PIXELS, [TOO_LARGE, pixels])]):
+        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     return tf.ensure_shape(image, (None, None, 3))
+
+
+def _png_size(encoded):
+    """Height and width of a PNG, from its first chunk."""
+    width, height = tf.unstack(tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False), 2)
+    return tf.stack([height, width])
 
 
 def resize(images, size):
@@ -106,6 +121,9 @@ def load_images(paths, size, cache_dir=None):
     if not cached.is_file():
         with aside(cached) as part:
             images = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
+            with open(part, "r+b") as file:  # a full disk is an error here, and a crash where a map is written
+                if hasattr(os, "posix_fallocate"):  # not on macOS
+                    os.posix_fallocate(file.fileno(), 0, os.path.getsize(part))
             _decode_into(images, paths, size)
             images.flush()
     try:
@@ -153,20 +171,37 @@ def _open_mat(mat):
     return h5py.File(mat, "r")
 
 
+def read_image(path):
+    """The pixels of one image, at its own size.
+
+    Args:
+        path: as in a table.
+
+    Returns:
+        `(height, width, 3)` uint8 array.
+
+    Raises:
+        InputError: it cannot be read; says no more than why, as in "empty file".
+    """
+    try:
+        if re.fullmatch(MAT_IMAGE, path):
+            return tf.ensure_shape(tf.constant(_read_mat_image(path), tf.uint8), (None, None, 3)).numpy()
+        return decode(tf.io.read_file(path)).numpy()
+    except tf.errors.NotFoundError:
+        raise InputError("no such file") from None
+    except Exception as error:  # whatever a broken image or HDF5 file makes its reader raise
+        if os.path.exists(path) and not os.path.getsize(path):
+            raise InputError("empty file") from None
+        reasons = [reason for reason in (NO_IMAGE, TOO_LARGE) if reason in str(error)]
+        raise InputError(reasons[0] if reasons else "damaged or truncated image") from None
+
+
 def _problem(path):
     """What is wrong with an image, as "PATH (reason)"; None if nothing is."""
     try:
-        if re.fullmatch(MAT_IMAGE, path):
-            tf.ensure_shape(tf.constant(_read_mat_image(path), tf.uint8), (None, None, 3))
-        else:
-            decode(tf.io.read_file(path))
-    except tf.errors.NotFoundError:
-        return f"{path} (no such file)"
-    except Exception as error:  # whatever a broken image or HDF5 file makes its reader raise
-        if os.path.exists(path) and not os.path.getsize(path):
-            return f"{path} (empty file)"
-        unknown = "Unknown image file format" in str(error)
-        return f"{path} ({'not a JPEG or PNG image' if unknown else 'damaged or truncated image'})"
+        read_image(path)
+    except InputError as reason:
+        return f"{path} ({reason})"
     return None
 
 

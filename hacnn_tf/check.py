@@ -1,0 +1,70 @@
+"""Checks a dataset before a long training: opens every image and lists all that is wrong in one table.
+
+    python -m hacnn_tf.check --dataset cuhk03 --split 767_700 --data_root /path/to/datasets
+
+Looks for images that are broken, of an unusual size or mode, or the same under two identities; for queries without a
+match; for files that the protocol does not know, and for what it has and the folder does not. Exits with 1 if there is
+anything.
+"""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from hacnn_tf import cli
+from hacnn_tf.data.check import COLUMNS, check_images
+from hacnn_tf.data.cuhk03 import mat_images
+from hacnn_tf.data.flags import DATASET_FLAGS, define_dataset_flags
+from hacnn_tf.data.images import MAT_IMAGE
+from hacnn_tf.errors import InputError
+from hacnn_tf.files import aside, check_new_path
+from hacnn_tf.training.settings import Settings
+
+COMMAND = cli.Command(__doc__, "hacnn_tf.check")
+define_dataset_flags(COMMAND)
+COMMAND.group("Dataset")
+COMMAND.define("string", "output", None, "also write the table there, as .csv; must not exist yet")
+COMMAND.group("Output")
+
+
+def main(flags):
+    if flags.output:
+        check_new_path(flags.output, suffix=".csv")
+    asked = Settings(**{name: flags[name].value for name in DATASET_FLAGS}).completed()
+    dataset, incomplete = _read(asked, flags.data_root)
+    print(dataset.summary())
+    mats = {Path(path.rpartition("#")[0]) for path in dataset.table.path if re.fullmatch(MAT_IMAGE, path)}
+    problems = pd.concat([incomplete, check_images(dataset, [p for mat in mats for p in mat_images(mat, asked.boxes)])])
+    if flags.output:
+        with aside(flags.output) as part:
+            problems.to_csv(part, index=False, errors="replace")
+    if len(problems):
+        print("\n" + _as_text(problems))
+        kinds = ", ".join(f"{count} {kind}" for kind, count in problems.problem.value_counts().items())
+        count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
+        raise InputError(f"{count} among {len(dataset.table):,} images of {dataset.name}: {kinds}.")
+    print(f"{len(dataset.table):,} images, nothing wrong.")
+
+
+def _read(settings, data_root):
+    """The dataset, whole or not, and a table that says whether it is."""
+    try:
+        return settings.read_dataset(data_root), None
+    except InputError as error:
+        if settings.allow_subset:
+            raise
+        dataset = dataclasses.replace(settings, allow_subset=True).read_dataset(data_root)
+        return dataset, pd.DataFrame([("incomplete", data_root, str(error))], columns=COLUMNS)
+
+
+def _as_text(problems):
+    widths = [max(map(len, [name, *problems[name]])) for name in COLUMNS[:-1]]
+    lines = [COLUMNS, *problems.itertuples(index=False)]
+    text = "\n".join("  ".join([*map(str.ljust, line, widths), line[-1]]) for line in lines)
+    return text.encode(errors="replace").decode()  # file names may be anything
+
+
+if __name__ == "__main__":
+    COMMAND.run(main)

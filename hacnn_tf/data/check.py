@@ -1,0 +1,113 @@
+"""Everything that is wrong with the images of a dataset, found before a long training finds some of it."""
+
+import collections
+import hashlib
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import PIL.Image
+import tqdm
+
+from hacnn_tf.data.images import MAT_IMAGE, read_image
+from hacnn_tf.errors import InputError
+
+COLUMNS = ["problem", "path", "detail"]
+MIN_SIDE = 16  # pixels; less shows nobody
+USUAL = 0.9  # share of images of one size from which on others are suspect
+
+
+def check_images(dataset, listed_elsewhere=()):
+    """Opens all images of a dataset, in parallel and with a progress bar on a terminal.
+
+    Args:
+        dataset: a `ReidDataset`.
+        listed_elsewhere: further paths that exist and that its protocol should have.
+
+    Returns:
+        `pandas.DataFrame` with the columns `problem`, `path` and `detail`, a row each for: images that are "broken";
+        of an unusual "size", or wider than high; of a "mode" other than RGB; with the same pixels as one of another
+        identity ("two identities"); "no match" for queries that have none in the gallery; and "not in protocol" for
+        files that no split has.
+    """
+    table = dataset.table
+    paths = list(dict.fromkeys(table.path))
+    with ThreadPoolExecutor() as pool:
+        inspected = dict(
+            zip(paths, tqdm.tqdm(pool.map(_inspect, paths), total=len(paths), unit="image", disable=None), strict=True)
+        )
+    problems = [
+        *_broken(inspected),
+        *_sizes(inspected),
+        *(("mode", path, f"{i.mode}, used as RGB") for path, i in inspected.items() if i.mode not in ("RGB", None)),
+        *_two_identities(table, inspected),
+        *_no_match(dataset),
+        *_not_in_protocol(table, listed_elsewhere),
+    ]
+    return pd.DataFrame(problems, columns=COLUMNS)
+
+
+Inspected = collections.namedtuple("Inspected", ["reason", "size", "mode", "digest"], defaults=[None] * 4)
+
+
+def _inspect(path):
+    try:
+        pixels = read_image(path)
+    except InputError as reason:
+        return Inspected(reason=str(reason))
+    mode = None
+    if not re.fullmatch(MAT_IMAGE, path):
+        try:
+            with PIL.Image.open(path) as image:
+                mode = image.mode
+        except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
+            mode = f"unknown to Pillow ({type(error).__name__})"
+    return Inspected(None, (pixels.shape[1], pixels.shape[0]), mode, hashlib.sha256(pixels.tobytes()).digest())
+
+
+def _broken(inspected):
+    return [("broken", path, i.reason) for path, i in inspected.items() if i.reason]
+
+
+def _sizes(inspected):
+    sizes = {path: i.size for path, i in inspected.items() if i.size}
+    (usual, count), *_ = collections.Counter(sizes.values()).most_common(1) or [(None, 0)]
+    for path, (width, height) in sizes.items():
+        size = f"{width}×{height} (width×height)"
+        if min(width, height) < MIN_SIDE:
+            yield "size", path, f"{size}: below {MIN_SIDE} pixels"
+        elif count >= USUAL * len(sizes) and (width, height) != usual:
+            yield "size", path, f"{size}: others are {usual[0]}×{usual[1]}"
+        elif width > height and count < USUAL * len(sizes):
+            yield "size", path, f"{size}: wider than high"
+
+
+def _two_identities(table, inspected):
+    first = {}
+    for path, pid in zip(table.path, table.pid, strict=True):
+        digest = inspected[path].digest and (inspected[path].digest, inspected[path].size)
+        if digest:
+            other, other_pid = first.setdefault(digest, (path, pid))
+            if pid != other_pid:
+                yield "two identities", path, f"identity {pid}: the same pixels as {other}, identity {other_pid}"
+
+
+def _no_match(dataset):
+    query, gallery = dataset.split("query"), dataset.split("gallery")
+    cameras = gallery.groupby("pid").camid.agg(set).to_dict()
+    for path, pid, camid in zip(query.path, query.pid, query.camid, strict=True):
+        if not cameras.get(pid, set()) - {camid}:
+            yield "no match", path, f"the gallery does not have identity {pid} under another camera than {camid}"
+
+
+def _not_in_protocol(table, listed_elsewhere):
+    known = set(table.path)
+    folders = {
+        str(Path(path).parent) for path in table.path[table.split != "multi_query"] if not re.fullmatch(MAT_IMAGE, path)
+    }
+    files = [entry.path for folder in sorted(folders) for entry in os.scandir(folder) if entry.is_file()]
+    for path in (*sorted(files), *listed_elsewhere):
+        if path not in known:
+            yield "not in protocol", path, "no split has it"

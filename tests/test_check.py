@@ -1,0 +1,102 @@
+"""`hacnn_tf.check`: faults put into a dataset, and each found; nothing found where there is nothing."""
+
+import shutil
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+from hacnn_tf import check
+from tests.data.test_cuhk03 import IDENTITIES, write_mat
+from tests.test_commands import fails
+
+
+@pytest.fixture
+def data_root(small_data_root, tmp_path):
+    shutil.copytree(small_data_root, tmp_path / "data")
+    return tmp_path / "data"
+
+
+def problems(data_root, capsys, *flags):
+    """What the command writes, as a dict from (problem, file name) to detail, and the sentence it ends with."""
+    output = data_root.parent / "problems.csv"
+    output.unlink(missing_ok=True)
+    sentence = fails(check, [f"--data_root={data_root}", f"--output={output}", *flags], capsys)
+    rows = pd.read_csv(output).itertuples(index=False)
+    return {(row.problem, row.path.rpartition("/")[2]): row.detail for row in rows}, sentence
+
+
+def test_a_dataset_without_faults(data_root, capsys):
+    check.COMMAND.run(check.main, ["check", f"--data_root={data_root}", "--allow_subset"])
+    assert capsys.readouterr().out.endswith("96 images, nothing wrong.\n")
+
+
+def test_a_part_of_a_dataset_is_read_and_said_to_be_one(data_root, capsys):
+    found, sentence = problems(data_root, capsys)
+    assert list(found) == [("incomplete", "data")]
+    assert "48 train images instead of 1,600" in found["incomplete", "data"]
+    assert sentence == "hacnn_tf.check: 1 problem among 96 images of synthetic, detected boxes: 1 incomplete."
+
+
+def test_every_fault_is_found(data_root, capsys):
+    folder = data_root / "synthetic" / "detected"
+    train = folder / "bounding_box_train"
+    (train / "0001_c1_1.jpg").write_bytes(b"")
+    (train / "0001_c1_2.jpg").write_bytes((train / "0001_c1_2.jpg").read_bytes()[:200])
+    Image.new("RGB", (64, 128), "red").save(train / "0001_c2_1.jpg", "GIF")
+    Image.open(train / "0002_c1_1.jpg").convert("L").save(train / "0002_c1_1.jpg")
+    Image.open(train / "0002_c1_2.jpg").resize((12, 30)).save(train / "0002_c1_2.jpg")
+    Image.open(train / "0002_c2_1.jpg").resize((65, 64)).save(train / "0002_c2_1.jpg")
+    shutil.copy(train / "0003_c1_1.jpg", train / "0004_c1_1.jpg")
+    (folder / "query" / "Thumbs.db").write_bytes(b"")
+    for path in folder.glob("bounding_box_test/0008_*"):
+        path.rename(path.with_name(path.name.replace("0008", "0099")))
+    found, sentence = problems(data_root, capsys, "--allow_subset")
+    details = {
+        ("broken", "0001_c1_1.jpg"): "empty file",
+        ("broken", "0001_c1_2.jpg"): "damaged or truncated image",
+        ("broken", "0001_c2_1.jpg"): "not a JPEG or PNG image",
+        ("mode", "0002_c1_1.jpg"): "L, used as RGB",
+        ("size", "0002_c1_2.jpg"): "12×30 (width×height): below 16 pixels",
+        ("size", "0002_c2_1.jpg"): "65×64 (width×height): wider than high",
+        ("not in protocol", "Thumbs.db"): "no split has it",
+        **{
+            ("no match", f"0008_c{camera}_1.jpg"): "the gallery does not have identity 8 under another camera than "
+            f"{camera}"
+            for camera in range(1, 5)
+        },
+    }
+    twin = found.pop(("two identities", "0004_c1_1.jpg"))
+    assert twin.startswith("identity 4: the same pixels as ") and twin.endswith("0003_c1_1.jpg, identity 3")
+    assert found == details
+    assert "12 problems among 96 images" in sentence and "3 broken" in sentence
+
+
+def test_a_size_that_no_other_image_has(tmp_path, capsys):
+    for part in ("bounding_box_train", "query", "bounding_box_test"):
+        folder = tmp_path / "market1501" / part
+        folder.mkdir(parents=True)
+        for i in range(10):
+            colour = (10 * i, len(part), 0)
+            Image.new("RGB", (64, 128), colour).save(folder / f"000{i % 2}_c{part == 'query':d}s1_{i}.png")
+    Image.new("RGB", (64, 127), "blue").save(tmp_path / "market1501" / "query" / "0001_c1s1_9.png")
+    found, _ = problems(tmp_path, capsys, "--dataset=market1501", "--allow_subset")
+    assert found["size", "0001_c1s1_9.png"] == "64×127 (width×height): others are 64×128"
+
+
+def test_images_inside_cuhk03s_mat(tmp_path, capsys):
+    (tmp_path / "cuhk03").mkdir()
+    images = [(1, identity, view) for identity in (1, 2) for view in (1, 6)]
+    write_mat(tmp_path / "cuhk03" / "cuhk-03.mat", images, IDENTITIES, [[(1, 1)]])
+    found, sentence = problems(tmp_path, capsys, "--dataset=cuhk03", "--split=1367_100", "--allow_subset")
+    assert set(found.values()) == {"4×6 (width×height): below 16 pixels"}
+    assert "4 problems among 4 images" in sentence
+
+
+def test_what_cannot_be_read_at_all(tmp_path, capsys):
+    assert "CUHK03 not found" in fails(check, ["--dataset=cuhk03", f"--data_root={tmp_path}"], capsys)
+
+
+def test_real_images(shared_data, capsys):
+    check.COMMAND.run(check.main, ["check", "--dataset=cuhk03", f"--data_root={shared_data}", "--allow_subset"])
+    assert capsys.readouterr().out.endswith("7,239 images, nothing wrong.\n")
