@@ -8,4 +8,4 @@ from hacnn_tf.startup import quiet_stderr
 with quiet_stderr():
     import hacnn_tf.models  # noqa: F401
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -11,7 +11,7 @@ from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, featu
 from hacnn_tf.export import load_export
 from hacnn_tf.files import check_new_path, write_npz
 from hacnn_tf.models import INPUT_SIZE
-from hacnn_tf.training.loop import use_xla
+from hacnn_tf.training.devices import use_xla
 from hacnn_tf.training.run_folder import RunFolder
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.evaluate")

@@ -15,6 +15,7 @@ from hacnn_tf.errors import InputError
 from hacnn_tf.paper.experiments import EXPERIMENTS, Selection, listed
 from hacnn_tf.paper.workshop import Workshop
 from hacnn_tf.report import write_report
+from hacnn_tf.signals import STOPPING, Stopped
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.reproduce")
 COMMAND.define("list", "experiment", None, f"which, separated by commas: {', '.join(EXPERIMENTS)}; or all")
@@ -73,7 +74,20 @@ def _seeds(flags):
 
 def _train(settings, path, data_root):
     args = [f"--data_root={data_root}", f"--run_dir={path}", *settings.as_flags()]
-    code = subprocess.run([sys.executable, "-m", "hacnn_tf.train", *args]).returncode
+    # In a session of its own, so that what a terminal or a scheduler sends to all reaches it once, from here.
+    training = subprocess.Popen([sys.executable, "-m", "hacnn_tf.train", *args], start_new_session=True)
+    try:
+        code = training.wait()
+    except Stopped as stopped:
+        training.send_signal(stopped.number)
+        try:
+            training.wait()  # it writes a checkpoint
+        except Stopped:
+            training.kill()
+        raise
+    for number in STOPPING:
+        if code in (128 + number, -number):
+            raise Stopped(number)
     if code:
         raise InputError(f"The training of {path} ended with exit code {code}; the same command goes on from there.")
 

@@ -3,45 +3,24 @@
     python -m hacnn_tf.train                                      the embedded dataset, a few epochs
     python -m hacnn_tf.train --dataset cuhk03 --split 767_700     the paper's protocol: 150 epochs, batch 32, Adam 5e-4
 
-The same command again goes on where it was stopped.
+Ctrl-C or SIGTERM stop it after the step in hand, with a checkpoint; the same command again goes on from there.
 """
 
 import dataclasses
 
-import tensorflow as tf
-
 from hacnn_tf import cli
-from hacnn_tf.data.images import load_splits
+from hacnn_tf.data.flags import define_dataset_flags
+from hacnn_tf.data.images import load_images, load_splits
 from hacnn_tf.data.pipeline import steps_per_epoch
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, results_table
 from hacnn_tf.models import INPUT_SIZE
-from hacnn_tf.training.loop import train, use_xla
+from hacnn_tf.training.devices import STRATEGIES, Devices, check_supported, use_xla
+from hacnn_tf.training.loop import train
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import Settings
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.train")
-COMMAND.define(
-    "enum",
-    "dataset",
-    Settings.dataset,
-    "what to train on",
-    enum_values=["synthetic", "cuhk03", "market1501", "dukemtmc"],
-)
-COMMAND.define(
-    "enum", "split", Settings.split, "CUHK03's protocol; 767_700 if not given", enum_values=["767_700", "1367_100"]
-)
-COMMAND.define(
-    "enum",
-    "boxes",
-    Settings.boxes,
-    "boxes of CUHK03 and synthetic; detected if not given",
-    enum_values=["detected", "labelled"],
-)
-COMMAND.define(
-    "integer", "testset", Settings.testset, "which of the 20 test sets of 1367_100; 1 if not given", lower_bound=1
-)
-COMMAND.define("string", "data_root", "data", "folder that holds the datasets")
-COMMAND.define("boolean", "allow_subset", Settings.allow_subset, "accept a part of a dataset")
+define_dataset_flags(COMMAND)
 COMMAND.define("string", "cache_dir", None, "keep decoded images there, for datasets larger than memory")
 COMMAND.group("Dataset")
 COMMAND.define("boolean", "spatial", Settings.spatial, "soft spatial attention (Table 5's SSA)")
@@ -62,10 +41,25 @@ COMMAND.define(
 COMMAND.define(
     "enum", "xla", Settings.xla, "compile the step; auto: where there is a GPU", enum_values=["auto", "on", "off"]
 )
+COMMAND.define(
+    "enum",
+    "strategy",
+    "auto",
+    "one device, all of this machine (mirrored), or the workers of TF_CONFIG (multi_worker)",
+    enum_values=STRATEGIES,
+)
+COMMAND.define("boolean", "debug_nans", False, "if the loss is not finite, say in which layer it began; slower")
 COMMAND.group("Training")
 COMMAND.define("string", "run_dir", None, "where the run goes; below runs/ if not given")
 COMMAND.define(
     "integer", "eval_every", Settings.eval_every, "epochs between evaluations; 0: only at the end", lower_bound=0
+)
+COMMAND.define(
+    "integer",
+    "checkpoint_every",
+    0,
+    "steps of an epoch between checkpoints; 0: only after each epoch",
+    lower_bound=0,
 )
 COMMAND.group("Run")
 
@@ -77,13 +71,17 @@ def main(flags):
     rows = dataset.split("train")
     steps_per_epoch(len(rows), settings.batch_size)  # before anything is read or written: is there enough?
     run_dir = flags.run_dir or f"runs/{settings.run_name}"
-    run = RunFolder.find(run_dir, settings, dataset)
+    devices = Devices.choose(flags.strategy, settings.batch_size, f"{settings} {dataset.fingerprint()}")
+    check_supported(devices, settings.precision, flags.debug_nans)
+    xla = use_xla(settings.xla, devices.replicas)
+    print(f"Trains on {devices}, XLA {'on' if xla else 'off'}", flush=True)
+    options = {"checkpoint_every": flags.checkpoint_every, "debug_nans": flags.debug_nans}
+    if not devices.chief:
+        train(settings, load_images(rows.path, INPUT_SIZE, flags.cache_dir), rows, devices, xla, **options)
+        return devices.leave()
+
+    RunFolder.find(run_dir, settings, dataset)  # refuses what can be refused before images are read
     images = load_splits(dataset, ["train", *TEST_SPLITS], INPUT_SIZE, flags.cache_dir)
-    if run is None:
-        run = RunFolder.create(run_dir, settings, dataset, data_root=flags.data_root, cache_dir=flags.cache_dir)
-    xla = use_xla(settings.xla)
-    device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-    print(f"Run folder {run.path}, on {device}, XLA {'on' if xla else 'off'}", flush=True)
     evaluator = Evaluator(dataset, images, xla)
 
     def evaluate(model):
@@ -91,8 +89,11 @@ def main(flags):
         print(results_table(results), flush=True)
         return results
 
-    results = train(run, images["train"], rows.pid.to_numpy(), evaluate)
-    run.write_metrics(results, settings.epochs)
+    places = {"data_root": flags.data_root, "cache_dir": flags.cache_dir, "strategy": flags.strategy}
+    with RunFolder.opened(run_dir, settings, dataset, **places) as run:
+        results = train(settings, images["train"], rows, devices, xla, run, evaluate, **options)
+        run.write_metrics(results, settings.epochs)
+    devices.leave()
 
 
 if __name__ == "__main__":

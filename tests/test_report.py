@@ -40,7 +40,7 @@ def results(tmp_path):
     """A results folder with tables, a wide picture and curves, and the run folders behind them."""
     for seed, rank1 in enumerate((60, 70)):
         run = make_run(tmp_path / "runs" / f"run-{seed}", rank1, seed=seed)
-        rows = [(1, 50, 3.0, 2.0, 0.2, 30), (2, 100, 1.0, 0.5, 0.9, 30)]
+        rows = [(1, 50, 3.0, 2.0, 0.2), (2, 100, 1.0, 0.5, 0.9)]
         run.write_log([dict(zip(LOG_COLUMNS, row, strict=True)) for row in rows])
     runs, selection, folder = RunFolders(tmp_path / "runs"), Selection(("synthetic",)), tmp_path / "results"
     for name in ("table4", "table5"):

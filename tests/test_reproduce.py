@@ -3,7 +3,6 @@
 The trainings themselves are left out here; tests/test_experiments.py runs the scripts for real.
 """
 
-import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +18,7 @@ SMALL = ["--dataset=synthetic", "--allow_subset", "--epochs=3"]
 
 
 def log_row(epoch):
-    return dict.fromkeys(LOG_COLUMNS, 1.0) | {"epoch": epoch, "images_per_second": 24}
+    return dict.fromkeys(LOG_COLUMNS, 1.0) | {"epoch": epoch}
 
 
 @pytest.fixture
@@ -43,10 +42,11 @@ def trainings(monkeypatch):
         done.append(settings)
         run = RunFolder.create(flags.run_dir, settings, settings.read_dataset(flags.data_root))
         run.write_log([log_row(epoch) for epoch in range(1, settings.epochs + 1)])
+        run.write_speed([{"epoch": 1, "images_per_second": 24}])
         run.write_metrics({"single_query": {part: measures(50 - d) for part, d in PARTS.items()}}, settings.epochs)
-        return subprocess.CompletedProcess(args, 0)
+        return SimpleNamespace(wait=lambda: 0)
 
-    monkeypatch.setattr(reproduce, "subprocess", SimpleNamespace(run=pretend))
+    monkeypatch.setattr(reproduce, "subprocess", SimpleNamespace(Popen=pretend))
     return done
 
 
@@ -110,13 +110,14 @@ def test_lists_may_have_spaces_and_a_comma_too_many(places, trainings):
 def test_a_damaged_log_is_named(places, trainings, tmp_path, capsys):
     run("--experiment=curves", *SMALL, *places)
     log = tmp_path / "runs" / "synthetic-detected-epochs3-seed0" / "log.csv"
-    log.write_text(log.read_text() + "4,nonsense")
+    for path in (log, log.with_name("speed.csv")):
+        path.write_text(path.read_text() + "4,nonsense")
     assert f"{log} is damaged" in fails(reproduce, ["--experiment=curves", *SMALL, *places], capsys)
-    run("--experiment=table6", *SMALL, *places)  # an estimate does without it
+    run("--experiment=table6", *SMALL, *places)  # an estimate does without its speed
 
 
 def test_a_training_that_fails_ends_it(places, monkeypatch, capsys):
-    failing = SimpleNamespace(run=lambda args: subprocess.CompletedProcess(args, 1))
+    failing = SimpleNamespace(Popen=lambda args: SimpleNamespace(wait=lambda: 1))
     monkeypatch.setattr(reproduce, "subprocess", failing)
     sentence = fails(reproduce, ["--experiment=table7", *SMALL, *places], capsys)
     assert "synthetic-detected-epochs3-seed0 ended with exit code 1; the same command goes on from there" in sentence

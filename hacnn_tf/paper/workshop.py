@@ -151,7 +151,7 @@ def _estimate(images, runs_dir):
     rates = []
     for run in RunFolders(runs_dir).all() if runs_dir.is_dir() else []:
         try:
-            rates += [float(row["images_per_second"]) for row in run.read_log(run.settings.epochs)]
+            rates += [float(row["images_per_second"]) for row in run.read_speed(run.settings.epochs)]
         except InputError:
             continue  # only an estimate
     rates = [rate for rate in rates if rate > 0]  # an epoch of one step has none

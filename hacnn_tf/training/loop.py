@@ -1,84 +1,103 @@
 """The training loop."""
 
+import signal
+from collections import deque
+
 import keras
 import numpy as np
 import tensorflow as tf
 
-from hacnn_tf.data.pipeline import steps_per_epoch, training_batches
+from hacnn_tf.data.pipeline import batch_rows, steps_per_epoch
 from hacnn_tf.errors import InputError
+from hacnn_tf.signals import Stopped, StopRequest, deferred
+from hacnn_tf.training.nans import NanSearch
 from hacnn_tf.training.progress import Progress
-from hacnn_tf.training.run_folder import LOG_COLUMNS
-from hacnn_tf.training.step import make_train_step
+from hacnn_tf.training.record import Record
+from hacnn_tf.training.state import TrainingState
+
+DEFERRED = "stops after this step, with a checkpoint; a second signal stops at once"
 
 
-def train(run, images, pids, evaluate):
+def train(settings, images, rows, devices, xla=False, run=None, evaluate=None, checkpoint_every=0, debug_nans=False):
     """Trains a network as §4 says, or goes on with a training that was stopped.
 
     Args:
-        run: the `RunFolder`; its settings say what to do, its checkpoints from where.
+        settings: the `Settings`: what to do.
         images: `(n, height, width, 3)` uint8 training images.
-        pids: `(n,)` array of their identities.
-        evaluate: function of the model that gives the results of `evaluate_features`.
+        rows: `pandas.DataFrame` of their `path` and `pid`.
+        devices: the `Devices` to train on.
+        xla: compile the step with XLA.
+        run: the `RunFolder` to go on from and to write to; None on workers that are not the chief.
+        evaluate: function of the model that gives the results of `evaluate_features`; for the chief.
+        checkpoint_every: steps of an epoch between checkpoints; 0: only one after each epoch.
+        debug_nans: when the loss is not finite, say in which layer that began; slower.
 
     Returns:
-        The results of the last evaluation.
+        The results of the last evaluation; None on workers that are not the chief.
 
     Raises:
-        InputError: fewer images than a batch, checkpoints of another network, or a loss that is not finite.
+        InputError: fewer images than a batch, checkpoints of another network, a loss that is not finite, or a run
+            folder that cannot be written any more.
+        Stopped: a signal asked to stop; there is a checkpoint of the last step.
     """
-    settings = run.settings
-    identities, labels = np.unique(pids, return_inverse=True)
+    identities, labels = np.unique(rows.pid, return_inverse=True)
     steps = steps_per_epoch(len(images), settings.batch_size)
 
-    xla = use_xla(settings.xla)
     keras.utils.set_random_seed(settings.seed)
     if not xla:  # XLA refuses to compile max pooling's gradient when asked for determinism
         tf.config.experimental.enable_op_determinism()
-    model = settings.build_model(len(identities))
+    state = devices.build(lambda: make_state(settings, len(identities)))
+    if run:
+        run.restore(state)
+        print(_begins(run, state, settings.epochs), flush=True)
+    devices.share(state)
+
+    train_step = devices.train_step(state.model, state.optimizer, xla)
+    search = NanSearch(state.model) if debug_nans else None
+    record = Record(run, state.epoch) if run else None
+    progress = Progress(settings.epochs, steps, settings.batch_size, shown=bool(run))
+    stop, results = StopRequest(), None
+    while state.epoch < settings.epochs:
+        epoch = state.epoch + 1
+        batches = devices.batches(images, labels, settings.batch_size, settings.seed, epoch, state.step)
+        unread = deque()  # one step ahead of what is read of it, so that an accelerator never waits for us
+        with devices.together(), progress.epoch(epoch, state.step) as shown, deferred(stop, DEFERRED):
+            for step, batch in enumerate(batches, state.step + 1):
+                if search:
+                    search.remember(*batch)
+                unread.append(train_step(*batch))
+                stopping = devices.any(stop.number is not None)
+                due = stopping or step == steps or (checkpoint_every and step % checkpoint_every == 0)
+                while len(unread) > (0 if due or search else devices.ahead):
+                    state.count_step(unread.popleft().numpy())
+                    if not np.isfinite(state.totals).all() or ((due or search) and not state.finite()):
+                        raise InputError(_not_finite(settings, rows, state, search))
+                shown.step(state.step, state.totals)
+                if due and step == steps:
+                    means = state.count_epoch()
+                    if record:
+                        record.epoch(epoch, epoch * steps, means, shown.images_per_second)
+                if due and run:
+                    run.save(state)
+                if stopping:
+                    break
+            stopping = stopping or devices.any(stop.number is not None)
+        if stopping or stop.number is not None:
+            raise Stopped(stop.number or signal.SIGTERM, _stopped(run, state))
+        if record and (epoch == settings.epochs or (settings.eval_every and epoch % settings.eval_every == 0)):
+            results = evaluate(state.model)
+            record.results(epoch, results)
+    if run and results is None:
+        results = evaluate(state.model)
+    return results
+
+
+def make_state(settings, num_identities):
+    """A fresh network and optimizer, as a `TrainingState`."""
+    model = settings.build_model(num_identities)
     optimizer = make_optimizer(settings)
     optimizer.build(model.trainable_variables)
-    epoch_done = tf.Variable(0, dtype=tf.int64)
-    checkpoints = run.checkpoints(model, optimizer=optimizer, epoch=epoch_done)
-    run.restore(checkpoints)
-    first_epoch = int(epoch_done) + 1
-    if first_epoch > settings.epochs:
-        print(f"{run.path} is trained already.")
-    elif first_epoch > 1:
-        print(f"{run.path}: goes on after epoch {first_epoch - 1} of {settings.epochs}.")
-
-    train_step = make_train_step(model, optimizer, xla)
-    log = run.read_log(first_epoch - 1)
-    events = tf.summary.create_file_writer(str(run.path / "tensorboard"))
-    progress = Progress(settings.epochs, steps, settings.batch_size)
-    results = None
-    for epoch in range(first_epoch, settings.epochs + 1):
-        totals = tf.zeros(3)
-        with progress.epoch(epoch) as shown:
-            for step, batch in enumerate(
-                training_batches(images, labels, settings.batch_size, settings.seed, epoch), 1
-            ):
-                totals += train_step(*batch)
-                shown.step(step, totals)
-        if not np.isfinite(totals).all():
-            raise InputError(
-                f"The loss is no longer finite in epoch {epoch}: lower --learning_rate, and name another --run_dir; "
-                f"{run.path} keeps the checkpoints of the epochs before."
-            )
-        row = [epoch, epoch * steps, *(totals / steps).numpy().tolist(), round(shown.images_per_second, 1)]
-        log.append(dict(zip(LOG_COLUMNS, row, strict=True)))
-        with events.as_default(step=epoch):
-            for name, value in log[-1].items():
-                tf.summary.scalar(name, value)
-        epoch_done.assign(epoch)
-        run.write_log(log)
-        checkpoints.save()
-        if epoch == settings.epochs or (settings.eval_every and epoch % settings.eval_every == 0):
-            results = evaluate(model)
-            with events.as_default(step=epoch):
-                for measure in ("rank1", "mAP"):
-                    tf.summary.scalar(f"joint_{measure}", results["single_query"]["joint"][measure])
-        events.flush()
-    return evaluate(model) if results is None else results
+    return TrainingState(model, optimizer)
 
 
 def make_optimizer(settings):
@@ -87,6 +106,29 @@ def make_optimizer(settings):
     return keras.optimizers.LossScaleOptimizer(adam) if settings.precision == "mixed_float16" else adam
 
 
-def use_xla(choice):
-    """Whether to compile with XLA; "auto" means on a GPU only, since on CPUs oneDNN's kernels are faster."""
-    return choice == "on" or (choice == "auto" and bool(tf.config.list_physical_devices("GPU")))
+def _begins(run, state, epochs):
+    if state.epoch == epochs:
+        return f"{run.path} is trained already."
+    if state.step:
+        return f"{run.path}: goes on after step {state.step} of epoch {state.epoch + 1} of {epochs}."
+    if state.epoch:
+        return f"{run.path}: goes on after epoch {state.epoch} of {epochs}."
+    return f"{run.path}: begins."
+
+
+def _stopped(run, state):
+    if not run:
+        return "stopped with the other workers."
+    done = f"step {state.step} of epoch {state.epoch + 1}" if state.step else f"epoch {state.epoch}"
+    return f"stopped after {done}; the same command again goes on from there."
+
+
+def _not_finite(settings, rows, state, search):
+    """What to say of a step after which the loss or a weight is not finite."""
+    batch = batch_rows(len(rows), settings.batch_size, settings.seed, state.epoch + 1, state.step)
+    began = f" It began in {search.find()}." if search else " --debug_nans says in which layer it began."
+    return (
+        f"The loss or a weight is not finite after step {state.step} of epoch {state.epoch + 1}.{began} "
+        "Lower --learning_rate and name another --run_dir, or look at the images of this batch; earlier checkpoints "
+        f"are kept. The batch: {', '.join(rows.path[batch])}."
+    )

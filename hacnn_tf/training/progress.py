@@ -1,12 +1,13 @@
 """What a training shows while it runs."""
 
+import contextlib
 import sys
 import time
 
 import tqdm
 
 LINE_SECONDS = 30  # between lines in a log
-BAR_SECONDS = 1  # between fresh numbers on a terminal; reading them makes an accelerator wait
+BAR_SECONDS = 1  # between fresh numbers on a terminal
 
 
 class Progress:
@@ -16,27 +17,31 @@ class Progress:
         epochs: number of epochs of the whole training.
         steps: steps an epoch.
         batch_size: images a step.
+        shown: False for a worker that is not the chief.
     """
 
-    def __init__(self, epochs, steps, batch_size):
-        self.epochs, self.steps, self.batch_size = epochs, steps, batch_size
+    def __init__(self, epochs, steps, batch_size, shown=True):
+        self.epochs, self.steps, self.batch_size, self.shown = epochs, steps, batch_size, shown
 
-    def epoch(self, epoch):
-        """A context for one epoch, whose value has `step(step, totals)` and then `images_per_second`."""
-        return _Epoch(self, epoch)
+    def epoch(self, epoch, done=0):
+        """A context for the rest of an epoch; its value has `step(step, totals)` and `images_per_second`."""
+        return _Epoch(self, epoch, done)
 
 
 class _Epoch:
-    def __init__(self, progress, epoch):
-        self._progress, self._epoch = progress, epoch
+    def __init__(self, progress, epoch, done):
+        self._progress, self._epoch, self._done = progress, epoch, done
         self._last_shown = time.monotonic()
-        self._bar = None
+        self._start = self._bar = None
         self.images_per_second = 0.0
 
     def __enter__(self):
-        if sys.stderr.isatty():
+        if self._progress.shown and sys.stderr.isatty():
             self._bar = tqdm.tqdm(
-                total=self._progress.steps, desc=f"epoch {self._epoch}/{self._progress.epochs}", unit="step", leave=True
+                total=self._progress.steps,
+                initial=self._done,
+                desc=f"epoch {self._epoch}/{self._progress.epochs}",
+                unit="step",
             )
         return self
 
@@ -46,30 +51,32 @@ class _Epoch:
 
     def step(self, step, totals):
         """Counts a step; `totals` are the epoch's sums so far of global loss, local loss and identity accuracy."""
-        progress = self._progress
+        progress, now = self._progress, time.monotonic()
         if self._bar:
             self._bar.update()
-        if step == 1:  # compiles in the first epoch: the rate is that of the steps after it
-            totals.numpy()
-            self._start = time.monotonic()
-        waited = time.monotonic() - self._last_shown
-        if step < progress.steps and waited < (BAR_SECONDS if self._bar else LINE_SECONDS):
+        if self._start is None:  # compiles in the first epoch: the rate is that of the steps after it
+            self._start, self._first = now, step
+        elif now > self._start:
+            self.images_per_second = progress.batch_size * (step - self._first) / (now - self._start)
+        if not progress.shown or not step:
             return
-        global_loss, local_loss, accuracy = totals.numpy() / step  # waits for the device, so the clock comes after it
-        self._last_shown = time.monotonic()
-        seconds_per_step = (self._last_shown - self._start) / max(1, step - 1)
-        self.images_per_second = progress.batch_size / seconds_per_step if step > 1 else 0.0
+        if step < progress.steps and now - self._last_shown < (BAR_SECONDS if self._bar else LINE_SECONDS):
+            return
+        self._last_shown = now
+        global_loss, local_loss, accuracy = totals / step
         steps_left = (progress.epochs - self._epoch + 1) * progress.steps - step
-        left = tqdm.tqdm.format_interval(seconds_per_step * steps_left)
+        seconds_left = steps_left * progress.batch_size / self.images_per_second if self.images_per_second else 0
+        left = tqdm.tqdm.format_interval(seconds_left)
         if self._bar:
             self._bar.set_postfix_str(
                 f"global {global_loss:.3f} local {local_loss:.3f} accuracy {accuracy:.1%} "
                 f"{self.images_per_second:.0f} images/s, {left} left"
             )
         else:
-            print(
-                f"epoch {self._epoch}/{progress.epochs} step {step}/{progress.steps} "
-                f"global loss {global_loss:.4f} local loss {local_loss:.4f} identity accuracy {accuracy:.3f} "
-                f"{self.images_per_second:.1f} images/s {left} left",
-                flush=True,
-            )
+            with contextlib.suppress(BrokenPipeError):  # Ctrl-C has ended a `| tee` too; the training ends after this
+                print(
+                    f"epoch {self._epoch}/{progress.epochs} step {step}/{progress.steps} "
+                    f"global loss {global_loss:.4f} local loss {local_loss:.4f} identity accuracy {accuracy:.3f} "
+                    f"{self.images_per_second:.1f} images/s {left} left",
+                    flush=True,
+                )

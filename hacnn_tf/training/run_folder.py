@@ -1,9 +1,10 @@
 """A run folder: the record of one training.
 
-`config.json` settings, versions, revision; `log.csv` one row an epoch; `tensorboard/` the same as events;
-`checkpoints/` the last two epochs; `metrics.json` the evaluation of the finished training.
+`config.json` settings, versions, revision; `log.csv` one row an epoch; `speed.csv` how fast each was; `tensorboard/`
+both as events; `checkpoints/` the last two; `metrics.json` the evaluation of the finished training; `lock` who trains.
 """
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -20,11 +21,14 @@ import tensorflow as tf
 import hacnn_tf
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, PARTS
-from hacnn_tf.files import aside, check_new_path, write_json
+from hacnn_tf.files import check_new_path, locked, sweep, write_csv, write_json
+from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.settings import Settings
+from hacnn_tf.training.state import load_network
 
-LOG_COLUMNS = ["epoch", "step", "global_loss", "local_loss", "identity_accuracy", "images_per_second"]
-CHECKPOINTS_KEPT = 2
+LOG_COLUMNS = ["epoch", "step", "global_loss", "local_loss", "identity_accuracy"]
+SPEED_COLUMNS = ["epoch", "images_per_second"]  # not in the log, which is the same to the last bit each time
+LOCK = "lock"
 
 
 class RunFolder:
@@ -48,6 +52,7 @@ class RunFolder:
 
     def __init__(self, path):
         self.path = Path(path)
+        self._still_ours = lambda: True  # held by nobody unless it is `opened`
         config = self.path / "config.json"
         if not config.exists():
             raise InputError(
@@ -69,11 +74,12 @@ class RunFolder:
         """The run in a folder, if it is one of these settings; None if the folder is still to be made, and can be.
 
         Raises:
-            InputError: the folder holds something else, or a run with other settings (names them) or data.
+            InputError: the folder holds something else, or a run with other settings (names them), data or version.
         """
         path = Path(path)
         if not (path / "config.json").exists():
-            if path.is_dir() and any(path.iterdir()):
+            others = list(path.iterdir()) if path.is_dir() else []
+            if any(other.name != LOCK and not other.name.startswith(".") for other in others):
                 raise InputError(f"{path} exists and is not a run folder: name another with --run_dir.")
             check_new_path(path / "config.json")
             return None
@@ -89,8 +95,28 @@ class RunFolder:
                 f"{path} holds a run with other flags ({'; '.join(differences)}): "
                 "repeat those to go on with it, or name another folder with --run_dir (RUNS, for the scripts)."
             )
+        run._check_version()
         run.check_dataset(dataset)
         return run
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, path, settings, dataset, **places):
+        """The run folder to train in, found or made anew, and kept from other processes while the context lasts.
+
+        Args:
+            path, settings, dataset: as in `find`.
+            places: flags of no consequence for the result, kept for the record.
+
+        Raises:
+            InputError: as `find`; or another process is training in it, or it cannot be written.
+        """
+        with locked(Path(path) / LOCK) as still_ours:
+            run = cls.find(path, settings, dataset) or cls.create(path, settings, dataset, **places)
+            run._still_ours = still_ours
+            for folder in (run.path, run.path / "checkpoints"):
+                sweep(folder)
+            yield run
 
     @classmethod
     def create(cls, path, settings, dataset, **places):
@@ -109,52 +135,42 @@ class RunFolder:
         )
         return cls(path)
 
-    def checkpoints(self, model, **objects):
-        """A `tf.train.CheckpointManager` in this folder, over a network, what describes it, and other objects."""
-        network = tf.Variable(_description(model))
-        return tf.train.CheckpointManager(
-            tf.train.Checkpoint(model=model, network=network, **objects),
-            str(self.path / "checkpoints"),
-            max_to_keep=CHECKPOINTS_KEPT,
-        )
+    def save(self, state):
+        """Writes a checkpoint of a `TrainingState`.
+
+        Raises:
+            InputError: it cannot be written, or the folder is gone; earlier ones stay.
+        """
+        self._check_present()
+        Checkpoints(self.path / "checkpoints").save(state.epoch, state.step, state.to_arrays())
+
+    def restore(self, state):
+        """Takes a `TrainingState` from the newest whole checkpoint; does nothing if there is none.
+
+        Raises:
+            InputError: all checkpoints are damaged, or it is one of another network.
+        """
+        if newest := Checkpoints(self.path / "checkpoints").newest():
+            path, arrays = newest
+            state.load_arrays(arrays, path)
 
     def load_model(self):
-        """The trained network, from the newest checkpoint.
+        """The trained network, from the newest whole checkpoint.
 
         Returns:
-            The `HACNN`, and the epoch (int) it was saved after.
+            The `HACNN`, and how many whole epochs (int) it was trained for.
 
         Raises:
-            InputError: no checkpoint, or one of another network.
+            InputError: no checkpoint, all are damaged, or it is one of another network.
         """
-        model, epoch = self.settings.build_model(self.num_identities), tf.Variable(0, dtype=tf.int64)
-        checkpoints = self.checkpoints(model, epoch=epoch)
-        if checkpoints.latest_checkpoint is None:
-            raise InputError(f"{self.path} has no checkpoint yet: train it with python -m hacnn_tf.train.")
-        self.restore(checkpoints).expect_partial()
-        return model, int(epoch)
-
-    def restore(self, checkpoints):
-        """Restores the newest of `checkpoints`, if there is any, and gives TensorFlow's load status.
-
-        Raises:
-            InputError: it is of another network, or damaged.
-        """
-        newest = checkpoints.latest_checkpoint
+        self._check_version()
+        newest = Checkpoints(self.path / "checkpoints").newest()
         if newest is None:
-            return None
-        try:
-            saved = tf.train.load_checkpoint(newest).get_tensor("network/.ATTRIBUTES/VARIABLE_VALUE")
-            if saved != checkpoints.checkpoint.network.numpy():
-                raise ValueError("another network")
-            status = checkpoints.checkpoint.restore(newest)
-            status.assert_existing_objects_matched()
-        except (AssertionError, IndexError, ValueError, tf.errors.OpError):  # what TensorFlow raises for such files
-            raise InputError(
-                f"{newest} is damaged, or not of the network that {self.path / 'config.json'} describes: "
-                "restore the run folder's own files."
-            ) from None
-        return status
+            raise InputError(f"{self.path} has no checkpoint yet: train it with python -m hacnn_tf.train.")
+        path, arrays = newest
+        model = self.settings.build_model(self.num_identities)
+        load_network(model, arrays, path)
+        return model, int(arrays["epoch"])
 
     def check_dataset(self, dataset):
         """Raises `InputError` if `dataset` does not have the training images of this run."""
@@ -166,27 +182,25 @@ class RunFolder:
 
     def write_log(self, rows):
         """Replaces `log.csv`; `rows` are dicts of `LOG_COLUMNS`."""
-        with aside(self.path / "log.csv") as part, open(part, "w", newline="") as file:
-            writer = csv.DictWriter(file, LOG_COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
+        self._check_present()
+        write_csv(self.path / "log.csv", LOG_COLUMNS, rows)
 
     def read_log(self, last_epoch):
         """The rows of `log.csv` up to an epoch, as dicts of strings. Raises `InputError` if it is damaged."""
-        path = self.path / "log.csv"
-        if not path.exists():
-            return []
-        try:
-            with open(path, newline="") as file:
-                rows = list(csv.DictReader(file))
-            for row in rows:
-                [float(row[column]) for column in LOG_COLUMNS]
-            return [row for row in rows if int(row["epoch"]) <= last_epoch]
-        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-            raise InputError(f"{path} is damaged ({error!r}): restore it, or remove it.") from None
+        return self._read_csv("log.csv", LOG_COLUMNS, last_epoch)
+
+    def write_speed(self, rows):
+        """Replaces `speed.csv`; `rows` are dicts of `SPEED_COLUMNS`."""
+        self._check_present()
+        write_csv(self.path / "speed.csv", SPEED_COLUMNS, rows)
+
+    def read_speed(self, last_epoch):
+        """The rows of `speed.csv` up to an epoch, as dicts of strings. Raises `InputError` if it is damaged."""
+        return self._read_csv("speed.csv", SPEED_COLUMNS, last_epoch)
 
     def write_metrics(self, results, epoch):
         """Writes `metrics.json`: the dataset's name, the epoch, and the results of `evaluate_features`."""
+        self._check_present()
         write_json(self.path / "metrics.json", {"dataset": self.dataset_name, "epoch": epoch, "results": results})
 
     def read_metrics(self):
@@ -216,15 +230,34 @@ class RunFolder:
             )
         return results
 
+    def _read_csv(self, name, columns, last_epoch):
+        path = self.path / name
+        if not path.exists():
+            return []
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            for row in rows:
+                [float(row[column]) for column in columns]
+            return [row for row in rows if int(row["epoch"]) <= last_epoch]
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+            raise InputError(f"{path} is damaged ({error!r}): restore it, or remove it.") from None
+
+    def _check_version(self):
+        version = self.versions["hacnn_tf"]
+        if version != hacnn_tf.__version__:
+            raise InputError(
+                f"{self.path} was trained by hacnn_tf {version}, and this is {hacnn_tf.__version__}: use that version, "
+                "or train anew, in another folder (--run_dir; RUNS, for the scripts)."
+            )
+
+    def _check_present(self):
+        if not (self.path / "config.json").exists() or not self._still_ours():
+            raise InputError(f"{self.path} was removed while it was in use: repeat the command to begin anew.")
+
 
 def _flag(value):
     return "not given" if value is None else value
-
-
-def _description(model):
-    """A network as text: its arguments, without what does not change its weights."""
-    config = model.get_config()
-    return json.dumps({key: config[key] for key in config.keys() - {"name", "dtype", "trainable"}}, sort_keys=True)
 
 
 def _versions():

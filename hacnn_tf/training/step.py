@@ -3,18 +3,19 @@
 import tensorflow as tf
 
 
-def make_train_step(model, optimizer, xla):
+def make_train_step(model, optimizer, xla, replicas=1):
     """The training step of §3: the sum of both branches' cross-entropies, one optimizer update.
 
     Args:
         model: a `hacnn_tf.models.HACNN`.
         optimizer: a built `keras.optimizers.Optimizer`; a loss-scaling one under mixed_float16.
         xla: compile the step into one XLA program.
+        replicas: on how many devices the step runs at once, each with its part of the batch.
 
     Returns:
         Function from images `(n, height, width, 3)` uint8 and labels `(n,)` int to a `(3,)` float32 tensor: global
         loss, local loss (nats an image), and identity accuracy, the share of images whose identity has the largest
-        sum of both branches' logits.
+        sum of both branches' logits; all divided by `replicas`, so that their sum over these is the batch's.
     """
 
     @tf.function(jit_compile=xla)
@@ -25,10 +26,10 @@ def make_train_step(model, optimizer, xla):
                 branch: tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, z))
                 for branch, z in logits.items()
             }
-            loss = optimizer.scale_loss(losses["global"] + losses["local"])
+            loss = optimizer.scale_loss((losses["global"] + losses["local"]) / replicas)  # gradients are summed
         optimizer.apply(tape.gradient(loss, model.trainable_variables))
         predicted = tf.argmax(logits["global"] + logits["local"], axis=-1, output_type=labels.dtype)
         accuracy = tf.reduce_mean(tf.cast(predicted == labels, tf.float32))
-        return tf.stack([losses["global"], losses["local"], accuracy])
+        return tf.stack([losses["global"], losses["local"], accuracy]) / replicas
 
     return train_step

@@ -1,0 +1,83 @@
+"""Checkpoints: the whole state of a training in one file of plain arrays, which tells when it is damaged."""
+
+import errno
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from hacnn_tf.errors import InputError
+from hacnn_tf.files import write_npz
+
+KEPT = 2
+NAMES = "names"  # of all other arrays in the file
+
+
+class Checkpoints:
+    """The checkpoints of a run folder, `epoch0003-step00120.npz`: after 3 whole epochs and 120 steps of the next.
+
+    Each appears whole or not at all, and only then do older ones go. The format is NumPy's `.npz` without pickles, a
+    ZIP archive, whose checksums and the list of its arrays reveal a file that was cut or in which a bit has flipped.
+
+    Args:
+        folder: where they are.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    def save(self, epoch, step, arrays):
+        """Writes a checkpoint and removes all but the one before it.
+
+        Args:
+            epoch: whole epochs done.
+            step: steps done of the next.
+            arrays: dict of arrays.
+
+        Raises:
+            InputError: it cannot be written; those that are there stay.
+        """
+        path = self.folder / f"epoch{epoch:04d}-step{step:05d}.npz"
+        write_npz(path, arrays | {NAMES: np.array(list(arrays))})
+        earlier = [other for other in self._paths() if other < path]
+        for other in set(self._paths()) - {path, *earlier[: KEPT - 1]}:  # later ones were damaged, or we were not here
+            other.unlink(missing_ok=True)
+
+    def newest(self):
+        """The newest checkpoint that is whole; names on stderr those that are not.
+
+        Returns:
+            Its path and its dict of arrays; None if there is no checkpoint.
+
+        Raises:
+            InputError: there are checkpoints, but all are damaged.
+        """
+        paths, damaged = self._paths(), []
+        for path in paths:
+            try:
+                arrays = _read(path)
+            except MemoryError:
+                raise
+            except Exception as error:  # whatever a damaged archive makes its reader raise
+                if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+                    raise InputError(f"Cannot read {path}: {error.strerror}.") from None
+                damaged.append(f"{path} is damaged ({error or type(error).__name__})")
+                continue
+            for sentence in damaged:
+                print(f"{sentence}: {path.name} takes its place.", file=sys.stderr)
+            return path, arrays
+        if damaged:
+            raise InputError(f"{'; '.join(damaged)}: restore one of them, or remove them to begin anew.")
+        return None
+
+    def _paths(self):
+        """Newest first."""
+        return sorted(self.folder.glob("epoch*-step*.npz"), reverse=True)
+
+
+def _read(path):
+    with np.load(path, allow_pickle=False) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    if arrays.pop(NAMES).tolist() != list(arrays):  # a damaged directory may hide some
+        raise ValueError("arrays are missing")
+    return arrays

@@ -1,0 +1,195 @@
+"""The devices that a training runs on: one, several of this machine, or those of several machines."""
+
+import contextlib
+import json
+import os
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from hacnn_tf import signals
+from hacnn_tf.data.pipeline import training_batches
+from hacnn_tf.errors import InputError
+from hacnn_tf.training.rendezvous import meet
+from hacnn_tf.training.step import make_train_step
+
+LOST = (  # how TensorFlow says that another worker is gone, or has come back as another process
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+)
+STRATEGIES = ["auto", "one", "mirrored", "multi_worker"]
+
+
+class Devices:
+    """Spreads the training step over devices with `tf.distribute`; each takes an equal part of the batch.
+
+    Gradients, results and the statistics of batch norm are those of the whole batch, as on one device.
+
+    Args:
+        strategy: a `tf.distribute.Strategy`.
+        worker: index of this process among the workers.
+        workers: number of processes.
+
+    Attributes:
+        replicas: number of devices, of all workers.
+        chief: whether this process is the one that reads and writes the run folder.
+        ahead: how many steps may be on their way while the results of earlier ones are read.
+    """
+
+    def __init__(self, strategy, worker=0, workers=1):
+        self._strategy, self._worker, self._workers = strategy, worker, workers
+        self.replicas = strategy.num_replicas_in_sync
+        self.chief = worker == 0
+        self.ahead = 1 if workers == 1 else 0
+        self._sum = tf.function(lambda x: strategy.reduce("SUM", strategy.run(tf.identity, (x,)), axis=None))
+
+    @classmethod
+    def choose(cls, name, batch_size, agreement=""):
+        """The devices that are there. Several workers wait for each other; call it before TensorFlow does anything.
+
+        Args:
+            name: one of `STRATEGIES`; "auto" takes the workers of TF_CONFIG if there is one, else all GPUs if the
+                batch divides equally among them, else one.
+            batch_size: images a step, on all devices together.
+            agreement: text that must be the same on all workers.
+
+        Raises:
+            InputError: TF_CONFIG is not as it must be, workers do not come, or the batch does not divide equally.
+        """
+        cluster = os.environ.get("TF_CONFIG")
+        if name == "multi_worker" or (name == "auto" and cluster):
+            addresses, index = _read_cluster(cluster)
+            if batch_size % len(addresses):
+                raise InputError(f"--batch_size {batch_size} cannot be divided among {len(addresses)} workers.")
+            meet(addresses, index, agreement)
+            devices = cls(tf.distribute.MultiWorkerMirroredStrategy(), index, len(addresses))
+            signals.reinstall()  # TensorFlow takes SIGTERM for itself there
+        else:
+            several = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+            if name == "auto" and batch_size % len(several):
+                name = "one"
+            if name == "one" or len(several) == 1:
+                devices = cls(tf.distribute.get_strategy())
+            else:
+                devices = cls(tf.distribute.MirroredStrategy([device.name for device in several]))
+        if batch_size % devices.replicas:
+            raise InputError(f"--batch_size {batch_size} cannot be divided among {devices.replicas} devices.")
+        return devices
+
+    def __str__(self):
+        kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+        here = kind if self.replicas == self._workers else f"{self.replicas // self._workers} {kind}s"
+        return here if self._workers == 1 else f"{here} each of {self._workers} workers"
+
+    def build(self, make):
+        """What `make` gives, a `TrainingState`, with its variables on all devices."""
+        with self.together(), self._strategy.scope():  # workers take the chief's initial values
+            state = make()
+        for layer in state.model._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = self.replicas > 1
+        return state
+
+    def share(self, state):
+        """Gives the chief's `TrainingState` to all workers."""
+        if self._workers == 1:
+            return
+        arrays = state.to_arrays()
+        values = {name: a for name, a in arrays.items() if np.issubdtype(a.dtype, np.number)}
+        packed = np.concatenate([np.ravel(a).astype(np.float64) for a in values.values()])  # holds them all exactly
+        with self.together():
+            packed = self._sum(tf.constant(packed if self.chief else np.zeros_like(packed))).numpy()
+        packed /= self.replicas // self._workers  # each of the chief's devices has added it
+        parts = np.split(packed, np.cumsum([a.size for a in values.values()])[:-1])
+        shared = {
+            name: part.reshape(a.shape).astype(a.dtype) for (name, a), part in zip(values.items(), parts, strict=True)
+        }
+        state.load_arrays(arrays | shared, "the chief's state")
+
+    def train_step(self, model, optimizer, xla):
+        """The function of `make_train_step`, taking and giving what `batches` has for all devices."""
+        step = make_train_step(model, optimizer, xla, self.replicas)
+        if self.replicas == 1 and self._workers == 1:
+            return step
+
+        @tf.function
+        def train_step(images, labels):
+            results = self._strategy.run(step.python_function, (images, labels))
+            return self._strategy.reduce("SUM", results, axis=None)
+
+        return train_step
+
+    def batches(self, images, labels, batch_size, seed, epoch, done):
+        """The batches of `training_batches`, each device's part to each device."""
+        here = self.replicas // self._workers
+        dataset = training_batches(
+            images, labels, batch_size, seed, epoch, done, self._worker, self._workers, replicas=here
+        )
+        if self.replicas == 1:
+            return dataset
+        return self._strategy.distribute_datasets_from_function(lambda _: dataset)
+
+    def any(self, flag):
+        """Whether `flag` is true on any worker; all workers must ask."""
+        return flag if self._workers == 1 else bool(self._sum(tf.constant(float(flag))) > 0)
+
+    def leave(self):
+        """The end, for all workers at once: who left earlier would look lost."""
+        with self.together():
+            self.any(False)
+
+    @contextlib.contextmanager
+    def together(self):
+        """Work that needs all workers. Raises `InputError` if one is lost, which is noticed within a minute."""
+        try:
+            yield
+        except LOST as error:
+            if self._workers == 1:
+                raise
+            raise InputError(
+                "Another worker has ended or cannot be reached any more: start the same command on all of them, and it "
+                "goes on from the last checkpoint."
+            ) from error
+
+
+def check_supported(devices, precision, debug_nans):
+    """Raises `InputError` for what works on one device alone."""
+    if devices.replicas == 1:
+        return
+    if precision == "mixed_float16":  # Keras looks for overflows on each device by itself, and they may not agree
+        raise InputError("--precision mixed_float16 needs one device: take mixed_bfloat16, or --strategy one.")
+    if debug_nans:
+        raise InputError("--debug_nans needs one device: add --strategy one, which goes on from the same checkpoint.")
+
+
+def use_xla(choice, replicas=1):
+    """Whether to compile with XLA; "auto" means on one GPU only: on CPUs oneDNN's kernels are faster.
+
+    Raises:
+        InputError: "on" with several devices, which cannot exchange anything from within one compiled program.
+    """
+    if choice == "on" and replicas > 1:
+        raise InputError("--xla on needs one device: take --strategy one, or --xla auto.")
+    return choice == "on" or (choice == "auto" and replicas == 1 and bool(tf.config.list_physical_devices("GPU")))
+
+
+def _read_cluster(text):
+    example = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
+    try:
+        content = json.loads(text or "")
+        addresses, index = list(content["cluster"]["worker"]), int(content["task"]["index"])
+        ports = [int(address.rpartition(":")[2]) for address in addresses]
+        if not all(0 < port < 2**16 for port in ports):
+            raise ValueError("ports are numbers from 1 to 65535")
+        if content["task"]["type"] != "worker" or set(content["cluster"]) != {"worker"} or not ports:
+            raise ValueError("workers alone are known, the first of them being the chief")
+        if not 0 <= index < len(addresses):
+            raise ValueError(f"there is no worker {index}")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"TF_CONFIG must be like {example} ({error!r}).") from None
+    return addresses, index

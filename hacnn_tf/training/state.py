@@ -1,0 +1,84 @@
+"""The state of a training: all that its future depends on."""
+
+import json
+
+import numpy as np
+
+from hacnn_tf.errors import InputError
+
+
+class TrainingState:
+    """A network, its optimizer, and how far they have come.
+
+    The order of an epoch's images follows from the seed and the epoch, so its position is a number of steps.
+
+    Args:
+        model: a `HACNN`.
+        optimizer: a built `keras.optimizers.Optimizer`.
+
+    Attributes:
+        epoch: whole epochs done.
+        step: steps done of the next epoch.
+        totals: `(3,)` float64 array, sums over these steps of global loss, local loss and identity accuracy.
+    """
+
+    def __init__(self, model, optimizer):
+        self.model, self.optimizer = model, optimizer
+        self.epoch, self.step, self.totals = 0, 0, np.zeros(3)
+
+    def count_step(self, results):
+        """Counts a step with these results."""
+        self.step += 1
+        self.totals += results
+
+    def count_epoch(self):
+        """Turns to the next epoch, and gives the means over the last one's steps."""
+        means = self.totals / self.step
+        self.epoch, self.step, self.totals = self.epoch + 1, 0, np.zeros(3)
+        return means
+
+    def finite(self):
+        """Whether all weights are."""
+        return all(np.isfinite(weight).all() for weight in self.model.get_weights())
+
+    def to_arrays(self):
+        """The state as a dict of arrays: `epoch`, `step`, `totals`, `network`, and each variable by its path."""
+        return {
+            "network": np.array(describe(self.model)),
+            "epoch": np.int64(self.epoch),
+            "step": np.int64(self.step),
+            "totals": self.totals,
+            **{f"model/{v.path}": np.asarray(v) for v in self.model.variables},
+            **{f"optimizer/{v.path}": np.asarray(v) for v in self.optimizer.variables},
+        }
+
+    def load_arrays(self, arrays, source):
+        """Takes the state from what `to_arrays` gave. Raises `InputError` as `load_network`."""
+        load_network(self.model, arrays, source)
+        _assign(self.optimizer.variables, "optimizer", arrays, source)
+        self.epoch, self.step, self.totals = int(arrays["epoch"]), int(arrays["step"]), arrays["totals"].copy()
+
+
+def load_network(model, arrays, source):
+    """Gives a `HACNN` the weights in `arrays`, of `TrainingState.to_arrays`.
+
+    Raises:
+        InputError: they are those of another network; names `source`.
+    """
+    if str(arrays.get("network")) != describe(model):
+        raise InputError(f"{source} is of another network than its run folder's config.json describes: restore both.")
+    _assign(model.variables, "model", arrays, source)
+
+
+def describe(model):
+    """A network as text: its arguments, without what does not change its weights."""
+    config = model.get_config()
+    return json.dumps({key: config[key] for key in config.keys() - {"name", "dtype", "trainable"}}, sort_keys=True)
+
+
+def _assign(variables, part, arrays, source):
+    found = {v.path: arrays.get(f"{part}/{v.path}") for v in variables}
+    if any(found[v.path] is None or found[v.path].shape != tuple(v.shape) for v in variables):
+        raise InputError(f"{source} was written by another version of hacnn_tf or Keras: train with that, or anew.")
+    for variable in variables:
+        variable.assign(found[variable.path])

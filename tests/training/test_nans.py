@@ -1,0 +1,31 @@
+"""The search for where a loss that is not finite began, against a fault put in a known place."""
+
+import numpy as np
+import pytest
+
+from hacnn_tf.models import HACNN
+from hacnn_tf.training.nans import NanSearch
+
+BATCH = np.random.default_rng(0).integers(0, 256, (4, 160, 64, 3), dtype=np.uint8), np.array([0, 1, 2, 2], np.int32)
+
+
+@pytest.fixture
+def model():
+    return HACNN(3, widths=(16, 32, 48), feature_dim=24)
+
+
+@pytest.mark.parametrize("name", ["stem", "level2_inception_a", "level1_local_inception_b", "global_classifier"])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_the_layer_with_a_broken_weight_is_found(model, name, value):
+    model.get_layer(name).trainable_variables[0].assign_add(value * np.ones_like(model.get_layer(name).weights[0]))
+    search = NanSearch(model)
+    search.remember(*BATCH)
+    assert search.find() == f"the output of {name}"
+
+
+def test_an_update_alone_can_break_a_weight(model):
+    search = NanSearch(model)
+    search.remember(*BATCH)
+    model.get_layer("stem").weights[0].assign(np.full((3, 3, 3, 32), np.nan))
+    assert search.find() == "the optimizer's update: all outputs and gradients were finite"
+    assert np.isfinite(model.get_layer("stem").weights[0]).all()  # the weights from before the step are back
