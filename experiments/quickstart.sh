@@ -8,7 +8,7 @@ output=${OUTPUT:-exports/quickstart}
 started=$SECONDS
 
 "$python" -m hacnn_tf.train --run_dir "$run_dir"
-if [ ! "$output/hacnn.keras" -nt "$run_dir/checkpoints/checkpoint" ]; then # none yet, or of an older run
+if [ ! "$output/hacnn.keras" -nt "$run_dir/checkpoints" ]; then # none yet, or of an older run
   rm -rf "$output/saved_model" "$output/hacnn.keras"
   [ ! -d "$output" ] || rmdir "$output"
   "$python" -m hacnn_tf.export --run_dir "$run_dir" --output "$output"
@@ -19,7 +19,7 @@ cat <<EOF
 
 Done in $((SECONDS - started)) s. Where everything lies:
   dataset      data/synthetic
-  run          $run_dir   (config.json, log.csv, tensorboard/, checkpoints/, metrics.json)
+  run          $run_dir   (config.json, log.csv, speed.csv, tensorboard/, checkpoints/, metrics.json)
   SavedModel   $output/saved_model
   Keras model  $output/hacnn.keras
 EOF
