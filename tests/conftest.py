@@ -4,12 +4,16 @@ import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
+import signal
 from pathlib import Path
 
 import keras
 import pytest
 
 from hacnn_tf.data.synthetic import make_synthetic
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in `pytest &` of a script; the tests want to be heard
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

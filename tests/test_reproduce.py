@@ -117,7 +117,7 @@ def test_a_damaged_log_is_named(places, trainings, tmp_path, capsys):
 
 
 def test_a_training_that_fails_ends_it(places, monkeypatch, capsys):
-    failing = SimpleNamespace(Popen=lambda args: SimpleNamespace(wait=lambda: 1))
+    failing = SimpleNamespace(Popen=lambda args, **_: SimpleNamespace(wait=lambda: 1))
     monkeypatch.setattr(reproduce, "subprocess", failing)
     sentence = fails(reproduce, ["--experiment=table7", *SMALL, *places], capsys)
     assert "synthetic-detected-epochs3-seed0 ended with exit code 1; the same command goes on from there" in sentence
