@@ -1,5 +1,7 @@
 """What a training writes, epoch by epoch, besides its checkpoints."""
 
+import contextlib
+
 import tensorflow as tf
 
 from hacnn_tf.errors import InputError
@@ -19,7 +21,9 @@ class Record:
 
     def __init__(self, run, epoch):
         self._run = run
-        self._log, self._speed = run.read_log(epoch), run.read_speed(epoch)
+        self._log, self._speed = run.read_log(epoch), []
+        with contextlib.suppress(InputError):  # no training ends for a damaged note of its speed
+            self._speed = run.read_speed(epoch)
         self._folder = run.path / "tensorboard"
         self._events = None
         self._write_events(epoch, {})
