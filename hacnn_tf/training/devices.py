@@ -114,7 +114,7 @@ class Devices:
     def train_step(self, model, optimizer, xla):
         """The function of `make_train_step`, taking and giving what `batches` has for all devices."""
         step = make_train_step(model, optimizer, xla, self.replicas)
-        if self.replicas == 1 and self._workers == 1:
+        if self.replicas == 1:
             return step
 
         @tf.function

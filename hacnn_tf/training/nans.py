@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from hacnn_tf.training.step import cross_entropies
+
 
 class NanSearch:
     """Finds the layer in which a step first met an infinity or a NaN, by taking the step again with open eyes.
@@ -27,9 +29,7 @@ class NanSearch:
         images, labels = self._batch
         with tf.GradientTape() as tape:
             logits, outputs = self._watched(images, training=True)
-            loss = sum(
-                tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, z)) for z in logits.values()
-            )
+            loss = sum(cross_entropies(labels, logits).values())
         for name, output in zip(self._names, outputs, strict=True):
             if not _finite(output):
                 return f"the output of {name}"

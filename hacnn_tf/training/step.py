@@ -22,10 +22,7 @@ def make_train_step(model, optimizer, xla, replicas=1):
     def train_step(images, labels):
         with tf.GradientTape() as tape:
             logits = model(images, training=True)
-            losses = {
-                branch: tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, z))
-                for branch, z in logits.items()
-            }
+            losses = cross_entropies(labels, logits)
             loss = optimizer.scale_loss((losses["global"] + losses["local"]) / replicas)  # gradients are summed
         optimizer.apply(tape.gradient(loss, model.trainable_variables))
         predicted = tf.argmax(logits["global"] + logits["local"], axis=-1, output_type=labels.dtype)
@@ -33,3 +30,19 @@ def make_train_step(model, optimizer, xla, replicas=1):
         return tf.stack([losses["global"], losses["local"], accuracy]) / replicas
 
     return train_step
+
+
+def cross_entropies(labels, logits):
+    """The mean softmax cross-entropy of each branch (§3), in nats an image.
+
+    Args:
+        labels: `(n,)` int tensor.
+        logits: dict from branch to `(n, num_identities)` float32 tensor, as a `HACNN` gives it.
+
+    Returns:
+        Dict from branch to a float32 scalar.
+    """
+    return {
+        branch: tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, z))
+        for branch, z in logits.items()
+    }
