@@ -8,7 +8,6 @@ anything.
 """
 
 import dataclasses
-import re
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +16,7 @@ from hacnn_tf import cli
 from hacnn_tf.data.check import COLUMNS, check_images
 from hacnn_tf.data.cuhk03 import mat_images
 from hacnn_tf.data.flags import DATASET_FLAGS, define_dataset_flags
-from hacnn_tf.data.images import MAT_IMAGE
+from hacnn_tf.data.images import mat_of
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import aside, check_new_path
 from hacnn_tf.training.settings import Settings
@@ -35,7 +34,7 @@ def main(flags):
     asked = Settings(**{name: flags[name].value for name in DATASET_FLAGS}).completed()
     dataset, incomplete = _read(asked, flags.data_root)
     print(dataset.summary())
-    mats = {Path(path.rpartition("#")[0]) for path in dataset.table.path if re.fullmatch(MAT_IMAGE, path)}
+    mats = {Path(mat) for path in dataset.table.path if (mat := mat_of(path))}
     problems = pd.concat([incomplete, check_images(dataset, [p for mat in mats for p in mat_images(mat, asked.boxes)])])
     if flags.output:
         with aside(flags.output) as part:

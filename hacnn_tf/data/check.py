@@ -3,7 +3,6 @@
 import collections
 import hashlib
 import os
-import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pandas as pd
 import PIL.Image
 import tqdm
 
-from hacnn_tf.data.images import MAT_IMAGE, read_image
+from hacnn_tf.data.images import mat_of, read_image
 from hacnn_tf.errors import InputError
 
 COLUMNS = ["problem", "path", "detail"]
@@ -58,7 +57,7 @@ def _inspect(path):
     except InputError as reason:
         return Inspected(reason=str(reason))
     mode = None
-    if not re.fullmatch(MAT_IMAGE, path):
+    if not mat_of(path):
         try:
             with PIL.Image.open(path) as image:
                 mode = image.mode
@@ -104,9 +103,7 @@ def _no_match(dataset):
 
 def _not_in_protocol(table, listed_elsewhere):
     known = set(table.path)
-    folders = {
-        str(Path(path).parent) for path in table.path[table.split != "multi_query"] if not re.fullmatch(MAT_IMAGE, path)
-    }
+    folders = {str(Path(path).parent) for path in table.path[table.split != "multi_query"] if not mat_of(path)}
     files = [entry.path for folder in sorted(folders) for entry in os.scandir(folder) if entry.is_file()]
     for path in (*sorted(files), *listed_elsewhere):
         if path not in known:

@@ -28,6 +28,11 @@ def mat_image_path(mat, boxes, pair, identity, view):
     return f"{mat}#{boxes}/{pair}/{identity}/{view}"
 
 
+def mat_of(path):
+    """The `cuhk-03.mat` in which the image of a path lies; None if it is a file of its own."""
+    return path.rpartition("#")[0] if re.fullmatch(MAT_IMAGE, path) else None
+
+
 def decode(encoded):
     """Bytes of a JPEG or PNG (also grey, CMYK, with alpha or 16 bits) to RGB, a `(height, width, 3)` uint8 tensor.
 
@@ -184,7 +189,7 @@ def read_image(path):
         InputError: it cannot be read; says no more than why, as in "empty file".
     """
     try:
-        if re.fullmatch(MAT_IMAGE, path):
+        if mat_of(path):
             return tf.ensure_shape(tf.constant(_read_mat_image(path), tf.uint8), (None, None, 3)).numpy()
         return decode(tf.io.read_file(path)).numpy()
     except tf.errors.NotFoundError:
@@ -209,7 +214,7 @@ def _fingerprint(paths, size):
     """Changes when any file, their order or the size does."""
     digest = hashlib.sha256(repr(tuple(size)).encode())
     for path in paths:
-        file = path.rpartition("#")[0] if re.fullmatch(MAT_IMAGE, path) else path
+        file = mat_of(path) or path
         status = os.stat(file) if os.path.exists(file) else None  # decoding will name what is not there
         digest.update(f"{os.path.abspath(path)} {status and (status.st_size, status.st_mtime_ns)}\n".encode())
     return digest.hexdigest()[:16]
