@@ -2,23 +2,30 @@
 
     python -m hacnn_tf.evaluate --run_dir runs/synthetic-detected-seed0
 
-Prints CMC and mAP of the joint, global and local features, and writes them to metrics.json in the run folder.
+Prints CMC and mAP of the joint, global and local features, and writes them to metrics.json in the run folder, if they
+are those of the run's own checkpoint in its own precision.
 """
 
 from hacnn_tf import cli
 from hacnn_tf.data.images import load_splits
+from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function, results_table
 from hacnn_tf.export import load_export
 from hacnn_tf.files import check_new_path, write_npz
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.training.devices import use_xla
 from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.training.settings import PRECISIONS
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.evaluate")
 COMMAND.define("string", "run_dir", None, "the run folder")
-COMMAND.define("string", "saved_model", None, "evaluate this export instead of the run's checkpoint; writes no metrics")
+COMMAND.define("string", "saved_model", None, "evaluate this export instead of the run's checkpoint")
 COMMAND.define("string", "features", None, "also write the features there, as .npz; must not exist yet")
 COMMAND.group("Run")
+COMMAND.define(
+    "enum", "precision", None, "dtype policy to compute in; the training's if not given", enum_values=PRECISIONS
+)
+COMMAND.group("Network")
 COMMAND.define("string", "data_root", "data", "folder that holds the datasets")
 COMMAND.define("string", "cache_dir", None, "keep decoded images there, for datasets larger than memory")
 COMMAND.group("Dataset")
@@ -30,9 +37,11 @@ def main(flags):
         check_new_path(flags.features, suffix=".npz")
     run = RunFolder(flags.run_dir)
     if flags.saved_model:
+        if flags.precision:
+            raise InputError("--saved_model has its own precision: leave --precision out, or give it to the export.")
         function, title = load_export(flags.saved_model), flags.saved_model
     else:
-        model, epoch = run.load_model()
+        model, epoch = run.load_model(flags.precision)
         function, title = feature_function(model, use_xla("auto")), f"{run.path}, epoch {epoch}"
     dataset = run.settings.read_dataset(flags.data_root)
     run.check_dataset(dataset)
@@ -41,7 +50,7 @@ def main(flags):
     features = Evaluator(dataset, images).features(function)
     results = evaluate_features(dataset, features)
     print(f"{title} on {dataset.name}:\n{results_table(results)}")
-    if not flags.saved_model:
+    if not flags.saved_model and flags.precision in (None, run.settings.precision):
         run.write_metrics(results, epoch)
     if flags.features:
         write_npz(flags.features, _arrays(dataset, features))

@@ -8,25 +8,30 @@ OUTPUT/saved_model needs TensorFlow alone. Its signatures:
 OUTPUT/hacnn.keras is the whole network: import hacnn_tf, then keras.saving.load_model.
 """
 
-import keras
 import tensorflow as tf
 
 from hacnn_tf import cli
 from hacnn_tf.data.images import decode, resize
 from hacnn_tf.errors import InputError
+from hacnn_tf.evaluation import feature_function
 from hacnn_tf.files import aside, check_new_path
 from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.training.settings import PRECISIONS
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.export")
 COMMAND.define("string", "run_dir", None, "the run folder")
 COMMAND.define("string", "output", None, "folder to make; must not exist yet")
 COMMAND.group("Run")
+COMMAND.define(
+    "enum", "precision", None, "dtype policy to compute in; the training's if not given", enum_values=PRECISIONS
+)
+COMMAND.group("Network")
 
 
 def main(flags):
     cli.require(flags, "run_dir", "output")
     check_new_path(flags.output)
-    model, epoch = RunFolder(flags.run_dir).load_model()
+    model, epoch = RunFolder(flags.run_dir).load_model(flags.precision)
     export_model(model, flags.output)
     print(f"{flags.run_dir}, epoch {epoch}, exported:")
     print(f"  {flags.output}/saved_model  signatures images and encoded")
@@ -36,7 +41,8 @@ def main(flags):
 def export_model(model, folder):
     """Writes `saved_model/` and `hacnn.keras` below `folder`, whole or not at all.
 
-    Features are those of `HACNN.feature_extractor` on images resized as for training (antialiased bilinear).
+    Features are those of `HACNN.feature_extractor` on images resized as for training (antialiased bilinear). The
+    SavedModel holds the weights as constants: it can be used, not trained; `hacnn.keras` can be both.
 
     Args:
         model: a `hacnn_tf.models.HACNN`.
@@ -46,7 +52,7 @@ def export_model(model, folder):
         InputError: it cannot be written.
     """
     size = model.input_shape[1:3]
-    extractor = model.feature_extractor()
+    extractor = feature_function(model)
 
     def from_images(images):
         return {"features": extractor(resize(images, size))}
@@ -57,13 +63,13 @@ def export_model(model, folder):
         )
         return {"features": extractor(pixels)}
 
-    archive = keras.export.ExportArchive()
-    archive.track(extractor)
-    archive.add_endpoint("images", from_images, [tf.TensorSpec((None, None, None, 3), tf.uint8, "images")])
-    archive.add_endpoint("encoded", from_encoded, [tf.TensorSpec((None,), tf.string, "encoded")])
+    signatures = {
+        "images": tf.function(from_images, [tf.TensorSpec((None, None, None, 3), tf.uint8, "images")]),
+        "encoded": tf.function(from_encoded, [tf.TensorSpec((None,), tf.string, "encoded")]),
+    }
     with aside(folder) as part:
         try:
-            archive.write_out(str(part / "saved_model"), verbose=False)
+            tf.saved_model.save(tf.Module(), str(part / "saved_model"), signatures)
         except tf.errors.OpError as error:  # TensorFlow's own, where others have OSError
             raise InputError(f"Cannot write {folder}: {error.message}.") from None
         model.save(part / "hacnn.keras")

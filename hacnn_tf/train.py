@@ -17,7 +17,7 @@ from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.training.devices import STRATEGIES, Devices, check_supported, use_xla
 from hacnn_tf.training.loop import train
 from hacnn_tf.training.run_folder import RunFolder
-from hacnn_tf.training.settings import Settings
+from hacnn_tf.training.settings import PRECISIONS, Settings
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.train")
 define_dataset_flags(COMMAND)
@@ -35,9 +35,7 @@ COMMAND.define("float", "learning_rate", Settings.learning_rate, "Adam's, consta
 COMMAND.define(
     "integer", "seed", Settings.seed, "fixes initial weights and order", lower_bound=0, upper_bound=2**32 - 1
 )
-COMMAND.define(
-    "enum", "precision", Settings.precision, "dtype policy", enum_values=["float32", "mixed_bfloat16", "mixed_float16"]
-)
+COMMAND.define("enum", "precision", Settings.precision, "dtype policy", enum_values=PRECISIONS)
 COMMAND.define(
     "enum", "xla", Settings.xla, "compile the step; auto: where there is a GPU", enum_values=["auto", "on", "off"]
 )

@@ -18,14 +18,11 @@ class Evaluator:
     def __init__(self, dataset, images, xla=False):
         self._dataset, self._xla = dataset, xla
         self._images = {split: images[split] for split in TEST_SPLITS if split in images}
-        self._model = self._function = None
 
     def features(self, function):
         """Dict from split to `(n, d)` float32 features; `function` is as in `extract_features`."""
         return {split: extract_features(function, images) for split, images in self._images.items()}
 
     def run(self, model):
-        """The results of `evaluate_features` for a `HACNN`; traced once while it stays the same object."""
-        if model is not self._model:
-            self._model, self._function = model, feature_function(model, self._xla)
-        return evaluate_features(self._dataset, self.features(self._function))
+        """The results of `evaluate_features` for a `HACNN`."""
+        return evaluate_features(self._dataset, self.features(feature_function(model, self._xla)))

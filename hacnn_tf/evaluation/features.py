@@ -8,8 +8,23 @@ PARTS = ("joint", "global", "local")
 
 
 def feature_function(model, xla=False):
-    """The graph from a batch of images to features of a `HACNN`, for `extract_features`; compiled with `xla`."""
-    return tf.function(model.feature_extractor(), jit_compile=xla)
+    """The graph from a batch of images to the features that a `HACNN` gives now, for `extract_features`.
+
+    The weights are constants in it, so that TensorFlow folds what depends on them alone: every batch norm goes into
+    the conv before it. Training that goes on does not change it.
+
+    Args:
+        model: a `HACNN`.
+        xla: compile it.
+
+    Returns:
+        Function from `(n, height, width, 3)` uint8 or float images to `(n, d)` float32 features.
+    """
+    extractor = model.feature_extractor()
+    weights = [
+        [np.asarray(v) for v in part] for part in (extractor.trainable_variables, extractor.non_trainable_variables)
+    ]
+    return tf.function(lambda images: extractor.stateless_call(*weights, images)[0], jit_compile=xla)
 
 
 def extract_features(function, images):

@@ -2,12 +2,9 @@
 
 import keras
 
+from hacnn_tf.layers.batch_norm import BatchNorm
 from hacnn_tf.layers.initializers import fan_in_uniform
-
-
-def batch_norm(**kwargs):
-    """Batch normalisation as everywhere in HA-CNN: moving-average momentum 0.9 (§4)."""
-    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, **kwargs)
+from hacnn_tf.layers.stream_conv import StreamConv2D
 
 
 @keras.saving.register_keras_serializable(package="hacnn_tf")
@@ -21,10 +18,12 @@ class ConvBlock(keras.layers.Layer):
         **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Call arguments:
-        inputs: `(batch, height, width, channels)` float tensor.
+        inputs: `(batch, height, width, channels)` float tensor; or a list of n such tensors, for n blocks whose weights
+            lie side by side (`StreamConv2D`).
 
     Returns:
-        `(batch, ⌈height / strides⌉, ⌈width / strides⌉, filters)` tensor, values ≥ 0.
+        `(batch, ⌈height / strides⌉, ⌈width / strides⌉, filters)` tensor, values ≥ 0; or a list of n tensors with
+        `filters / n` channels.
     """
 
     def __init__(self, filters, kernel_size=1, strides=1, **kwargs):
@@ -32,24 +31,18 @@ class ConvBlock(keras.layers.Layer):
         self.filters = filters
         self.kernel_size = kernel_size
         self.strides = strides
-        self.conv = keras.layers.Conv2D(
-            filters,
-            kernel_size,
-            strides,
-            padding="same",
-            use_bias=False,
-            kernel_initializer=fan_in_uniform(),
-            dtype=self.dtype_policy,
-            name="conv",
+        self.conv = StreamConv2D(
+            filters, kernel_size, strides, kernel_initializer=fan_in_uniform(), dtype=self.dtype_policy, name="conv"
         )
-        self.norm = batch_norm(dtype=self.dtype_policy, name="norm")
+        self.norm = BatchNorm(dtype=self.dtype_policy, name="norm")
 
     def build(self, input_shape):
         self.conv.build(input_shape)
         self.norm.build(self.conv.compute_output_shape(input_shape))
 
     def call(self, inputs, training=None):
-        return keras.ops.relu(self.norm(self.conv(inputs), training=training))
+        outputs = self.norm(self.conv(inputs), training=training)
+        return keras.tree.map_structure(keras.ops.relu, outputs)
 
     def compute_output_shape(self, input_shape):
         return self.conv.compute_output_shape(input_shape)

@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
-from hacnn_tf.layers.conv_block import ConvBlock, batch_norm
+from hacnn_tf.layers.batch_norm import BatchNorm
+from hacnn_tf.layers.conv_block import ConvBlock
 from hacnn_tf.layers.initializers import fan_in_uniform
+from hacnn_tf.layers.stream_conv import StreamConv2D
 
 
 @keras.saving.register_keras_serializable(package="hacnn_tf")
@@ -13,8 +15,7 @@ class InceptionA(keras.layers.Layer):
 
     The streams: 1×1; 1×1 → 3×3; 1×1 → 3×3 → 3×3; 3×3 average pool → 1×1. Every conv has batch norm and ReLU.
 
-    The four 1×1 convs read the same input, so they are one conv whose output is split; its kernel holds those of the
-    four streams side by side. The fourth stream pools after its conv, not before: the same, as both are linear.
+    The four 1×1 convs keep their weights side by side, in one kernel and one batch norm.
 
     Args:
         filters: number of output channels, divisible by 4.
@@ -36,11 +37,9 @@ class InceptionA(keras.layers.Layer):
             raise ValueError(f"InceptionA has four equal streams: filters must be divisible by 4, not {filters}.")
         self.filters = filters
         width, dtype = filters // 4, self.dtype_policy
-        self.conv = keras.layers.Conv2D(
-            filters, 1, use_bias=False, kernel_initializer=fan_in_uniform(), dtype=dtype, name="conv_1x1"
-        )
+        self.conv = StreamConv2D(filters, kernel_initializer=fan_in_uniform(), dtype=dtype, name="conv_1x1")
         self.pool = keras.layers.AveragePooling2D(3, 1, padding="same", dtype=dtype, name="stream4_pool")
-        self.norm = batch_norm(dtype=dtype, name="norm_1x1")
+        self.norm = BatchNorm(dtype=dtype, name="norm_1x1")
         self.stream2 = ConvBlock(width, 3, dtype=dtype, name="stream2_3x3")
         self.stream3a = ConvBlock(width, 3, dtype=dtype, name="stream3_3x3a")
         self.stream3b = ConvBlock(width, 3, dtype=dtype, name="stream3_3x3b")
@@ -50,15 +49,13 @@ class InceptionA(keras.layers.Layer):
         stream_shape = (*input_shape[:-1], self.filters // 4)
         self.conv.build(input_shape)
         self.norm.build(output_shape)
-        for layer in (self.pool, self.stream2, self.stream3a, self.stream3b):
+        self.pool.build(input_shape)
+        for layer in (self.stream2, self.stream3a, self.stream3b):
             layer.build(stream_shape)
 
     def call(self, inputs, training=None):
-        width = self.filters // 4
-        x = self.conv(inputs)
-        x, pooled = ops.split(x, [3 * width], axis=-1)
-        x = ops.concatenate([x, self.pool(pooled)], axis=-1)
-        stream1, stream2, stream3, stream4 = ops.split(ops.relu(self.norm(x, training=training)), 4, axis=-1)
+        convs = self.conv([inputs, inputs, inputs, self.pool(inputs)])
+        stream1, stream2, stream3, stream4 = map(ops.relu, self.norm(convs, training=training))
         stream2 = self.stream2(stream2, training=training)
         stream3 = self.stream3b(self.stream3a(stream3, training=training), training=training)
         return ops.concatenate([stream1, stream2, stream3, stream4], axis=-1)

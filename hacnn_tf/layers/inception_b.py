@@ -11,7 +11,7 @@ class InceptionB(keras.layers.Layer):
     """Three streams of `filters / 4`, `filters / 4`, `filters / 2` channels, concatenated (§3, "Inception-A/B units").
 
     The streams: 1×1 → 3×3 of stride 2; 1×1 → 3×3 → 3×3 of stride 2; 3×3 max pool of stride 2 → 1×1.
-    The two 1×1 convs that read the input are one conv whose output is split, as in `InceptionA`.
+    The two 1×1 convs that read the input keep their weights side by side, as in `InceptionA`.
 
     Args:
         filters: number of output channels, divisible by 4.
@@ -51,7 +51,7 @@ class InceptionB(keras.layers.Layer):
         self.stream3.build(self.pool.compute_output_shape(input_shape))
 
     def call(self, inputs, training=None):
-        stream1, stream2 = ops.split(self.reduce(inputs, training=training), 2, axis=-1)
+        stream1, stream2 = self.reduce([inputs, inputs], training=training)
         stream1 = self.stream1(stream1, training=training)
         stream2 = self.stream2b(self.stream2a(stream2, training=training), training=training)
         stream3 = self.stream3(self.pool(inputs), training=training)

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from hacnn_tf.layers import ConvBlock, HardAttention, InceptionA, InceptionB, RegionCrop, SoftAttention
-from hacnn_tf.layers.conv_block import batch_norm
+from hacnn_tf.layers.batch_norm import BatchNorm
 from hacnn_tf.layers.initializers import fan_in_uniform
 
 # The usual statistics of RGB photographs (ImageNet's), for pixels in [0, 255].
@@ -77,7 +77,7 @@ class HACNN(keras.Model):
 
         def feature(x, name):
             x = dense(feature_dim, f"{name}_fc", use_bias=False)(x)
-            return ops.relu(batch_norm(dtype=policy, name=f"{name}_norm")(x))
+            return ops.relu(BatchNorm(dtype=policy, name=f"{name}_norm")(x))
 
         images = keras.Input((*input_size, 3), name="images")
         x = keras.layers.Normalization(mean=PIXEL_MEAN, variance=PIXEL_VARIANCE, dtype=policy, name="pixels")(images)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from hacnn_tf.data.pipeline import batch_rows, steps_per_epoch
 from hacnn_tf.errors import InputError
 from hacnn_tf.signals import Stopped, StopRequest, deferred
+from hacnn_tf.training.adam import FusedAdam
 from hacnn_tf.training.nans import NanSearch
 from hacnn_tf.training.progress import Progress
 from hacnn_tf.training.record import Record
@@ -102,7 +103,7 @@ def make_state(settings, num_identities):
 
 def make_optimizer(settings):
     """Adam as §4 has it; epsilon is that of TensorFlow 1's Adam, which the paper used."""
-    adam = keras.optimizers.Adam(settings.learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8)
+    adam = FusedAdam(settings.learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8, name="adam")
     return keras.optimizers.LossScaleOptimizer(adam) if settings.precision == "mixed_float16" else adam
 
 

@@ -154,8 +154,11 @@ class RunFolder:
             path, arrays = newest
             state.load_arrays(arrays, path)
 
-    def load_model(self):
+    def load_model(self, precision=None):
         """The trained network, from the newest whole checkpoint.
+
+        Args:
+            precision: dtype policy to compute in; by default the one that it was trained in.
 
         Returns:
             The `HACNN`, and how many whole epochs (int) it was trained for.
@@ -168,7 +171,8 @@ class RunFolder:
         if newest is None:
             raise InputError(f"{self.path} has no checkpoint yet: train it with python -m hacnn_tf.train.")
         path, arrays = newest
-        model = self.settings.build_model(self.num_identities)
+        settings = dataclasses.replace(self.settings, precision=precision or self.settings.precision)
+        model = settings.build_model(self.num_identities)
         load_network(model, arrays, path)
         return model, int(arrays["epoch"])
 

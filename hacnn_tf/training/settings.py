@@ -8,6 +8,7 @@ from hacnn_tf.errors import InputError
 from hacnn_tf.models import HACNN
 
 PAPER_EPOCHS = 150
+PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
 SYNTHETIC_EPOCHS = 4  # enough for the embedded dataset
 
 

@@ -1,0 +1,39 @@
+"""What Keras's operations lack, from the backend itself. The one place that tells backends apart."""
+
+import keras
+from keras import ops
+
+
+def normalize_batch(x, scale, offset, epsilon, synchronized=False):
+    """Batch normalisation in training: with the batch's own mean and variance over all axes but the last.
+
+    Under TensorFlow it is the fused kernel, which passes over memory twice forwards and twice backwards; the single
+    operations that Keras makes of it pass more than ten times, which was 40% of a training step on a CPU.
+
+    Args:
+        x: `(batch, ..., channels)` float tensor.
+        scale, offset: `(channels,)` float32 tensors.
+        epsilon: added to the variance.
+        synchronized: take mean and variance over the batches of all devices that train together.
+
+    Returns:
+        Tensor shaped as `x`, and float32 `(channels,)` tensors of mean and variance.
+    """
+    fused = keras.backend.backend() == "tensorflow" and keras.backend.standardize_dtype(x.dtype) != "float64"
+    if fused and not synchronized:
+        return _tensorflow_fused(x, scale, offset, epsilon)
+    wide = ops.cast(x, "float32")
+    mean, variance = ops.moments(wide, axes=list(range(len(x.shape) - 1)), synchronized=synchronized)
+    return ops.cast(ops.batch_normalization(wide, mean, variance, -1, offset, scale, epsilon), x.dtype), mean, variance
+
+
+def _tensorflow_fused(x, scale, offset, epsilon):
+    import tensorflow as tf
+
+    maps = x if len(x.shape) == 4 else tf.reshape(x, (-1, 1, 1, x.shape[-1]))
+    unset = tf.zeros(0)
+    y, mean, unbiased, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=maps, scale=scale, offset=offset, mean=unset, variance=unset, epsilon=epsilon
+    )
+    count = tf.cast(tf.size(x) // tf.size(scale), tf.float32)
+    return tf.reshape(y, tf.shape(x)), mean, unbiased * ((count - 1) / count)
