@@ -30,10 +30,13 @@ def normalize_batch(x, scale, offset, epsilon, synchronized=False):
 def _tensorflow_fused(x, scale, offset, epsilon):
     import tensorflow as tf
 
-    maps = x if len(x.shape) == 4 else tf.reshape(x, (-1, 1, 1, x.shape[-1]))
-    unset = tf.zeros(0)
+    if len(x.shape) != 4:
+        maps = tf.reshape(x, (-1, 1, 1, x.shape[-1]))
+        y, mean, variance = _tensorflow_fused(maps, scale, offset, epsilon)
+        return tf.reshape(y, tf.shape(x)), mean, variance
     y, mean, unbiased, *_ = tf.raw_ops.FusedBatchNormV3(
-        x=maps, scale=scale, offset=offset, mean=unset, variance=unset, epsilon=epsilon
+        x=x, scale=scale, offset=offset, mean=[], variance=[], epsilon=epsilon
     )
-    count = tf.cast(tf.size(x) // tf.size(scale), tf.float32)
-    return tf.reshape(y, tf.shape(x)), mean, unbiased * ((count - 1) / count)
+    size = x.shape.num_elements()  # known in training, where a step has one batch size
+    count = size // x.shape[-1] if size else tf.cast(tf.size(x) // x.shape[-1], tf.float32)
+    return y, mean, unbiased * ((count - 1) / count)

@@ -24,7 +24,7 @@ def feature_function(model, xla=False):
     weights = [
         [np.asarray(v) for v in part] for part in (extractor.trainable_variables, extractor.non_trainable_variables)
     ]
-    return tf.function(lambda images: extractor.stateless_call(*weights, images)[0], jit_compile=xla)
+    return tf.function(lambda images: extractor.stateless_call(*weights, images)[0], jit_compile=xla, autograph=False)
 
 
 def extract_features(function, images):

@@ -1,4 +1,4 @@
-"""CMC and mAP: the exact ranks of the true matches, counted without sorting the gallery.
+"""CMC and mAP: the exact ranks of the true matches, a block of queries at a time.
 
 A gallery image with the query's identity *and* camera, or junk, is left out for that query (the Market-1501 protocol).
 Gallery images at the same distance rank in gallery order. Queries without a true match are left out and counted.
@@ -12,7 +12,8 @@ from hacnn_tf.data.table import JUNK
 from hacnn_tf.errors import InputError
 
 CMC_RANKS = (1, 5, 10, 20)
-BLOCK_BYTES = 64 * 2**20  # of distances held at a time
+QUERY_BLOCK = 512  # queries ranked at a time, fewer if their distances would take more than
+BLOCK_BYTES = 512 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +55,10 @@ class Matches:
 
 
 def rank_matches(query_features, gallery_features, query_pids, gallery_pids, query_camids, gallery_camids):
-    """Ranks the true matches of every query by L2 distance, a block of queries at a time.
+    """Ranks the true matches of every query by L2 distance.
+
+    Takes at most half a gigabyte besides the features, whatever their number. The gallery may be a memory map larger
+    than memory (`numpy.load(path, mmap_mode="r")`); it is read once for every block of queries.
 
     Args:
         query_features, gallery_features: `(q, d)` and `(g, d)` float32 arrays.
@@ -67,56 +71,57 @@ def rank_matches(query_features, gallery_features, query_pids, gallery_pids, que
     Raises:
         InputError: no query has a true match in the gallery, or a feature is not finite.
     """
-    if not (np.isfinite(query_features).all() and np.isfinite(gallery_features).all()):
+    # |q - g|² = |q|² + 2 (|g|²/2 - q·g): the term without the query's own norm ranks alike.
+    half_norms = 0.5 * np.einsum("ij,ij->i", gallery_features, gallery_features)
+    query_norms = np.einsum("ij,ij->i", query_features, query_features)
+    if not (np.isfinite(half_norms).all() and np.isfinite(query_norms).all()):
         raise InputError(
             "Some features are not finite: the network that gave them is broken, or its training diverged."
         )
-    half_norms = 0.5 * np.square(gallery_features).sum(axis=1)
-    block = max(1, BLOCK_BYTES // (4 * max(1, len(gallery_pids))))
-    ranks, counts = [], []
-    for start in range(0, len(query_pids), block):
-        rows = slice(start, start + block)
-        # |q - g|² = |q|² + 2 (|g|²/2 - q·g): the term without the query's own norm ranks alike.
-        distances = half_norms - query_features[rows] @ gallery_features.T
-        same_person = query_pids[rows, None] == gallery_pids
-        same_camera = query_camids[rows, None] == gallery_camids
-        excluded = (same_person & same_camera) | (gallery_pids == JUNK)
-        distances[excluded] = np.inf
-        block_ranks, block_counts = _count_ranks(distances, same_person & ~excluded)
-        ranks.append(block_ranks)
-        counts.append(block_counts)
-    counts = np.concatenate(counts) if counts else np.zeros(0, np.int64)
+    half_norms[gallery_pids == JUNK] = np.inf
+    matched = list(_same_person(query_pids, gallery_pids, query_camids, gallery_camids))
+    counts = np.array([len(matches) for matches, _ in matched], np.int64)
     if not counts.any():
         raise InputError(
             "No query has a true match in the gallery (the same identity under another camera): "
             "check that query and gallery are of the same dataset."
         )
+    block = min(len(query_pids), QUERY_BLOCK, max(1, BLOCK_BYTES // (4 * len(gallery_pids))))
+    distances = np.empty((block, len(gallery_pids)), np.float32)
+    ranks = []
+    for start in range(0, len(query_pids), block):
+        queries = query_features[start : start + block]
+        products = np.matmul(queries, gallery_features.T, out=distances[: len(queries)])
+        for row, (matches, excluded) in zip(products, matched[start:], strict=False):
+            np.subtract(half_norms, row, out=row)
+            row[excluded] = np.inf
+            ranks.append(_ranks(row, matches))
     return Matches(np.concatenate(ranks), counts[counts > 0], int(np.sum(counts == 0)))
 
 
-def _count_ranks(distances, is_match):
-    """Ranks of the matches in each row of a block.
+def _same_person(query_pids, gallery_pids, query_camids, gallery_camids):
+    """For every query the gallery indices, ascending, of its identity: under other cameras, and under its own."""
+    by_pid = np.argsort(gallery_pids, kind="stable")
+    first, last = (np.searchsorted(gallery_pids[by_pid], query_pids, side) for side in ("left", "right"))
+    for begin, end, pid, camid in zip(first, last, query_pids, query_camids, strict=True):
+        same_person = by_pid[begin:end]
+        same_camera = (gallery_camids[same_person] == camid) | (pid == JUNK)
+        yield same_person[~same_camera], same_person[same_camera]
+
+
+def _ranks(distances, matches):
+    """Ranks from 1 of some gallery images, ascending.
 
     Args:
-        distances: `(q, g)` float32 array, inf where a gallery image is left out.
-        is_match: `(q, g)` bool array.
+        distances: `(g,)` float32 array, inf where a gallery image is left out.
+        matches: int array of gallery indices.
 
     Returns:
-        Ranks of all matches, row after row and ascending within a row; number of matches of each row.
+        int64 array of the size of `matches`.
     """
-    counts = is_match.sum(axis=1)
-    rows, columns = np.nonzero(is_match)
-    starts = np.cumsum(counts) - counts
-    ranks = np.empty(len(rows), np.int64)
-    # With the rows that have most matches first, those that have an n-th one are a leading block.
-    by_count = np.argsort(-counts, kind="stable")
-    distances = distances[by_count]
-    for n in range(counts.max(initial=0)):
-        pairs = (starts[by_count] + n)[: np.sum(counts > n)]
-        match_distances = distances[np.arange(len(pairs)), columns[pairs], None]
-        nearer = np.count_nonzero(distances[: len(pairs)] < match_distances, axis=1)
-        tied = np.count_nonzero(distances[: len(pairs)] == match_distances, axis=1)
-        for i in np.flatnonzero(tied > 1):
-            nearer[i] += np.count_nonzero(distances[i, : columns[pairs[i]]] == match_distances[i])
-        ranks[pairs] = nearer + 1
-    return ranks[np.lexsort((ranks, rows))], counts
+    ordered = np.sort(distances)
+    ranks = np.searchsorted(ordered, distances[matches], "left") + 1
+    tied = np.searchsorted(ordered, distances[matches], "right") > ranks
+    for i in np.flatnonzero(tied):  # rank in gallery order
+        ranks[i] += np.count_nonzero(distances[: matches[i]] == distances[matches[i]])
+    return np.sort(ranks)

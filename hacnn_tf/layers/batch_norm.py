@@ -34,30 +34,31 @@ class BatchNorm(keras.layers.BatchNormalization):
         self.input_spec = None  # it would refuse lists
 
     def call(self, inputs, training=None):
-        streams = inputs if isinstance(inputs, list) else [inputs]
-        variables = (self.gamma, self.beta, self.moving_mean, self.moving_variance)
-        parts = zip(*(ops.split(variable, len(streams)) for variable in variables), strict=True)
-        if training and self.trainable:
-            outputs, means, variances = zip(
-                *(
-                    normalize_batch(x, gamma, beta, self.epsilon, self.synchronized)
-                    for x, (gamma, beta, _, _) in zip(streams, parts, strict=True)
-                ),
-                strict=True,
-            )
-            self._average(self.moving_mean, means)
-            self._average(self.moving_variance, variances)
-        else:
-            outputs = [self._affine(x, *part) for x, part in zip(streams, parts, strict=True)]
-        return list(outputs) if isinstance(inputs, list) else outputs[0]
+        normalize = self._by_batch if training and self.trainable else self._by_averages
+        return normalize(inputs) if isinstance(inputs, list) else normalize([inputs])[0]
 
-    def _average(self, average, values):
-        average.assign(self.momentum * average + (1 - self.momentum) * ops.concatenate(values))
+    def _by_batch(self, streams):
+        outputs, means, variances = [], [], []
+        for x, gamma, beta in zip(streams, *_split([self.gamma, self.beta], len(streams)), strict=True):
+            output, mean, variance = normalize_batch(x, gamma, beta, self.epsilon, self.synchronized)
+            outputs.append(output)
+            means.append(mean)
+            variances.append(variance)
+        for average, values in ((self.moving_mean, means), (self.moving_variance, variances)):
+            value = ops.concatenate(values) if len(values) > 1 else values[0]
+            average.assign(average + (1 - self.momentum) * (value - average))
+        return outputs
 
-    def _affine(self, x, gamma, beta, mean, variance):
-        scale = gamma * ops.rsqrt(variance + self.epsilon)
-        shift = beta - mean * scale
-        return x * ops.cast(scale, x.dtype) + ops.cast(shift, x.dtype)
+    def _by_averages(self, streams):
+        scale = self.gamma * ops.rsqrt(self.moving_variance + self.epsilon)
+        shift = self.beta - self.moving_mean * scale
+        scale, shift = (ops.cast(value, self.compute_dtype) for value in (scale, shift))
+        scales, shifts = _split([scale, shift], len(streams))
+        return [x * a + b for x, a, b in zip(streams, scales, shifts, strict=True)]
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+
+def _split(values, parts):
+    return [ops.split(value, parts) if parts > 1 else [value] for value in values]

@@ -12,20 +12,21 @@ class FusedAdam(keras.optimizers.Adam):
     no variables that are spread over devices.
     """
 
-    def update_step(self, gradient, variable, learning_rate):
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
         if tf.distribute.has_strategy():
-            return super().update_step(gradient, variable, learning_rate)
-        index = self._get_variable_index(variable)
-        step = ops.cast(self.iterations + 1, variable.dtype)
-        tf.raw_ops.ResourceApplyAdam(
-            var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
-            beta1_power=ops.power(self.beta_1, step),
-            beta2_power=ops.power(self.beta_2, step),
-            lr=ops.cast(learning_rate, variable.dtype),
-            beta1=self.beta_1,
-            beta2=self.beta_2,
-            epsilon=self.epsilon,
-            grad=gradient,
-        )
+            return super()._backend_update_step(grads, trainable_variables, learning_rate)
+        step = ops.cast(self.iterations + 1, "float32")
+        scalars = {
+            "beta1_power": ops.power(self.beta_1, step),
+            "beta2_power": ops.power(self.beta_2, step),
+            "lr": ops.convert_to_tensor(learning_rate, "float32"),
+            "beta1": tf.constant(self.beta_1),
+            "beta2": tf.constant(self.beta_2),
+            "epsilon": tf.constant(self.epsilon),
+        }
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            index = self._get_variable_index(variable)
+            m, v = self._momentums[index], self._velocities[index]
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.value.handle, m=m.value.handle, v=v.value.handle, grad=gradient, **scalars
+            )

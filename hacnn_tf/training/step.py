@@ -18,7 +18,7 @@ def make_train_step(model, optimizer, xla, replicas=1):
         sum of both branches' logits; all divided by `replicas`, so that their sum over these is the batch's.
     """
 
-    @tf.function(jit_compile=xla)
+    @tf.function(jit_compile=xla, autograph=False)
     def train_step(images, labels):
         with tf.GradientTape() as tape:
             logits = model(images, training=True)
