@@ -1,0 +1,323 @@
+"""Compares hacnn_tf with torchreid on this machine: one Markdown table, one JSON.
+
+    bash benchmarks/run.sh [--rounds 5] [--output results/benchmarks]
+
+Each side is a process of its own; they take turns, so that a noisy machine disturbs both alike. Figures are medians of
+rounds, ratios are medians of the rounds' ratios, and in brackets stands what they spread over.
+"""
+
+import contextlib
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from worker import Worker
+
+from hacnn_tf import cli
+from hacnn_tf.files import write_json, write_text
+
+HERE = Path(__file__).parent
+PEERS = {
+    "as shipped": {},
+    "channels_last": {"channels_last": True},
+    "torch.compile": {"channels_last": True, "compiled": True},
+}
+MARKET = {"queries": 3368, "gallery": 19732, "identities": 750, "junk": 3819, "distractors": 2798}
+
+COMMAND = cli.Command(__doc__, "compare")
+COMMAND.define("string", "peer_python", None, "interpreter of the peers' environment")
+COMMAND.define("string", "torchreid", None, "torchreid's unpacked source distribution")
+COMMAND.define("string", "run_dir", None, "finished training on the embedded dataset")
+COMMAND.define("string", "data_root", "data", "folder that holds the embedded dataset")
+COMMAND.define("string", "output", "results/benchmarks", "folder for table.md, figures.json and log.txt")
+COMMAND.define("integer", "rounds", 5, "how often each is measured", lower_bound=1)
+COMMAND.define("boolean", "compile", True, "measure torch.compile too, which compiles for minutes")
+COMMAND.define("boolean", "large", True, "rank large galleries too")
+COMMAND.group("Comparison")
+
+
+class Comparison:
+    """Asks both sides in turn, and collects what they answer.
+
+    Attributes:
+        figures: dict from (side, name) to the list of the rounds' figures.
+        errors: dict from (side, name) to what a side said that cannot do it.
+    """
+
+    def __init__(self, ours, peer, rounds):
+        self._sides, self._rounds = {"ours": ours, "peer": peer}, rounds
+        self.figures, self.errors = {}, {}
+
+    def measure(self, key, requests, rounds=None):
+        """Asks for figures round by round. `requests`: dict from (side, name) to a request; `key`: of the answer."""
+        for round_number in range(rounds or self._rounds):
+            for (side, name), request in requests.items():
+                if (side, name) in self.errors:
+                    continue
+                answer = self._sides[side].ask(**request)
+                if "error" in answer:
+                    self.errors[side, name] = answer["error"]
+                    continue
+                self.figures.setdefault((side, name), []).append(answer[key])
+                print(f"round {round_number + 1}  {side:<5} {name:<48} {answer[key]:12.4g}", flush=True)
+
+    def ratio(self, above, below):
+        """Round by round, one figure over another; below may be several names, of which the largest counts."""
+        names = [name for name in ([below] if isinstance(below, tuple) else below) if name in self.figures]
+        best = max(names, key=lambda name: statistics.median(self.figures[name]))
+        return [a / b for a, b in zip(self.figures[above], self.figures[best], strict=True)], best[1]
+
+
+def main(flags):
+    cli.require(flags, "peer_python", "torchreid", "run_dir")
+    output = Path(flags.output)
+    output.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(open(output / "log.txt", "w"))
+        ours = Worker(sys.executable, str(HERE / "ours.py"), flags.run_dir, flags.data_root, log=log)
+        peer = Worker(flags.peer_python, str(HERE / "peer.py"), flags.torchreid, log=log)
+        stack.callback(peer.close)
+        stack.callback(ours.close)
+        machine = describe(ours, peer)
+        comparison = Comparison(ours, peer, flags.rounds)
+        variants = {name: kind for name, kind in PEERS.items() if flags.compile or "compiled" not in kind}
+        rows = [*limits(comparison, machine), *networks(comparison, machine, variants), *latency(comparison, ours)]
+        rows += [*accuracy(ours), *ranking(comparison, ours), *pipeline(comparison, ours)]
+    rows += [*start(flags, output), *(large(output) if flags.large else [])]
+    figures = {f"{side}: {name}": values for (side, name), values in comparison.figures.items()}
+    errors = {f"{side}: {name}": text for (side, name), text in comparison.errors.items()}
+    write_json(output / "figures.json", {"machine": machine, "figures": figures, "errors": errors, "table": rows})
+    table = markdown(machine, rows, errors)
+    write_text(output / "table.md", table)
+    print(table)
+
+
+def describe(ours, peer):
+    """The machine and what runs on it, as a dict."""
+    with open("/proc/cpuinfo") as file:
+        model = next((line.split(": ")[1].strip() for line in file if line.startswith("model name")), "unknown")
+    mine, theirs = ours.ask(work="machine"), peer.ask(work="machine")
+    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE).stdout
+    return {
+        "processor": model,
+        "cores": mine["cores"],
+        "device": mine["device"],
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "tensorflow": mine["tensorflow"],
+        "torch": theirs["torch"],
+        "macs": mine["macs"],
+        "revision": revision.strip(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def limits(comparison, machine):
+    """What the machine can do: products of matrices and copies of memory; the faster library counts."""
+    size, repeats = (2048, 5) if machine["device"] == "CPU" else (8192, 20)
+    for precision in ("float32", "bfloat16"):
+        request = {"work": "sgemm", "size": size, "repeats": repeats, "precision": precision}
+        comparison.measure("gflops", {(side, f"products, {precision}"): request for side in ("ours", "peer")})
+    comparison.measure("gbytes", {("ours", "memory copy"): {"work": "bandwidth", "repeats": 3}})
+    for precision in ("float32", "bfloat16"):
+        names = [(side, f"products, {precision}") for side in ("ours", "peer")]
+        best = max(names, key=lambda name: statistics.median(comparison.figures[name]))
+        comparison.figures["limit", precision] = comparison.figures[best]
+        yield row(f"limit: matrix products, {precision}", comparison.figures[best], "GFLOP/s")
+    yield row("limit: memory copy", comparison.figures["ours", "memory copy"], "GB/s")
+
+
+def networks(comparison, machine, variants):
+    """Training and extraction, images a second."""
+    gpu = machine["device"] != "CPU"
+    for work, flops, precision, size in [
+        (work, flops, precision, size)
+        for size in ((32, 128, 512) if gpu else (32,))
+        for work, flops, precision in (
+            ("train", 6 * machine["macs"], "float32"),
+            ("extract", 2 * machine["macs"], "float32"),
+            *([("train", 6 * machine["macs"], "bfloat16")] if gpu else []),
+            ("extract", 2 * machine["macs"], "bfloat16"),
+        )
+    ]:
+        for tf32 in (False, True) if gpu and precision == "float32" else (False,):
+            what = f"{work}, batch {size}, {'TF32' if tf32 else precision}"
+            request = {"work": work, "size": size, "precision": precision, "repeats": 20 if gpu else 4, "tf32": tf32}
+            ours = {("ours", f"{what}, XLA {'on' if xla else 'off'}"): request | {"xla": xla} for xla in (False, True)}
+            peers = {("peer", f"{what}, {name}"): request | kind for name, kind in variants.items()}
+            comparison.measure("per_second", ours | peers)
+            best = max(ours, key=lambda name: statistics.median(comparison.figures.get(name, [0])))
+            other = next(name for name in ours if name != best)
+            share = comparison.ratio(best, ("limit", precision))[0]
+            yield row(
+                best[1],
+                comparison.figures[best],
+                "images/s",
+                share=[flops * value / 1e9 for value in share],
+                shipped=comparison.ratio(best, next(iter(peers)))[0],
+                best=comparison.ratio(best, peers),
+            )
+            for name in (other, *peers):
+                if name in comparison.figures:
+                    yield row(f"{name[0]}: {name[1]}", comparison.figures[name], "images/s")
+
+
+def latency(comparison, ours):
+    """One image, from the bytes of a JPEG to its feature."""
+    request = {"work": "latency", **ours.ask(work="jpeg"), "repeats": 30}
+    name = "one image, JPEG bytes to feature"
+    comparison.measure("seconds", {("ours", name): request, ("peer", name): request})
+    yield slower_peer(comparison, name, name, 1e3, "ms")
+
+
+def accuracy(ours):
+    """What bfloat16 costs in accuracy, on the embedded dataset."""
+    results = {precision: ours.ask(work="accuracy", precision=precision) for precision in ("float32", "bfloat16")}
+    for precision, measures in results.items():
+        text = f"Rank-1 {measures['rank1']:.2f}, mAP {measures['mAP']:.2f}"
+        yield {"what": f"embedded dataset, {precision}", "figure": text}
+
+
+def ranking(comparison, ours):
+    """Features in memory to CMC and mAP, at the size of Market-1501."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/features.npz"
+        ours.ask(work="make_features", path=path, **MARKET)
+        begun, whole = "ranking, distances and argsort alone", "ranking, to the end"
+        comparison.measure(
+            "seconds",
+            {
+                ("ours", "ranking"): {"work": "ranking", "path": path},
+                ("ours", "bare product"): {"work": "product", "path": path},
+                ("peer", begun): {"work": "ranking", "path": path, "whole": False},
+            },
+        )
+        request = {"work": "ranking", "path": path, "whole": True}
+        comparison.measure("seconds", {("peer", whole): request}, rounds=1)  # takes a minute
+        measures = ours.ask(work="ranking", path=path)
+    what = f"ranking, Market-1501 size (Rank-1 {measures['rank1']:.1f}, mAP {measures['mAP']:.1f})"
+    yield slower_peer(comparison, "ranking", begun, 1, "s") | {"what": f"{what}; peer: distances and argsort alone"}
+    of_product = comparison.ratio(("ours", "ranking"), ("ours", "bare product"))[0]
+    yield row("ranking, Market-1501 size, × the bare matrix product", of_product, "")
+    yield row("peer: ranking, Market-1501 size, Python, once", comparison.figures["peer", whole], "s")
+
+
+def pipeline(comparison, ours):
+    """Batches from memory, from the second epoch on; and the decoding before the first."""
+    requests = {
+        ("ours", "batches of 32 from memory"): {"work": "batches", "size": 32},
+        ("ours", "decoding and resizing JPEGs"): {"work": "decode"},
+    }
+    comparison.measure("per_second", requests)
+    eaten = max(
+        (name for name in comparison.figures if name[0] == "ours" and name[1].startswith("train")),
+        key=lambda name: statistics.median(comparison.figures[name]),
+    )
+    for name in requests:
+        ratio = comparison.ratio(name, eaten)[0]
+        yield row(f"{name[1]}; ratio: to what training eats", comparison.figures[name], "images/s", shipped=ratio)
+    answer = ours.ask(work="batches", size=32)
+    yield {"what": "read from disk meanwhile", "figure": f"{answer['read_bytes']} bytes"}
+
+
+def start(flags, output):
+    """The import of the package, and a training's start up to its first step, in fresh processes."""
+    imports = {"import tensorflow": [], "import hacnn_tf": []}
+    first = []
+    for _ in range(flags.rounds):
+        for code, times in imports.items():
+            begin = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL)
+            times.append(time.perf_counter() - begin)
+        with tempfile.TemporaryDirectory(dir=output) as folder:
+            arguments = [f"--run_dir={folder}/run", f"--data_root={flags.data_root}", "--checkpoint_every=1"]
+            begin = time.perf_counter()
+            command = [sys.executable, "-m", "hacnn_tf.train", *arguments]
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while not list(Path(folder).glob("run/checkpoints/*-step00001.npz")) and process.poll() is None:
+                time.sleep(0.01)
+            first.append(time.perf_counter() - begin)
+            process.kill()
+            process.wait()
+    for code, times in imports.items():
+        yield row(f"python -c '{code}'", times, "s")
+    yield row("start of a training on the embedded dataset to its first checkpoint, after one step", first, "s")
+
+
+def large(output):
+    """Galleries of MSMT17's size, and of Market-1501 with distractors on disk."""
+    for what, arguments in {
+        "ranking, MSMT17 size (11,659 × 82,161)": ["--queries=11659", "--gallery=82161"],
+        **{
+            f"ranking, Market-1501 + {n // 1000}k distractors, gallery on disk": [
+                "--queries=3368",
+                f"--gallery={19732 + n}",
+                "--identities=750",
+                "--known=19732",
+                f"--on_disk={output}",
+            ]
+            for n in (125_000, 250_000, 500_000)
+        },
+    }.items():
+        command = [sys.executable, str(HERE / "large_ranking.py"), *arguments]
+        answer = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        print(what, answer, flush=True)
+        figure = f"{answer['seconds']:.1f} s, {answer['bytes_above_features'] / 2**20:,.0f} MiB above the features"
+        yield {"what": what, "figure": figure}
+
+
+def slower_peer(comparison, ours, peer, scale, unit):
+    """A row on times, where the ratio is the peer's over ours."""
+    ratio = comparison.ratio(("peer", peer), ("ours", ours))[0]
+    values = [scale * value for value in comparison.figures["ours", ours]]
+    theirs = scale * statistics.median(comparison.figures["peer", peer])
+    return row(f"{ours}; peer {theirs:.3g} {unit}", values, unit, shipped=ratio)
+
+
+def row(what, values, unit, share=None, shipped=None, best=None):
+    """A line of the table: texts by column."""
+    cells = {"what": what, "figure": f"{spread(values)} {unit}".strip()}
+    if share:
+        cells["share"] = spread(share)
+    if shipped:
+        cells["shipped"] = spread(shipped)
+    if best:
+        cells["best"] = f"{spread(best[0])}, {best[1].rpartition(', ')[2]}"
+    return cells
+
+
+def spread(values):
+    """Median [least to greatest], in three digits."""
+    ordered = [statistics.median(values), min(values), max(values)]
+    median, least, greatest = (f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in ordered)
+    return median if len(values) == 1 else f"{median} [{least} to {greatest}]"
+
+
+def markdown(machine, rows, errors):
+    """The table, below a line on the machine."""
+    columns = {
+        "what": "what",
+        "figure": "measured",
+        "share": "share of matrix products",
+        "shipped": "× peer as shipped",
+        "best": "× peer's best",
+    }
+    lines = [
+        f"{machine['processor']}, {machine['cores']} cores, {machine['device']}; TensorFlow {machine['tensorflow']}, "
+        f"PyTorch {machine['torch']}, revision {machine['revision']}, {machine['date']}.",
+        "",
+        f"| {' | '.join(columns.values())} |",
+        f"|{'---|' * len(columns)}",
+        *(f"| {' | '.join(cells.get(column, '') for column in columns)} |" for cells in rows),
+        *(f"\n{name}: {text}" for name, text in errors.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    COMMAND.run(main)

@@ -1,0 +1,216 @@
+"""Our side of the comparison. `compare.py` asks it.
+
+    python ours.py RUN_DIR DATA_ROOT
+
+RUN_DIR is a finished training on the embedded dataset.
+"""
+
+import base64
+import functools
+import itertools
+import os
+import sys
+import tempfile
+
+import numpy as np
+import tensorflow as tf
+from worker import seconds, serve
+
+from hacnn_tf.data import read_dataset
+from hacnn_tf.data.images import load_images, load_splits
+from hacnn_tf.data.pipeline import training_batches
+from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function
+from hacnn_tf.evaluation.ranking import rank_matches
+from hacnn_tf.export import export_model
+from hacnn_tf.models import INPUT_SIZE
+from hacnn_tf.models.complexity import count, kernel_calls
+from hacnn_tf.training.loop import make_optimizer
+from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.training.settings import Settings
+from hacnn_tf.training.step import make_train_step
+
+RUN_DIR, DATA_ROOT = sys.argv[1:]
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+IDENTITIES = 767
+RNG = np.random.default_rng(0)
+
+
+@functools.cache
+def trained(precision):
+    return RunFolder(RUN_DIR).load_model(POLICIES[precision])[0]
+
+
+@functools.cache
+def train_step(precision, xla):
+    settings = Settings(precision=POLICIES[precision])
+    model = settings.build_model(IDENTITIES)
+    optimizer = make_optimizer(settings)
+    optimizer.build(model.trainable_variables)
+    return make_train_step(model, optimizer, xla)
+
+
+@functools.cache
+def extractor(precision, xla):
+    return feature_function(trained(precision), xla)
+
+
+@functools.cache
+def batch(size):
+    images = RNG.integers(0, 256, (size, *INPUT_SIZE, 3), np.uint8)
+    return tf.constant(images), tf.constant(RNG.integers(0, IDENTITIES, size), tf.int32)
+
+
+@functools.cache
+def stepper(size, precision, xla, tf32):
+    """A training step on a batch, traced and compiled."""
+    step = train_step(precision, xla)
+    return warmed(lambda: step(*batch(size)).numpy())
+
+
+@functools.cache
+def extraction(size, precision, xla, tf32):
+    """The extraction of a batch, traced and compiled."""
+    function = extractor(precision, xla)
+    return warmed(lambda: function(batch(size)[0]).numpy())
+
+
+def warmed(work):
+    for _ in range(2):
+        work()
+    return work
+
+
+def train(size, precision, repeats, xla=False, tf32=False):
+    tf.config.experimental.enable_tensor_float_32_execution(tf32)
+    return {"per_second": size / seconds(stepper(size, precision, xla, tf32), repeats)}
+
+
+def extract(size, precision, repeats, xla=False, tf32=False):
+    tf.config.experimental.enable_tensor_float_32_execution(tf32)
+    return {"per_second": size / seconds(extraction(size, precision, xla, tf32), repeats)}
+
+
+@functools.cache
+def exported():
+    folder = tempfile.mkdtemp() + "/export"
+    export_model(trained("float32"), folder)
+    return tf.saved_model.load(f"{folder}/saved_model").signatures["encoded"]
+
+
+def jpeg():
+    with open(read_dataset("synthetic", DATA_ROOT).split("query").path[0], "rb") as file:
+        return {"encoded": base64.b64encode(file.read()).decode()}
+
+
+def latency(encoded, repeats):
+    content, network = base64.b64decode(encoded), exported()
+
+    def feature():
+        return network(encoded=tf.constant([content]))["features"].numpy()
+
+    feature(), feature()
+    return {"seconds": seconds(feature, repeats)}
+
+
+@functools.cache
+def accuracy(precision):
+    """Rank-1 and mAP of the joint feature on the embedded dataset, in percent."""
+    dataset = read_dataset("synthetic", DATA_ROOT)
+    images = load_splits(dataset, TEST_SPLITS, INPUT_SIZE)
+    results = evaluate_features(dataset, Evaluator(dataset, images).features(extractor(precision, False)))
+    return {measure: results["single_query"]["joint"][measure] for measure in ("rank1", "mAP")}
+
+
+def make_features(path, queries, gallery, identities, junk, distractors, cameras=6):
+    """Writes features that rank about as a trained network's do: an identity's share and each image's own."""
+    pids = RNG.integers(1, identities + 1, queries + gallery)
+    pids[queries : queries + junk] = -1
+    pids[queries + junk : queries + junk + distractors] = identities + 1 + np.arange(distractors)
+    centres = RNG.standard_normal((identities + distractors + 2, 1024), np.float32)
+    blur = np.sqrt(RNG.uniform(3, 18, (len(pids), 1))).astype(np.float32)
+    features = centres[pids] + blur * RNG.standard_normal((len(pids), 1024), np.float32)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    camids = RNG.integers(1, cameras + 1, len(pids))
+    arrays = {"features": features, "pids": pids, "camids": camids}
+    names = {"features": "", "pids": "_pids", "camids": "_camids"}
+    np.savez(
+        path,
+        **{f"query{names[k]}": v[:queries] for k, v in arrays.items()},
+        **{f"gallery{names[k]}": v[queries:] for k, v in arrays.items()},
+    )
+    return {}
+
+
+@functools.cache
+def ranking_case(path):
+    with np.load(path) as arrays:
+        return [arrays[f"{side}{name}"] for name in ("", "_pids", "_camids") for side in ("query", "gallery")]
+
+
+def ranking(path):
+    case, measures = ranking_case(path), {}
+
+    def work():
+        matches = rank_matches(*case)
+        measures.update(rank1=100 * matches.cmc([1])[0], mAP=100 * matches.mean_average_precision())
+
+    return {"seconds": seconds(work, 1), **measures}
+
+
+def product(path):
+    query, gallery, *_ = ranking_case(path)
+    return {"seconds": seconds(lambda: query @ gallery.T, 1)}
+
+
+@functools.cache
+def training_images():
+    rows = read_dataset("synthetic", DATA_ROOT).split("train")
+    return load_images(rows.path, INPUT_SIZE), np.unique(rows.pid, return_inverse=True)[1], rows.path
+
+
+def batches(size):
+    """Batches of an epoch from the second on, and how many bytes this process read from disks meanwhile."""
+    images, labels, _ = training_images()
+    before = read_bytes()
+    epochs = itertools.count(2)
+    rate = (
+        len(images)
+        // size
+        * size
+        / seconds(lambda: sum(len(y) for _, y in training_batches(images, labels, size, 0, next(epochs))), 3)
+    )
+    return {"per_second": rate, "read_bytes": read_bytes() - before}
+
+
+def read_bytes():
+    with open("/proc/self/io") as file:
+        return int(dict(line.split(": ") for line in file)["read_bytes"])
+
+
+def decode():
+    paths = training_images()[2]
+    return {"per_second": len(paths) / seconds(lambda: load_images(paths, INPUT_SIZE), 1)}
+
+
+def sgemm(size, repeats, precision="float32"):
+    a, b = (tf.cast(tf.random.uniform((size, size)), precision) for _ in range(2))
+    (a @ b).numpy()
+    return {"gflops": 2 * size**3 / seconds(lambda: (a @ b)[0, 0].numpy(), repeats) / 1e9}
+
+
+def bandwidth(repeats):
+    """Bytes read and written a second by a copy of 256 MiB in memory, in GB/s."""
+    source = np.ones(2**26, np.float32)
+    target = np.empty_like(source)
+    return {"gbytes": 2 * source.nbytes / seconds(lambda: np.copyto(target, source), repeats) / 1e9}
+
+
+def machine():
+    macs = count(kernel_calls(trained("float32").feature_extractor()))["macs"]
+    devices = [device.name for device in tf.config.list_logical_devices("GPU")] or ["CPU"]
+    return {"tensorflow": tf.__version__, "cores": os.cpu_count(), "device": ", ".join(devices), "macs": macs}
+
+
+WORKS = [train, extract, jpeg, latency, accuracy, make_features, ranking, product, batches, decode, sgemm, bandwidth]
+if __name__ == "__main__":
+    serve({f.__name__: f for f in (*WORKS, machine)})

@@ -1,0 +1,53 @@
+"""What both sides of a comparison share: a process that does a piece of work when asked, and says how long it took."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+
+def seconds(work, repeats):
+    """The median time of `repeats` calls of `work`, in seconds."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def serve(works):
+    """Answers requests on standard input, a JSON object a line, until it ends.
+
+    A request names one of `works` (dict of functions) as "work" and gives its arguments; the answer is what that
+    function returns, or {"error": text}. What a work prints goes to standard error.
+    """
+    answers, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = works[request.pop("work")](**request)
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+class Worker:
+    """The other end of `serve`: a process that is asked. Its standard error goes to `log`."""
+
+    def __init__(self, *command, log):
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
+        )
+
+    def ask(self, **request):
+        self._process.stdin.write(json.dumps(request) + "\n")
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"The process of {self._process.args[1]} has ended; its log says why.")
+        return json.loads(answer)
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait()
