@@ -1,5 +1,7 @@
 """Exact ranks against a brute force that follows the protocol's words, query by query."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -92,3 +94,21 @@ def test_features_that_are_not_finite_are_refused():
     features = np.full((2, 3), np.nan, np.float32)
     with pytest.raises(InputError, match="not finite"):
         rank_matches(features, features, np.array([1, 2]), np.array([1, 2]), np.array([1, 1]), np.array([2, 2]))
+
+
+def test_the_gallery_may_be_a_memory_map(tmp_path):
+    q, g, *rest = random_case(3)
+    np.save(tmp_path / "gallery.npy", g)
+    mapped = rank_matches(q, np.load(tmp_path / "gallery.npy", mmap_mode="r"), *rest)
+    np.testing.assert_array_equal(mapped.ranks, rank_matches(q, g, *rest).ranks)
+
+
+def test_memory_is_bounded():
+    rng = np.random.default_rng(0)
+    q, g = (rng.standard_normal((n, 8), np.float32) for n in (2000, 20000))
+    pids, camids = [rng.integers(1, 50, len(x)) for x in (q, g)], [rng.integers(1, 5, len(x)) for x in (q, g)]
+    tracemalloc.start()
+    rank_matches(q, g, *pids, *camids)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * 20000 * (ranking.QUERY_BLOCK + 200)  # all distances at once would be four times that

@@ -257,11 +257,13 @@ def test_the_loss_is_the_sum_of_both_cross_entropies(small_network):
 
 
 XLA_SCRIPT = """
-import keras, tensorflow as tf
+import tensorflow as tf
 from hacnn_tf.models import HACNN
+from hacnn_tf.training.loop import make_optimizer
+from hacnn_tf.training.settings import Settings
 from hacnn_tf.training.step import make_train_step
 model = HACNN(3, widths=(16, 32, 48), feature_dim=24)
-optimizer = keras.optimizers.Adam()
+optimizer = make_optimizer(Settings())
 optimizer.build(model.trainable_variables)
 step = make_train_step(model, optimizer, xla=True)
 batch = tf.zeros((4, 160, 64, 3), tf.uint8), tf.zeros(4, tf.int32)
