@@ -17,12 +17,12 @@ def normalize_batch(x, scale, offset, epsilon, synchronized=False):
         synchronized: take mean and variance over the batches of all devices that train together.
 
     Returns:
-        Tensor shaped as `x`, and float32 `(channels,)` tensors of mean and variance.
+        Tensor shaped as `x`, and `(channels,)` tensors of mean and variance, float32 or wider.
     """
     fused = keras.backend.backend() == "tensorflow" and keras.backend.standardize_dtype(x.dtype) != "float64"
     if fused and not synchronized:
         return _tensorflow_fused(x, scale, offset, epsilon)
-    wide = ops.cast(x, "float32")
+    wide = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
     mean, variance = ops.moments(wide, axes=list(range(len(x.shape) - 1)), synchronized=synchronized)
     return ops.cast(ops.batch_normalization(wide, mean, variance, -1, offset, scale, epsilon), x.dtype), mean, variance
 

@@ -19,7 +19,7 @@ from hacnn_tf.paper.runs import RunFolders, data_key
 from hacnn_tf.training.run_folder import RunFolder
 
 SHOW_ONE_SEED = ("figure6", "ranking")
-CPU_IMAGES_PER_SECOND = 28  # on two cores, benchmarks/README.md; only for the estimate
+CPU_IMAGES_PER_SECOND = 36  # on two cores, benchmarks/README.md; only for the estimate
 
 
 class Workshop:

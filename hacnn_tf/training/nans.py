@@ -17,7 +17,7 @@ class NanSearch:
         self._model = model
         operations = [o for o in model.operations if not isinstance(o, keras.layers.InputLayer)]
         self._names = [operation.name for operation in operations]
-        self._watched = keras.Model(model.inputs, [model.output, [operation.output for operation in operations]])
+        self._watched = keras.Model(model.inputs[0], [model.output, [operation.output for operation in operations]])
 
     def remember(self, images, labels):
         """Before a step: remembers its batch and the weights it begins with."""
