@@ -19,6 +19,7 @@ from pathlib import Path
 from worker import Worker
 
 from hacnn_tf import cli
+from hacnn_tf.errors import InputError
 from hacnn_tf.files import write_json, write_text
 
 HERE = Path(__file__).parent
@@ -62,13 +63,19 @@ class Comparison:
                 answer = self._sides[side].ask(**request)
                 if "error" in answer:
                     self.errors[side, name] = answer["error"]
+                    self.figures.pop((side, name), None)
                     continue
                 self.figures.setdefault((side, name), []).append(answer[key])
                 print(f"round {round_number + 1}  {side:<5} {name:<48} {answer[key]:12.4g}", flush=True)
 
     def ratio(self, above, below):
-        """Round by round, one figure over another; below may be several names, of which the largest counts."""
+        """Round by round, one figure over another, and the other's name; None if one of them could not be measured.
+
+        Below may be several names, of which the largest counts.
+        """
         names = [name for name in ([below] if isinstance(below, tuple) else below) if name in self.figures]
+        if not names or above not in self.figures:
+            return None
         best = max(names, key=lambda name: statistics.median(self.figures[name]))
         return [a / b for a, b in zip(self.figures[above], self.figures[best], strict=True)], best[1]
 
@@ -102,11 +109,13 @@ def describe(ours, peer):
     with open("/proc/cpuinfo") as file:
         model = next((line.split(": ")[1].strip() for line in file if line.startswith("model name")), "unknown")
     mine, theirs = ours.ask(work="machine"), peer.ask(work="machine")
+    if (mine["device"] == "CPU") != (theirs["device"] == "CPU"):
+        raise InputError(f"TensorFlow runs on {mine['device']}, PyTorch on {theirs['device']}: install both for one.")
     revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE).stdout
     return {
         "processor": model,
         "cores": mine["cores"],
-        "device": mine["device"],
+        "device": theirs["device"],
         "system": platform.platform(),
         "python": platform.python_version(),
         "tensorflow": mine["tensorflow"],
@@ -120,15 +129,18 @@ def describe(ours, peer):
 def limits(comparison, machine):
     """What the machine can do: products of matrices and copies of memory; the faster library counts."""
     size, repeats = (2048, 5) if machine["device"] == "CPU" else (8192, 20)
-    for precision in ("float32", "bfloat16"):
-        request = {"work": "sgemm", "size": size, "repeats": repeats, "precision": precision}
-        comparison.measure("gflops", {(side, f"products, {precision}"): request for side in ("ours", "peer")})
+    kinds = {"float32": ("float32", False), "bfloat16": ("bfloat16", False)}
+    if machine["device"] != "CPU":
+        kinds["TF32"] = ("float32", True)
+    for kind, (precision, tf32) in kinds.items():
+        request = {"work": "sgemm", "size": size, "repeats": repeats, "precision": precision, "tf32": tf32}
+        comparison.measure("gflops", {(side, f"products, {kind}"): request for side in ("ours", "peer")})
     comparison.measure("gbytes", {("ours", "memory copy"): {"work": "bandwidth", "repeats": 3}})
-    for precision in ("float32", "bfloat16"):
-        names = [(side, f"products, {precision}") for side in ("ours", "peer")]
+    for kind in kinds:
+        names = [(side, f"products, {kind}") for side in ("ours", "peer")]
         best = max(names, key=lambda name: statistics.median(comparison.figures[name]))
-        comparison.figures["limit", precision] = comparison.figures[best]
-        yield row(f"limit: matrix products, {precision}", comparison.figures[best], "GFLOP/s")
+        comparison.figures["limit", kind] = comparison.figures[best]
+        yield row(f"limit: matrix products, {kind}", comparison.figures[best], "GFLOP/s")
     yield row("limit: memory copy", comparison.figures["ours", "memory copy"], "GB/s")
 
 
@@ -146,22 +158,25 @@ def networks(comparison, machine, variants):
         )
     ]:
         for tf32 in (False, True) if gpu and precision == "float32" else (False,):
-            what = f"{work}, batch {size}, {'TF32' if tf32 else precision}"
+            kind = "TF32" if tf32 else precision
+            what = f"{work}, batch {size}, {kind}"
             request = {"work": work, "size": size, "precision": precision, "repeats": 20 if gpu else 4, "tf32": tf32}
             ours = {("ours", f"{what}, XLA {'on' if xla else 'off'}"): request | {"xla": xla} for xla in (False, True)}
-            peers = {("peer", f"{what}, {name}"): request | kind for name, kind in variants.items()}
+            peers = {("peer", f"{what}, {name}"): request | variant for name, variant in variants.items()}
             comparison.measure("per_second", ours | peers)
             best = max(ours, key=lambda name: statistics.median(comparison.figures.get(name, [0])))
             other = next(name for name in ours if name != best)
-            share = comparison.ratio(best, ("limit", precision))[0]
-            yield row(
-                best[1],
-                comparison.figures[best],
-                "images/s",
-                share=[flops * value / 1e9 for value in share],
-                shipped=comparison.ratio(best, next(iter(peers)))[0],
-                best=comparison.ratio(best, peers),
-            )
+            if best in comparison.figures:
+                share, _ = comparison.ratio(best, ("limit", kind))
+                shipped = comparison.ratio(best, next(iter(peers)))
+                yield row(
+                    best[1],
+                    comparison.figures[best],
+                    "images/s",
+                    share=[flops * value / 1e9 for value in share],
+                    shipped=shipped and shipped[0],
+                    best=comparison.ratio(best, peers),
+                )
             for name in (other, *peers):
                 if name in comparison.figures:
                     yield row(f"{name[0]}: {name[1]}", comparison.figures[name], "images/s")
@@ -204,7 +219,8 @@ def ranking(comparison, ours):
     yield slower_peer(comparison, "ranking", begun, 1, "s") | {"what": f"{what}; peer: distances and argsort alone"}
     of_product = comparison.ratio(("ours", "ranking"), ("ours", "bare product"))[0]
     yield row("ranking, Market-1501 size, × the bare matrix product", of_product, "")
-    yield row("peer: ranking, Market-1501 size, Python, once", comparison.figures["peer", whole], "s")
+    if ("peer", whole) in comparison.figures:
+        yield row("peer: ranking, Market-1501 size, Python, once", comparison.figures["peer", whole], "s")
 
 
 def pipeline(comparison, ours):
@@ -242,6 +258,8 @@ def start(flags, output):
             while not list(Path(folder).glob("run/checkpoints/*-step00001.npz")) and process.poll() is None:
                 time.sleep(0.01)
             first.append(time.perf_counter() - begin)
+            if process.poll() is not None:
+                raise InputError(f"{' '.join(command)} ended before its first step.")
             process.kill()
             process.wait()
     for code, times in imports.items():
@@ -254,7 +272,7 @@ def large(output):
     for what, arguments in {
         "ranking, MSMT17 size (11,659 × 82,161)": ["--queries=11659", "--gallery=82161"],
         **{
-            f"ranking, Market-1501 + {n // 1000}k distractors, gallery on disk": [
+            f"ranking, Market-1501 + {n // 1000}k distractors, gallery memory-mapped": [
                 "--queries=3368",
                 f"--gallery={19732 + n}",
                 "--identities=750",
@@ -273,10 +291,12 @@ def large(output):
 
 def slower_peer(comparison, ours, peer, scale, unit):
     """A row on times, where the ratio is the peer's over ours."""
-    ratio = comparison.ratio(("peer", peer), ("ours", ours))[0]
     values = [scale * value for value in comparison.figures["ours", ours]]
+    ratio = comparison.ratio(("peer", peer), ("ours", ours))
+    if ratio is None:
+        return row(ours, values, unit)
     theirs = scale * statistics.median(comparison.figures["peer", peer])
-    return row(f"{ours}; peer {theirs:.3g} {unit}", values, unit, shipped=ratio)
+    return row(f"{ours}; peer {theirs:.3g} {unit}", values, unit, shipped=ratio[0])
 
 
 def row(what, values, unit, share=None, shipped=None, best=None):

@@ -12,6 +12,8 @@ import os
 import sys
 import tempfile
 
+os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # the peer needs the card's memory too
+
 import numpy as np
 import tensorflow as tf
 from worker import seconds, serve
@@ -41,7 +43,8 @@ def trained(precision):
 
 
 @functools.cache
-def train_step(precision, xla):
+def train_step(precision, xla, tf32):
+    """A function of its own for each mode, as what was compiled keeps its mode."""
     settings = Settings(precision=POLICIES[precision])
     model = settings.build_model(IDENTITIES)
     optimizer = make_optimizer(settings)
@@ -50,7 +53,7 @@ def train_step(precision, xla):
 
 
 @functools.cache
-def extractor(precision, xla):
+def extractor(precision, xla, tf32):
     return feature_function(trained(precision), xla)
 
 
@@ -63,14 +66,14 @@ def batch(size):
 @functools.cache
 def stepper(size, precision, xla, tf32):
     """A training step on a batch, traced and compiled."""
-    step = train_step(precision, xla)
+    step = train_step(precision, xla, tf32)
     return warmed(lambda: step(*batch(size)).numpy())
 
 
 @functools.cache
 def extraction(size, precision, xla, tf32):
     """The extraction of a batch, traced and compiled."""
-    function = extractor(precision, xla)
+    function = extractor(precision, xla, tf32)
     return warmed(lambda: function(batch(size)[0]).numpy())
 
 
@@ -117,7 +120,9 @@ def accuracy(precision):
     """Rank-1 and mAP of the joint feature on the embedded dataset, in percent."""
     dataset = read_dataset("synthetic", DATA_ROOT)
     images = load_splits(dataset, TEST_SPLITS, INPUT_SIZE)
-    results = evaluate_features(dataset, Evaluator(dataset, images).features(extractor(precision, False)))
+    results = evaluate_features(
+        dataset, Evaluator(dataset, images).features(extractor(precision, xla=False, tf32=False))
+    )
     return {measure: results["single_query"]["joint"][measure] for measure in ("rank1", "mAP")}
 
 
@@ -192,7 +197,8 @@ def decode():
     return {"per_second": len(paths) / seconds(lambda: load_images(paths, INPUT_SIZE), 1)}
 
 
-def sgemm(size, repeats, precision="float32"):
+def sgemm(size, repeats, precision, tf32):
+    tf.config.experimental.enable_tensor_float_32_execution(tf32)
     a, b = (tf.cast(tf.random.uniform((size, size)), precision) for _ in range(2))
     (a @ b).numpy()
     return {"gflops": 2 * size**3 / seconds(lambda: (a @ b)[0, 0].numpy(), repeats) / 1e9}

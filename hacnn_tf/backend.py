@@ -1,4 +1,4 @@
-"""What Keras's operations lack, from the backend itself. The one place that tells backends apart."""
+"""What Keras's operations lack, from the backend itself: the only place where layers tell backends apart."""
 
 import keras
 from keras import ops
@@ -7,8 +7,9 @@ from keras import ops
 def normalize_batch(x, scale, offset, epsilon, synchronized=False):
     """Batch normalisation in training: with the batch's own mean and variance over all axes but the last.
 
-    Under TensorFlow it is the fused kernel, which passes over memory twice forwards and twice backwards; the single
-    operations that Keras makes of it pass more than ten times, which was 40% of a training step on a CPU.
+    Under TensorFlow it is the fused kernel, except in float64 and when synchronized. It passes over memory twice
+    forwards and twice backwards; the single operations that Keras makes of it pass more than ten times, which was 40% of
+    a training step on a CPU.
 
     Args:
         x: `(batch, ..., channels)` float tensor.

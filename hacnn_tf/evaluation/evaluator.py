@@ -24,5 +24,5 @@ class Evaluator:
         return {split: extract_features(function, images) for split, images in self._images.items()}
 
     def run(self, model):
-        """The results of `evaluate_features` for a `HACNN`."""
+        """The results of `evaluate_features` for a `HACNN`; traces (and compiles) its extraction anew, some seconds."""
         return evaluate_features(self._dataset, self.features(feature_function(model, self._xla)))

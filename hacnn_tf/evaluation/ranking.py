@@ -57,8 +57,9 @@ class Matches:
 def rank_matches(query_features, gallery_features, query_pids, gallery_pids, query_camids, gallery_camids):
     """Ranks the true matches of every query by L2 distance.
 
-    Takes at most half a gigabyte besides the features, whatever their number. The gallery may be a memory map larger
-    than memory (`numpy.load(path, mmap_mode="r")`); it is read once for every block of queries.
+    The distances held at a time take at most `BLOCK_BYTES`; besides the features come some 30 bytes a gallery image and
+    8 a pair of the same identity. The gallery may be a memory map (`numpy.load(path, mmap_mode="r")`), also one larger
+    than memory; it is read once for every block of queries.
 
     Args:
         query_features, gallery_features: `(q, d)` and `(g, d)` float32 arrays.
@@ -102,7 +103,8 @@ def rank_matches(query_features, gallery_features, query_pids, gallery_pids, que
 def _same_person(query_pids, gallery_pids, query_camids, gallery_camids):
     """For every query the gallery indices, ascending, of its identity: under other cameras, and under its own."""
     by_pid = np.argsort(gallery_pids, kind="stable")
-    first, last = (np.searchsorted(gallery_pids[by_pid], query_pids, side) for side in ("left", "right"))
+    sorted_pids = gallery_pids[by_pid]
+    first, last = (np.searchsorted(sorted_pids, query_pids, side) for side in ("left", "right"))
     for begin, end, pid, camid in zip(first, last, query_pids, query_camids, strict=True):
         same_person = by_pid[begin:end]
         same_camera = (gallery_camids[same_person] == camid) | (pid == JUNK)

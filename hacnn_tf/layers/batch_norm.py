@@ -11,7 +11,8 @@ class BatchNorm(keras.layers.BatchNormalization):
     """Batch normalisation as everywhere in HA-CNN: moving-average momentum 0.9 (§4).
 
     `keras.layers.BatchNormalization` on the last axis, computed in fewer steps: in training by the backend's fused
-    kernel; otherwise as a scale and a shift in the policy's compute dtype, which a compiler folds into the conv before.
+    kernel where it has one; otherwise as a scale and a shift in the policy's compute dtype, which a compiler folds into
+    the conv before.
 
     Args:
         momentum: how much of the moving averages a training step keeps.
