@@ -8,8 +8,8 @@ def normalize_batch(x, scale, offset, epsilon, synchronized=False):
     """Batch normalisation in training: with the batch's own mean and variance over all axes but the last.
 
     Under TensorFlow it is the fused kernel, except in float64 and when synchronized. It passes over memory twice
-    forwards and twice backwards; the single operations that Keras makes of it pass more than ten times, which was 40% of
-    a training step on a CPU.
+    forwards and twice backwards; the single operations that Keras makes of it pass more than ten times, which was 40%
+    of a training step on a CPU.
 
     Args:
         x: `(batch, ..., channels)` float tensor.
