@@ -3,8 +3,7 @@
     python benchmarks/large_ranking.py --queries 11659 --gallery 82161 [--on_disk DIR]
 
 With --on_disk the gallery's features are a memory map of a file there, which was just written: the system holds it in
-memory if it can. Features are random: neither time nor memory
-depends on them.
+memory if it can. Features are random: neither time nor memory depends on them.
 """
 
 import json

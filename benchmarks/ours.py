@@ -20,7 +20,7 @@ from worker import seconds, serve
 
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.images import load_images, load_splits
-from hacnn_tf.data.pipeline import training_batches
+from hacnn_tf.data.pipeline import steps_per_epoch, training_batches
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function
 from hacnn_tf.evaluation.ranking import rank_matches
 from hacnn_tf.export import export_model
@@ -178,12 +178,12 @@ def batches(size):
     images, labels, _ = training_images()
     before = read_bytes()
     epochs = itertools.count(2)
-    rate = (
-        len(images)
-        // size
-        * size
-        / seconds(lambda: sum(len(y) for _, y in training_batches(images, labels, size, 0, next(epochs))), 3)
-    )
+
+    def epoch():
+        for _ in training_batches(images, labels, size, seed=0, epoch=next(epochs)):
+            pass
+
+    rate = steps_per_epoch(len(images), size) * size / seconds(epoch, 3)
     return {"per_second": rate, "read_bytes": read_bytes() - before}
 
 
