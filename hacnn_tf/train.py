@@ -2,11 +2,10 @@
 
     python -m hacnn_tf.train                                      the embedded dataset, a few epochs
     python -m hacnn_tf.train --dataset cuhk03 --split 767_700     the paper's protocol: 150 epochs, batch 32, Adam 5e-4
+    python -m hacnn_tf.train --dataset cuhk03 --recipe strong     with augmentation, for a better network than the paper's
 
 Ctrl-C or SIGTERM stop it after the step in hand, with a checkpoint; the same command again goes on from there.
 """
-
-import dataclasses
 
 from hacnn_tf import cli
 from hacnn_tf.data.flags import define_dataset_flags
@@ -14,6 +13,7 @@ from hacnn_tf.data.images import load_images, load_splits
 from hacnn_tf.data.pipeline import steps_per_epoch
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, results_table
 from hacnn_tf.models import INPUT_SIZE
+from hacnn_tf.recipes import DEFAULT_RECIPE, RECIPES, SCHEDULES
 from hacnn_tf.training.devices import STRATEGIES, Devices, check_supported, use_xla
 from hacnn_tf.training.loop import train
 from hacnn_tf.training.run_folder import RunFolder
@@ -21,6 +21,13 @@ from hacnn_tf.training.settings import PRECISIONS, Settings
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.train")
 define_dataset_flags(COMMAND)
+COMMAND.define(
+    "integer",
+    "validation",
+    Settings.validation,
+    "hold out so many training identities and test on those, to choose without looking at the test set",
+    lower_bound=0,
+)
 COMMAND.define("string", "cache_dir", None, "keep decoded images there, for datasets larger than memory")
 COMMAND.group("Dataset")
 COMMAND.define("boolean", "spatial", Settings.spatial, "soft spatial attention (Table 5's SSA)")
@@ -31,7 +38,6 @@ COMMAND.define("integer", "num_regions", Settings.num_regions, "T, the number of
 COMMAND.group("Network")
 COMMAND.define("integer", "epochs", Settings.epochs, "150 if not given, fewer for synthetic", lower_bound=1)
 COMMAND.define("integer", "batch_size", Settings.batch_size, "images a step", lower_bound=2)
-COMMAND.define("float", "learning_rate", Settings.learning_rate, "Adam's, constant", lower_bound=0)
 COMMAND.define(
     "integer", "seed", Settings.seed, "fixes initial weights and order", lower_bound=0, upper_bound=2**32 - 1
 )
@@ -48,6 +54,20 @@ COMMAND.define(
 )
 COMMAND.define("boolean", "debug_nans", False, "if the loss is not finite, say in which layer it began; slower")
 COMMAND.group("Training")
+COMMAND.define("enum", "recipe", DEFAULT_RECIPE, "a set of the following flags", enum_values=list(RECIPES))
+COMMAND.define("float", "learning_rate", None, "Adam's, at its height")
+COMMAND.define("enum", "schedule", None, "how the learning rate goes on", enum_values=SCHEDULES)
+COMMAND.define("list", "drops", None, "when step divides it by ten, as shares of the training: 0.6,0.9")
+COMMAND.define("float", "final_rate", None, "what exponential and cosine end at, as a share of --learning_rate")
+COMMAND.define("float", "warmup", None, "share of the training in which the rate rises from 0")
+COMMAND.define("float", "weight_decay", None, "of kernels, times the learning rate (AdamW)")
+COMMAND.define("float", "label_smoothing", None, "share of each label that all identities get")
+COMMAND.define("boolean", "flip", None, "mirror half of the images")
+COMMAND.define("integer", "crop_padding", None, "pad by so many pixels and crop at random", lower_bound=0)
+COMMAND.define("float", "erasing", None, "probability that a rectangle of an image is erased")
+COMMAND.define("integer", "batch_identities", None, "P: batches of P identities with equally many images", lower_bound=0)
+COMMAND.define("float", "triplet", None, "weight of the batch-hard triplet loss")
+COMMAND.group("Recipe (what is not given is as --recipe has it)")
 COMMAND.define("string", "run_dir", None, "where the run goes; below runs/ if not given")
 COMMAND.define(
     "integer", "eval_every", Settings.eval_every, "epochs between evaluations; 0: only at the end", lower_bound=0
@@ -63,7 +83,7 @@ COMMAND.group("Run")
 
 
 def main(flags):
-    settings = Settings(**{field.name: flags[field.name].value for field in dataclasses.fields(Settings)}).completed()
+    settings = Settings.from_flags({name: flags[name].value for name in Settings().to_flags()}).completed()
     dataset = settings.read_dataset(flags.data_root)
     print(dataset.summary())
     rows = dataset.split("train")

@@ -111,7 +111,7 @@ def _settings(runs):
         s = run.settings
         part = ", a part of it" if s.allow_subset else ""
         text = (
-            f"{run.dataset_name}{part}: {s.epochs} epochs, batch {s.batch_size}, Adam {s.learning_rate:g}, "
+            f"{run.dataset_name}{part}: {s.epochs} epochs, batch {s.batch_size}, recipe {s.recipe}, "
             f"{s.precision}, {s.num_regions} regions, revision {run.revision}, "
             f"TensorFlow {run.versions['tensorflow']}; runs in "
         )

@@ -1,6 +1,5 @@
 """Which run folders a table is made from."""
 
-import dataclasses
 from pathlib import Path
 
 import hacnn_tf
@@ -82,14 +81,11 @@ def data_key(settings):
 
 def _check_settings(run, settings):
     """Raises `InputError` if a run is of other settings, `FREE` ones aside, or was trained by another version."""
-    other = [
-        field.name
-        for field in dataclasses.fields(settings)
-        if field.name not in (*EXPERIMENT, *FREE) and getattr(run.settings, field.name) != getattr(settings, field.name)
-    ]
+    there, here = run.settings.to_flags(), settings.to_flags()
+    other = [name for name in here if name not in (*EXPERIMENT, *FREE) and there[name] != here[name]]
     if other:
-        there = ", ".join(f"--{name} {getattr(run.settings, name)}" for name in other)
-        here = ", ".join(str(getattr(settings, name)) for name in other)
+        there = ", ".join(f"--{name} {there[name]}" for name in other)
+        here = ", ".join(str(here[name]) for name in other)
         raise InputError(f"{run.path} was trained with {there}, and this table asks for {here}.")
     version = run.versions["hacnn_tf"]
     if version != hacnn_tf.__version__:

@@ -14,6 +14,7 @@ from hacnn_tf.training.adam import FusedAdam
 from hacnn_tf.training.nans import NanSearch
 from hacnn_tf.training.progress import Progress
 from hacnn_tf.training.record import Record
+from hacnn_tf.training.schedule import Schedule
 from hacnn_tf.training.state import TrainingState
 
 DEFERRED = "stops after this step, with a checkpoint; a second signal stops at once"
@@ -47,7 +48,7 @@ def train(settings, images, rows, devices, xla=False, run=None, evaluate=None, c
     keras.utils.set_random_seed(settings.seed)
     if not xla:  # XLA refuses to compile max pooling's gradient when asked for determinism
         tf.config.experimental.enable_op_determinism()
-    state = devices.build(lambda: make_state(settings, len(identities)))
+    state = devices.build(lambda: make_state(settings, len(identities), steps))
     if run:
         run.restore(state)
         print(_begins(run, state, settings.epochs), flush=True)
@@ -93,18 +94,35 @@ def train(settings, images, rows, devices, xla=False, run=None, evaluate=None, c
     return results
 
 
-def make_state(settings, num_identities):
-    """A fresh network and optimizer, as a `TrainingState`."""
+def make_state(settings, num_identities, steps):
+    """A fresh network and optimizer, as a `TrainingState`; `steps` are those of an epoch."""
     model = settings.build_model(num_identities)
-    optimizer = make_optimizer(settings)
+    optimizer = make_optimizer(settings.recipe, steps * settings.epochs, settings.precision)
     optimizer.build(model.trainable_variables)
     return TrainingState(model, optimizer)
 
 
-def make_optimizer(settings):
-    """Adam as §4 has it; epsilon is that of TensorFlow 1's Adam, which the paper used."""
-    adam = FusedAdam(settings.learning_rate, beta_1=0.9, beta_2=0.999, epsilon=1e-8, name="adam")
-    return keras.optimizers.LossScaleOptimizer(adam) if settings.precision == "mixed_float16" else adam
+def make_optimizer(recipe, steps, precision="float32"):
+    """Adam as §4 has it; epsilon is that of TensorFlow 1's Adam, which the paper used.
+
+    Args:
+        recipe: the `Recipe`.
+        steps: of the whole training.
+        precision: dtype policy; mixed_float16 gets loss scaling.
+
+    Returns:
+        `keras.optimizers.Optimizer`.
+    """
+    adam = FusedAdam(
+        Schedule(recipe, steps),
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        weight_decay=recipe.weight_decay or None,
+        name="adam",
+    )
+    adam.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    return keras.optimizers.LossScaleOptimizer(adam) if precision == "mixed_float16" else adam
 
 
 def _begins(run, state, epochs):

@@ -60,13 +60,13 @@ class RunFolder:
             )
         try:
             content = json.loads(config.read_text())
-            self.settings = Settings(**content["settings"])
+            self.settings = Settings.from_flags(content["settings"])
             self.num_identities = content["num_identities"]
             self.dataset_name = content["dataset"]
             self.fingerprint = content["fingerprint"]
             self.versions = {name: content["versions"][name] for name in _versions()}
             self.revision = content["revision"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, InputError) as error:
             raise InputError(f"{config} is damaged or of another version of hacnn_tf: {error}.") from None
 
     @classmethod
@@ -84,10 +84,10 @@ class RunFolder:
             check_new_path(path / "config.json")
             return None
         run = cls(path)
-        now = dataclasses.asdict(settings)
+        now = settings.to_flags()
         differences = [
             f"--{name} {_flag(there)} there, {_flag(now[name])} now"
-            for name, there in dataclasses.asdict(run.settings).items()
+            for name, there in run.settings.to_flags().items()
             if there != now[name]
         ]
         if differences:
@@ -124,7 +124,7 @@ class RunFolder:
         write_json(
             Path(path) / "config.json",
             {
-                "settings": dataclasses.asdict(settings),
+                "settings": settings.to_flags(),
                 "places": places,
                 "dataset": dataset.name,
                 "fingerprint": dataset.fingerprint(),

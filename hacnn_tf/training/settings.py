@@ -1,11 +1,12 @@
 """The settings of a training."""
 
 import dataclasses
-import math
 
 from hacnn_tf.data import read_dataset
+from hacnn_tf.data.validation import hold_out
 from hacnn_tf.errors import InputError
 from hacnn_tf.models import HACNN
+from hacnn_tf.recipes import DEFAULT_RECIPE, PARTS, RECIPES, Recipe
 
 PAPER_EPOCHS = 150
 PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
@@ -16,7 +17,7 @@ SYNTHETIC_EPOCHS = 4  # enough for the embedded dataset
 class Settings:
     """What a training does, places aside; the defaults are the paper's (§4).
 
-    Attributes are the flags of `python -m hacnn_tf.train`, which documents them.
+    Attributes are the flags of `python -m hacnn_tf.train`, which documents them, but for `recipe`, a `Recipe`.
     """
 
     dataset: str = "synthetic"
@@ -24,6 +25,7 @@ class Settings:
     boxes: str | None = None
     testset: int | None = None
     allow_subset: bool = False
+    validation: int = 0
     spatial: bool = True
     channel: bool = True
     regional: bool = True
@@ -31,7 +33,7 @@ class Settings:
     num_regions: int = 4
     epochs: int | None = None
     batch_size: int = 32
-    learning_rate: float = 5e-4
+    recipe: Recipe = RECIPES[DEFAULT_RECIPE]
     precision: str = "float32"
     xla: str = "auto"
     seed: int = 0
@@ -54,33 +56,64 @@ class Settings:
                 needed = {"split": "cuhk03", "boxes": "cuhk03 or synthetic", "testset": "cuhk03 --split 1367_100"}[name]
                 raise InputError(f"--{name} needs --dataset {needed}: leave it out.")
             filled[name] = default if value is None and allowed else value
-        if not 0 < self.learning_rate < math.inf:
-            raise InputError(f"--learning_rate must be above 0 and finite, not {self.learning_rate}.")
+        identities = self.recipe.batch_identities
+        if identities and (self.batch_size % identities or self.batch_size < 2 * identities):
+            raise InputError(
+                f"--batch_identities {identities} does not fill --batch_size {self.batch_size} with equally many images "
+                "of each, two or more: take a divisor of it, at most half."
+            )
         if self.epochs is None:
             filled["epochs"] = SYNTHETIC_EPOCHS if self.dataset == "synthetic" else PAPER_EPOCHS
         return dataclasses.replace(self, **filled)
 
+    @classmethod
+    def from_flags(cls, flags):
+        """The settings that flags give.
+
+        Args:
+            flags: dict from flag to value: the fields, `recipe` (a name), and the parts of a recipe that are to be
+                other ones than its own; None for what was not given. Without `recipe`, as in run folders of before
+                there were any, it is "constant".
+
+        Raises:
+            InputError: a contradiction in the recipe.
+        """
+        recipe = RECIPES[flags.get("recipe", "constant")]
+        parts = {name: flags[name] for name in PARTS if flags.get(name) is not None}
+        fields = {name: value for name, value in flags.items() if name not in (*PARTS, "recipe")}
+        return cls(**fields, recipe=recipe.replaced(**parts))
+
+    def to_flags(self):
+        """A dict from flag to value, of which `from_flags` makes these settings."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return fields | {"recipe": self.recipe.name} | self.recipe.parts()
+
     @property
     def run_name(self):
-        """What its run folder is called if nothing is said: data, switches that are off, unusual length, and seed."""
+        """What its run folder is called if nothing is said: data, and what is not as usual, and the seed."""
         off = [f"no{name}" for name in ("spatial", "channel", "regional", "interaction") if not getattr(self, name)]
         usual = self.epochs == dataclasses.replace(self, epochs=None).completed().epochs
         length = None if usual else f"epochs{self.epochs}"
-        parts = [self.dataset, self.split, self.testset, self.boxes, *off, length, f"seed{self.seed}"]
+        recipe = None if self.recipe.name == DEFAULT_RECIPE else self.recipe.name
+        changes = [f"{name}{_text(value)}" for name, value in self.recipe.changes().items()]
+        validation = f"validation{self.validation}" if self.validation else None
+        where = [self.dataset, self.split, self.testset, self.boxes, validation]
+        parts = [*where, *off, recipe, *changes, length, f"seed{self.seed}"]
         return "-".join(str(part) for part in parts if part)
 
     def as_flags(self):
         """The flags of `python -m hacnn_tf.train` that give these settings."""
-        given = {name: value for name, value in dataclasses.asdict(self).items() if value is not None}
+        given = {name: value for name, value in self.to_flags().items() if value is not None}
         return [
-            f"--{'' if value else 'no'}{name}" if isinstance(value, bool) else f"--{name}={value}"
+            f"--{'' if value else 'no'}{name}" if isinstance(value, bool) else f"--{name}={_text(value)}"
             for name, value in given.items()
         ]
 
     def read_dataset(self, data_root):
-        """The `ReidDataset` trained and tested on."""
+        """The `ReidDataset` trained and tested on; with `validation`, tested on identities held out of training."""
         places = {name: value for name in ("split", "boxes", "testset") if (value := getattr(self, name)) is not None}
-        return read_dataset(self.dataset, data_root, allow_subset=self.allow_subset, **places)
+        dataset = read_dataset(self.dataset, data_root, allow_subset=self.allow_subset, **places)
+        return hold_out(dataset, self.validation) if self.validation else dataset
 
     def build_model(self, num_identities):
         """A `HACNN` with fresh weights."""
@@ -93,3 +126,7 @@ class Settings:
             num_regions=self.num_regions,
             dtype=self.precision,
         )
+
+
+def _text(value):
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value

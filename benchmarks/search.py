@@ -1,0 +1,126 @@
+"""The search for the recipe: trains each variant on a part of CUHK03's training identities, ranks it on the others.
+
+    python benchmarks/search.py --data_root DATA [--only cosine,step] [--seeds 0,1,2] [--table]
+
+No image of the test set is looked at. Trainings that are finished are not repeated; --table only prints the table, which
+is the one of REPRODUCE.md. What is no part of a recipe but a reading of the paper is changed in place (READINGS).
+"""
+
+import argparse
+import functools
+import subprocess
+import sys
+from pathlib import Path
+
+COMMON = "--dataset cuhk03 --validation 384 --epochs 12 --precision mixed_bfloat16".split()
+VARIANTS = {  # name: (flags, reading)
+    "step": ("--schedule step --drops 0.6,0.9", None),
+    "cosine": ("--schedule cosine", None),
+    "exponential": ("--schedule exponential", None),
+    "constant": ("--schedule constant", None),
+    "step-late": ("--schedule step --drops 0.8", None),
+    "step-early": ("--schedule step --drops 0.4,0.8", None),
+    "cosine-decay": ("--schedule cosine --weight_decay 0.05", None),
+    "cosine-norm-epsilon": ("--schedule cosine", "norm-epsilon"),
+    "cosine-adam-epsilon": ("--schedule cosine", "adam-epsilon"),
+    "cosine-norm-momentum": ("--schedule cosine", "norm-momentum"),
+    "cosine-glorot": ("--schedule cosine", "glorot"),
+    "cosine-crop-scale": ("--schedule cosine", "crop-scale"),
+    "cosine-float32": ("--schedule cosine --precision float32", None),
+    "cosine-flip": ("--schedule cosine --flip", None),
+    "cosine-crop": ("--schedule cosine --flip --crop_padding 8", None),
+    "cosine-erasing": ("--schedule cosine --flip --crop_padding 8 --erasing 0.5", None),
+    "cosine-smoothing": ("--schedule cosine --flip --crop_padding 8 --erasing 0.5 --label_smoothing 0.1", None),
+    "cosine-triplet": ("--schedule cosine --batch_identities 8 --triplet 1", None),
+}
+
+
+def change_norm(momentum=0.9, epsilon=1e-5):
+    from hacnn_tf.layers.batch_norm import BatchNorm
+
+    BatchNorm.__init__.__defaults__ = momentum, epsilon
+
+
+def change_adam():
+    from hacnn_tf.training import loop
+
+    adam = loop.FusedAdam
+    loop.FusedAdam = lambda rate, **kwargs: adam(rate, **kwargs | {"epsilon": 1e-4})
+
+
+def change_initializer():
+    import keras
+
+    import hacnn_tf.models.hacnn  # noqa: F401  every module that takes the initializer by name is loaded
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("hacnn_tf.") and hasattr(module, "fan_in_uniform"):
+            module.fan_in_uniform = keras.initializers.GlorotUniform
+
+
+def change_regions():
+    from hacnn_tf.models import hacnn
+
+    hacnn.REGION_SCALE = (0.25, 1.0)
+
+
+READINGS = {
+    "norm-epsilon": functools.partial(change_norm, epsilon=1e-3),
+    "norm-momentum": functools.partial(change_norm, momentum=0.99),
+    "adam-epsilon": change_adam,
+    "glorot": change_initializer,
+    "crop-scale": change_regions,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data_root", default="data")
+    parser.add_argument("--runs_dir", type=Path, default="runs/search")
+    parser.add_argument("--only", default=",".join(VARIANTS))
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--table", action="store_true", help="train nothing")
+    parser.add_argument("--reading", help=argparse.SUPPRESS)  # of a training that this script starts
+    args, rest = parser.parse_known_args()
+    if args.reading:
+        from hacnn_tf import train
+
+        READINGS[args.reading]()
+        return train.COMMAND.run(train.main, ["train", f"--data_root={args.data_root}", *rest])
+    if not args.table:
+        for seed in args.seeds.split(","):
+            for name in args.only.split(","):
+                run(name, seed, args.data_root, args.runs_dir)
+    print(table(args.runs_dir))
+
+
+def run(name, seed, data_root, runs_dir):
+    """Trains a variant, or goes on with it."""
+    flags, reading = VARIANTS[name]
+    how = [__file__, "--reading", reading] if reading else ["-m", "hacnn_tf.train"]
+    where = [f"--data_root={data_root}", f"--run_dir={runs_dir / f'{name}-seed{seed}'}", f"--seed={seed}"]
+    subprocess.run([sys.executable, *how, *where, *COMMON, *flags.split()], check=True)
+
+
+def table(runs_dir):
+    """The finished trainings of all variants, a line each, as Markdown."""
+    from hacnn_tf.errors import InputError
+    from hacnn_tf.training.run_folder import RunFolder
+
+    lines = ["| variant | seed | joint | global | local | loss, global/local | revision |", "|---|---|---|---|---|---|---|"]
+    for name in VARIANTS:
+        for path in sorted(runs_dir.glob(f"{name}-seed*")):
+            try:
+                folder = RunFolder(path)
+                parts = folder.read_metrics()["single_query"]
+                last = folder.read_log(folder.settings.epochs)[-1]
+            except InputError:
+                continue  # not finished
+            accuracy = " | ".join(f"{m['rank1']:.1f}/{m['mAP']:.1f}" for m in parts.values())
+            losses = f"{float(last['global_loss']):.2f}/{float(last['local_loss']):.2f}"
+            lines.append(f"| {name} | {folder.settings.seed} | {accuracy} | {losses} | {folder.revision} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""How the learning rate goes over a whole training."""
+
+import math
+
+import keras
+from keras import ops
+
+DROP = 0.1  # what "step" multiplies the rate by
+
+
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate of a recipe at each step.
+
+    It counts in steps of the whole training, so that one of another length is the same curve stretched. At step i of n,
+    counted from 0, the rate is `learning_rate` times
+
+    - constant: 1;
+    - step: 0.1 for each of `drops` d with i ≥ d·n (rounded to a step);
+    - exponential: `final_rate`^(i/n);
+    - cosine: from 1 down to `final_rate` along half a cosine;
+
+    and in the first `warmup`·n steps (rounded) also times (i + 1) / (`warmup`·n).
+
+    Args:
+        recipe: a `hacnn_tf.recipes.Recipe`.
+        steps: n, of the whole training.
+    """
+
+    def __init__(self, recipe, steps):
+        self.recipe, self.steps = recipe, steps
+
+    def __call__(self, step):
+        """The learning rate, a float32 scalar tensor; `step` is an integer tensor, steps done."""
+        recipe = self.recipe
+        step = ops.cast(step, "float32")
+        rate = recipe.learning_rate * self._decay(step)
+        if warmup := round(recipe.warmup * self.steps):
+            rate *= ops.minimum(1.0, (step + 1) / warmup)
+        return ops.cast(rate, "float32")
+
+    def _decay(self, step):
+        recipe = self.recipe
+        if recipe.schedule == "step":
+            drops = [round(drop * self.steps) for drop in recipe.drops]
+            return ops.power(DROP, sum(ops.cast(step >= drop, "float32") for drop in drops))
+        if recipe.schedule == "exponential":
+            return ops.power(recipe.final_rate, step / self.steps)
+        if recipe.schedule == "cosine":
+            return recipe.final_rate + (1 - recipe.final_rate) * (1 + ops.cos(math.pi * step / self.steps)) / 2
+        return 1.0
+
+    def get_config(self):
+        return {"recipe": self.recipe.parts(), "steps": self.steps}
