@@ -26,6 +26,7 @@ from hacnn_tf.evaluation.ranking import rank_matches
 from hacnn_tf.export import export_model
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.models.complexity import count, kernel_calls
+from hacnn_tf.recipes import RECIPES
 from hacnn_tf.training.loop import make_optimizer
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import Settings
@@ -45,11 +46,11 @@ def trained(precision):
 @functools.cache
 def train_step(precision, xla, tf32):
     """A function of its own for each mode, as what was compiled keeps its mode."""
-    settings = Settings(precision=POLICIES[precision])
-    model = settings.build_model(IDENTITIES)
-    optimizer = make_optimizer(settings)
+    recipe = RECIPES["paper"]
+    model = Settings(precision=POLICIES[precision]).build_model(IDENTITIES)
+    optimizer = make_optimizer(recipe, steps=150)
     optimizer.build(model.trainable_variables)
-    return make_train_step(model, optimizer, xla)
+    return make_train_step(model, optimizer, recipe, xla)
 
 
 @functools.cache
@@ -180,7 +181,7 @@ def batches(size):
     epochs = itertools.count(2)
 
     def epoch():
-        for _ in training_batches(images, labels, size, seed=0, epoch=next(epochs)):
+        for _ in training_batches(images, labels, size, RECIPES["paper"], seed=0, epoch=next(epochs)):
             pass
 
     rate = steps_per_epoch(len(images), size) * size / seconds(epoch, 3)

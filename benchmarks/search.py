@@ -2,8 +2,8 @@
 
     python benchmarks/search.py --data_root DATA [--only cosine,step] [--seeds 0,1,2] [--table]
 
-No image of the test set is looked at. Trainings that are finished are not repeated; --table only prints the table, which
-is the one of REPRODUCE.md. What is no part of a recipe but a reading of the paper is changed in place (READINGS).
+No image of the test set is looked at. Trainings that are finished are not repeated; --table only prints the table of
+REPRODUCE.md. What is no part of a recipe but a reading of the paper is changed in place (READINGS).
 """
 
 import argparse
@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-COMMON = "--dataset cuhk03 --validation 384 --epochs 12 --precision mixed_bfloat16".split()
+COMMON = ["--dataset=cuhk03", "--validation=384", "--epochs=12", "--precision=mixed_bfloat16"]
 VARIANTS = {  # name: (flags, reading)
     "step": ("--schedule step --drops 0.6,0.9", None),
     "cosine": ("--schedule cosine", None),
@@ -107,13 +107,16 @@ def table(runs_dir):
     from hacnn_tf.errors import InputError
     from hacnn_tf.training.run_folder import RunFolder
 
-    lines = ["| variant | seed | joint | global | local | loss, global/local | revision |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| variant | seed | joint | global | local | loss, global/local | revision |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name in VARIANTS:
         for path in sorted(runs_dir.glob(f"{name}-seed*")):
             try:
                 folder = RunFolder(path)
                 parts = folder.read_metrics()["single_query"]
-                last = folder.read_log(folder.settings.epochs)[-1]
+                last = folder.read_rows("log", folder.settings.epochs)[-1]
             except InputError:
                 continue  # not finished
             accuracy = " | ".join(f"{m['rank1']:.1f}/{m['mAP']:.1f}" for m in parts.values())

@@ -6,6 +6,8 @@
 #   BOXES         detected or labelled, where a table doesn't say       [detected]
 #   SEEDS         a training for each, as in SEEDS="0 1 2"              [0]
 #   EPOCHS        of each training                                      [150; 4 for synthetic]
+#   RECIPE        paper, constant or strong; see hacnn_tf/recipes.py    [paper]
+#   PRECISION     float32, mixed_bfloat16 or mixed_float16              [float32]
 #   RUNS          where run folders go                                  [runs]
 #   RESULTS       where tables and figures go                           [results]
 EXTRAS=plot source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
@@ -18,6 +20,8 @@ reproduce() { # the experiments, separated by commas, and further flags
   [ -z "${ALLOW_SUBSET:-}" ] || flags+=(--allow_subset)
   [ -z "${SEEDS:-}" ] || flags+=(--seeds "${SEEDS// /,}")
   [ -z "${EPOCHS:-}" ] || flags+=(--epochs "$EPOCHS")
+  [ -z "${RECIPE:-}" ] || flags+=(--recipe "$RECIPE")
+  [ -z "${PRECISION:-}" ] || flags+=(--precision "$PRECISION")
   "$python" -m hacnn_tf.reproduce --experiment "$experiment" --data_root "${DATA_ROOT:-data}" \
     --runs_dir "${RUNS:-runs}" --results_dir "${RESULTS:-results}" ${flags[@]+"${flags[@]}"} "$@"
 }

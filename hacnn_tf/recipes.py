@@ -46,7 +46,10 @@ class Recipe:
     triplet: float = 0.0
 
     def __post_init__(self):
-        object.__setattr__(self, "drops", tuple(map(float, self.drops)))
+        try:
+            object.__setattr__(self, "drops", tuple(map(float, self.drops)))  # of a flag or of JSON
+        except ValueError:
+            raise InputError(f"--drops takes numbers separated by commas, not {','.join(self.drops)}.") from None
         if not 0 < self.learning_rate < math.inf:
             raise InputError(f"--learning_rate must be above 0 and finite, not {self.learning_rate}.")
         for name in ("warmup", "label_smoothing"):
@@ -61,8 +64,8 @@ class Recipe:
             raise InputError(f"--erasing is a probability, from 0 to 1, not {self.erasing}.")
         if not all(0 < drop < 1 for drop in self.drops) or list(self.drops) != sorted(set(self.drops)):
             raise InputError(
-                f"--drops are shares of the training between 0 and 1, in ascending order, as in 0.6,0.9, not {_text(self.drops)}: "
-                "at 0 or below it would drop before it begins, at 1 or beyond after its end."
+                "--drops are shares of the training between 0 and 1, in ascending order, as in 0.6,0.9, not "
+                f"{_text(self.drops)}: at 0 it would drop before it begins, at 1 and beyond after its end."
             )
         if self.schedule == "step" and not self.drops:
             raise InputError("--schedule step needs --drops, as in --drops 0.6,0.9.")

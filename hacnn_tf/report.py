@@ -63,7 +63,7 @@ def _settings_sheet(runs):
     """Every setting of every run, a run a line."""
     rows = {}
     for run in runs.all():
-        values = {**vars(run.settings), "revision": run.revision, **run.versions, "images": run.fingerprint}
+        values = {**run.settings.to_flags(), "revision": run.revision, **run.versions, "images": run.fingerprint}
         rows[run.path.name] = {name: "" if value is None else str(value) for name, value in values.items()}
     shown = pd.DataFrame.from_dict(rows, orient="index")
     notes = [f"In {runs.folder}.", *(f"Left out: {sentence}" for sentence in runs.left_out)]

@@ -2,7 +2,7 @@
 
     python -m hacnn_tf.train                                      the embedded dataset, a few epochs
     python -m hacnn_tf.train --dataset cuhk03 --split 767_700     the paper's protocol: 150 epochs, batch 32, Adam 5e-4
-    python -m hacnn_tf.train --dataset cuhk03 --recipe strong     with augmentation, for a better network than the paper's
+    python -m hacnn_tf.train --dataset cuhk03 --recipe strong     with augmentation: better than the paper's
 
 Ctrl-C or SIGTERM stop it after the step in hand, with a checkpoint; the same command again goes on from there.
 """
@@ -10,7 +10,7 @@ Ctrl-C or SIGTERM stop it after the step in hand, with a checkpoint; the same co
 from hacnn_tf import cli
 from hacnn_tf.data.flags import define_dataset_flags
 from hacnn_tf.data.images import load_images, load_splits
-from hacnn_tf.data.pipeline import steps_per_epoch
+from hacnn_tf.data.pipeline import epoch_order
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, results_table
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.recipes import DEFAULT_RECIPE, RECIPES, SCHEDULES
@@ -65,7 +65,7 @@ COMMAND.define("float", "label_smoothing", None, "share of each label that all i
 COMMAND.define("boolean", "flip", None, "mirror half of the images")
 COMMAND.define("integer", "crop_padding", None, "pad by so many pixels and crop at random", lower_bound=0)
 COMMAND.define("float", "erasing", None, "probability that a rectangle of an image is erased")
-COMMAND.define("integer", "batch_identities", None, "P: batches of P identities with equally many images", lower_bound=0)
+COMMAND.define("integer", "batch_identities", None, "P: batches of P identities, equally many images", lower_bound=0)
 COMMAND.define("float", "triplet", None, "weight of the batch-hard triplet loss")
 COMMAND.group("Recipe (what is not given is as --recipe has it)")
 COMMAND.define("string", "run_dir", None, "where the run goes; below runs/ if not given")
@@ -87,10 +87,10 @@ def main(flags):
     dataset = settings.read_dataset(flags.data_root)
     print(dataset.summary())
     rows = dataset.split("train")
-    steps_per_epoch(len(rows), settings.batch_size)  # before anything is read or written: is there enough?
+    epoch_order(rows.pid, settings.batch_size, settings.recipe, settings.seed, epoch=1)  # is there enough to fill it?
     run_dir = flags.run_dir or f"runs/{settings.run_name}"
     devices = Devices.choose(flags.strategy, settings.batch_size, f"{settings} {dataset.fingerprint()}")
-    check_supported(devices, settings.precision, flags.debug_nans)
+    check_supported(devices, settings, flags.debug_nans)
     xla = use_xla(settings.xla, devices.replicas)
     print(f"Trains on {devices}, XLA {'on' if xla else 'off'}", flush=True)
     options = {"checkpoint_every": flags.checkpoint_every, "debug_nans": flags.debug_nans}

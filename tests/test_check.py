@@ -98,5 +98,5 @@ def test_what_cannot_be_read_at_all(tmp_path, capsys):
 
 
 def test_real_images(shared_data, capsys):
-    check.COMMAND.run(check.main, ["check", "--dataset=cuhk03", f"--data_root={shared_data}", "--allow_subset"])
-    assert capsys.readouterr().out.endswith("7,239 images, nothing wrong.\n")
+    check.COMMAND.run(check.main, ["check", "--dataset=cuhk03", f"--data_root={shared_data}"])
+    assert capsys.readouterr().out.endswith("14,097 images, nothing wrong.\n")

@@ -53,6 +53,11 @@ def test_a_command_typed_wrong_ends_with_one_line_and_a_code():
         (["--dataset=cuhk03", "--data_root=/nonexistent"], "CUHK03 not found"),
         (["--checkpoint_every=-1"], "--checkpoint_every"),
         (["--strategy=several"], "--strategy"),
+        (["--recipe=best"], "--recipe"),
+        (["--schedule=step", "--drops=0.5,1.5"], "--drops are shares of the training between 0 and 1"),
+        (["--schedule=cosine", "--drops=0.5"], "--drops needs --schedule step, and it is cosine"),
+        (["--batch_identities=5"], "--batch_identities 5 does not fill --batch_size 32"),
+        (["--triplet=1"], "--triplet compares images of one identity"),
     ],
 )
 def test_train_refuses_bad_flags(args, words, capsys):
@@ -101,6 +106,20 @@ def test_train_names_broken_images_and_starts_no_run(small_data_root, tmp_path, 
 def test_train_needs_a_batch_of_images(small_data_root, tmp_path, capsys):
     args = train_args(small_data_root, tmp_path / "run", "--batch_size=64")
     assert "lower --batch_size" in fails(train, args[1:], capsys)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--validation=7"], "--validation 7 holds out training identities seen by at least two cameras"),
+        (["--validation=6"], "synthetic, detected boxes has 6 of them, and 6 to train on in all; name fewer"),
+        (["--validation=5", "--batch_size=16"], "8 training images do not fill a batch of 16: lower --batch_size"),
+        (["--validation=3", "--batch_identities=4"], "--batch_identities 4 needs so many training identities"),
+    ],
+)
+def test_train_needs_enough_identities_beside_those_held_out(flags, words, small_data_root, tmp_path, capsys):
+    assert words in fails(train, train_args(small_data_root, tmp_path / "run", *flags)[1:], capsys)
     assert not (tmp_path / "run").exists()
 
 

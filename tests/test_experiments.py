@@ -98,9 +98,10 @@ def test_all_trains_what_is_left_and_ends_with_the_report(everything, clone):
         "figure6",
         "ranking",
         "curves",
+        "augmentation",
         "runs",
     ]
-    assert report.count("<img ") == report.count("data:image/") == 4
+    assert report.count("<img ") == report.count("data:image/") == 5
     assert len(list((clone / "runs").iterdir())) == TRAININGS
 
 

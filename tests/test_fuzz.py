@@ -58,8 +58,8 @@ def test_files_of_a_run_folder(content):
     with tempfile.TemporaryDirectory() as folder:
         run = make_run(Path(folder) / "run", 50)
         for name, read in (
-            ("log.csv", lambda: run.read_log(9)),
-            ("speed.csv", lambda: run.read_speed(9)),
+            ("log.csv", lambda: run.read_rows("log", 9)),
+            ("speed.csv", lambda: run.read_rows("speed", 9)),
             ("metrics.json", run.read_metrics),
             ("config.json", lambda: RunFolder(run.path)),
             ("checkpoints/epoch0001-step00000.npz", run.load_model),

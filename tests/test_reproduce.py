@@ -9,7 +9,7 @@ import pytest
 
 from hacnn_tf import reproduce, tables, train
 from hacnn_tf.cli import _parse
-from hacnn_tf.training.run_folder import LOG_COLUMNS, RunFolder
+from hacnn_tf.training.run_folder import ROWS, RunFolder
 from hacnn_tf.training.settings import Settings
 from tests.paper.runs import PARTS, make_run, measures
 from tests.test_commands import fails
@@ -18,7 +18,7 @@ SMALL = ["--dataset=synthetic", "--allow_subset", "--epochs=3"]
 
 
 def log_row(epoch):
-    return dict.fromkeys(LOG_COLUMNS, 1.0) | {"epoch": epoch}
+    return dict.fromkeys(ROWS["log"], 1.0) | {"epoch": epoch}
 
 
 @pytest.fixture
@@ -38,11 +38,11 @@ def trainings(monkeypatch):
 
     def pretend(args, **_):
         flags = _parse(train.COMMAND.values, ["train", *args[3:]])
-        settings = Settings(**{name: flags[name].value for name in vars(Settings())}).completed()
+        settings = Settings.from_flags({name: flags[name].value for name in Settings().to_flags()}).completed()
         done.append(settings)
         run = RunFolder.create(flags.run_dir, settings, settings.read_dataset(flags.data_root))
-        run.write_log([log_row(epoch) for epoch in range(1, settings.epochs + 1)])
-        run.write_speed([{"epoch": 1, "images_per_second": 24}])
+        run.write_rows("log", [log_row(epoch) for epoch in range(1, settings.epochs + 1)])
+        run.write_rows("speed", [{"epoch": 1, "images_per_second": 24}])
         run.write_metrics({"single_query": {part: measures(50 - d) for part, d in PARTS.items()}}, settings.epochs)
         return SimpleNamespace(wait=lambda: 0)
 
@@ -88,7 +88,7 @@ def test_an_interrupted_training_is_gone_on_with(places, trainings, tmp_path, ca
     settings = Settings(allow_subset=True, epochs=3).completed()
     dataset = settings.read_dataset(places[0].removeprefix("--data_root="))
     begun = RunFolder.create(tmp_path / "runs" / settings.run_name, settings, dataset)
-    begun.write_log([log_row(1)])
+    begun.write_rows("log", [log_row(1)])
     run("--experiment=table7", *SMALL, *places)
     assert "3 epochs, 1 of them done" in capsys.readouterr().out
     assert trainings == [settings]

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from hacnn_tf.data.augmentation import augment
 from hacnn_tf.errors import InputError
 
 
@@ -17,24 +18,57 @@ def steps_per_epoch(num_images, batch_size):
     return num_images // batch_size
 
 
-def epoch_order(num_images, seed, epoch):
-    """The order of images in an epoch, a `(num_images,)` int64 array; depends on nothing but the arguments."""
-    return np.random.default_rng([seed, epoch]).permutation(num_images)
+def epoch_order(labels, batch_size, recipe, seed, epoch):
+    """Which image is where in the batches of an epoch; depends on nothing but the arguments.
+
+    With `recipe.batch_identities` = P every batch has P identities and K = batch size / P random images of each, which
+    follow one another; an identity that has fewer repeats them. All identities take their turn before one comes again
+    (but for those that would not fill a batch, others each time).
+
+    Args:
+        labels: `(n,)` integer array, the identity of each image.
+        batch_size: images a batch.
+        recipe: a `hacnn_tf.recipes.Recipe`.
+        seed: of the training.
+        epoch: from 1.
+
+    Returns:
+        `(steps, batch_size)` int64 array.
+
+    Raises:
+        InputError: there are fewer images than a batch, or fewer identities than one needs.
+    """
+    steps = steps_per_epoch(len(labels), batch_size)
+    rng = np.random.default_rng([seed, epoch])
+    if not recipe.batch_identities:
+        return rng.permutation(len(labels))[: steps * batch_size].reshape(steps, batch_size)
+    return _identity_order(np.asarray(labels), steps, batch_size, recipe.batch_identities, rng)
 
 
-def batch_rows(num_images, batch_size, seed, epoch, step):
-    """Which images are in a batch: a `(batch_size,)` int64 array. Steps count from 1."""
-    return epoch_order(num_images, seed, epoch)[(step - 1) * batch_size : step * batch_size]
+def _identity_order(labels, steps, batch_size, identities, rng):
+    images_of = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    turns = len(images_of) // identities  # batches until all have had their turn
+    if not turns:
+        raise InputError(
+            f"--batch_identities {identities} needs so many training identities, and there are {len(images_of)}: "
+            "lower it, or --validation."
+        )
+    rounds = -(-steps // turns)
+    chosen = np.concatenate([rng.permutation(len(images_of))[: turns * identities] for _ in range(rounds)])
+    images = batch_size // identities
+    order = [np.resize(rng.permutation(images_of[i]), images) for i in chosen[: steps * identities]]
+    return np.concatenate(order).reshape(steps, batch_size)
 
 
-def training_batches(images, labels, batch_size, seed, epoch, done=0, part=0, parts=1, replicas=1):
+def training_batches(images, labels, batch_size, recipe, seed, epoch, done=0, part=0, parts=1, replicas=1):
     """The batches of one epoch, or a worker's parts of them.
 
     Args:
         images: `(n, height, width, 3)` uint8 array, in memory or a memory map.
         labels: `(n,)` integer array, classes from 0.
         batch_size: images a batch; the incomplete last batch is dropped.
-        seed, epoch: fix the order, see `epoch_order`.
+        recipe: a `hacnn_tf.recipes.Recipe`; says how batches are composed and how images are changed.
+        seed, epoch: fix both, see `epoch_order` and `hacnn_tf.data.augmentation`.
         done: how many of the epoch's batches to leave out, as done already.
         part, parts: take the part-th (from 0) of so many equal parts of each batch.
         replicas: split this again, into so many batches that follow one another.
@@ -44,17 +78,19 @@ def training_batches(images, labels, batch_size, seed, epoch, done=0, part=0, pa
         replicas.
 
     Raises:
-        InputError: there are fewer images than a batch.
+        InputError: as `epoch_order`.
     """
     labels = np.asarray(labels, np.int32)
-    steps, size = steps_per_epoch(len(images), batch_size), batch_size // parts // replicas
-    order = epoch_order(len(images), seed, epoch)[: steps * batch_size].reshape(steps, parts, -1)[done:, part].ravel()
+    size = batch_size // parts // replicas
+    order = epoch_order(labels, batch_size, recipe, seed, epoch)
+    order = order.reshape(len(order), parts, -1)[done:, part].ravel()
 
-    def take(indices):
-        return images[indices], labels[indices]
+    def take(rows):
+        taken = images[rows]
+        return augment(taken, rows, recipe, seed, epoch) if recipe.augments else taken, labels[rows]
 
-    def batch(indices):
-        x, y = tf.numpy_function(take, [indices], (tf.uint8, tf.int32), stateful=False)
+    def batch(rows):
+        x, y = tf.numpy_function(take, [rows], (tf.uint8, tf.int32), stateful=False)
         return tf.ensure_shape(x, (size, *images.shape[1:])), tf.ensure_shape(y, (size,))
 
     dataset = tf.data.Dataset.from_tensor_slices(order).batch(size)

@@ -31,8 +31,8 @@ def hold_out(dataset, identities):
     searchable = seen.index[(seen > 1) & (rows.groupby("pid").size() > seen)]  # a query must leave something to find
     if identities > len(searchable) or identities >= len(seen):
         raise InputError(
-            f"--validation {identities} holds out training identities seen by at least two cameras, and not only once by "
-            f"each: {dataset.name} has {len(searchable)} of them, and {len(seen)} to train on in all; "
+            f"--validation {identities} holds out training identities seen by at least two cameras, and not only once "
+            f"by each: {dataset.name} has {len(searchable)} of them, and {len(seen)} to train on in all; "
             + ("name fewer." if len(searchable) > 1 else "this dataset cannot be validated on.")
         )
     rng = np.random.default_rng(SEED)

@@ -20,7 +20,7 @@ def curves(found):
     figure = Figure(figsize=(12, 3.6), layout="constrained")
     losses, accuracy, cmc = figure.subplots(1, 3)
     for run, results in found:
-        log = run.read_log(run.settings.epochs)
+        log = run.read_rows("log", run.settings.epochs)
         epochs = [int(row["epoch"]) for row in log]
         for branch in ("global", "local"):
             losses.plot(

@@ -3,7 +3,8 @@
 import dataclasses
 
 from hacnn_tf.errors import InputError
-from hacnn_tf.training.settings import Settings
+from hacnn_tf.recipes import DEFAULT_RECIPE, RECIPES
+from hacnn_tf.training.settings import PRECISIONS, Settings
 
 MARKET1501 = {"dataset": "market1501"}
 DUKEMTMC = {"dataset": "dukemtmc"}
@@ -119,7 +120,7 @@ PER_DATASET = AccuracyTable(
     "the whole network", (ALL,), (Column("CUHK03", {"dataset": "cuhk03"}), *MARKET1501_AND_DUKEMTMC)
 )
 TRAINED = {**TABLES, "figure6": PER_DATASET, "ranking": PER_DATASET, "curves": PER_DATASET}  # what needs a training
-EXPERIMENTS = ["table1", *TABLES, "table8", "figure5", "figure6", "ranking", "curves"]
+EXPERIMENTS = ["table1", *TABLES, "table8", "figure5", "figure6", "ranking", "curves", "augmentation"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,12 +131,16 @@ class Selection:
         datasets: names as in `Settings`; empty for those of the paper's table.
         boxes: of datasets that have both, where the table doesn't say.
         epochs: of the trainings; None for the dataset's own.
+        recipe: of the trainings, one of `hacnn_tf.recipes.RECIPES`.
+        precision: of the trainings, as in `Settings`.
         allow_subset: the datasets may be parts.
     """
 
     datasets: tuple = ()
     boxes: str | None = None
     epochs: int | None = None
+    recipe: str = DEFAULT_RECIPE
+    precision: str = Settings.precision
     allow_subset: bool = False
 
     def __post_init__(self):
@@ -156,12 +161,15 @@ class Selection:
         )
         command.define("boolean", "allow_subset", False, "the datasets are parts")
         command.define("integer", "epochs", None, "of the trainings; as in hacnn_tf.train if not given", lower_bound=1)
+        command.define("enum", "recipe", DEFAULT_RECIPE, "of the trainings", enum_values=list(RECIPES))
+        command.define("enum", "precision", Settings.precision, "of the trainings", enum_values=PRECISIONS)
         command.group("Runs")
 
     @classmethod
     def from_flags(cls, flags):
         """The selection that a user asks for. Raises `InputError` for an unknown dataset."""
-        return cls(tuple(listed(flags.dataset)), flags.boxes, flags.epochs, flags.allow_subset)
+        datasets = tuple(listed(flags.dataset))
+        return cls(datasets, flags.boxes, flags.epochs, flags.recipe, flags.precision, flags.allow_subset)
 
     def columns(self, table):
         """The columns of an `AccuracyTable` to measure."""
@@ -172,7 +180,13 @@ class Selection:
     def settings(self, row, column, seed=0):
         """The `Settings` of the training behind a cell."""
         return Settings(
-            **column.data, **row.switches, epochs=self.epochs, allow_subset=self.allow_subset, seed=seed
+            **column.data,
+            **row.switches,
+            epochs=self.epochs,
+            recipe=RECIPES[self.recipe],
+            precision=self.precision,
+            allow_subset=self.allow_subset,
+            seed=seed,
         ).completed()
 
 

@@ -1,4 +1,4 @@
-"""Figures 5 and 6, rankings and curves: pictures, and pages that hold them."""
+"""Figures 5 and 6, rankings, curves and augmentation: pictures, and pages that hold them."""
 
 import base64
 import dataclasses
@@ -13,6 +13,7 @@ from hacnn_tf.files import aside, write_text
 from hacnn_tf.paper import pictures
 from hacnn_tf.paper.curves import curves
 from hacnn_tf.paper.sheet import page
+from hacnn_tf.recipes import RECIPES
 
 
 @dataclasses.dataclass
@@ -74,6 +75,18 @@ def pairs_figure(datasets, count):
     shown = {what: pictures.cross_view_pairs(dataset, count) for what, dataset in datasets.items()}
     notes = ["Random test identities (seed 0), each as two of the cameras see it."]
     return Figure("figure5", "Figure 5. Example cross-view matched pairs", shown, notes)
+
+
+def augmentation_figure(datasets, count):
+    """Training images under the recipe "strong". `datasets` is as in `pairs_figure`; `count` is of images from each."""
+    recipe = RECIPES["strong"]
+    shown = {what: pictures.augmented(dataset, recipe, 3 * count) for what, dataset in datasets.items()}
+    changes = (
+        f"mirrored half of the time, shifted by up to {recipe.crop_padding} pixels, and erased in a rectangle with "
+        f"probability {recipe.erasing:g}"
+    )
+    notes = [f"Random training images (seed 0), and below each what the network sees in epochs 1 to 3: {changes}."]
+    return Figure("augmentation", "Training images under --recipe strong", shown, notes)
 
 
 def attention_figure(runs, images, count):

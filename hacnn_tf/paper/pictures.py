@@ -1,9 +1,10 @@
-"""Pictures: example pairs (Figure 5), attention (Figure 6), rankings."""
+"""Pictures: example pairs (Figure 5), attention (Figure 6), rankings, augmentation."""
 
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from hacnn_tf.data.augmentation import augment
 from hacnn_tf.data.images import load_images
 from hacnn_tf.data.table import DISTRACTOR, JUNK
 from hacnn_tf.evaluation import extract_features, feature_function
@@ -103,6 +104,29 @@ def ranking(model, dataset, count, seed=0):
         for place, found in enumerate(nearest[similarities[nearest] > -np.inf], start=1):
             colour = RIGHT if gallery.pid[found] == query.pid[i] else WRONG
             grid.put(i, place, candidates[found], frame=colour)
+    return grid.image
+
+
+def augmented(dataset, recipe, count, epochs=3, seed=0):
+    """Random training images, and below each what the network sees of it in the first epochs.
+
+    Args:
+        dataset: a `ReidDataset`.
+        recipe: a `hacnn_tf.recipes.Recipe`.
+        count: of images, at most.
+        epochs: how many.
+        seed: of the choice and of the training.
+
+    Returns:
+        `PIL.Image`, a column an image.
+    """
+    paths = dataset.split("train").path
+    rows = np.random.default_rng(seed).permutation(len(paths))[:count]
+    images = load_images(paths[rows], INPUT_SIZE)
+    grid = _Grid(1 + epochs, len(rows))
+    for i, batch in enumerate([images, *(augment(images, rows, recipe, seed, e + 1) for e in range(epochs))]):
+        for j, picture in enumerate(batch):
+            grid.put(i, j, picture)
     return grid.image
 
 

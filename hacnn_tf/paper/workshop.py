@@ -62,7 +62,7 @@ class Workshop:
                 continue
             path = self._runs_dir / settings.run_name
             run = RunFolder.find(path, settings, dataset)
-            done = len(run.read_log(settings.epochs)) if run else 0
+            done = len(run.read_rows("log", settings.epochs)) if run else 0
             epoch_images = settings.batch_size * steps_per_epoch(len(dataset.split("train")), settings.batch_size)
             images += (settings.epochs - done) * epoch_images
             todo.append((settings, path))
@@ -104,6 +104,8 @@ class Workshop:
             raise InputError(f'Figures need matplotlib ({error}): pip install -e ".[plot]".') from None
         if name == "figure5":
             return figures.pairs_figure(datasets, self._examples)
+        if name == "augmentation":
+            return figures.augmentation_figure(datasets, self._examples)
         runs = self._runs()
         selected = {c.name: runs.select(self._selection.settings(ALL, c)) for c in columns if c.name in datasets}
         if name == "curves":
@@ -151,7 +153,7 @@ def _estimate(images, runs_dir):
     rates = []
     for run in RunFolders(runs_dir).all() if runs_dir.is_dir() else []:
         try:
-            rates += [float(row["images_per_second"]) for row in run.read_speed(run.settings.epochs)]
+            rates += [float(row["images_per_second"]) for row in run.read_rows("speed", run.settings.epochs)]
         except InputError:
             continue  # only an estimate
     rates = [rate for rate in rates if rate > 0]  # an epoch of one step has none

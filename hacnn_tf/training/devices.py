@@ -111,9 +111,9 @@ class Devices:
         }
         state.load_arrays(arrays | shared, "the chief's state")
 
-    def train_step(self, model, optimizer, xla):
+    def train_step(self, model, optimizer, recipe, xla):
         """The function of `make_train_step`, taking and giving what `batches` has for all devices."""
-        step = make_train_step(model, optimizer, xla, self.replicas)
+        step = make_train_step(model, optimizer, recipe, xla, self.replicas)
         if self.replicas == 1:
             return step
 
@@ -124,11 +124,11 @@ class Devices:
 
         return train_step
 
-    def batches(self, images, labels, batch_size, seed, epoch, done):
+    def batches(self, images, labels, batch_size, recipe, seed, epoch, done):
         """The batches of `training_batches`, each device's part to each device."""
         here = self.replicas // self._workers
         dataset = training_batches(
-            images, labels, batch_size, seed, epoch, done, self._worker, self._workers, replicas=here
+            images, labels, batch_size, recipe, seed, epoch, done, self._worker, self._workers, replicas=here
         )
         if self.replicas == 1:
             return dataset
@@ -157,11 +157,17 @@ class Devices:
             ) from error
 
 
-def check_supported(devices, precision, debug_nans):
-    """Raises `InputError` for what works on one device alone."""
+def check_supported(devices, settings, debug_nans):
+    """Raises `InputError` for what works on one device alone, and batches whose identities it would tear apart."""
     if devices.replicas == 1:
         return
-    if precision == "mixed_float16":  # Keras looks for overflows on each device by itself, and they may not agree
+    identities = settings.recipe.batch_identities
+    if identities % devices.replicas or (settings.recipe.triplet and identities == devices.replicas):
+        raise InputError(
+            f"--batch_identities {identities} cannot be divided among {devices.replicas} devices, two or more to each "
+            "for a --triplet: take a multiple, or --strategy one."
+        )
+    if settings.precision == "mixed_float16":  # Keras looks for overflows on each device by itself
         raise InputError("--precision mixed_float16 needs one device: take mixed_bfloat16, or --strategy one.")
     if debug_nans:
         raise InputError("--debug_nans needs one device: add --strategy one, which goes on from the same checkpoint.")

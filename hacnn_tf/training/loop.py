@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hacnn_tf.data.pipeline import batch_rows, steps_per_epoch
+from hacnn_tf.data.pipeline import epoch_order, steps_per_epoch
 from hacnn_tf.errors import InputError
 from hacnn_tf.signals import Stopped, StopRequest, deferred
 from hacnn_tf.training.adam import FusedAdam
@@ -38,12 +38,12 @@ def train(settings, images, rows, devices, xla=False, run=None, evaluate=None, c
         The results of the last evaluation; None on workers that are not the chief.
 
     Raises:
-        InputError: fewer images than a batch, checkpoints of another network, a loss that is not finite, or a run
-            folder that cannot be written any more.
+        InputError: fewer images or identities than a batch, checkpoints of another network, a loss that is not finite,
+            or a run folder that cannot be written any more.
         Stopped: a signal asked to stop; there is a checkpoint of the last step.
     """
     identities, labels = np.unique(rows.pid, return_inverse=True)
-    steps = steps_per_epoch(len(images), settings.batch_size)
+    steps, recipe = steps_per_epoch(len(images), settings.batch_size), settings.recipe
 
     keras.utils.set_random_seed(settings.seed)
     if not xla:  # XLA refuses to compile max pooling's gradient when asked for determinism
@@ -54,14 +54,24 @@ def train(settings, images, rows, devices, xla=False, run=None, evaluate=None, c
         print(_begins(run, state, settings.epochs), flush=True)
     devices.share(state)
 
-    train_step = devices.train_step(state.model, state.optimizer, xla)
-    search = NanSearch(state.model) if debug_nans else None
+    train_step = devices.train_step(state.model, state.optimizer, recipe, xla)
+    search = NanSearch(state.model, recipe) if debug_nans else None
     record = Record(run, state.epoch) if run else None
     progress = Progress(settings.epochs, steps, settings.batch_size, shown=bool(run))
     stop, results = StopRequest(), None
+
+    def evaluate_if_due():
+        """The results, where an evaluation is due after the last whole epoch and has not been made."""
+        epoch = state.epoch
+        due = epoch == settings.epochs or (epoch and settings.eval_every and epoch % settings.eval_every == 0)
+        if not record or not due or state.step or record.evaluated(epoch):
+            return results
+        return record.results(epoch, evaluate(state.model))
+
+    results = evaluate_if_due()  # a training that was stopped in the middle of it
     while state.epoch < settings.epochs:
         epoch = state.epoch + 1
-        batches = devices.batches(images, labels, settings.batch_size, settings.seed, epoch, state.step)
+        batches = devices.batches(images, labels, settings.batch_size, recipe, settings.seed, epoch, state.step)
         unread = deque()  # one step ahead of what is read of it, so that an accelerator never waits for us
         with devices.together(), progress.epoch(epoch, state.step) as shown, deferred(stop, DEFERRED):
             for step, batch in enumerate(batches, state.step + 1):
@@ -86,9 +96,7 @@ def train(settings, images, rows, devices, xla=False, run=None, evaluate=None, c
             stopping = stopping or devices.any(stop.number is not None)
         if stopping or stop.number is not None:
             raise Stopped(stop.number or signal.SIGTERM, _stopped(run, state))
-        if record and (epoch == settings.epochs or (settings.eval_every and epoch % settings.eval_every == 0)):
-            results = evaluate(state.model)
-            record.results(epoch, results)
+        results = evaluate_if_due()
     if run and results is None:
         results = evaluate(state.model)
     return results
@@ -144,10 +152,10 @@ def _stopped(run, state):
 
 def _not_finite(settings, rows, state, search):
     """What to say of a step after which the loss or a weight is not finite."""
-    batch = batch_rows(len(rows), settings.batch_size, settings.seed, state.epoch + 1, state.step)
+    order = epoch_order(rows.pid, settings.batch_size, settings.recipe, settings.seed, state.epoch + 1)
     began = f" It began in {search.find()}." if search else " --debug_nans says in which layer it began."
     return (
         f"The loss or a weight is not finite after step {state.step} of epoch {state.epoch + 1}.{began} "
         "Lower --learning_rate and name another --run_dir, or look at the images of this batch; earlier checkpoints "
-        f"are kept. The batch: {', '.join(rows.path[batch])}."
+        f"are kept. The batch: {', '.join(rows.path[order[state.step - 1]])}."
     )

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from hacnn_tf.training.step import cross_entropies
+from hacnn_tf.training.losses import branch_losses
 
 
 class NanSearch:
@@ -11,13 +11,15 @@ class NanSearch:
 
     Args:
         model: the `HACNN` in training; `find` leaves it with the weights from before the step.
+        recipe: the `Recipe` of the training.
     """
 
-    def __init__(self, model):
-        self._model = model
+    def __init__(self, model, recipe):
+        self._model, self._recipe = model, recipe
         operations = [o for o in model.operations if not isinstance(o, keras.layers.InputLayer)]
         self._names = [operation.name for operation in operations]
-        self._watched = keras.Model(model.inputs[0], [model.output, [operation.output for operation in operations]])
+        outputs = [operation.output for operation in operations]
+        self._watched = keras.Model(model.inputs[0], [model.output, model.feature_extractor().output, outputs])
 
     def remember(self, images, labels):
         """Before a step: remembers its batch and the weights it begins with."""
@@ -28,8 +30,8 @@ class NanSearch:
         self._model.set_weights(self._weights)
         images, labels = self._batch
         with tf.GradientTape() as tape:
-            logits, outputs = self._watched(images, training=True)
-            loss = sum(cross_entropies(labels, logits).values())
+            logits, features, outputs = self._watched(images, training=True)
+            loss = sum(branch_losses(labels, logits, features, self._recipe).values())
         for name, output in zip(self._names, outputs, strict=True):
             if not _finite(output):
                 return f"the output of {name}"

@@ -5,11 +5,12 @@ import contextlib
 import tensorflow as tf
 
 from hacnn_tf.errors import InputError
-from hacnn_tf.training.run_folder import LOG_COLUMNS
+from hacnn_tf.evaluation import PARTS
+from hacnn_tf.training.run_folder import ROWS
 
 
 class Record:
-    """Writes `log.csv`, `speed.csv` and TensorBoard's events into a run folder.
+    """Writes `log.csv`, `speed.csv`, `evaluations.csv` and TensorBoard's events into a run folder.
 
     Args:
         run: the `RunFolder`.
@@ -21,25 +22,33 @@ class Record:
 
     def __init__(self, run, epoch):
         self._run = run
-        self._log, self._speed = run.read_log(epoch), []
+        self._log, self._evaluations, self._speed = run.read_rows("log", epoch), run.read_rows("evaluations", epoch), []
         with contextlib.suppress(InputError):  # no training ends for a damaged note of its speed
-            self._speed = run.read_speed(epoch)
+            self._speed = run.read_rows("speed", epoch)
         self._folder = run.path / "tensorboard"
         self._events = None
         self._write_events(epoch, {})
 
     def epoch(self, epoch, step, means, images_per_second):
         """An epoch is done: its number, the steps done by then, the means over its own, and its speed."""
-        self._log.append(dict(zip(LOG_COLUMNS, [epoch, step, *means.tolist()], strict=True)))
+        self._log.append(dict(zip(ROWS["log"], [epoch, step, *means.tolist()], strict=True)))
         self._speed.append({"epoch": epoch, "images_per_second": round(images_per_second, 1)})
-        self._run.write_log(self._log)
-        self._run.write_speed(self._speed)
+        self._run.write_rows("log", self._log)
+        self._run.write_rows("speed", self._speed)
         self._write_events(epoch, self._log[-1] | self._speed[-1])
 
+    def evaluated(self, epoch):
+        """Whether the network was evaluated after this epoch."""
+        return any(int(row["epoch"]) == epoch for row in self._evaluations)
+
     def results(self, epoch, results):
-        """The network was evaluated after this epoch; `results` are those of `evaluate_features`."""
-        joint = results["single_query"]["joint"]
-        self._write_events(epoch, {f"joint_{measure}": joint[measure] for measure in ("rank1", "mAP")})
+        """The network was evaluated after this epoch; `results` are those of `evaluate_features`, and given back."""
+        parts = results["single_query"]
+        row = {f"{part}_{measure}": parts[part][measure] for part in PARTS for measure in ("rank1", "mAP")}
+        self._evaluations.append({"epoch": epoch} | row)
+        self._run.write_rows("evaluations", self._evaluations)
+        self._write_events(epoch, row)
+        return results
 
     def _write_events(self, epoch, scalars):
         try:

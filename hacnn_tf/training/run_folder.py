@@ -1,7 +1,8 @@
 """A run folder: the record of one training.
 
-`config.json` settings, versions, revision; `log.csv` one row an epoch; `speed.csv` how fast each was; `tensorboard/`
-both as events; `checkpoints/` the last two; `metrics.json` the evaluation of the finished training; `lock` who trains.
+`config.json` settings, versions, revision; `log.csv` one row an epoch; `speed.csv` how fast each was; `evaluations.csv`
+Rank-1 and mAP whenever it was evaluated; `tensorboard/` all three as events; `checkpoints/` the last two;
+`metrics.json` the evaluation of the finished training; `lock` who trains.
 """
 
 import contextlib
@@ -26,8 +27,11 @@ from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.training.state import load_network
 
-LOG_COLUMNS = ["epoch", "step", "global_loss", "local_loss", "identity_accuracy"]
-SPEED_COLUMNS = ["epoch", "images_per_second"]  # not in the log, which is the same to the last bit each time
+ROWS = {  # the columns of its .csv files, which have a row an epoch
+    "log": ["epoch", "step", "global_loss", "local_loss", "identity_accuracy"],
+    "speed": ["epoch", "images_per_second"],  # not in the log, which is the same to the last bit each time
+    "evaluations": ["epoch", *(f"{part}_{measure}" for part in PARTS for measure in ("rank1", "mAP"))],
+}
 LOCK = "lock"
 
 
@@ -66,7 +70,7 @@ class RunFolder:
             self.fingerprint = content["fingerprint"]
             self.versions = {name: content["versions"][name] for name in _versions()}
             self.revision = content["revision"]
-        except (OSError, ValueError, KeyError, TypeError, InputError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
             raise InputError(f"{config} is damaged or of another version of hacnn_tf: {error}.") from None
 
     @classmethod
@@ -184,23 +188,28 @@ class RunFolder:
                 "restore the data (--data_root says where it is), or name another folder with --run_dir."
             )
 
-    def write_log(self, rows):
-        """Replaces `log.csv`; `rows` are dicts of `LOG_COLUMNS`."""
+    def write_rows(self, name, rows):
+        """Replaces `NAME.csv`; `name` is one of `ROWS`, `rows` are dicts of its columns."""
         self._check_present()
-        write_csv(self.path / "log.csv", LOG_COLUMNS, rows)
+        write_csv(self.path / f"{name}.csv", ROWS[name], rows)
 
-    def read_log(self, last_epoch):
-        """The rows of `log.csv` up to an epoch, as dicts of strings. Raises `InputError` if it is damaged."""
-        return self._read_csv("log.csv", LOG_COLUMNS, last_epoch)
+    def read_rows(self, name, last_epoch):
+        """The rows of `NAME.csv` up to an epoch, as dicts of strings; none if there is no such file.
 
-    def write_speed(self, rows):
-        """Replaces `speed.csv`; `rows` are dicts of `SPEED_COLUMNS`."""
-        self._check_present()
-        write_csv(self.path / "speed.csv", SPEED_COLUMNS, rows)
-
-    def read_speed(self, last_epoch):
-        """The rows of `speed.csv` up to an epoch, as dicts of strings. Raises `InputError` if it is damaged."""
-        return self._read_csv("speed.csv", SPEED_COLUMNS, last_epoch)
+        Raises:
+            InputError: it is damaged.
+        """
+        path = self.path / f"{name}.csv"
+        if not path.exists():
+            return []
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            for row in rows:
+                [float(row[column]) for column in ROWS[name]]
+            return [row for row in rows if int(row["epoch"]) <= last_epoch]
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+            raise InputError(f"{path} is damaged ({error!r}): restore it, or remove it.") from None
 
     def write_metrics(self, results, epoch):
         """Writes `metrics.json`: the dataset's name, the epoch, and the results of `evaluate_features`."""
@@ -233,19 +242,6 @@ class RunFolder:
                 f"{path} is of epoch {epoch} of {self.settings.epochs}: repeat the training's command to finish it."
             )
         return results
-
-    def _read_csv(self, name, columns, last_epoch):
-        path = self.path / name
-        if not path.exists():
-            return []
-        try:
-            with open(path, newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            for row in rows:
-                [float(row[column]) for column in columns]
-            return [row for row in rows if int(row["epoch"]) <= last_epoch]
-        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-            raise InputError(f"{path} is damaged ({error!r}): restore it, or remove it.") from None
 
     def _check_version(self):
         version = self.versions["hacnn_tf"]

@@ -59,8 +59,8 @@ class Settings:
         identities = self.recipe.batch_identities
         if identities and (self.batch_size % identities or self.batch_size < 2 * identities):
             raise InputError(
-                f"--batch_identities {identities} does not fill --batch_size {self.batch_size} with equally many images "
-                "of each, two or more: take a divisor of it, at most half."
+                f"--batch_identities {identities} does not fill --batch_size {self.batch_size} with equally many "
+                "images of each, two or more: take a divisor of it, at most half."
             )
         if self.epochs is None:
             filled["epochs"] = SYNTHETIC_EPOCHS if self.dataset == "synthetic" else PAPER_EPOCHS
@@ -98,7 +98,8 @@ class Settings:
         changes = [f"{name}{_text(value)}" for name, value in self.recipe.changes().items()]
         validation = f"validation{self.validation}" if self.validation else None
         where = [self.dataset, self.split, self.testset, self.boxes, validation]
-        parts = [*where, *off, recipe, *changes, length, f"seed{self.seed}"]
+        precision = None if self.precision == Settings.precision else self.precision
+        parts = [*where, *off, recipe, *changes, precision, length, f"seed{self.seed}"]
         return "-".join(str(part) for part in parts if part)
 
     def as_flags(self):

@@ -180,6 +180,6 @@ def test_the_real_protocol_files_at_full_size(shared_data, tmp_path, boxes, coun
 
 
 def test_cuhk03_np_folders_of_real_images(shared_data):
-    dataset = read_dataset("cuhk03", shared_data, allow_subset=True)
-    assert dataset.table.split.value_counts().to_dict() == {"train": 3710, "gallery": 2805, "query": 724}
-    assert dataset.split("train").pid.nunique() == 381
+    dataset = read_dataset("cuhk03", shared_data)
+    assert dataset.table.split.value_counts().to_dict() == {"train": 7365, "gallery": 5332, "query": 1400}
+    assert dataset.split("train").pid.nunique() == 767

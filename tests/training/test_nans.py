@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hacnn_tf.models import HACNN
+from hacnn_tf.recipes import RECIPES
 from hacnn_tf.training.nans import NanSearch
 
 BATCH = np.random.default_rng(0).integers(0, 256, (4, 160, 64, 3), dtype=np.uint8), np.array([0, 1, 2, 2], np.int32)
@@ -18,13 +19,13 @@ def model():
 @pytest.mark.parametrize("value", [np.inf, np.nan])
 def test_the_layer_with_a_broken_weight_is_found(model, name, value):
     model.get_layer(name).trainable_variables[0].assign_add(value * np.ones_like(model.get_layer(name).weights[0]))
-    search = NanSearch(model)
+    search = NanSearch(model, RECIPES["strong"])
     search.remember(*BATCH)
     assert search.find() == f"the output of {name}"
 
 
 def test_an_update_alone_can_break_a_weight(model):
-    search = NanSearch(model)
+    search = NanSearch(model, RECIPES["strong"])
     search.remember(*BATCH)
     model.get_layer("stem").weights[0].assign(np.full((3, 3, 3, 32), np.nan))
     assert search.find() == "the optimizer's update: all outputs and gradients were finite"

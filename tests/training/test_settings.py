@@ -8,7 +8,7 @@ from hacnn_tf.training.settings import Settings
 
 def test_the_defaults_are_the_papers():
     settings = Settings(dataset="cuhk03").completed()
-    assert (settings.epochs, settings.batch_size, settings.learning_rate) == (150, 32, 5e-4)
+    assert (settings.epochs, settings.batch_size, settings.recipe.learning_rate) == (150, 32, 5e-4)
     assert (settings.split, settings.boxes, settings.testset) == ("767_700", "detected", None)
     assert Settings(dataset="cuhk03", split="1367_100").completed().testset == 1
     assert Settings().completed().epochs < 20

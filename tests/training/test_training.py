@@ -15,12 +15,13 @@ import pytest
 import tensorflow as tf
 
 from benchmarks.kill_resume import differences
-from hacnn_tf import train
+from hacnn_tf import evaluate, train
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.pipeline import epoch_order
 from hacnn_tf.layers import ConvBlock
+from hacnn_tf.recipes import PARTS, RECIPES
 from hacnn_tf.training.devices import Devices
-from hacnn_tf.training.run_folder import LOG_COLUMNS, RunFolder
+from hacnn_tf.training.run_folder import ROWS, RunFolder
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.training.step import make_train_step
 from tests.conftest import train_args
@@ -38,7 +39,9 @@ class TinyNetwork(keras.Model):
             for branch in ("global", "local")
         }
         super().__init__(inputs=images, outputs=logits, name="tiny")
-        self._features, self._config = keras.ops.concatenate([x, x]), {"num_identities": num_identities, **switches}
+        unit = keras.layers.UnitNormalization(dtype="float32")(x)
+        self._features = keras.ops.concatenate([unit, unit], axis=-1)
+        self._config = {"num_identities": num_identities, **switches}
 
     def feature_extractor(self):
         return keras.Model(self.inputs[0], self._features)
@@ -67,6 +70,7 @@ def test_the_run_folder_records_the_training(small_run):
         "config.json",
         "log.csv",
         "speed.csv",
+        "evaluations.csv",
         "lock",
         "tensorboard",
         "checkpoints",
@@ -77,7 +81,7 @@ def test_the_run_folder_records_the_training(small_run):
     assert config["num_identities"] == 6
     assert config["versions"]["keras"]
     rows = log(small_run)
-    assert list(rows[0]) == LOG_COLUMNS
+    assert list(rows[0]) == ROWS["log"]
     assert (rows[0]["epoch"], rows[0]["step"]) == ("1", "6")
     metrics = json.loads((small_run / "metrics.json").read_text())
     assert metrics["epoch"] == 1
@@ -131,6 +135,8 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(
     assert differences(tmp_path / "whole", tmp_path / "stopped") == []
     metrics = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("whole", "stopped")]
     assert metrics[0] == metrics[1]
+    evaluations = [(tmp_path / name / "evaluations.csv").read_bytes() for name in ("whole", "stopped")]
+    assert evaluations[0] == evaluations[1]
 
 
 @pytest.mark.parametrize(
@@ -153,6 +159,60 @@ def test_a_signal_stops_after_a_step_and_a_checkpoint(
     run(small_data_root, tmp_path / "stopped", "--epochs=2")
     assert f"goes on after {done} of 2." in capsys.readouterr().out
     assert differences(tmp_path / "whole", tmp_path / "stopped") == []
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        ["--recipe=strong"],
+        ["--recipe=paper", "--batch_identities=4", "--triplet=1", "--weight_decay=0.1", "--erasing=1"],
+    ],
+)
+def test_every_part_of_a_recipe_goes_on_bit_for_bit(small_network, small_data_root, tmp_path, monkeypatch, recipe):
+    run(small_data_root, tmp_path / "whole", "--epochs=2", *recipe)
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        at_step(10, press_ctrl_c, patch)
+        run(small_data_root, tmp_path / "stopped", "--epochs=2", *recipe)
+    run(small_data_root, tmp_path / "stopped", "--epochs=2", *recipe)
+    assert differences(tmp_path / "whole", tmp_path / "stopped") == []
+    run(small_data_root, tmp_path / "constant", "--epochs=2", "--recipe=constant")
+    assert differences(tmp_path / "whole", tmp_path / "constant")
+
+
+def test_a_run_of_before_there_were_recipes_goes_on_as_constant(small_network, small_data_root, tmp_path, capsys):
+    run(small_data_root, tmp_path / "whole", "--epochs=2", "--recipe=constant")
+    shutil.copytree(tmp_path / "whole", tmp_path / "old")
+    (tmp_path / "old/checkpoints/epoch0002-step00000.npz").unlink()
+    config = json.loads((tmp_path / "old/config.json").read_text())
+    for name in ("recipe", "validation", *PARTS):
+        if name != "learning_rate":
+            del config["settings"][name]
+    (tmp_path / "old/config.json").write_text(json.dumps(config))
+    run(small_data_root, tmp_path / "old", "--epochs=2", "--recipe=constant")
+    assert "goes on after epoch 1 of 2" in capsys.readouterr().out
+    assert differences(tmp_path / "whole", tmp_path / "old") == []
+
+
+def test_evaluations_are_recorded_once_each(small_network, small_data_root, tmp_path, monkeypatch):
+    run(small_data_root, tmp_path / "run", "--epochs=3", "--eval_every=2")
+    evaluations = RunFolder(tmp_path / "run").read_rows("evaluations", 3)
+    assert [row["epoch"] for row in evaluations] == ["2", "3"]
+    joint = RunFolder(tmp_path / "run").read_metrics()["single_query"]["joint"]
+    assert float(evaluations[-1]["joint_mAP"]) == joint["mAP"]
+    before = (tmp_path / "run/evaluations.csv").read_bytes()
+    run(small_data_root, tmp_path / "run", "--epochs=3", "--eval_every=2")
+    assert (tmp_path / "run/evaluations.csv").read_bytes() == before
+
+
+def test_validation_tests_on_identities_that_are_not_trained_on(small_network, small_data_root, tmp_path, capsys):
+    run(small_data_root, tmp_path / "run", "--validation=2")
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    assert config["num_identities"] == 4 and config["settings"]["validation"] == 2
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert metrics["dataset"].endswith("2 training identities for validation")
+    capsys.readouterr()
+    evaluate.COMMAND.run(evaluate.main, ["evaluate", f"--run_dir={tmp_path / 'run'}", f"--data_root={small_data_root}"])
+    assert "2 training identities for validation" in capsys.readouterr().out
 
 
 def test_checkpoints_by_steps_change_nothing(small_network, small_data_root, tmp_path, monkeypatch):
@@ -220,7 +280,8 @@ def test_a_loss_that_is_not_finite_stops_the_training(small_network, small_data_
         in sentence
     )
     rows = read_dataset("synthetic", small_data_root, allow_subset=True).split("train")
-    assert sentence.endswith(f"The batch: {', '.join(rows.path[epoch_order(48, seed=0, epoch=1)[8:16]])}.")
+    batch = epoch_order(rows.pid, 8, RECIPES["paper"], seed=0, epoch=1)[1]
+    assert sentence.endswith(f"The batch: {', '.join(rows.path[batch])}.")
     assert not (tmp_path / "run" / "log.csv").exists()
     kept = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
     assert kept == ["epoch0000-step00001.npz"]
@@ -247,7 +308,7 @@ def test_the_loss_is_the_sum_of_both_cross_entropies(small_network):
     biases = {branch: model.get_layer(f"{branch}_classifier").bias for branch in logits}
     optimizer = keras.optimizers.SGD(1.0)
     optimizer.build(model.trainable_variables)
-    means = make_train_step(model, optimizer, xla=False)(images, labels).numpy()
+    means = make_train_step(model, optimizer, RECIPES["paper"], xla=False)(images, labels).numpy()
     for mean, (branch, z) in zip(means, logits.items(), strict=False):
         probabilities = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
         assert mean == pytest.approx(-np.log(probabilities[np.arange(4), labels]).mean(), rel=1e-4)
@@ -259,13 +320,14 @@ def test_the_loss_is_the_sum_of_both_cross_entropies(small_network):
 XLA_SCRIPT = """
 import tensorflow as tf
 from hacnn_tf.models import HACNN
+from hacnn_tf.recipes import Recipe
 from hacnn_tf.training.loop import make_optimizer
-from hacnn_tf.training.settings import Settings
 from hacnn_tf.training.step import make_train_step
 model = HACNN(3, widths=(16, 32, 48), feature_dim=24)
-optimizer = make_optimizer(Settings())
+recipe = Recipe("strong", schedule="cosine", warmup=0.1, weight_decay=0.1, batch_identities=2, triplet=1)
+optimizer = make_optimizer(recipe, steps=100)
 optimizer.build(model.trainable_variables)
-step = make_train_step(model, optimizer, xla=True)
+step = make_train_step(model, optimizer, recipe, xla=True)
 batch = tf.zeros((4, 160, 64, 3), tf.uint8), tf.zeros(4, tf.int32)
 print(step.experimental_get_compiler_ir(*batch)(stage="hlo"))
 """

@@ -1,0 +1,98 @@
+"""Random changes of training images, each a function of seed, epoch and image alone."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+GREY = (124, 116, 104)  # about what the network takes for the mean of all pixels; in the place of what is not known
+ERASED_AREA = (0.02, 0.4)  # shares of the image (Zhong et al., Random Erasing Data Augmentation, 2017)
+ERASED_ASPECT = (0.3, 1 / 0.3)  # height / width
+TRIES = 100  # for a rectangle that fits
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """What happens to an image, in this order.
+
+    Attributes:
+        flip: mirror it left to right.
+        shift: (y, x), by how many pixels its content moves down and right; what comes in from outside is grey.
+        hole: (top, left, height, width) in pixels of the rectangle that becomes grey; None: none.
+    """
+
+    flip: bool
+    shift: tuple
+    hole: tuple | None
+
+
+def augment(images, rows, recipe, seed, epoch):
+    """Changes a batch as its recipe says.
+
+    Args:
+        images: `(n, height, width, 3)` uint8 array.
+        rows: `(n,)` ints, which of all training images they are.
+        recipe: a `hacnn_tf.recipes.Recipe`.
+        seed: of the training.
+        epoch: from 1.
+
+    Returns:
+        Array as `images`, a new one.
+    """
+    changes = [draw(recipe, images.shape[1:3], seed, epoch, row) for row in rows]
+    return np.stack([apply(image, change) for image, change in zip(images, changes, strict=True)])
+
+
+def draw(recipe, size, seed, epoch, row):
+    """The change of one image in one epoch.
+
+    Args:
+        recipe, seed, epoch: as in `augment`.
+        size: (height, width) of the image.
+        row: which of all training images it is.
+
+    Returns:
+        A `Change`.
+    """
+    rng = np.random.default_rng([seed, epoch, row + 1])  # NumPy takes [seed, epoch, 0] for [seed, epoch]
+    # All is drawn whatever the recipe has, so that one of its parts doesn't change what another does.
+    flip = rng.random() < 0.5
+    shift = rng.uniform(-1, 1, size=2)
+    erased = rng.random() < recipe.erasing
+    return Change(
+        bool(recipe.flip and flip),
+        tuple(_whole(s * (recipe.crop_padding + 0.5), recipe.crop_padding) for s in shift),
+        _hole(size, rng) if erased else None,
+    )
+
+
+def apply(image, change):
+    """A changed copy of a `(height, width, 3)` uint8 image."""
+    height, width = image.shape[:2]
+    changed = np.empty_like(image)
+    changed[:] = GREY
+    y, x = change.shift
+    source = image[:, ::-1] if change.flip else image
+    changed[max(y, 0) : height + min(y, 0), max(x, 0) : width + min(x, 0)] = source[
+        max(-y, 0) : height - max(y, 0), max(-x, 0) : width - max(x, 0)
+    ]
+    if change.hole:
+        top, left, rows, columns = change.hole
+        changed[top : top + rows, left : left + columns] = GREY
+    return changed
+
+
+def _whole(value, limit):
+    """The nearest whole number, from -limit to limit."""
+    return min(max(round(value), -limit), limit)
+
+
+def _hole(size, rng):
+    height, width = size
+    for _ in range(TRIES):
+        area = height * width * rng.uniform(*ERASED_AREA)
+        aspect = math.exp(rng.uniform(*np.log(ERASED_ASPECT)))
+        rows, columns = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < rows <= height and 0 < columns <= width:
+            return int(rng.integers(height - rows + 1)), int(rng.integers(width - columns + 1)), rows, columns
+    return None

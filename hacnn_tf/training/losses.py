@@ -1,0 +1,63 @@
+"""What a training makes small."""
+
+import tensorflow as tf
+
+from hacnn_tf.evaluation.features import feature_part
+
+MARGIN = 0.3  # of the triplet loss, between distances of unit vectors (0 to 2)
+
+
+def branch_losses(labels, logits, features, recipe):
+    """The loss of each branch, whose plain sum is the network's (§3).
+
+    Args:
+        labels: `(n,)` int tensor.
+        logits: dict from branch ("global", "local") to `(n, num_identities)` float32 tensor, as a `HACNN` gives it.
+        features: `(n, 2d)` float32 tensor, as its `feature_extractor` gives them.
+        recipe: a `hacnn_tf.recipes.Recipe`. The paper's has the cross-entropy alone.
+
+    Returns:
+        Dict from branch to a float32 scalar.
+    """
+    losses = {branch: cross_entropy(labels, z, recipe.label_smoothing) for branch, z in logits.items()}
+    if recipe.triplet:
+        for branch in losses:
+            losses[branch] += recipe.triplet * batch_hard_triplet(labels, feature_part(features, branch))
+    return losses
+
+
+def cross_entropy(labels, logits, smoothing=0.0):
+    """The mean softmax cross-entropy, in nats an image.
+
+    Args:
+        labels: `(n,)` int tensor.
+        logits: `(n, classes)` float32 tensor.
+        smoothing: share of each label that is spread evenly over all classes (Szegedy et al., 2016).
+
+    Returns:
+        float32 scalar.
+    """
+    loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+    if smoothing:
+        loss = (1 - smoothing) * loss - smoothing * tf.reduce_mean(tf.nn.log_softmax(logits))
+    return loss
+
+
+def batch_hard_triplet(labels, features):
+    """The batch-hard triplet loss: of each image, its farthest image of its identity against the nearest of another.
+
+    Hermans, Beyer, Leibe, In Defense of the Triplet Loss for Person Re-Identification, 2017, with `MARGIN`.
+
+    Args:
+        labels: `(n,)` int tensor, of two identities at least.
+        features: `(n, d)` float32 tensor of unit vectors.
+
+    Returns:
+        float32 scalar, the mean over images of max(0, margin + farthest − nearest).
+    """
+    squared = 2 - 2 * tf.matmul(features, features, transpose_b=True)
+    distances = tf.sqrt(tf.maximum(squared, 1e-12))  # at 0 the root has no gradient
+    same = labels[:, None] == labels[None]
+    farthest = tf.reduce_max(tf.where(same, distances, 0), axis=1)
+    nearest = tf.reduce_min(tf.where(same, distances.dtype.max, distances), axis=1)
+    return tf.reduce_mean(tf.nn.relu(MARGIN + farthest - nearest))

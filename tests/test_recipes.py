@@ -1,0 +1,94 @@
+"""Recipes: names, parts that override them, and contradictions."""
+
+import dataclasses
+
+import pytest
+
+from hacnn_tf.errors import InputError
+from hacnn_tf.recipes import PARTS, RECIPES, Recipe
+from hacnn_tf.training.settings import Settings
+
+
+def test_the_papers_recipe_is_section_4():
+    paper = RECIPES["paper"]
+    assert paper.learning_rate == 5e-4 and not paper.augments
+    extras = ("weight_decay", "label_smoothing", "warmup", "batch_identities", "triplet")
+    assert not any(getattr(paper, name) for name in extras)
+    assert paper.schedule != "constant"
+
+
+def test_the_constant_recipe_differs_from_the_papers_in_its_schedule_alone():
+    differing = {name for name, value in RECIPES["paper"].parts().items() if RECIPES["constant"].parts()[name] != value}
+    assert differing <= {"schedule", "drops", "final_rate"}
+
+
+def test_parts_override_a_recipe_and_are_named():
+    recipe = RECIPES["strong"].replaced(schedule="step", drops=["0.5", "0.75"], flip=False)
+    assert recipe.drops == (0.5, 0.75)
+    assert str(recipe) == "strong --schedule step --drops 0.5,0.75 --flip False"
+    assert str(RECIPES["strong"]) == "strong"
+
+
+def test_another_schedule_leaves_drops_behind():
+    recipe = Recipe("paper", schedule="step", drops=(0.5,))
+    assert recipe.replaced(schedule="constant").drops == ()
+    assert recipe.replaced(learning_rate=1e-3).drops == (0.5,)
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        ({"learning_rate": 0}, "--learning_rate must be above 0 and finite, not 0"),
+        ({"learning_rate": float("inf")}, "--learning_rate must be above 0 and finite"),
+        ({"learning_rate": float("nan")}, "--learning_rate must be above 0 and finite"),
+        ({"schedule": "step"}, "--schedule step needs --drops"),
+        ({"drops": (0.5,)}, "--drops needs --schedule step, and it is constant"),
+        ({"schedule": "step", "drops": (0.5, 1.0)}, "between 0 and 1, in ascending order.*not 0.5,1: .*after its end"),
+        ({"schedule": "step", "drops": (0.9, 0.6)}, "in ascending order"),
+        ({"schedule": "step", "drops": (0.6, 0.6)}, "in ascending order"),
+        ({"schedule": "step", "drops": (0.0,)}, "before it begins"),
+        ({"schedule": "step", "drops": (float("nan"),)}, "between 0 and 1"),
+        ({"schedule": "step", "drops": ("soon",)}, "--drops takes numbers.*not soon"),
+        ({"final_rate": 0}, "--final_rate"),
+        ({"final_rate": 1.5}, "--final_rate"),
+        ({"warmup": 1.0}, "--warmup is a share"),
+        ({"label_smoothing": -0.1}, "--label_smoothing is a share"),
+        ({"weight_decay": -1}, "--weight_decay must be at least 0"),
+        ({"erasing": 1.1}, "--erasing is a probability"),
+        ({"triplet": 1.0}, "--triplet .* needs --batch_identities"),
+    ],
+)
+def test_contradictions_and_ranges(parts, sentence):
+    with pytest.raises(InputError, match=sentence):
+        RECIPES["constant"].replaced(**parts)
+
+
+@pytest.mark.parametrize("identities", [5, 32, 33])
+def test_identities_that_do_not_fill_the_batch(identities):
+    settings = Settings(recipe=RECIPES["constant"].replaced(batch_identities=identities))
+    with pytest.raises(InputError, match=f"--batch_identities {identities} does not fill --batch_size 32"):
+        settings.completed()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_settings_come_back_from_their_flags(name):
+    recipe = RECIPES[name].replaced(label_smoothing=0.25)
+    settings = Settings(dataset="cuhk03", validation=7, recipe=recipe).completed()
+    assert Settings.from_flags(settings.to_flags()) == settings
+
+
+def test_run_folders_of_before_there_were_recipes_are_constant():
+    fields = {field.name for field in dataclasses.fields(Settings)} - {"recipe", "validation"}
+    old = {name: value for name, value in Settings().completed().to_flags().items() if name in fields}
+    settings = Settings.from_flags(old | {"learning_rate": 1e-3})
+    assert settings.recipe == RECIPES["constant"].replaced(learning_rate=1e-3)
+    assert settings.validation == 0
+
+
+def test_run_names_tell_recipes_apart():
+    recipes = [*RECIPES.values(), *(RECIPES["paper"].replaced(**{name: 0.125}) for name in ("warmup", "erasing"))]
+    names = {Settings(recipe=recipe).run_name for recipe in recipes}
+    assert len(names) == len(recipes)
+    assert Settings().completed().run_name == "synthetic-detected-seed0"
+    assert "-validation5-" in Settings(validation=5).run_name
+    assert set(PARTS) <= set(Settings().to_flags())
