@@ -227,6 +227,7 @@ def pipeline(comparison, ours):
     """Batches from memory, from the second epoch on; and the decoding before the first."""
     requests = {
         ("ours", "batches of 32 from memory"): {"work": "batches", "size": 32},
+        ("ours", "the same under --recipe strong"): {"work": "batches", "size": 32, "recipe": "strong"},
         ("ours", "decoding and resizing JPEGs"): {"work": "decode"},
     }
     comparison.measure("per_second", requests)

@@ -13,11 +13,11 @@ from hacnn_tf.data.images import load_images, load_splits
 from hacnn_tf.data.pipeline import epoch_order
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, results_table
 from hacnn_tf.models import INPUT_SIZE
-from hacnn_tf.recipes import DEFAULT_RECIPE, RECIPES, SCHEDULES
+from hacnn_tf.recipes import RECIPES, SCHEDULES
 from hacnn_tf.training.devices import STRATEGIES, Devices, check_supported, use_xla
 from hacnn_tf.training.loop import train
 from hacnn_tf.training.run_folder import RunFolder
-from hacnn_tf.training.settings import PRECISIONS, Settings
+from hacnn_tf.training.settings import FLAGS, PRECISIONS, Settings
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.train")
 define_dataset_flags(COMMAND)
@@ -54,7 +54,13 @@ COMMAND.define(
 )
 COMMAND.define("boolean", "debug_nans", False, "if the loss is not finite, say in which layer it began; slower")
 COMMAND.group("Training")
-COMMAND.define("enum", "recipe", DEFAULT_RECIPE, "a set of the following flags", enum_values=list(RECIPES))
+COMMAND.define(
+    "enum",
+    "recipe",
+    None,
+    "a set of the following flags; constant for synthetic if not given, else paper",
+    enum_values=list(RECIPES),
+)
 COMMAND.define("float", "learning_rate", None, "Adam's, at its height")
 COMMAND.define("enum", "schedule", None, "how the learning rate goes on", enum_values=SCHEDULES)
 COMMAND.define("list", "drops", None, "when step divides it by ten, as shares of the training: 0.6,0.9")
@@ -83,7 +89,7 @@ COMMAND.group("Run")
 
 
 def main(flags):
-    settings = Settings.from_flags({name: flags[name].value for name in Settings().to_flags()}).completed()
+    settings = Settings.from_flags({name: flags[name].value for name in FLAGS}).completed()
     dataset = settings.read_dataset(flags.data_root)
     print(dataset.summary())
     rows = dataset.split("train")

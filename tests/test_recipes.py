@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from hacnn_tf.errors import InputError
-from hacnn_tf.recipes import PARTS, RECIPES, Recipe
+from hacnn_tf.recipes import RECIPES, Recipe
 from hacnn_tf.training.settings import Settings
 
 
@@ -87,8 +87,17 @@ def test_run_folders_of_before_there_were_recipes_are_constant():
 
 def test_run_names_tell_recipes_apart():
     recipes = [*RECIPES.values(), *(RECIPES["paper"].replaced(**{name: 0.125}) for name in ("warmup", "erasing"))]
-    names = {Settings(recipe=recipe).run_name for recipe in recipes}
-    assert len(names) == len(recipes)
+    for dataset in ("synthetic", "cuhk03"):
+        names = {Settings(dataset, recipe=recipe).completed().run_name for recipe in recipes}
+        assert len(names) == len(recipes)
     assert Settings().completed().run_name == "synthetic-detected-seed0"
-    assert "-validation5-" in Settings(validation=5).run_name
-    assert set(PARTS) <= set(Settings().to_flags())
+    assert Settings("cuhk03").completed().run_name == "cuhk03-767_700-detected-seed0"
+    assert "-validation5-" in Settings(validation=5).completed().run_name
+
+
+def test_real_datasets_are_trained_by_the_papers_recipe():
+    assert Settings("market1501").completed().recipe == RECIPES["paper"]
+    assert Settings("synthetic").completed().recipe == RECIPES["constant"]
+    assert Settings.from_flags({"dataset": "cuhk03", "recipe": None, "flip": True}).recipe == RECIPES["paper"].replaced(
+        flip=True
+    )

@@ -10,7 +10,7 @@ import pytest
 from hacnn_tf import reproduce, tables, train
 from hacnn_tf.cli import _parse
 from hacnn_tf.training.run_folder import ROWS, RunFolder
-from hacnn_tf.training.settings import Settings
+from hacnn_tf.training.settings import FLAGS, Settings
 from tests.paper.runs import PARTS, make_run, measures
 from tests.test_commands import fails
 
@@ -38,7 +38,7 @@ def trainings(monkeypatch):
 
     def pretend(args, **_):
         flags = _parse(train.COMMAND.values, ["train", *args[3:]])
-        settings = Settings.from_flags({name: flags[name].value for name in Settings().to_flags()}).completed()
+        settings = Settings.from_flags({name: flags[name].value for name in FLAGS}).completed()
         done.append(settings)
         run = RunFolder.create(flags.run_dir, settings, settings.read_dataset(flags.data_root))
         run.write_rows("log", [log_row(epoch) for epoch in range(1, settings.epochs + 1)])

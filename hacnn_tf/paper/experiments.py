@@ -3,7 +3,7 @@
 import dataclasses
 
 from hacnn_tf.errors import InputError
-from hacnn_tf.recipes import DEFAULT_RECIPE, RECIPES
+from hacnn_tf.recipes import RECIPES
 from hacnn_tf.training.settings import PRECISIONS, Settings
 
 MARKET1501 = {"dataset": "market1501"}
@@ -131,7 +131,7 @@ class Selection:
         datasets: names as in `Settings`; empty for those of the paper's table.
         boxes: of datasets that have both, where the table doesn't say.
         epochs: of the trainings; None for the dataset's own.
-        recipe: of the trainings, one of `hacnn_tf.recipes.RECIPES`.
+        recipe: of the trainings, one of `hacnn_tf.recipes.RECIPES`; None for the dataset's usual one.
         precision: of the trainings, as in `Settings`.
         allow_subset: the datasets may be parts.
     """
@@ -139,7 +139,7 @@ class Selection:
     datasets: tuple = ()
     boxes: str | None = None
     epochs: int | None = None
-    recipe: str = DEFAULT_RECIPE
+    recipe: str | None = None
     precision: str = Settings.precision
     allow_subset: bool = False
 
@@ -161,7 +161,9 @@ class Selection:
         )
         command.define("boolean", "allow_subset", False, "the datasets are parts")
         command.define("integer", "epochs", None, "of the trainings; as in hacnn_tf.train if not given", lower_bound=1)
-        command.define("enum", "recipe", DEFAULT_RECIPE, "of the trainings", enum_values=list(RECIPES))
+        command.define(
+            "enum", "recipe", None, "of the trainings; as in hacnn_tf.train if not given", enum_values=list(RECIPES)
+        )
         command.define("enum", "precision", Settings.precision, "of the trainings", enum_values=PRECISIONS)
         command.group("Runs")
 
@@ -183,7 +185,7 @@ class Selection:
             **column.data,
             **row.switches,
             epochs=self.epochs,
-            recipe=RECIPES[self.recipe],
+            recipe=RECIPES[self.recipe] if self.recipe else None,
             precision=self.precision,
             allow_subset=self.allow_subset,
             seed=seed,

@@ -6,7 +6,7 @@ from hacnn_tf.data import read_dataset
 from hacnn_tf.data.validation import hold_out
 from hacnn_tf.errors import InputError
 from hacnn_tf.models import HACNN
-from hacnn_tf.recipes import DEFAULT_RECIPE, PARTS, RECIPES, Recipe
+from hacnn_tf.recipes import PARTS, RECIPES, Recipe, usual_recipe
 
 PAPER_EPOCHS = 150
 PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
@@ -33,7 +33,7 @@ class Settings:
     num_regions: int = 4
     epochs: int | None = None
     batch_size: int = 32
-    recipe: Recipe = RECIPES[DEFAULT_RECIPE]
+    recipe: Recipe | None = None
     precision: str = "float32"
     xla: str = "auto"
     seed: int = 0
@@ -56,7 +56,8 @@ class Settings:
                 needed = {"split": "cuhk03", "boxes": "cuhk03 or synthetic", "testset": "cuhk03 --split 1367_100"}[name]
                 raise InputError(f"--{name} needs --dataset {needed}: leave it out.")
             filled[name] = default if value is None and allowed else value
-        identities = self.recipe.batch_identities
+        filled["recipe"] = recipe = self.recipe or RECIPES[usual_recipe(self.dataset)]
+        identities = recipe.batch_identities
         if identities and (self.batch_size % identities or self.batch_size < 2 * identities):
             raise InputError(
                 f"--batch_identities {identities} does not fill --batch_size {self.batch_size} with equally many "
@@ -72,19 +73,19 @@ class Settings:
 
         Args:
             flags: dict from flag to value: the fields, `recipe` (a name), and the parts of a recipe that are to be
-                other ones than its own; None for what was not given. Without `recipe`, as in run folders of before
-                there were any, it is "constant".
+                other ones than its own; None for what was not given. Without the key `recipe`, as in run folders of
+                before there were any, it is "constant".
 
         Raises:
             InputError: a contradiction in the recipe.
         """
-        recipe = RECIPES[flags.get("recipe", "constant")]
+        recipe = RECIPES[flags.get("recipe", "constant") or usual_recipe(flags["dataset"])]
         parts = {name: flags[name] for name in PARTS if flags.get(name) is not None}
         fields = {name: value for name, value in flags.items() if name not in (*PARTS, "recipe")}
         return cls(**fields, recipe=recipe.replaced(**parts))
 
     def to_flags(self):
-        """A dict from flag to value, of which `from_flags` makes these settings."""
+        """A dict from flag to value, of which `from_flags` makes these settings; they must be completed."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return fields | {"recipe": self.recipe.name} | self.recipe.parts()
 
@@ -94,7 +95,7 @@ class Settings:
         off = [f"no{name}" for name in ("spatial", "channel", "regional", "interaction") if not getattr(self, name)]
         usual = self.epochs == dataclasses.replace(self, epochs=None).completed().epochs
         length = None if usual else f"epochs{self.epochs}"
-        recipe = None if self.recipe.name == DEFAULT_RECIPE else self.recipe.name
+        recipe = None if self.recipe.name == usual_recipe(self.dataset) else self.recipe.name
         changes = [f"{name}{_text(value)}" for name, value in self.recipe.changes().items()]
         validation = f"validation{self.validation}" if self.validation else None
         where = [self.dataset, self.split, self.testset, self.boxes, validation]
@@ -127,6 +128,9 @@ class Settings:
             num_regions=self.num_regions,
             dtype=self.precision,
         )
+
+
+FLAGS = [field.name for field in dataclasses.fields(Settings)] + PARTS
 
 
 def _text(value):

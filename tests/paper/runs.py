@@ -4,7 +4,6 @@ import numpy as np
 
 from hacnn_tf.data.table import ReidDataset, make_table
 from hacnn_tf.evaluation import CMC_LENGTH, MEASURES
-from hacnn_tf.recipes import DEFAULT_RECIPE
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import Settings
 
@@ -14,7 +13,7 @@ def make_run(folder, rank1, images=("a.jpg", "b.jpg"), finished=True, **settings
 
     Its joint, global and local Rank-1 are `rank1` less 0, 10 and 20, and mAP is half of that.
     """
-    settings = Settings.from_flags({"recipe": DEFAULT_RECIPE, **settings}).completed()
+    settings = Settings.from_flags({"dataset": "synthetic", "recipe": None, **settings}).completed()
     dataset = ReidDataset(settings.dataset, make_table(images, range(len(images)), [1] * len(images), "train"))
     run = RunFolder.create(folder, settings, dataset)
     if finished:
