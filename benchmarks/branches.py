@@ -7,11 +7,13 @@ soft attention map is saturated at 0.5, its least value, and how far it varies; 
 moving averages turn from those under the batch's own statistics.
 """
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from hacnn_tf import cli
 from hacnn_tf.data.images import load_images
+from hacnn_tf.data.pipeline import epoch_order
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.training.losses import branch_losses
 from hacnn_tf.training.run_folder import RunFolder
@@ -32,29 +34,30 @@ def main(flags):
     model, epoch = run.load_model("float32")
     rows = run.settings.read_dataset(flags.data_root).split("train")
     labels = np.unique(rows.pid, return_inverse=True)[1]
-    chosen = np.random.default_rng(flags.seed).permutation(len(rows))[: flags.images]
-    images, labels = tf.constant(load_images(rows.path[chosen], INPUT_SIZE)), tf.constant(labels[chosen])
+    order = epoch_order(labels, flags.images, run.settings.recipe, flags.seed, epoch=1)[0]
+    images, labels = tf.constant(load_images(rows.path[order], INPUT_SIZE)), tf.constant(labels[order])
 
-    print(f"{run.path}, epoch {epoch}\n\ngradient norms    " + "".join(f"{part:>10}" for part in PARTS))
-    for branch, norms in gradient_norms(model, images, labels, run.settings.recipe).items():
-        print(f"  of {branch + ' loss':<13}" + "".join(f"{norms[part]:>10.4f}" for part in PARTS))
-    print("\nsoft attention    at 0.5      mean    sd over channels   sd over pixels")
-    for level, soft in enumerate(model.attention_extractor()(images)["soft"], start=1):
+    print(f"{run.path}, epoch {epoch}\n\nsoft attention    at 0.5      mean    sd over channels   sd over pixels")
+    for level, soft in enumerate(model.attention_extractor()(images).get("soft", []), start=1):
         soft = np.asarray(soft)
         channels, pixels = soft.std(axis=-1).mean(), soft.std(axis=(1, 2)).mean()
         print(f"  level {level}       {np.mean(soft <= 0.5):>8.1%}{soft.mean():>10.3f}{channels:>15.3f}{pixels:>17.3f}")
     print("\nfeatures under moving averages against those under batch statistics, mean cosine")
     extractor = model.feature_extractor()
-    ours, batch = (np.split(np.asarray(extractor(images, training=t)), 2, axis=1) for t in (False, True))
-    for branch, a, b in zip(("global", "local"), ours, batch, strict=True):
+    averages, batch = (np.split(np.asarray(extractor(images, training=t)), 2, axis=1) for t in (False, True))
+    for branch, a, b in zip(("global", "local"), averages, batch, strict=True):
         print(f"  {branch:<8}{(a * b).sum(axis=1).mean():.3f}")
+    # Last: a pass in training moves batch norm's averages.
+    print("\ngradient norms    " + "".join(f"{part:>10}" for part in PARTS))
+    for branch, norms in gradient_norms(model, images, labels, run.settings.recipe).items():
+        print(f"  of {branch + ' loss':<13}" + "".join(f"{norms[part]:>10.4f}" for part in PARTS))
 
 
 def gradient_norms(model, images, labels, recipe):
     """Dict from branch to dict from part of the network to the norm of the branch's gradient there."""
+    network = keras.Model(model.inputs[0], [model.output, model.feature_extractor().output])
     with tf.GradientTape(persistent=True) as tape:
-        logits = model(images, training=True)
-        losses = branch_losses(labels, logits, model.feature_extractor()(images, training=True), recipe)
+        losses = branch_losses(labels, *network(images, training=True), recipe)
     variables, norms = model.trainable_variables, {}
     for branch, loss in losses.items():
         gradients = tape.gradient(loss, variables)

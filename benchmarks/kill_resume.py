@@ -3,8 +3,8 @@
     python benchmarks/kill_resume.py [--trainings 25] [--kills 2] [--seed 0]
 
 A training is of 4 epochs of 6 steps, of the whole network on a small dataset, with a checkpoint after every step, so
-that a good part of the kills meets one half written. Identical means: log.csv and all of the last checkpoint (weights,
-batch norm's averages, optimizer, position) have the bytes of a training that was left alone.
+that a good part of the kills meets one half written. Identical means: log.csv, evaluations.csv and all of the last
+checkpoint (weights, batch norm's averages, optimizer, position) have the bytes of a training that was left alone.
 """
 
 import subprocess
@@ -79,7 +79,8 @@ def kill(args, instants, run_dir):
 
 def differences(run_dir, other):
     """What of two finished trainings is not the same to the last bit, as a list of names."""
-    found = [] if (run_dir / "log.csv").read_bytes() == (other / "log.csv").read_bytes() else ["log.csv"]
+    tables = ("log.csv", "evaluations.csv")
+    found = [name for name in tables if (run_dir / name).read_bytes() != (other / name).read_bytes()]
     (_, a), (_, b) = (Checkpoints(folder / "checkpoints").newest() for folder in (run_dir, other))
     return found + [
         name for name in a.keys() | b.keys() if name not in a.keys() & b.keys() or not same(a[name], b[name])

@@ -3,7 +3,8 @@
     python benchmarks/search.py --data_root DATA [--only cosine,step] [--seeds 0,1,2] [--table]
 
 No image of the test set is looked at. Trainings that are finished are not repeated; --table only prints the table of
-REPRODUCE.md. What is no part of a recipe but a reading of the paper is changed in place (READINGS).
+REPRODUCE.md. What is no part of a recipe but a reading of the paper is changed in place (READINGS), which a run folder
+doesn't know of: its network is another than `python -m hacnn_tf.evaluate` would build of it.
 """
 
 import argparse
@@ -20,7 +21,7 @@ VARIANTS = {  # name: (flags, reading)
     "constant": ("--schedule constant", None),
     "step-late": ("--schedule step --drops 0.8", None),
     "step-early": ("--schedule step --drops 0.4,0.8", None),
-    "cosine-decay": ("--schedule cosine --weight_decay 0.05", None),
+    "cosine-decay": ("--schedule cosine --weight_decay 2", None),
     "cosine-norm-epsilon": ("--schedule cosine", "norm-epsilon"),
     "cosine-adam-epsilon": ("--schedule cosine", "adam-epsilon"),
     "cosine-norm-momentum": ("--schedule cosine", "norm-momentum"),
@@ -30,7 +31,8 @@ VARIANTS = {  # name: (flags, reading)
     "cosine-flip": ("--schedule cosine --flip", None),
     "cosine-crop": ("--schedule cosine --flip --crop_padding 8", None),
     "cosine-erasing": ("--schedule cosine --flip --crop_padding 8 --erasing 0.5", None),
-    "cosine-smoothing": ("--schedule cosine --flip --crop_padding 8 --erasing 0.5 --label_smoothing 0.1", None),
+    "cosine-label-smoothing": ("--schedule cosine --label_smoothing 0.1", None),
+    "strong": ("--schedule cosine --flip --crop_padding 8 --erasing 0.5 --label_smoothing 0.1", None),
     "cosine-triplet": ("--schedule cosine --batch_identities 8 --triplet 1", None),
 }
 
@@ -74,7 +76,9 @@ READINGS = {
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--data_root", default="data")
     parser.add_argument("--runs_dir", type=Path, default="runs/search")
     parser.add_argument("--only", default=",".join(VARIANTS))
@@ -87,6 +91,8 @@ def main():
 
         READINGS[args.reading]()
         return train.COMMAND.run(train.main, ["train", f"--data_root={args.data_root}", *rest])
+    if unknown := [name for name in args.only.split(",") if name not in VARIANTS]:
+        parser.error(f"--only: {', '.join(unknown)} unknown; {', '.join(VARIANTS)} are known")
     if not args.table:
         for seed in args.seeds.split(","):
             for name in args.only.split(","):
@@ -99,12 +105,15 @@ def run(name, seed, data_root, runs_dir):
     flags, reading = VARIANTS[name]
     how = [__file__, "--reading", reading] if reading else ["-m", "hacnn_tf.train"]
     where = [f"--data_root={data_root}", f"--run_dir={runs_dir / f'{name}-seed{seed}'}", f"--seed={seed}"]
-    subprocess.run([sys.executable, *how, *where, *COMMON, *flags.split()], check=True)
+    code = subprocess.run([sys.executable, *how, *where, *COMMON, *flags.split()]).returncode
+    if code:
+        sys.exit(code)
 
 
 def table(runs_dir):
     """The finished trainings of all variants, a line each, as Markdown."""
     from hacnn_tf.errors import InputError
+    from hacnn_tf.evaluation import PARTS
     from hacnn_tf.training.run_folder import RunFolder
 
     lines = [
@@ -115,11 +124,11 @@ def table(runs_dir):
         for path in sorted(runs_dir.glob(f"{name}-seed*")):
             try:
                 folder = RunFolder(path)
-                parts = folder.read_metrics()["single_query"]
-                last = folder.read_rows("log", folder.settings.epochs)[-1]
-            except InputError:
+                folder.read_metrics()
+                last, found = (folder.read_rows(rows, folder.settings.epochs)[-1] for rows in ("log", "evaluations"))
+            except (InputError, IndexError):
                 continue  # not finished
-            accuracy = " | ".join(f"{m['rank1']:.1f}/{m['mAP']:.1f}" for m in parts.values())
+            accuracy = " | ".join(f"{float(found[f'{p}_rank1']):.1f}/{float(found[f'{p}_mAP']):.1f}" for p in PARTS)
             losses = f"{float(last['global_loss']):.2f}/{float(last['local_loss']):.2f}"
             lines.append(f"| {name} | {folder.settings.seed} | {accuracy} | {losses} | {folder.revision} |")
     return "\n".join(lines)

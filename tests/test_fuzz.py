@@ -59,6 +59,7 @@ def test_files_of_a_run_folder(content):
         run = make_run(Path(folder) / "run", 50)
         for name, read in (
             ("log.csv", lambda: run.read_rows("log", 9)),
+            ("evaluations.csv", lambda: run.read_rows("evaluations", 9)),
             ("speed.csv", lambda: run.read_rows("speed", 9)),
             ("metrics.json", run.read_metrics),
             ("config.json", lambda: RunFolder(run.path)),

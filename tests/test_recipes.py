@@ -1,12 +1,15 @@
 """Recipes: names, parts that override them, and contradictions."""
 
 import dataclasses
+import json
 
 import pytest
 
+from hacnn_tf import train
+from hacnn_tf.cli import _parse
 from hacnn_tf.errors import InputError
 from hacnn_tf.recipes import RECIPES, Recipe
-from hacnn_tf.training.settings import Settings
+from hacnn_tf.training.settings import FLAGS, Settings
 
 
 def test_the_papers_recipe_is_section_4():
@@ -18,7 +21,9 @@ def test_the_papers_recipe_is_section_4():
 
 
 def test_the_constant_recipe_differs_from_the_papers_in_its_schedule_alone():
-    differing = {name for name, value in RECIPES["paper"].parts().items() if RECIPES["constant"].parts()[name] != value}
+    differing = {
+        name for name, value in RECIPES["paper"].options().items() if RECIPES["constant"].options()[name] != value
+    }
     assert differing <= {"schedule", "drops", "final_rate"}
 
 
@@ -32,6 +37,8 @@ def test_parts_override_a_recipe_and_are_named():
 def test_another_schedule_leaves_drops_behind():
     recipe = Recipe("paper", schedule="step", drops=(0.5,))
     assert recipe.replaced(schedule="constant").drops == ()
+    assert str(recipe.replaced(schedule="cosine")) == "paper --schedule cosine --final_rate 0.01"
+    assert RECIPES["strong"].replaced(schedule="constant").final_rate is None
     assert recipe.replaced(learning_rate=1e-3).drops == (0.5,)
 
 
@@ -43,19 +50,30 @@ def test_another_schedule_leaves_drops_behind():
         ({"learning_rate": float("nan")}, "--learning_rate must be above 0 and finite"),
         ({"schedule": "step"}, "--schedule step needs --drops"),
         ({"drops": (0.5,)}, "--drops needs --schedule step, and it is constant"),
-        ({"schedule": "step", "drops": (0.5, 1.0)}, "between 0 and 1, in ascending order.*not 0.5,1: .*after its end"),
+        (
+            {"schedule": "step", "drops": (0.5, 1.0)},
+            "between 0 and 1, in ascending order.*not 0.5,1.0: .*after its end",
+        ),
         ({"schedule": "step", "drops": (0.9, 0.6)}, "in ascending order"),
         ({"schedule": "step", "drops": (0.6, 0.6)}, "in ascending order"),
         ({"schedule": "step", "drops": (0.0,)}, "before it begins"),
         ({"schedule": "step", "drops": (float("nan"),)}, "between 0 and 1"),
         ({"schedule": "step", "drops": ("soon",)}, "--drops takes numbers.*not soon"),
-        ({"final_rate": 0}, "--final_rate"),
-        ({"final_rate": 1.5}, "--final_rate"),
-        ({"warmup": 1.0}, "--warmup is a share"),
-        ({"label_smoothing": -0.1}, "--label_smoothing is a share"),
+        ({"learning_rate": 1e300}, "--learning_rate must be above 0 and finite"),
+        ({"learning_rate": 1e-60}, "--learning_rate must be above 0 and finite"),
+        ({"schedule": "cosine", "final_rate": 0}, "--final_rate must be a share from 1e-6 to 1, not 0"),
+        ({"schedule": "cosine", "final_rate": 1.5}, "--final_rate must be a share"),
+        ({"final_rate": 0.5}, "--final_rate needs exponential or cosine, and --schedule is constant"),
+        ({"schedule": "cosin"}, "--schedule must be one of constant, step"),
+        ({"warmup": 1.0}, "--warmup must be a share"),
+        ({"label_smoothing": -0.1}, "--label_smoothing must be a share"),
+        ({"crop_padding": -3}, "--crop_padding must be a whole number, at least 0, not -3"),
+        ({"batch_identities": 2.5}, "--batch_identities must be a whole number"),
+        ({"flip": "no"}, "--flip given or not"),
         ({"weight_decay": -1}, "--weight_decay must be at least 0"),
-        ({"erasing": 1.1}, "--erasing is a probability"),
+        ({"erasing": 1.1}, "--erasing must be a probability"),
         ({"triplet": 1.0}, "--triplet .* needs --batch_identities"),
+        ({"triplet": 1.0, "batch_identities": 1}, "--triplet .* of two or more"),
     ],
 )
 def test_contradictions_and_ranges(parts, sentence):
@@ -71,10 +89,21 @@ def test_identities_that_do_not_fill_the_batch(identities):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_settings_come_back_from_their_flags(name):
-    recipe = RECIPES[name].replaced(label_smoothing=0.25)
-    settings = Settings(dataset="cuhk03", validation=7, recipe=recipe).completed()
-    assert Settings.from_flags(settings.to_flags()) == settings
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_settings_come_back_from_their_flags(name, schedule):
+    for recipe in (RECIPES[name], RECIPES[name].replaced(label_smoothing=0.25, schedule=schedule)):
+        settings = Settings(dataset="cuhk03", validation=7, recipe=recipe).completed()
+        assert Settings.from_flags(json.loads(json.dumps(settings.to_flags()))) == settings  # as in a run folder
+        typed = _parse(train.COMMAND.values, ["train", *settings.as_flags()])
+        assert Settings.from_flags({flag: typed[flag].value for flag in FLAGS}) == settings
+
+
+def test_differences_name_a_recipe_and_what_was_changed_in_it():
+    paper, constant = (Settings("cuhk03", recipe=RECIPES[name]).completed() for name in ("paper", "constant"))
+    assert paper.differences(paper) == {}
+    assert paper.differences(constant) == {"recipe": ("paper", "constant")}
+    other = Settings("cuhk03", recipe=RECIPES["paper"].replaced(drops=(0.5,), flip=True)).completed()
+    assert paper.differences(other) == {"drops": ("0.6,0.9", "0.5"), "flip": ("False", "True")}
 
 
 def test_run_folders_of_before_there_were_recipes_are_constant():

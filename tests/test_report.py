@@ -15,7 +15,7 @@ from hacnn_tf.paper.experiments import Selection
 from hacnn_tf.paper.figures import Figure
 from hacnn_tf.paper.networks import networks_sheet
 from hacnn_tf.paper.runs import RunFolders
-from hacnn_tf.training.run_folder import ROWS
+from hacnn_tf.training.run_folder import COLUMNS
 from tests.paper.runs import make_run
 from tests.test_commands import fails
 
@@ -41,7 +41,7 @@ def results(tmp_path):
     for seed, rank1 in enumerate((60, 70)):
         run = make_run(tmp_path / "runs" / f"run-{seed}", rank1, seed=seed)
         rows = [(1, 50, 3.0, 2.0, 0.2), (2, 100, 1.0, 0.5, 0.9)]
-        run.write_rows("log", [dict(zip(ROWS["log"], row, strict=True)) for row in rows])
+        run.write_rows("log", [dict(zip(COLUMNS["log"], row, strict=True)) for row in rows])
     runs, selection, folder = RunFolders(tmp_path / "runs"), Selection(("synthetic",)), tmp_path / "results"
     for name in ("table4", "table5"):
         accuracy_sheet(name, selection, runs).write(folder)

@@ -9,7 +9,7 @@ import pytest
 
 from hacnn_tf import reproduce, tables, train
 from hacnn_tf.cli import _parse
-from hacnn_tf.training.run_folder import ROWS, RunFolder
+from hacnn_tf.training.run_folder import COLUMNS, RunFolder
 from hacnn_tf.training.settings import FLAGS, Settings
 from tests.paper.runs import PARTS, make_run, measures
 from tests.test_commands import fails
@@ -18,7 +18,7 @@ SMALL = ["--dataset=synthetic", "--allow_subset", "--epochs=3"]
 
 
 def log_row(epoch):
-    return dict.fromkeys(ROWS["log"], 1.0) | {"epoch": epoch}
+    return dict.fromkeys(COLUMNS["log"], 1.0) | {"epoch": epoch}
 
 
 @pytest.fixture

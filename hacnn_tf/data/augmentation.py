@@ -7,7 +7,7 @@ import numpy as np
 
 GREY = (124, 116, 104)  # about what the network takes for the mean of all pixels; in the place of what is not known
 ERASED_AREA = (0.02, 0.4)  # shares of the image (Zhong et al., Random Erasing Data Augmentation, 2017)
-ERASED_ASPECT = (0.3, 1 / 0.3)  # height / width
+ERASED_ASPECT = (0.3, 1 / 0.3)  # height / width; drawn uniformly in its logarithm, so that neither is preferred
 TRIES = 100  # for a rectangle that fits
 
 
@@ -73,13 +73,18 @@ def apply(image, change):
     changed[:] = GREY
     y, x = change.shift
     source = image[:, ::-1] if change.flip else image
-    changed[max(y, 0) : height + min(y, 0), max(x, 0) : width + min(x, 0)] = source[
-        max(-y, 0) : height - max(y, 0), max(-x, 0) : width - max(x, 0)
-    ]
+    (to_y, from_y), (to_x, from_x) = _overlap(height, y), _overlap(width, x)
+    changed[to_y, to_x] = source[from_y, from_x]
     if change.hole:
         top, left, rows, columns = change.hole
         changed[top : top + rows, left : left + columns] = GREY
     return changed
+
+
+def _overlap(side, shift):
+    """Where in a row of pixels the shifted content lies, and where it comes from, as slices."""
+    shift = min(max(shift, -side), side)
+    return slice(max(shift, 0), side + min(shift, 0)), slice(max(-shift, 0), side - max(shift, 0))
 
 
 def _whole(value, limit):

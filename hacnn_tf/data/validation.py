@@ -29,11 +29,12 @@ def hold_out(dataset, identities):
     rows = dataset.split("train")
     seen = rows.groupby("pid").camid.nunique()
     searchable = seen.index[(seen > 1) & (rows.groupby("pid").size() > seen)]  # a query must leave something to find
-    if identities > len(searchable) or identities >= len(seen):
+    most = min(len(searchable), len(seen) - 1)
+    if not isinstance(identities, int) or not 0 < identities <= most:
         raise InputError(
             f"--validation {identities} holds out training identities seen by at least two cameras, and not only once "
             f"by each: {dataset.name} has {len(searchable)} of them, and {len(seen)} to train on in all; "
-            + ("name fewer." if len(searchable) > 1 else "this dataset cannot be validated on.")
+            + (f"name {most} at most." if most else "this dataset cannot be validated on.")
         )
     rng = np.random.default_rng(SEED)
     held_out = rows[rows.pid.isin(rng.permutation(searchable)[:identities])]

@@ -80,7 +80,7 @@ def pairs_figure(datasets, count):
 def augmentation_figure(datasets, count):
     """Training images under the recipe "strong". `datasets` is as in `pairs_figure`; `count` is of images from each."""
     recipe = RECIPES["strong"]
-    shown = {what: pictures.augmented(dataset, recipe, 3 * count) for what, dataset in datasets.items()}
+    shown = {what: pictures.augmented(dataset, recipe, count) for what, dataset in datasets.items()}
     changes = (
         f"mirrored half of the time, shifted by up to {recipe.crop_padding} pixels, and erased in a rectangle with "
         f"probability {recipe.erasing:g}"

@@ -81,11 +81,11 @@ def data_key(settings):
 
 def _check_settings(run, settings):
     """Raises `InputError` if a run is of other settings, `FREE` ones aside, or was trained by another version."""
-    there, here = run.settings.to_flags(), settings.to_flags()
-    other = [name for name in here if name not in (*EXPERIMENT, *FREE) and there[name] != here[name]]
+    differences = run.settings.differences(settings)
+    other = [name for name in differences if name not in (*EXPERIMENT, *FREE)]
     if other:
-        there = ", ".join(f"--{name} {there[name]}" for name in other)
-        here = ", ".join(str(here[name]) for name in other)
+        there = ", ".join(f"--{name} {differences[name][0]}" for name in other)
+        here = ", ".join(differences[name][1] for name in other)
         raise InputError(f"{run.path} was trained with {there}, and this table asks for {here}.")
     version = run.versions["hacnn_tf"]
     if version != hacnn_tf.__version__:

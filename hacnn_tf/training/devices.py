@@ -28,7 +28,8 @@ STRATEGIES = ["auto", "one", "mirrored", "multi_worker"]
 class Devices:
     """Spreads the training step over devices with `tf.distribute`; each takes an equal part of the batch.
 
-    Gradients, results and the statistics of batch norm are those of the whole batch, as on one device.
+    Gradients, results and the statistics of batch norm are those of the whole batch, as on one device; but a triplet
+    loss compares only the images of one device.
 
     Args:
         strategy: a `tf.distribute.Strategy`.

@@ -27,10 +27,11 @@ from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.training.state import load_network
 
-ROWS = {  # the columns of its .csv files, which have a row an epoch
+EVALUATED = ["rank1", "mAP"]  # what `evaluations.csv` has of each part of the feature
+COLUMNS = {  # the columns of its .csv files, which have a row an epoch
     "log": ["epoch", "step", "global_loss", "local_loss", "identity_accuracy"],
     "speed": ["epoch", "images_per_second"],  # not in the log, which is the same to the last bit each time
-    "evaluations": ["epoch", *(f"{part}_{measure}" for part in PARTS for measure in ("rank1", "mAP"))],
+    "evaluations": ["epoch", *(f"{part}_{measure}" for part in PARTS for measure in EVALUATED)],
 }
 LOCK = "lock"
 
@@ -88,16 +89,12 @@ class RunFolder:
             check_new_path(path / "config.json")
             return None
         run = cls(path)
-        now = settings.to_flags()
-        differences = [
-            f"--{name} {_flag(there)} there, {_flag(now[name])} now"
-            for name, there in run.settings.to_flags().items()
-            if there != now[name]
-        ]
+        differences = run.settings.differences(settings).items()
         if differences:
+            named = "; ".join(f"--{name} {there} there, {now} now" for name, (there, now) in differences)
             raise InputError(
-                f"{path} holds a run with other flags ({'; '.join(differences)}): "
-                "repeat those to go on with it, or name another folder with --run_dir (RUNS, for the scripts)."
+                f"{path} holds a run with other flags ({named}): repeat those, and --run_dir {path}, to go on with it, "
+                "or name another folder with --run_dir (RUNS, for the scripts)."
             )
         run._check_version()
         run.check_dataset(dataset)
@@ -189,9 +186,9 @@ class RunFolder:
             )
 
     def write_rows(self, name, rows):
-        """Replaces `NAME.csv`; `name` is one of `ROWS`, `rows` are dicts of its columns."""
+        """Replaces `NAME.csv`; `name` is one of `COLUMNS`, `rows` are dicts of its columns."""
         self._check_present()
-        write_csv(self.path / f"{name}.csv", ROWS[name], rows)
+        write_csv(self.path / f"{name}.csv", COLUMNS[name], rows)
 
     def read_rows(self, name, last_epoch):
         """The rows of `NAME.csv` up to an epoch, as dicts of strings; none if there is no such file.
@@ -206,7 +203,7 @@ class RunFolder:
             with open(path, newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
             for row in rows:
-                [float(row[column]) for column in ROWS[name]]
+                [float(row[column]) for column in COLUMNS[name]]
             return [row for row in rows if int(row["epoch"]) <= last_epoch]
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise InputError(f"{path} is damaged ({error!r}): restore it, or remove it.") from None
@@ -254,10 +251,6 @@ class RunFolder:
     def _check_present(self):
         if not (self.path / "config.json").exists() or not self._still_ours():
             raise InputError(f"{self.path} was removed while it was in use: repeat the command to begin anew.")
-
-
-def _flag(value):
-    return "not given" if value is None else value
 
 
 def _versions():

@@ -15,11 +15,12 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     counted from 0, the rate is `learning_rate` times
 
     - constant: 1;
-    - step: 0.1 for each of `drops` d with i ≥ d·n (rounded to a step);
+    - step: 0.1 for each of `drops` d with i ≥ d·n, rounded to a step, neither the first nor beyond the last;
     - exponential: `final_rate`^(i/n);
     - cosine: from 1 down to `final_rate` along half a cosine;
 
-    and in the first `warmup`·n steps (rounded) also times (i + 1) / (`warmup`·n).
+    and in the first `warmup`·n steps (rounded) also times (i + 1) / (`warmup`·n). Under mixed_float16, steps that
+    overflow do not count.
 
     Args:
         recipe: a `hacnn_tf.recipes.Recipe`.
@@ -41,13 +42,10 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def _decay(self, step):
         recipe = self.recipe
         if recipe.schedule == "step":
-            drops = [round(drop * self.steps) for drop in recipe.drops]
+            drops = [max(1, min(round(drop * self.steps), self.steps - 1)) for drop in recipe.drops]
             return ops.power(DROP, sum(ops.cast(step >= drop, "float32") for drop in drops))
         if recipe.schedule == "exponential":
             return ops.power(recipe.final_rate, step / self.steps)
         if recipe.schedule == "cosine":
             return recipe.final_rate + (1 - recipe.final_rate) * (1 + ops.cos(math.pi * step / self.steps)) / 2
         return 1.0
-
-    def get_config(self):
-        return {"recipe": self.recipe.parts(), "steps": self.steps}

@@ -6,7 +6,7 @@ from hacnn_tf.data import read_dataset
 from hacnn_tf.data.validation import hold_out
 from hacnn_tf.errors import InputError
 from hacnn_tf.models import HACNN
-from hacnn_tf.recipes import PARTS, RECIPES, Recipe, usual_recipe
+from hacnn_tf.recipes import OPTIONS, RECIPES, Recipe, spelled, usual_recipe
 
 PAPER_EPOCHS = 150
 PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
@@ -72,22 +72,33 @@ class Settings:
         """The settings that flags give.
 
         Args:
-            flags: dict from flag to value: the fields, `recipe` (a name), and the parts of a recipe that are to be
-                other ones than its own; None for what was not given. Without the key `recipe`, as in run folders of
+            flags: dict from flag to value: the fields, `recipe` (a name), and the options of a recipe that are to be
+                other than its own; None for what was not given. Without the key `recipe`, as in run folders of
                 before there were any, it is "constant".
 
         Raises:
             InputError: a contradiction in the recipe.
         """
         recipe = RECIPES[flags.get("recipe", "constant") or usual_recipe(flags["dataset"])]
-        parts = {name: flags[name] for name in PARTS if flags.get(name) is not None}
-        fields = {name: value for name, value in flags.items() if name not in (*PARTS, "recipe")}
-        return cls(**fields, recipe=recipe.replaced(**parts))
+        options = {name: flags[name] for name in OPTIONS if flags.get(name) is not None}
+        fields = {name: value for name, value in flags.items() if name not in (*OPTIONS, "recipe")}
+        return cls(**fields, recipe=recipe.replaced(**options))
 
     def to_flags(self):
         """A dict from flag to value, of which `from_flags` makes these settings; they must be completed."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return fields | {"recipe": self.recipe.name} | self.recipe.parts()
+        return fields | {"recipe": self.recipe.name} | self.recipe.options()
+
+    def differences(self, other):
+        """Dict from flag to (its value here, its value in `other`), as text, of the flags whose values differ.
+
+        Of a recipe only what tells it from others counts: its name, and what was changed in it.
+        """
+        here, there = self.to_flags(), other.to_flags()
+        told = [
+            name for name in here if name not in OPTIONS or name in {**self.recipe.changes(), **other.recipe.changes()}
+        ]
+        return {name: (spelled(here[name]), spelled(there[name])) for name in told if here[name] != there[name]}
 
     @property
     def run_name(self):
@@ -96,7 +107,7 @@ class Settings:
         usual = self.epochs == dataclasses.replace(self, epochs=None).completed().epochs
         length = None if usual else f"epochs{self.epochs}"
         recipe = None if self.recipe.name == usual_recipe(self.dataset) else self.recipe.name
-        changes = [f"{name}{_text(value)}" for name, value in self.recipe.changes().items()]
+        changes = [f"{name}{spelled(value)}" for name, value in self.recipe.changes().items()]
         validation = f"validation{self.validation}" if self.validation else None
         where = [self.dataset, self.split, self.testset, self.boxes, validation]
         precision = None if self.precision == Settings.precision else self.precision
@@ -105,9 +116,9 @@ class Settings:
 
     def as_flags(self):
         """The flags of `python -m hacnn_tf.train` that give these settings."""
-        given = {name: value for name, value in self.to_flags().items() if value is not None}
+        given = {name: value for name, value in self.to_flags().items() if value not in (None, ())}
         return [
-            f"--{'' if value else 'no'}{name}" if isinstance(value, bool) else f"--{name}={_text(value)}"
+            f"--{'' if value else 'no'}{name}" if isinstance(value, bool) else f"--{name}={spelled(value)}"
             for name, value in given.items()
         ]
 
@@ -130,8 +141,4 @@ class Settings:
         )
 
 
-FLAGS = [field.name for field in dataclasses.fields(Settings)] + PARTS
-
-
-def _text(value):
-    return ",".join(map(str, value)) if isinstance(value, tuple) else value
+FLAGS = [field.name for field in dataclasses.fields(Settings)] + OPTIONS

@@ -32,7 +32,7 @@ def slowly(image, change):
 
 
 @pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize("shift", [(0, 0), (3, -2), (-4, 0), (0, 4), (40, 16), (-40, 1)])
+@pytest.mark.parametrize("shift", [(0, 0), (3, -2), (-4, 0), (0, 4), (40, 16), (-40, 1), (50, -20), (70, 100)])
 @pytest.mark.parametrize("hole", [None, (0, 0, 40, 16), (5, 3, 7, 2), (39, 15, 1, 1)])
 def test_changes_equal_the_oracle(flip, shift, hole):
     before = IMAGE.copy()
@@ -91,7 +91,8 @@ def test_a_part_does_not_change_what_another_draws():
 
 def test_no_two_images_epochs_or_seeds_draw_alike():
     keys = [(seed, epoch, row) for seed in range(4) for epoch in range(1, 5) for row in range(4)]
-    assert len({draw(STRONG, (400, 400), *key) for key in keys}) > 0.95 * len(keys)
+    always = Recipe("strong", flip=True, crop_padding=4, erasing=1.0)
+    assert len({draw(always, (400, 400), *key) for key in keys}) == len(keys)
 
 
 def test_recipes_without_augmentation_leave_images_alone():

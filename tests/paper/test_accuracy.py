@@ -114,7 +114,7 @@ def test_a_run_that_cannot_be_used_is_named_and_left_out(tmp_path, spoil, reason
             "--batch_size 16, --learning_rate 0.001, and this table asks for 32",
         ),
         ({"precision": "mixed_bfloat16"}, "--precision mixed_bfloat16"),
-        ({"recipe": "paper"}, "--recipe paper, --schedule step"),
+        ({"recipe": "paper"}, "--recipe paper, and this table asks for constant"),
         ({"flip": True}, "--flip True, and this table asks for False"),
         ({"validation": 100}, "--validation 100, and this table asks for 0"),
         ({"images": ("a.jpg", "c.jpg")}, "was trained on other images"),

@@ -19,9 +19,9 @@ from hacnn_tf import evaluate, train
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.pipeline import epoch_order
 from hacnn_tf.layers import ConvBlock
-from hacnn_tf.recipes import PARTS, RECIPES
+from hacnn_tf.recipes import OPTIONS, RECIPES
 from hacnn_tf.training.devices import Devices
-from hacnn_tf.training.run_folder import ROWS, RunFolder
+from hacnn_tf.training.run_folder import COLUMNS, RunFolder
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.training.step import make_train_step
 from tests.conftest import train_args
@@ -81,7 +81,7 @@ def test_the_run_folder_records_the_training(small_run):
     assert config["num_identities"] == 6
     assert config["versions"]["keras"]
     rows = log(small_run)
-    assert list(rows[0]) == ROWS["log"]
+    assert list(rows[0]) == COLUMNS["log"]
     assert (rows[0]["epoch"], rows[0]["step"]) == ("1", "6")
     metrics = json.loads((small_run / "metrics.json").read_text())
     assert metrics["epoch"] == 1
@@ -184,7 +184,7 @@ def test_a_run_of_before_there_were_recipes_goes_on_as_constant(small_network, s
     shutil.copytree(tmp_path / "whole", tmp_path / "old")
     (tmp_path / "old/checkpoints/epoch0002-step00000.npz").unlink()
     config = json.loads((tmp_path / "old/config.json").read_text())
-    for name in ("recipe", "validation", *PARTS):
+    for name in ("recipe", "validation", *OPTIONS):
         if name != "learning_rate":
             del config["settings"][name]
     (tmp_path / "old/config.json").write_text(json.dumps(config))
