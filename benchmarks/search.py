@@ -37,10 +37,11 @@ VARIANTS = {  # name: (flags, reading)
 }
 
 
-def change_norm(momentum=0.9, epsilon=1e-5):
+def change_norm(momentum=None, epsilon=None):
     from hacnn_tf.layers.batch_norm import BatchNorm
 
-    BatchNorm.__init__.__defaults__ = momentum, epsilon
+    usual = BatchNorm.__init__.__defaults__
+    BatchNorm.__init__.__defaults__ = momentum or usual[0], epsilon or usual[1]
 
 
 def change_adam():

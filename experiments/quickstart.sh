@@ -19,7 +19,7 @@ cat <<EOF
 
 Done in $((SECONDS - started)) s. Where everything lies:
   dataset      data/synthetic
-  run          $run_dir   (config.json, log.csv, speed.csv, tensorboard/, checkpoints/, metrics.json)
+  run          $run_dir   (config.json, log.csv, speed.csv, evaluations.csv, tensorboard/, checkpoints/, metrics.json)
   SavedModel   $output/saved_model
   Keras model  $output/hacnn.keras
 EOF

@@ -1,4 +1,4 @@
-"""Evaluates a trained run on its dataset's test images.
+"""Evaluates a trained run on its dataset's test images, or on its validation identities if it has some.
 
     python -m hacnn_tf.evaluate --run_dir runs/synthetic-detected-seed0
 

@@ -2,7 +2,7 @@
 
     python -m hacnn_tf.train                                      the embedded dataset, a few epochs
     python -m hacnn_tf.train --dataset cuhk03 --split 767_700     the paper's protocol: 150 epochs, batch 32, Adam 5e-4
-    python -m hacnn_tf.train --dataset cuhk03 --recipe strong     with augmentation: better than the paper's
+    python -m hacnn_tf.train --dataset cuhk03 --recipe strong     with augmentation and label smoothing
 
 Ctrl-C or SIGTERM stop it after the step in hand, with a checkpoint; the same command again goes on from there.
 """
@@ -39,7 +39,12 @@ COMMAND.group("Network")
 COMMAND.define("integer", "epochs", Settings.epochs, "150 if not given, fewer for synthetic", lower_bound=1)
 COMMAND.define("integer", "batch_size", Settings.batch_size, "images a step", lower_bound=2)
 COMMAND.define(
-    "integer", "seed", Settings.seed, "fixes initial weights and order", lower_bound=0, upper_bound=2**32 - 1
+    "integer",
+    "seed",
+    Settings.seed,
+    "fixes initial weights, order and augmentation",
+    lower_bound=0,
+    upper_bound=2**32 - 1,
 )
 COMMAND.define("enum", "precision", Settings.precision, "dtype policy", enum_values=PRECISIONS)
 COMMAND.define(

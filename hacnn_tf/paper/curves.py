@@ -29,7 +29,7 @@ def curves(found):
         accuracy.plot(epochs, [100 * float(row["identity_accuracy"]) for row in log], ".-", color="tab:gray")
         for part, measures in results["single_query"].items():
             cmc.plot(range(1, CMC_LENGTH + 1), measures["cmc"], color=COLOURS[part], label=part)
-    losses.set(xlabel="epoch", ylabel="cross-entropy", title="loss", yscale="log")
+    losses.set(xlabel="epoch", ylabel="nats", title="loss", yscale="log")
     accuracy.set(xlabel="epoch", ylabel="%", title="identity accuracy (training)", ylim=(0, 100))
     cmc.set(xlabel="rank", ylabel="matching rate, %", title="CMC (single query)", xlim=(1, CMC_LENGTH))
     for axes in (losses, accuracy):

@@ -21,7 +21,7 @@ DEFERRED = "stops after this step, with a checkpoint; a second signal stops at o
 
 
 def train(settings, images, rows, devices, xla=False, run=None, evaluate=None, checkpoint_every=0, debug_nans=False):
-    """Trains a network as §4 says, or goes on with a training that was stopped.
+    """Trains a network by its recipe, or goes on with a training that was stopped.
 
     Args:
         settings: the `Settings`: what to do.

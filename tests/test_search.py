@@ -1,0 +1,62 @@
+"""The search for the recipe: its variants are trainings that can be started, and its readings change the network."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks import search
+from hacnn_tf import train
+from hacnn_tf.cli import _parse
+from hacnn_tf.training.settings import FLAGS, Settings
+from tests.paper.runs import make_run
+
+CHANGED = """
+import json
+from benchmarks.search import READINGS
+
+for change in READINGS.values():
+    change()
+
+from hacnn_tf.models import HACNN
+from hacnn_tf.recipes import RECIPES
+from hacnn_tf.training.loop import make_optimizer
+
+model = HACNN(3, widths=(16, 32, 48), feature_dim=24)
+stem = model.get_layer("stem")
+print(json.dumps({
+    "norm": [stem.norm.momentum, stem.norm.epsilon],
+    "initializer": type(stem.conv.kernel_initializer).__name__,
+    "region": model.get_layer("level3_regions").size,
+    "epsilon": make_optimizer(RECIPES["paper"], 10).epsilon,
+}))
+"""
+
+
+@pytest.mark.parametrize("name", search.VARIANTS)
+def test_variants_are_trainings_without_the_test_set(name):
+    flags, reading = search.VARIANTS[name]
+    typed = _parse(train.COMMAND.values, ["train", *search.COMMON, *flags.split()])
+    settings = Settings.from_flags({flag: typed[flag].value for flag in FLAGS}).completed()
+    assert settings.validation == 384
+    assert reading is None or reading in search.READINGS
+
+
+def test_readings_change_the_network():
+    done = subprocess.run([sys.executable, "-c", CHANGED], check=True, capture_output=True, text=True)
+    found = json.loads(done.stdout)
+    assert found == {"norm": [0.99, 1e-3], "initializer": "GlorotUniform", "region": [5, 8], "epsilon": 1e-4}
+
+
+def test_the_table_has_a_line_for_each_finished_training(tmp_path):
+    run = make_run(tmp_path / "step-seed3", 40, seed=3)
+    make_run(tmp_path / "cosine-seed0", 50, finished=False)
+    run.write_rows("log", [{"epoch": 4, "step": 9, "global_loss": 1.5, "local_loss": 0.25, "identity_accuracy": 1}])
+    parts = {"joint": 40.04, "global": 30.0, "local": 20.0}
+    values = {
+        f"{part}_{what}": value / (what == "mAP" or 0.5) for part, value in parts.items() for what in ("rank1", "mAP")
+    }
+    run.write_rows("evaluations", [{"epoch": 4} | values])
+    (line,) = search.table(tmp_path).splitlines()[2:]
+    assert line.startswith("| step | 3 | 80.1/40.0 | 60.0/30.0 | 40.0/20.0 | 1.50/0.25 | ")
