@@ -22,6 +22,13 @@ VARIANTS = {  # name: (flags, reading)
     "step-late": ("--schedule step --drops 0.8", None),
     "step-early": ("--schedule step --drops 0.4,0.8", None),
     "cosine-decay": ("--schedule cosine --weight_decay 2", None),
+    "cosine-decay-8": ("--schedule cosine --weight_decay 8", None),
+    "step-decay": ("--schedule step --drops 0.6,0.9 --weight_decay 2", None),
+    "constant-decay": ("--schedule constant --weight_decay 2", None),
+    "strong-decay": (
+        "--schedule cosine --flip --crop_padding 8 --erasing 0.5 --label_smoothing 0.1 --weight_decay 2",
+        None,
+    ),
     "cosine-norm-epsilon": ("--schedule cosine", "norm-epsilon"),
     "cosine-adam-epsilon": ("--schedule cosine", "adam-epsilon"),
     "cosine-norm-momentum": ("--schedule cosine", "norm-momentum"),
