@@ -136,7 +136,7 @@ OPTIONS = [field.name for field in dataclasses.fields(Recipe)][1:]
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("paper", schedule="step", drops=(0.6, 0.9)),
+        Recipe("paper", schedule="cosine", weight_decay=8.0),
         Recipe("constant"),
         Recipe("strong", schedule="cosine", warmup=0.05, flip=True, crop_padding=8, erasing=0.5, label_smoothing=0.1),
     )
