@@ -138,7 +138,16 @@ RECIPES = {
     for recipe in (
         Recipe("paper", schedule="cosine", weight_decay=8.0),
         Recipe("constant"),
-        Recipe("strong", schedule="cosine", warmup=0.05, flip=True, crop_padding=8, erasing=0.5, label_smoothing=0.1),
+        Recipe(
+            "strong",
+            schedule="cosine",
+            warmup=0.05,
+            weight_decay=8.0,
+            label_smoothing=0.1,
+            flip=True,
+            crop_padding=8,
+            erasing=0.5,
+        ),
     )
 }
 

@@ -15,16 +15,16 @@ from hacnn_tf.training.settings import FLAGS, Settings
 def test_the_papers_recipe_is_section_4():
     paper = RECIPES["paper"]
     assert paper.learning_rate == 5e-4 and not paper.augments
-    extras = ("weight_decay", "label_smoothing", "warmup", "batch_identities", "triplet")
+    extras = ("label_smoothing", "warmup", "batch_identities", "triplet")
     assert not any(getattr(paper, name) for name in extras)
     assert paper.schedule != "constant"
 
 
-def test_the_constant_recipe_differs_from_the_papers_in_its_schedule_alone():
+def test_the_constant_recipe_differs_from_the_papers_in_schedule_and_weight_decay_alone():
     differing = {
         name for name, value in RECIPES["paper"].options().items() if RECIPES["constant"].options()[name] != value
     }
-    assert differing <= {"schedule", "drops", "final_rate"}
+    assert differing <= {"schedule", "drops", "final_rate", "weight_decay"}
 
 
 def test_parts_override_a_recipe_and_are_named():
@@ -37,7 +37,8 @@ def test_parts_override_a_recipe_and_are_named():
 def test_another_schedule_leaves_drops_behind():
     recipe = Recipe("paper", schedule="step", drops=(0.5,))
     assert recipe.replaced(schedule="constant").drops == ()
-    assert str(recipe.replaced(schedule="cosine")) == "paper --schedule cosine --final_rate 0.01"
+    assert RECIPES["paper"].replaced(schedule="step", drops=(0.5,)).final_rate is None
+    assert str(RECIPES["constant"].replaced(schedule="cosine")) == "constant --schedule cosine --final_rate 0.01"
     assert RECIPES["strong"].replaced(schedule="constant").final_rate is None
     assert recipe.replaced(learning_rate=1e-3).drops == (0.5,)
 
@@ -102,8 +103,10 @@ def test_differences_name_a_recipe_and_what_was_changed_in_it():
     paper, constant = (Settings("cuhk03", recipe=RECIPES[name]).completed() for name in ("paper", "constant"))
     assert paper.differences(paper) == {}
     assert paper.differences(constant) == {"recipe": ("paper", "constant")}
-    other = Settings("cuhk03", recipe=RECIPES["paper"].replaced(drops=(0.5,), flip=True)).completed()
-    assert paper.differences(other) == {"drops": ("0.6,0.9", "0.5"), "flip": ("False", "True")}
+    recipe = RECIPES["constant"].replaced(schedule="step", drops=(0.5,), flip=True)
+    other = Settings("cuhk03", recipe=recipe).completed()
+    expected = {"schedule": ("constant", "step"), "drops": ("none", "0.5"), "flip": ("False", "True")}
+    assert constant.differences(other) == expected
 
 
 def test_run_folders_of_before_there_were_recipes_are_constant():
