@@ -19,13 +19,14 @@ VARIANTS = {  # name: (flags, reading)
     "cosine": ("--recipe constant --schedule cosine", None),
     "exponential": ("--recipe constant --schedule exponential", None),
     "constant": ("--recipe constant --schedule constant", None),
-    "step-late": ("--recipe constant --schedule step --drops 0.8", None),
-    "step-early": ("--recipe constant --schedule step --drops 0.4,0.8", None),
     "cosine-decay": ("--recipe constant --schedule cosine --weight_decay 2", None),
     "cosine-decay-8": ("--recipe constant --schedule cosine --weight_decay 8", None),
     "cosine-decay-20": ("--recipe constant --schedule cosine --weight_decay 20", None),
     "constant-decay-8": ("--recipe constant --schedule constant --weight_decay 8", None),
     "step-decay-8": ("--recipe constant --schedule step --drops 0.6,0.9 --weight_decay 8", None),
+    "step-late-decay-8": ("--recipe constant --schedule step --drops 0.8 --weight_decay 8", None),
+    "step-early-decay-8": ("--recipe constant --schedule step --drops 0.4,0.8 --weight_decay 8", None),
+    "warmup": ("--recipe paper --warmup 0.05", None),
     "norm-epsilon": ("--recipe paper", "norm-epsilon"),
     "adam-epsilon": ("--recipe paper", "adam-epsilon"),
     "norm-momentum": ("--recipe paper", "norm-momentum"),
@@ -96,6 +97,8 @@ def main():
 
         READINGS[args.reading]()
         return train.COMMAND.run(train.main, ["train", f"--data_root={args.data_root}", *rest])
+    if rest:
+        parser.error(f"unknown: {' '.join(rest)}")
     if unknown := [name for name in args.only.split(",") if name not in VARIANTS]:
         parser.error(f"--only: {', '.join(unknown)} unknown; {', '.join(VARIANTS)} are known")
     if not args.table:

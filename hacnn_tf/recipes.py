@@ -14,14 +14,14 @@ class Recipe:
     """A named way to train. Its options are flags of `python -m hacnn_tf.train`.
 
     Attributes:
-        name: one of `RECIPES`; with another option than that recipe's it says what was begun from.
+        name: the one of `RECIPES` that it is, or began from.
         learning_rate: Adam's at its height.
         schedule: how it goes on from there, one of `SCHEDULES`; see `hacnn_tf.training.schedule`.
         drops: when "step" divides the rate by ten, as shares of the training; ascending, in (0, 1).
         final_rate: what "exponential" and "cosine" end at, as a share of `learning_rate`, from 1e-6 to 1; 0.01 if it is
             None, which it is for the others.
         warmup: for how long the rate first rises from 0, as a share of the training; in [0, 1).
-        weight_decay: share of each kernel that a step takes away, times the learning rate (AdamW); 0: none.
+        weight_decay: a step takes so much times the learning rate of each kernel off it (AdamW); 0: none.
         label_smoothing: share of each label that is spread over all identities, in [0, 1).
         flip: mirror half of the images.
         crop_padding: pixels of padding on each side, out of which an image of the old size is cropped; 0: none.
@@ -155,6 +155,6 @@ RECIPES = {
 def usual_recipe(dataset):
     """The name of the recipe that a dataset is trained by if nothing is said.
 
-    The embedded dataset's few epochs end before a rate that drops would pay (REPRODUCE.md, "The search").
+    In the embedded dataset's few epochs a falling rate or a weight decay did worse (REPRODUCE.md, "Recipes").
     """
     return "constant" if dataset == "synthetic" else "paper"

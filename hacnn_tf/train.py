@@ -1,7 +1,7 @@
 """Trains HA-CNN and evaluates it.
 
     python -m hacnn_tf.train                                      the embedded dataset, a few epochs
-    python -m hacnn_tf.train --dataset cuhk03 --split 767_700     the paper's protocol: 150 epochs, batch 32, Adam 5e-4
+    python -m hacnn_tf.train --dataset cuhk03 --split 767_700     150 epochs, batch 32, Adam 5e-4, as the paper has it
     python -m hacnn_tf.train --dataset cuhk03 --recipe strong     with augmentation and label smoothing
 
 Ctrl-C or SIGTERM stop it after the step in hand, with a checkpoint; the same command again goes on from there.
