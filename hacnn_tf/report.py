@@ -13,6 +13,7 @@ from hacnn_tf.files import write_text
 from hacnn_tf.paper.experiments import EXPERIMENTS
 from hacnn_tf.paper.runs import RunFolders
 from hacnn_tf.paper.sheet import Sheet, page, section
+from hacnn_tf.recipes import spelled
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.report")
 COMMAND.define("string", "results_dir", "results", "folder that holds the tables and figures")
@@ -64,7 +65,7 @@ def _settings_sheet(runs):
     rows = {}
     for run in runs.all():
         values = {**run.settings.to_flags(), "revision": run.revision, **run.versions, "images": run.fingerprint}
-        rows[run.path.name] = {name: "" if value is None else str(value) for name, value in values.items()}
+        rows[run.path.name] = {name: "" if value in (None, ()) else spelled(value) for name, value in values.items()}
     shown = pd.DataFrame.from_dict(rows, orient="index")
     notes = [f"In {runs.folder}.", *(f"Left out: {sentence}" for sentence in runs.left_out)]
     return Sheet("runs", "Run settings", shown, shown.rename_axis("run"), notes)
