@@ -95,10 +95,9 @@ class Settings:
         Of a recipe only what tells it from others counts: its name, and what was changed in it.
         """
         here, there = self.to_flags(), other.to_flags()
-        told = [
-            name for name in here if name not in OPTIONS or name in {**self.recipe.changes(), **other.recipe.changes()}
-        ]
-        return {name: (spelled(here[name]), spelled(there[name])) for name in told if here[name] != there[name]}
+        untold = set(OPTIONS) - {*self.recipe.changes(), *other.recipe.changes()}
+        differing = [name for name in here if here[name] != there[name] and name not in untold]
+        return {name: (spelled(here[name]), spelled(there[name])) for name in differing}
 
     @property
     def run_name(self):
