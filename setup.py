@@ -8,6 +8,10 @@ from setuptools import find_packages, setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "hacnn_tf/__init__.py").read_text())[1]
 
+PLOT = ["matplotlib>=3.10"]
+SEARCH = ["lancedb>=0.30"]
+APP = [*PLOT, *SEARCH, "gradio>=6"]
+
 setup(
     name="hacnn_tf",
     version=VERSION,
@@ -30,7 +34,9 @@ setup(
     ],
     extras_require={
         "gpu": ["tensorflow[and-cuda]>=2.20"],
-        "plot": ["matplotlib>=3.10"],
-        "dev": ["pytest>=8", "hypothesis>=6", "ruff>=0.9", "jax>=0.6", "matplotlib>=3.10"],
+        "plot": PLOT,
+        "search": SEARCH,
+        "app": APP,
+        "dev": [*APP, "pytest>=8", "hypothesis>=6", "ruff>=0.9", "jax>=0.6", "playwright>=1.50"],
     },
 )

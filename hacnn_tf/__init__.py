@@ -8,4 +8,13 @@ from hacnn_tf.startup import quiet_stderr
 with quiet_stderr():
     import hacnn_tf.models  # noqa: F401
 
+__all__ = ["ReID"]
 __version__ = "0.2.0"
+
+
+def __getattr__(name):
+    if name == "ReID":  # late, because it needs TensorFlow, and the network under another backend of Keras does not
+        from hacnn_tf.reid import ReID
+
+        return ReID
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -39,7 +39,7 @@ def main(flags):
     if flags.saved_model:
         if flags.precision:
             raise InputError("--saved_model has its own precision: leave --precision out, or give it to the export.")
-        function, title = load_export(flags.saved_model), flags.saved_model
+        function, title = load_export(flags.saved_model).images, flags.saved_model
     else:
         model, epoch = run.load_model(flags.precision)
         function, title = feature_function(model, use_xla("auto")), f"{run.path}, epoch {epoch}"

@@ -8,12 +8,15 @@ OUTPUT/saved_model needs TensorFlow alone. Its signatures:
 OUTPUT/hacnn.keras is the whole network: import hacnn_tf, then keras.saving.load_model.
 """
 
+import dataclasses
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from hacnn_tf import cli
 from hacnn_tf.data.images import decode, resize
 from hacnn_tf.errors import InputError
-from hacnn_tf.evaluation import feature_function
+from hacnn_tf.evaluation import feature_function, fingerprint
 from hacnn_tf.files import aside, check_new_path
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import PRECISIONS
@@ -67,28 +70,48 @@ def export_model(model, folder):
         "images": tf.function(from_images, [tf.TensorSpec((None, None, None, 3), tf.uint8, "images")]),
         "encoded": tf.function(from_encoded, [tf.TensorSpec((None,), tf.string, "encoded")]),
     }
+    module = tf.Module()
+    module.fingerprint, module.input_size = tf.Variable(fingerprint(model)), tf.Variable(size)
     with aside(folder) as part:
         try:
-            tf.saved_model.save(tf.Module(), str(part / "saved_model"), signatures)
+            tf.saved_model.save(module, str(part / "saved_model"), signatures)
         except tf.errors.OpError as error:  # TensorFlow's own, where others have OSError
             raise InputError(f"Cannot write {folder}: {error.message}.") from None
         model.save(part / "hacnn.keras")
 
 
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """An exported network.
+
+    Attributes:
+        images: function from `(n, height, width, 3)` uint8 images to `(n, d)` float32 features.
+        input_size: (height, width) in pixels, to which it resizes them.
+        fingerprint: of its weights, see `hacnn_tf.evaluation.fingerprint`.
+    """
+
+    images: Callable
+    input_size: tuple
+    fingerprint: str
+
+
 def load_export(folder):
-    """The exported network in `folder`, as a function for `hacnn_tf.evaluation.extract_features`.
+    """The exported network in a SavedModel's folder, as an `Export`.
 
     Raises:
         InputError: `folder` is not a SavedModel that `export_model` wrote.
     """
     try:
-        images = tf.saved_model.load(folder).signatures["images"]
+        export = tf.saved_model.load(str(folder))
+        images = export.signatures["images"]
         images(images=tf.zeros((1, 1, 1, 3), tf.uint8))["features"]
+        size, digest = tuple(export.input_size.numpy().tolist()), export.fingerprint.numpy().decode()
     except Exception:  # whatever TensorFlow raises for a folder of another kind, or a damaged one
         raise InputError(
-            f"{folder} is not an exported network, or damaged: make one with python -m hacnn_tf.export."
+            f"{folder} is not an exported network of this version of hacnn_tf, or damaged: make one with "
+            "python -m hacnn_tf.export."
         ) from None
-    return lambda batch: images(images=batch)["features"]
+    return Export(lambda batch: images(images=batch)["features"], size, digest)
 
 
 if __name__ == "__main__":

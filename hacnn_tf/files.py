@@ -50,8 +50,12 @@ def sweep(folder):
 
 
 @contextlib.contextmanager
-def locked(path):
+def locked(path, kept=None):
     """Holds a lock file while the context lasts; it is freed too when the process is killed.
+
+    Args:
+        path: of the lock file.
+        kept: what it keeps others from, for people; its folder if not given.
 
     Yields:
         A function that says whether the file is still there, and the same.
@@ -71,8 +75,8 @@ def locked(path):
         except BlockingIOError:
             file.seek(0)
             raise InputError(
-                f"{path.parent} is being written by {file.read().strip() or 'another process'}: "
-                "wait until it has ended, or name another folder."
+                f"{kept or path.parent} is being written by {file.read().strip() or 'another process'}: "
+                "wait until it has ended, or name another."
             ) from None
         except OSError as error:
             raise InputError(f"Cannot lock {path}: {error.strerror or error}; name a folder on another disk.") from None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import PIL.Image
 import tensorflow as tf
 
 from hacnn_tf.errors import InputError
@@ -176,11 +177,12 @@ def _open_mat(mat):
     return h5py.File(mat, "r")
 
 
-def read_image(path):
-    """The pixels of one image, at its own size.
+def read_image(image, size=None):
+    """The pixels of one image.
 
     Args:
-        path: as in a table.
+        image: a path as in a table, the bytes of a JPEG or PNG, a `PIL.Image`, or a `(height, width, 3)` uint8 array.
+        size: (height, width) to resize to, as in training; its own if not given.
 
     Returns:
         `(height, width, 3)` uint8 array.
@@ -188,17 +190,58 @@ def read_image(path):
     Raises:
         InputError: it cannot be read; says no more than why, as in "empty file".
     """
+    if isinstance(image, PIL.Image.Image):
+        image = np.asarray(image.convert("RGB"))
+    if not isinstance(image, (str, os.PathLike, bytes)):
+        return _resized(_checked_pixels(image), size)
     try:
-        if mat_of(path):
-            return tf.ensure_shape(tf.constant(_read_mat_image(path), tf.uint8), (None, None, 3)).numpy()
-        return decode(tf.io.read_file(path)).numpy()
-    except tf.errors.NotFoundError:
+        if isinstance(image, bytes):
+            return _decoded(image, size)
+        image = os.fspath(image)
+        if mat_of(image):
+            return _resized(_checked_pixels(_read_mat_image(image)), size)
+        return _decoded(Path(image).read_bytes(), size)
+    except FileNotFoundError:
         raise InputError("no such file") from None
+    except InputError:
+        raise
     except Exception as error:  # whatever a broken image or HDF5 file makes its reader raise
-        if os.path.exists(path) and not os.path.getsize(path):
+        if not image or (not isinstance(image, bytes) and os.path.isfile(image) and not os.path.getsize(image)):
             raise InputError("empty file") from None
         reasons = [reason for reason in (NO_IMAGE, TOO_LARGE) if reason in str(error)]
-        raise InputError(reasons[0] if reasons else "damaged or truncated image") from None
+        strerror = isinstance(error, OSError) and error.strerror
+        raise InputError(reasons[0] if reasons else strerror or "damaged or truncated image") from None
+
+
+def _decoded(encoded, size):
+    encoded = tf.constant(encoded)
+    return (_graph("decode")(encoded) if size is None else _graph("decode_to")(encoded, tf.constant(size))).numpy()
+
+
+def _resized(pixels, size):
+    return pixels if size is None else _graph("resize_to")(tf.constant(pixels), tf.constant(size)).numpy()
+
+
+@functools.cache
+def _graph(name):
+    """A function on tensors, traced once for images and sizes of all kinds, so that one image by itself is quick."""
+    encoded, size = tf.TensorSpec((), tf.string), tf.TensorSpec((2,), tf.int32)
+    pixels = tf.TensorSpec((None, None, 3), tf.uint8)
+    function, signature = {
+        "decode": (decode, [encoded]),
+        "decode_to": (lambda encoded, size: resize(decode(encoded), size), [encoded, size]),
+        "resize_to": (resize, [pixels, size]),
+    }[name]
+    return tf.function(function, input_signature=signature).get_concrete_function()
+
+
+def _checked_pixels(array):
+    if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        found = f"{array.dtype} array {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise InputError(f"not an image: a path, bytes, PIL image or uint8 array (height, width, 3), not {found}")
+    if not 0 < array.size <= 3 * MAX_PIXELS:
+        raise InputError(TOO_LARGE if array.size else "image without pixels")
+    return array
 
 
 def _problem(path):

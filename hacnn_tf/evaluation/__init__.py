@@ -1,7 +1,7 @@
 """Features, ranking and protocols."""
 
 from hacnn_tf.evaluation.evaluator import TEST_SPLITS, Evaluator
-from hacnn_tf.evaluation.features import PARTS, extract_features, feature_function
+from hacnn_tf.evaluation.features import PARTS, extract_features, feature_function, fingerprint
 from hacnn_tf.evaluation.protocols import CMC_LENGTH, MEASURES, evaluate_features, results_table
 from hacnn_tf.evaluation.ranking import Matches, rank_matches
 
@@ -15,6 +15,7 @@ __all__ = [
     "evaluate_features",
     "extract_features",
     "feature_function",
+    "fingerprint",
     "rank_matches",
     "results_table",
 ]

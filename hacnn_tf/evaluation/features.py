@@ -1,5 +1,7 @@
 """Features of many images."""
 
+import hashlib
+
 import numpy as np
 import tensorflow as tf
 
@@ -25,6 +27,14 @@ def feature_function(model, xla=False):
         [np.asarray(v) for v in part] for part in (extractor.trainable_variables, extractor.non_trainable_variables)
     ]
     return tf.function(lambda images: extractor.stateless_call(*weights, images)[0], jit_compile=xla, autograph=False)
+
+
+def fingerprint(model):
+    """A hex digest of the weights that a `HACNN`'s features depend on: features of another one cannot be compared."""
+    digest = hashlib.sha256()
+    for weight in model.feature_extractor().get_weights():
+        digest.update(np.asarray(weight, np.float32).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def extract_features(function, images):

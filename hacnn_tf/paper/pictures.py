@@ -59,7 +59,11 @@ def attention(model, paths):
     Raises:
         InputError: an image cannot be read.
     """
-    images = load_images(paths, model.input_shape[1:3])
+    return attention_of(model, load_images(paths, model.input_shape[1:3]))
+
+
+def attention_of(model, images):
+    """As `attention`, of `(n, height, width, 3)` uint8 pixels of the size that the model takes."""
     maps = {name: [np.asarray(x) for x in values] for name, values in model.attention_extractor()(images).items()}
     columns = [images]
     for level in range(3):

@@ -1,0 +1,155 @@
+"""The database of features at a million pictures: time, memory, size, and what its index misses. Beside FAISS.
+
+    python benchmarks/database.py [--rows 1000000] [--queries 100] [--folder /tmp/database]
+
+Writes random features that lie in clusters, as those of identities do, searches for others of the same clusters, and
+compares the nearest 20 with exact ones of a plain matrix product. FAISS, if installed (pip install faiss-cpu), gets the
+same features, lists and share of lists.
+"""
+
+import argparse
+import functools
+import os
+import resource
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hacnn_tf.database import Database
+from hacnn_tf.database.database import LISTS_SEARCHED, ROWS_A_LIST
+
+SEED, DIM, LATENT, IMAGES, TOP, BLOCK = 0, 1024, 64, 20, 20, 10_000
+SPREAD = 0.5  # of an identity's images around it, as a share of that of identities
+
+
+class RandomModel:
+    """What a database wants to know of a model."""
+
+    name, fingerprint, feature_dim = "random", "random", DIM
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--queries", type=int, default=100)
+    parser.add_argument("--folder", default="/tmp/database")
+    args = parser.parse_args()
+    folder = Path(args.folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    features = np.lib.format.open_memmap(folder / "features.npy", "w+", np.float32, (args.rows, DIM))
+    queries = write_features(features, args.queries)
+    exact = nearest(queries, features)
+
+    database = timed("adding to the database", lambda: fill(folder / "people.lance", features))
+    print(f"  {size(folder / 'people.lance') / 2**20:,.0f} MiB on disk, {features.nbytes / 2**20:,.0f} MiB of features")
+    timed("tidying and building the index", database.tidy)
+    print(f"  {size(folder / 'people.lance') / 2**20:,.0f} MiB on disk")
+    for name, options in {
+        "exact": {"exact": True},
+        "by index": {},
+        "by index, one camera of ten": {"where": "camid = 3"},
+        "exact, one camera of ten": {"where": "camid = 3", "exact": True},
+    }.items():
+        database.search(queries[:2], top=TOP, **options)
+        found, seconds = [], []
+        for query in queries:
+            started = time.perf_counter()
+            found += database.search(query[None], top=TOP, **options)
+            seconds.append(time.perf_counter() - started)
+        ranks = [rows.path.str[1:].astype(int).to_numpy() for rows in found]
+        told = "" if "where" in options else f", recall@{TOP} {recall(ranks, exact):.3f}"
+        print(f"search, {name}: median {1e3 * np.median(seconds):,.0f} ms, slowest {1e3 * max(seconds):,.0f} ms{told}")
+    print(f"  most memory so far: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:,.1f} GiB")
+    faiss_rows(features, queries, exact)
+    shutil.rmtree(folder)
+
+
+def write_features(features, count):
+    """Fills an array with features, and gives queries of the same identities."""
+    rng = np.random.default_rng(SEED)
+    spread = rng.normal(size=(LATENT, DIM)).astype(np.float32) / LATENT**0.5
+    identities = rng.normal(size=(len(features) // IMAGES, LATENT)).astype(np.float32)
+
+    def images(of):
+        noise = rng.normal(size=(len(of), LATENT)).astype(np.float32) * SPREAD
+        halves = ((identities[of] + noise) @ spread).reshape(len(of), 2, DIM // 2)
+        return (halves / np.linalg.norm(halves, axis=-1, keepdims=True)).reshape(len(of), DIM)
+
+    for start in range(0, len(features), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(features)))
+        features[rows] = images(rows * 7 % len(identities))
+    return images(rng.integers(len(identities), size=count))
+
+
+def nearest(queries, features):
+    """The row numbers of the `TOP` nearest, exactly; unit halves, so that the largest product is the least distance."""
+    best = np.full((len(queries), TOP), -np.inf, np.float32), np.zeros((len(queries), TOP), int)
+    for start in range(0, len(features), 10 * BLOCK):
+        products = queries @ features[start : start + 10 * BLOCK].T
+        rows = np.broadcast_to(np.arange(start, start + products.shape[1]), products.shape)
+        values, rows = np.hstack([best[0], products]), np.hstack([best[1], rows])
+        order = np.argpartition(-values, TOP - 1, axis=1)[:, :TOP]
+        best = np.take_along_axis(values, order, 1), np.take_along_axis(rows, order, 1)
+    return best[1]
+
+
+def fill(path, features):
+    def table(start):
+        numbers = np.arange(start, min(start + BLOCK, len(features)))
+        rows = pd.DataFrame({"path": [f"p{i}" for i in numbers], "bytes": 0, "modified": 0, "camid": numbers % 10})
+        return rows.assign(time=pd.Timestamp("2026-11-25") + pd.to_timedelta(numbers, unit="s"))
+
+    database = Database.create(path, RandomModel, table(0))
+    for start in range(0, len(features), BLOCK):
+        database.write(table(start), np.asarray(features[start : start + BLOCK]))
+    return database
+
+
+def faiss_rows(features, queries, exact):
+    try:
+        import faiss
+    except ImportError:
+        print("FAISS is not installed: pip install faiss-cpu")
+        return
+    flat = faiss.IndexFlatL2(DIM)
+    timed("FAISS, adding, flat", functools.partial(flat.add, features))
+    faiss_search("FAISS, exact", flat, queries, exact)
+    flat.reset()
+    lists = len(features) // ROWS_A_LIST
+    index = faiss.IndexIVFFlat(faiss.IndexFlatL2(DIM), DIM, lists)
+    index.nprobe = max(1, int(LISTS_SEARCHED * lists))
+    timed("FAISS, training and adding, IVF", lambda: (index.train(features[: 256 * lists]), index.add(features)))
+    faiss_search(f"FAISS, IVF, {index.nprobe} of {lists} lists", index, queries, exact)
+
+
+def faiss_search(name, index, queries, exact):
+    seconds, found = [], []
+    for query in queries:
+        started = time.perf_counter()
+        found.append(index.search(query[None], TOP)[1][0])
+        seconds.append(time.perf_counter() - started)
+    print(f"search, {name}: median {1e3 * np.median(seconds):,.0f} ms, recall@{TOP} {recall(found, exact):.3f}")
+
+
+def recall(found, exact):
+    return np.mean([len(set(f) & set(e)) / TOP for f, e in zip(found, exact, strict=True)])
+
+
+def size(folder):
+    return sum(entry.stat().st_size for entry in Path(folder).rglob("*") if entry.is_file())
+
+
+def timed(what, function):
+    started = time.perf_counter()
+    result = function()
+    print(f"{what}: {time.perf_counter() - started:,.1f} s", flush=True)
+    return result
+
+
+if __name__ == "__main__":
+    print(f"{os.cpu_count()} cores, seed {SEED}")
+    main()

@@ -1,0 +1,55 @@
+"""A page to find a person in a database of indexed pictures, in a browser.
+
+    python -m hacnn_tf.app --database people.lance
+
+Choose or drop a picture, filter by camera and time, see the nearest; a click on one shows where the network looks, and
+searches on with it. Only this machine can open it unless --host says otherwise: it asks nobody for a password.
+"""
+
+import os
+import signal
+import tempfile
+
+from hacnn_tf import cli
+from hacnn_tf.database import Database
+from hacnn_tf.errors import InputError
+from hacnn_tf.reid import ReID
+
+COMMAND = cli.Command(__doc__, "hacnn_tf.app")
+COMMAND.define("string", "database", None, "what python -m hacnn_tf.index made")
+COMMAND.define("string", "model", None, "what the database was indexed with, if that is elsewhere now")
+COMMAND.group("Search")
+COMMAND.define("string", "host", "127.0.0.1", "address to listen on")
+COMMAND.define("integer", "port", 7860, "port to listen on", lower_bound=1, upper_bound=65535)
+COMMAND.group("Page")
+
+
+def main(flags):
+    cli.require(flags, "database")
+    database = Database(flags.database)
+    model = ReID.from_preset(flags.model or database.preset)
+    database.check_model(model)
+    with tempfile.TemporaryDirectory(prefix="hacnn_tf-") as shown:  # pictures of people: gone when the page is
+        browser = _import_browser(shown)
+        blocks = browser.page(database, model)
+        address = browser.launch(blocks, flags.host, flags.port)
+        print(f"Find a person on {address} (Ctrl-C ends it)", flush=True)
+        try:
+            signal.pause()
+        finally:
+            blocks.close(verbose=False)
+
+
+def _import_browser(folder):
+    """The module with the page, which will keep what is shown and uploaded in a folder."""
+    # Gradio reads these when it is imported.
+    os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
+    try:
+        from hacnn_tf.database import browser
+    except ImportError:
+        raise InputError('The page needs Gradio: install it with pip install -c constraints.txt -e ".[app]".') from None
+    return browser
+
+
+if __name__ == "__main__":
+    COMMAND.run(main)

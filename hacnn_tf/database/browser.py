@@ -1,0 +1,171 @@
+"""A page to search a database by picture, in a browser, made with Gradio."""
+
+import contextlib
+
+import gradio as gr
+import numpy as np
+import pandas as pd
+import PIL.Image
+
+from hacnn_tf.data.augmentation import GREY
+from hacnn_tf.data.images import MAX_PIXELS, read_image
+from hacnn_tf.database.database import quoted
+from hacnn_tf.database.results import captions
+from hacnn_tf.errors import InputError
+from hacnn_tf.models import INPUT_SIZE
+from hacnn_tf.paper.pictures import attention_of
+
+UPLOAD_BYTES = 10 * 2**20
+TOP = 20
+KEPT = 3600  # seconds that pictures which were shown stay in the temporary folder
+MATCH_NOTE = (
+    "Above the query, below the match: the picture, then at each of the three levels the four regions of hard "
+    "attention and the map of soft attention."
+)
+CSS = """
+#query img { height: 18rem; object-fit: contain; }
+#found .grid-container { grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)) !important; }
+#found .thumbnail-lg { display: flex; flex-direction: column; aspect-ratio: auto; height: auto; }
+#found img { height: 12rem; object-fit: contain; }
+#found .caption-label { position: static; max-width: 100%; white-space: pre-line; }
+footer { display: none !important; }
+"""
+
+
+def page(database, model):
+    """The page.
+
+    Args:
+        database: a `Database`.
+        model: the `ReID` whose features it holds.
+
+    Returns:
+        `gradio.Blocks`, to be given to `launch`.
+    """
+    PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses twice that; Gradio opens uploads with it
+    known = database.rows(["camid", "time"])
+    cameras = sorted(known.camid.dropna().unique().tolist())
+    with gr.Blocks(analytics_enabled=False, title="hacnn_tf", delete_cache=(KEPT, KEPT)) as blocks:
+        gr.Markdown(f"# Find a person\n{len(database):,} pictures in {database.path}")
+        found, selected = gr.State(None), gr.State(None)
+        with gr.Row():
+            with gr.Column(scale=1, min_width=280):
+                sources = ["upload", "clipboard"]
+                query = gr.Image(label="Query", sources=sources, format="png", elem_id="query", buttons=[], height=350)
+                camera = gr.Dropdown(cameras, multiselect=True, label="Cameras (all if none)", visible=bool(cameras))
+                timed = bool(known.time.notna().any())
+                since = gr.Textbox(label="From", placeholder=_shown(known.time.min()), visible=timed)
+                until = gr.Textbox(label="To", placeholder=_shown(known.time.max()), visible=timed)
+                top = gr.Slider(1, 100, TOP, step=1, label="Pictures to find")
+                rerank = gr.Checkbox(label="Re-rank")
+                go = gr.Button("Search", variant="primary")
+            with gr.Column(scale=3, min_width=320):
+                with gr.Column(visible=False) as details:
+                    caption = gr.Markdown()
+                    onwards = gr.Button("Search with this picture")
+                    seen = gr.Image(show_label=False, interactive=False, buttons=[], elem_id="seen")
+                    gr.Markdown(MATCH_NOTE)
+                gallery = gr.Gallery(show_label=False, height="auto", allow_preview=False, buttons=[], elem_id="found")
+
+        def search(picture, cameras, since, until, top, reranked):
+            if picture is None:
+                return None, None, gr.update(visible=False)
+            with _shown_errors():
+                where = _condition(cameras, since, until)
+                database.refresh()
+                (rows,) = database.search(model.embed(picture), where, int(top), reranked=reranked)
+            return rows, _pictures(rows), gr.update(visible=False)
+
+        def select(picture, rows, event: gr.SelectData):
+            with _shown_errors():
+                row = rows.iloc[event.index]
+                match = _read(row.path)
+                drawn = None
+                if model.network is not None:
+                    images = [read_image(image, model.input_size) for image in (picture, match)]
+                    drawn = attention_of(model.network, np.stack(images))
+            shown = gr.update(value=drawn, visible=drawn is not None)
+            return match, f"**{row.path}**", shown, gr.update(visible=True)
+
+        filters = [query, camera, since, until, top, rerank]
+        private = {"api_visibility": "private"}
+        for event in (query.change, go.click, camera.change, rerank.change, top.release, since.submit, until.submit):
+            event(search, filters, [found, gallery, details], show_progress_on=gallery, **private)
+        shown = [selected, caption, seen, details]
+        gallery.select(select, [query, found], shown, show_progress_on=seen, scroll_to_output=True, **private)
+        onwards.click(lambda picture: picture, selected, query, **private)
+    return blocks
+
+
+def launch(blocks, host, port):
+    """Serves a page until `blocks.close()`. No file but copies of what is shown, and uploads, is ever served.
+
+    Returns:
+        Its address.
+
+    Raises:
+        InputError: the port is in use, or the host is none of this machine.
+    """
+    try:
+        _, address, _ = blocks.launch(
+            server_name=host,
+            server_port=port,
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            show_error=True,
+            max_file_size=UPLOAD_BYTES,
+            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+            css=CSS,
+            footer_links=[],
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            enable_monitoring=False,
+        )
+    except OSError as error:
+        raise InputError(f"{host}:{port} cannot be listened on ({error}): name another --host or --port.") from None
+    return address
+
+
+@contextlib.contextmanager
+def _shown_errors():
+    """Shows in the browser what was wrong with the input."""
+    try:
+        yield
+    except InputError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+
+
+def _condition(cameras, since, until):
+    """What the filters of the page say, as a condition of `Database.search`; None if they say nothing."""
+    parts = []
+    if cameras:
+        parts.append(f"camid in ({', '.join(quoted(c) if isinstance(c, str) else str(c) for c in cameras)})")
+    for text, name, sign in ((since, "From", ">="), (until, "To", "<=")):
+        if text and text.strip():
+            parts.append(f"time {sign} timestamp '{_time(text, name)}'")
+    return " and ".join(parts) or None
+
+
+def _time(text, name):
+    try:
+        return pd.Timestamp(text).tz_localize(None).isoformat(" ")
+    except (ValueError, TypeError, OverflowError):
+        raise InputError(f"{name} is no time: write it as 2026-11-24 15:30.") from None
+
+
+def _shown(time):
+    return "" if pd.isna(time) else time.isoformat(" ", "seconds")
+
+
+def _pictures(rows):
+    """The pictures that were found, with their captions; a grey one in the place of what is not there any more."""
+    return [(_read(path), "\n".join(lines)) for path, lines in zip(rows.path, captions(rows), strict=True)]
+
+
+def _read(path):
+    try:
+        return read_image(path)
+    except InputError:
+        return np.full((*INPUT_SIZE, 3), GREY, np.uint8)

@@ -1,0 +1,301 @@
+"""A database of features: a LanceDB table with one row a picture."""
+
+import contextlib
+import datetime
+import os
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from hacnn_tf.errors import InputError
+from hacnn_tf.evaluation import rerank
+
+try:
+    import lancedb
+    import pyarrow as pa
+except ImportError:
+    lancedb = None
+
+SUFFIX = ".lance"
+EXACT_ROWS = 100_000  # up to so many, all are compared; above, those in the nearest lists of an index
+LISTS_SEARCHED = 0.05  # share of the index's lists that a search reads
+ROWS_A_LIST = 2_000
+CANDIDATES = 200  # nearest pictures, at least, that are ordered by re-ranking
+FINGERPRINT, PRESET, FEATURE = b"hacnn_tf.fingerprint", b"hacnn_tf.preset", "feature"
+FILE_COLUMNS = ["path", "bytes", "modified"]  # which picture, and how to tell that it has changed
+OWN_COLUMNS = [*FILE_COLUMNS, "camid", "time", FEATURE]
+DISTANCE = "distance"  # a column of results
+
+
+class Database:
+    """Features by path, camera, time and what else a manifest says, in a folder or bucket of LanceDB's.
+
+    Columns: `path` (str), `camid` (int or str, may be missing), `time` (without zone, may be missing), those of the
+    manifest, `feature`; `bytes` and `modified` (nanoseconds) of the file. Every write is one transaction.
+
+    Args:
+        path: of the table, such as `people.lance` or `s3://bucket/people.lance`.
+
+    Attributes:
+        path: as given.
+        fingerprint: of the model whose features it holds, see `hacnn_tf.reid.ReID`.
+        preset: what `ReID.from_preset` made that model from.
+        feature_dim: numbers in a feature.
+
+    Raises:
+        InputError: LanceDB is not installed, or `path` is not such a database; says how to get either.
+    """
+
+    def __init__(self, path):
+        self.path = str(path)
+        self._connection, self._name = _connect(self.path)
+        try:
+            self._table = self._connection.open_table(self._name)
+            metadata = self._table.schema.metadata
+            self.fingerprint, self.preset = metadata[FINGERPRINT].decode(), metadata[PRESET].decode()
+            self.feature_dim = self._table.schema.field(FEATURE).type.list_size
+        except Exception as error:  # whatever LanceDB raises for a folder of another kind, or a damaged one
+            reason = f" ({_reason(error)})" if Path(self.path).exists() else ""
+            raise InputError(
+                f"{path} is not a database of features{reason}: make one with python -m hacnn_tf.index."
+            ) from None
+
+    @classmethod
+    def create(cls, path, model, rows):
+        """Makes an empty database with the columns of a table.
+
+        Args:
+            path: to be made.
+            model: the `ReID` whose features it will hold.
+            rows: `pandas.DataFrame` as for `write`, without `feature`; gives the columns and their types.
+
+        Returns:
+            A `Database`.
+
+        Raises:
+            InputError: it exists, cannot be made, or a column has no type that a database has.
+        """
+        connection, name = _connect(path)
+        feature = pa.field(FEATURE, pa.list_(pa.float32(), model.feature_dim))
+        preset = os.path.abspath(model.name) if os.path.exists(model.name) else model.name
+        metadata = {FINGERPRINT: model.fingerprint, PRESET: preset}
+        schema = pa.schema([*_fields(rows), feature], metadata=metadata)
+        with _refused(f"Cannot make {path}"):
+            connection.create_table(name, schema=schema)
+        return cls(path)
+
+    @classmethod
+    def open_or_create(cls, path, model, rows):
+        """The database at a path, which must be of the model, or a new one. Arguments and errors as `create`."""
+        try:
+            database = cls(path)
+        except InputError:
+            # A kill in the midst of `create` leaves folders of LanceDB's without a version.
+            if any(part for pattern in ("[!_]*", "_versions/*") for part in Path(path).glob(pattern)):
+                raise
+            return cls.create(path, model, rows)
+        database.check_model(model)
+        return database
+
+    def check_model(self, model):
+        """Raises `InputError` if features of a `ReID` cannot be compared with those in here."""
+        if (model.fingerprint, model.feature_dim) != (self.fingerprint, self.feature_dim):
+            raise InputError(
+                f"{self.path} holds features of {self.preset} ({self.fingerprint}, {self.feature_dim:,} numbers), "
+                f"and {model.name} is another ({model.fingerprint}, {model.feature_dim:,}): use the former, or "
+                "index the pictures into another database."
+            )
+
+    def __len__(self):
+        return self._table.count_rows()
+
+    @property
+    def columns(self):
+        """The names of all columns but `feature`."""
+        return [name for name in self._table.schema.names if name != FEATURE]
+
+    def refresh(self):
+        """Sees what other processes have written since."""
+        self._table.checkout_latest()
+
+    def rows(self, columns, where=None):
+        """Some columns of the rows for which a condition holds, as a `pandas.DataFrame`.
+
+        Raises:
+            InputError: the condition does not parse; says why.
+        """
+        query = self._table.search().select(columns).limit(max(1, len(self)))
+        with self._readable(where):
+            return (query.where(where) if where else query).to_arrow().to_pandas()
+
+    def feature(self, paths):
+        """The features of some pictures that it holds, `(n, feature_dim)` float32, in the order of `paths`."""
+        found = self.rows(["path", FEATURE], f"path in ({', '.join(map(quoted, paths))})").set_index("path")
+        return np.stack([found.loc[path, FEATURE] for path in paths])
+
+    def write(self, rows, features):
+        """Adds pictures, or replaces those of the same path, in one transaction.
+
+        Args:
+            rows: `pandas.DataFrame` with the columns of the database but `feature`.
+            features: `(len(rows), feature_dim)` float32 array.
+
+        Raises:
+            InputError: the columns are others, or it cannot be written.
+        """
+        schema = self._table.schema
+        if set(rows.columns) != set(self.columns):
+            raise InputError(
+                f"{self.path} has the columns {', '.join(self.columns)}, and these pictures {', '.join(rows.columns)}: "
+                "index them into another database, or give them the same columns."
+            )
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel(), pa.float32()), self.feature_dim)
+        try:
+            columns = [_array(rows[name], schema.field(name).type) for name in self.columns]
+        except (pa.ArrowException, ValueError, TypeError) as error:
+            raise InputError(f"{self.path} has other types of columns than these pictures ({error}).") from None
+        fields = [schema.field(name) for name in (*self.columns, FEATURE)]
+        table = pa.table([*columns, vectors], schema=pa.schema(fields))
+        with _refused(f"Cannot write {self.path}"):
+            merge = self._table.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
+            merge.execute(table)
+
+    def tidy(self):
+        """Merges what many writes have left, removes what nobody sees any more, and keeps the index, if it has one.
+
+        No other process may be writing.
+        """
+        with _refused(f"Cannot write {self.path}"):
+            if len(self) > EXACT_ROWS and not self._table.list_indices():
+                lists = max(1, len(self) // ROWS_A_LIST)
+                config = lancedb.index.IvfFlat(distance_type="l2", num_partitions=lists)
+                self._table.create_index(FEATURE, config=config)
+            with warnings.catch_warnings(action="ignore"):  # it warns of what the docstring says
+                self._table.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=True)
+
+    def remove(self, where):
+        """Deletes the rows for which a condition holds, for good: nothing of them is left in its files.
+
+        LanceDB by itself only marks rows as deleted, so all others are written anew, which takes as much room again
+        while it lasts. No other process may be writing. If it is interrupted, the same call finishes it.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            InputError: the condition does not parse; says why.
+        """
+        before = len(self)
+        with self._readable(where):
+            self._table.delete(where)
+        removed = before - len(self)
+        with _refused(f"Cannot write {self.path}"):
+            left = self._table.search().limit(max(1, len(self))).to_batches()
+            reader = pa.RecordBatchReader.from_batches(self._table.schema, left)
+            self._table = self._connection.create_table(self._name, reader, mode="overwrite")
+        self.tidy()
+        return removed
+
+    def search(self, features, where=None, top=20, exact=False, reranked=False):
+        """The nearest pictures of each query.
+
+        Args:
+            features: `(q, feature_dim)` float32 array.
+            where: only among rows for which this condition (SQL, as `camid != 3 and time > timestamp '2026-11-01'`)
+                holds.
+            top: how many.
+            exact: compare with all, however many there are. Up to `EXACT_ROWS` rows that is done anyway; above, a
+                search reads a part of the lists of an index, and may miss some.
+            reranked: order the nearest `CANDIDATES` (or `top`) by k-reciprocal re-ranking among themselves.
+
+        Returns:
+            List of `pandas.DataFrame`s, one a query: the columns of the database and `distance` (L2, or that of
+            `hacnn_tf.evaluation.rerank`), nearest first, at the same distance by path.
+
+        Raises:
+            InputError: the condition does not parse (says why), or none is left by it.
+        """
+        search = self._reranked if reranked else self._nearest
+        return [search(feature, where, top, exact) for feature in np.asarray(features, np.float32)]
+
+    @contextlib.contextmanager
+    def _readable(self, where):
+        try:
+            yield
+        except (OSError, RuntimeError, ValueError) as error:
+            if not where:
+                raise InputError(f"{self.path} cannot be read: {_reason(error)}.") from None
+            raise InputError(
+                f"The filter {where!r} cannot be used on {self.path}: {_reason(error)}; its columns are "
+                f"{', '.join(self.columns)}."
+            ) from None
+
+    def _reranked(self, feature, where, top, exact):
+        found = self._nearest(feature, where, max(top, CANDIDATES), exact, [FEATURE])
+        (found[DISTANCE],) = rerank(feature[None], np.stack(found.pop(FEATURE)))
+        return found.sort_values([DISTANCE, "path"], ignore_index=True)[:top]
+
+    def _nearest(self, feature, where, top, exact, more=()):
+        query = self._table.search(feature, vector_column_name=FEATURE).distance_type("l2").limit(top)
+        query = query.select([*self.columns, *more, "_distance"])
+        if where:
+            query = query.where(where, prefilter=True)
+        if exact or len(self) <= EXACT_ROWS:
+            query = query.bypass_vector_index()
+        else:
+            query = query.nprobes(max(1, int(LISTS_SEARCHED * len(self) / ROWS_A_LIST)))
+        with self._readable(where):
+            found = query.to_arrow().to_pandas()
+        if found.empty:
+            raise InputError(f"{self.path} has no pictures" + (f" for which {where} holds." if where else "."))
+        found[DISTANCE] = np.sqrt(np.maximum(found.pop("_distance"), 0))
+        return found.sort_values([DISTANCE, "path"], ignore_index=True)
+
+
+def quoted(text):
+    """A text as a condition has it."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def _connect(path):
+    """LanceDB's connection to the place of a table, and the table's name there."""
+    if lancedb is None:
+        raise InputError('A database needs LanceDB: install it with pip install -c constraints.txt -e ".[search]".')
+    place, _, name = str(path).rpartition("/")
+    if not name.endswith(SUFFIX) or not re.fullmatch(r"[A-Za-z0-9_.-]+", stem := name.removesuffix(SUFFIX)):
+        raise InputError(f"{path} must end in {SUFFIX}, after a name of letters, digits, - and _, as in people.lance.")
+    with _refused(f"Cannot open {path}"):
+        return lancedb.connect(place or "."), stem
+
+
+@contextlib.contextmanager
+def _refused(what):
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"{what}: {_reason(error)}.") from None
+
+
+def _reason(error):
+    """The first sentence of what LanceDB says, without where in its source it was said."""
+    line = re.split(r",? ?/[^ ]*\.rs:|\n", str(error))[0]
+    return line.removeprefix("lance error: ").removeprefix("Invalid input, ").strip().rstrip(".,?")
+
+
+def _fields(rows):
+    types = {"path": pa.string(), "bytes": pa.int64(), "modified": pa.int64(), "time": pa.timestamp("us")}
+    try:
+        return [pa.field(name, types.get(name) or _type(rows[name])) for name in rows.columns]
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise InputError(f"A column cannot be kept in a database: {error}.") from None
+
+
+def _type(column):
+    found = _array(column, None).type
+    return pa.int64() if pa.types.is_null(found) else found
+
+
+def _array(column, kind):
+    return pa.array(column, kind, from_pandas=True)

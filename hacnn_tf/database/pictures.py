@@ -1,0 +1,132 @@
+"""Which pictures there are, and what is known of each without looking at it: camera, time, what a manifest says."""
+
+import datetime
+import os
+import re
+from pathlib import Path
+
+import pandas as pd
+import PIL.Image
+
+from hacnn_tf.data.folders import FILE_NAME
+from hacnn_tf.data.manifest import find_manifest, read_manifest, some
+from hacnn_tf.data.own import camera_regex, images_below
+from hacnn_tf.database.database import DISTANCE, FEATURE, FILE_COLUMNS
+from hacnn_tf.errors import InputError
+
+# 20261124_153000, 2026-11-24T15:30:00, 2026-11-24 15.30.00.250 and the like, anywhere in a name
+TIME = re.compile(
+    r"(?<!\d)(20\d\d)([-_.]?)(\d\d)\2(\d\d)[-_ T.]{0,2}(\d\d)([-_:.h]?)(\d\d)[-_:.m]?(\d\d)(?:[.,](\d{1,6}))?(?!\d)"
+)
+TAKEN, DIGITIZED, CHANGED, EXIF = 0x9003, 0x9004, 0x0132, 0x8769  # EXIF's tags of times, and where the first two lie
+
+
+def list_pictures(images, camera_pattern=None):
+    """The pictures of a folder, or of a manifest.
+
+    Args:
+        images: path of a folder, taken with all folders in it; of one with a `manifest.csv` or `manifest.parquet`, or
+            of such a file, see `hacnn_tf.data.manifest.read_manifest`. Of its columns only `path` is needed; `time` is
+            anything that pandas takes for one (with a zone: stored in UTC), and the others are kept as they are.
+        camera_pattern: regular expression with one group that finds the camera in a picture's path below the folder;
+            if not given, it is the number after `_c` of names like 0002_c1s1_000451_03.jpg. Not for manifests with a
+            `camid`.
+
+    Returns:
+        `pandas.DataFrame` ordered by path, with the columns `path` (absolute), `bytes`, `modified` (nanoseconds),
+        `camid`, those of the manifest, and `time` if that is one of them.
+
+    Raises:
+        InputError: there are none, or they cannot be listed; says what and what to do.
+    """
+    place = Path(images)
+    if not place.exists():
+        raise InputError(f"{images} is not there: name the folder of your pictures, or a manifest, with --images.")
+    manifest = find_manifest(place)
+    if manifest:
+        rows = _of_manifest(manifest)
+        place = manifest.parent
+    else:
+        rows = pd.DataFrame({"path": list(map(str, images_below(place)))}, dtype=str)
+        if rows.empty:
+            raise InputError(f"{images} has no JPEG or PNG pictures in it, nor in the folders in it.")
+    if "camid" not in rows:
+        rows["camid"] = _cameras([os.path.relpath(path, place) for path in rows.path], camera_pattern)
+    elif camera_pattern:
+        raise InputError(f"{images} says the cameras in its column camid: leave --camera_pattern out.")
+    rows["path"] = rows.path.map(os.path.abspath)
+    status = [_status(path) for path in rows.path]
+    rows["bytes"], rows["modified"] = [s.st_size for s in status], [s.st_mtime_ns for s in status]
+    first = [*FILE_COLUMNS, "camid"]
+    return rows[[*first, *rows.columns.difference(first, sort=False)]].sort_values("path", ignore_index=True)
+
+
+def times(paths):
+    """When pictures were taken, by their names or else by EXIF: `pandas.Series` of times without zone, or missing."""
+    return pd.Series([_time_in_name(path) or _time_in_exif(path) for path in paths], dtype="datetime64[us]")
+
+
+def _of_manifest(manifest):
+    rows = read_manifest(manifest, needed=())
+    taken = sorted({*FILE_COLUMNS[1:], FEATURE, DISTANCE} & set(rows.columns))
+    if taken:
+        raise InputError(f"{manifest} has a column {' and '.join(taken)}, which a database has itself: rename it.")
+    if rows.path.duplicated().any():
+        raise InputError(f"{manifest} lists pictures more than once: {some(rows.path[rows.path.duplicated()])}.")
+    for name in ("pid", "camid"):
+        if name in rows and rows[name].str.fullmatch(r"-?\d{1,18}").all():
+            rows[name] = rows[name].astype(int)
+    if "time" in rows:
+        rows["time"] = _parsed_times(manifest, rows.time)
+    return rows
+
+
+def _parsed_times(manifest, column):
+    try:
+        found = pd.to_datetime(column.mask(column == ""), format="mixed", utc=True)
+        return found.dt.tz_localize(None).astype("datetime64[us]")
+    except Exception as error:  # whatever a text that is no time makes the parser raise
+        raise InputError(f"{manifest} has a time that is none ({error}): write it as 2026-11-24 15:30:00.") from None
+
+
+def _cameras(names, pattern):
+    regex, group = (camera_regex(pattern), 1) if pattern else (FILE_NAME, 2)
+    found = [regex.search(name) if pattern else regex.match(os.path.basename(name)) for name in names]
+    if pattern and not any(found):
+        raise InputError(f"--camera_pattern {pattern} finds no camera in any of the paths, as {names[0]}.")
+    cameras = pd.Series([match[group] if match else None for match in found], dtype=object)
+    numbers = cameras.dropna().str.fullmatch(r"\d{1,18}").all()
+    return cameras.astype("Int64") if numbers else cameras
+
+
+def _status(path):
+    try:
+        return os.stat(path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _time_in_name(path):
+    if match := TIME.search(os.path.basename(path)):
+        year, _, month, day, hour, _, minute, second, fraction = match.groups()
+        return _time(year, month, day, hour, minute, second, (fraction or "0").ljust(6, "0"))
+    return None
+
+
+def _time_in_exif(path):
+    try:
+        with PIL.Image.open(path) as image:
+            exif = image.getexif()
+            inner = exif.get_ifd(EXIF)
+    except Exception:  # whatever a broken picture makes Pillow raise; reading its pixels will say so
+        return None
+    text = inner.get(TAKEN) or inner.get(DIGITIZED) or exif.get(CHANGED)
+    match = re.match(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)", text) if isinstance(text, str) else None
+    return _time(*match.groups()) if match else None
+
+
+def _time(*parts):
+    try:
+        return datetime.datetime(*map(int, parts))
+    except ValueError:  # 61 minutes: some other number
+        return None

@@ -1,0 +1,281 @@
+"""A trained network ready to use: pictures in, features out."""
+
+import collections
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import keras
+import numpy as np
+import PIL.Image
+import tensorflow as tf
+import tqdm
+
+import hacnn_tf
+from hacnn_tf.data.images import UnreadableImagesError, read_image
+from hacnn_tf.errors import InputError
+from hacnn_tf.evaluation import feature_function, fingerprint
+from hacnn_tf.export import load_export
+from hacnn_tf.files import aside, check_new_path
+from hacnn_tf.models import HACNN
+from hacnn_tf.training.run_folder import RunFolder
+
+BATCH = 64  # images extracted at a time
+READ_AHEAD = 2  # batches that are decoded while one is extracted
+WEIGHTS, CONFIG, METADATA = "model.weights.h5", "config.json", "metadata.json"  # of a preset, as Keras Hub calls them
+SHIPPED = Path(__file__).parent / "presets"
+
+
+class ReID:
+    """Features of any pictures of persons, from a trained HA-CNN. One object serves any number of threads.
+
+    Make it with `from_preset`. Features are `(n, 1024)` float32: of each picture the global and the local feature,
+    each of length 1 (§3.2). The smaller the L2 distance of two, the more alike the persons.
+
+    Attributes:
+        name: what it was made from, for people.
+        network: the `HACNN`; None if it came from an export that is a program and not a network.
+        fingerprint: hex digest of the trained weights. Features can be compared if this is the same: it stays when
+            the network is exported, saved as a preset or set to compute in another precision.
+        input_size: (height, width) in pixels that pictures are resized to.
+        feature_dim: numbers in a feature.
+
+    >>> from hacnn_tf import ReID
+    >>> model = ReID.from_preset("runs/quickstart")
+    >>> features = model.embed(["data/synthetic/detected/query/0201_c1_1.jpg"])
+    >>> features.shape
+    (1, 1024)
+    """
+
+    def __init__(self, name, extract, input_size, fingerprint, network=None):
+        self.name, self.network, self.fingerprint, self.input_size = name, network, fingerprint, tuple(input_size)
+        signature = [tf.TensorSpec((None, *self.input_size, 3), tf.uint8)]
+        self._extract = tf.function(extract, input_signature=signature, autograph=False).get_concrete_function()
+        self.feature_dim = self._extract.output_shapes[-1]
+
+    @classmethod
+    def from_preset(cls, preset, precision=None):
+        """Opens a trained network.
+
+        Args:
+            preset: a run folder, a folder that `save_to_preset` or `hacnn_tf.export` wrote, a `.keras` file or
+                SavedModel of such an export, or the name of a preset that comes with hacnn_tf.
+            precision: dtype policy to compute in, as "mixed_bfloat16"; that of the training if not given.
+
+        Returns:
+            A `ReID`.
+
+        Raises:
+            InputError: it is none of these, damaged, or a SavedModel, which has its own precision, with `precision`.
+        """
+        path = Path(preset)
+        if not path.exists() and (SHIPPED / preset).is_dir():
+            path = SHIPPED / preset
+        if (path / WEIGHTS).exists():
+            return cls._of_network(preset, *_read_preset(path, precision))
+        if (path / CONFIG).exists():
+            return cls._of_network(preset, RunFolder(path).load_model(precision)[0])
+        if path.suffix == ".keras" or (path / "hacnn.keras").exists():
+            return cls._of_network(preset, _load_keras(path if path.suffix else path / "hacnn.keras", precision))
+        if (path / "saved_model.pb").exists():
+            return cls._of_export(preset, path, precision)
+        shipped = ", ".join(sorted(folder.name for folder in SHIPPED.glob("*/"))) or "none"
+        raise InputError(
+            f"{preset} is not a run folder, preset or export, nor a preset that comes with hacnn_tf ({shipped}): "
+            "train one with python -m hacnn_tf.train."
+        )
+
+    @classmethod
+    def _of_network(cls, preset, network, known=None):
+        extract = feature_function(network)
+        return cls(str(preset), extract, network.input_shape[1:3], known or fingerprint(network), network)
+
+    @classmethod
+    def _of_export(cls, preset, path, precision):
+        if precision:
+            raise InputError(f"{preset} has its own precision: leave precision out, or give it to the export.")
+        export = load_export(path)
+        return cls(str(preset), export.images, export.input_size, export.fingerprint)
+
+    def embed(self, images):
+        """Features of pictures, in batches, with a progress bar on a terminal if there are many.
+
+        Args:
+            images: an iterable, such as a list or a generator, of paths, bytes of a JPEG or PNG, `PIL.Image`s or
+                `(height, width, 3)` uint8 arrays in RGB; each shows one person. One of these alone will do.
+
+        Returns:
+            `(n, feature_dim)` float32 array, in the order of `images`.
+
+        Raises:
+            InputError: some cannot be read; names them all.
+
+        >>> features = model.embed(image for image in [bytes_of_a_jpeg, np.zeros((128, 48, 3), np.uint8)])
+        >>> float(np.linalg.norm(features[0] - features[1])) > 0
+        True
+        """
+        if isinstance(images, (str, os.PathLike, bytes, PIL.Image.Image)) or getattr(images, "ndim", 4) == 3:
+            images = [images]
+        total = len(images) if hasattr(images, "__len__") else None
+        bar = tqdm.tqdm(self.embed_each(images), total=total, unit="image", disable=_no_bar(total))
+        features, problems = [], []
+        for i, outcome in enumerate(bar):
+            if isinstance(outcome, InputError):
+                problems.append(f"{_called(images, i)} ({outcome})")
+            features.append(outcome)
+        if problems:
+            raise UnreadableImagesError(problems, len(features))
+        return np.stack(features) if features else np.zeros((0, self.feature_dim), np.float32)
+
+    def embed_each(self, images):
+        """As `embed`, but a generator, which goes on after a picture that cannot be read.
+
+        Args:
+            images: iterable as in `embed`; some hundred are taken ahead.
+
+        Yields:
+            For each picture its feature, a `(feature_dim,)` float32 array, or the `InputError` that says why there is
+            none, as in "empty file".
+
+        >>> [type(outcome).__name__ for outcome in model.embed_each([bytes_of_a_jpeg, b""])]
+        ['ndarray', 'InputError']
+        """
+        images = iter(images)
+        with ThreadPoolExecutor() as pool:
+            ahead = collections.deque()
+
+            def read_on():
+                if batch := [pool.submit(self._read, image) for image in islice(images, BATCH)]:
+                    ahead.append(batch)
+
+            for _ in range(READ_AHEAD):
+                read_on()
+            while ahead:
+                batch = [image.result() for image in ahead.popleft()]
+                read_on()
+                yield from self._outcomes(batch)
+
+    def embed_boxes(self, frame, boxes):
+        """Features of the persons in one frame of a video.
+
+        Args:
+            frame: `(height, width, 3)` uint8 array in RGB (OpenCV gives BGR: `frame[..., ::-1]`), or whatever else
+                `embed` takes as one picture.
+            boxes: `(n, 4)` numbers, x and y of the left upper and the right lower corner in pixels, as detectors give
+                them; or an object that has them as `.xyxy`, such as `supervision.Detections`. What lies outside of the
+                frame is cut off.
+
+        Returns:
+            `(n, feature_dim)` float32 array, in the order of `boxes`; n may be 0.
+
+        Raises:
+            InputError: the frame is none, or a box has nothing of it.
+
+        >>> model.embed_boxes(np.zeros((480, 640, 3), np.uint8), [[10, 20, 60, 150], [300.5, 9, 351, 140]]).shape
+        (2, 1024)
+        """
+        try:
+            frame = read_image(frame)
+        except InputError as reason:
+            raise InputError(f"The frame cannot be read ({reason}).") from None
+        return self.embed([_crop(frame, box, i) for i, box in enumerate(_corners(boxes))])
+
+    def save_to_preset(self, folder, dtype="float32"):
+        """Writes the network without its classifiers into a folder that `from_preset` opens, whole or not at all.
+
+        Args:
+            folder: to be made: `config.json`, `model.weights.h5`, `metadata.json`.
+            dtype: of the weights in the file, "float32" or "float16", which takes half the room.
+
+        Raises:
+            InputError: it exists or cannot be written, or this came from an export that is a program and not a network.
+
+        >>> model.save_to_preset("exports/mine")
+        >>> ReID.from_preset("exports/mine").fingerprint == model.fingerprint
+        True
+        """
+        if self.network is None:
+            raise InputError(f"{self.name} is a program and not a network: make the preset from its run folder.")
+        check_new_path(folder)
+        config = {name: v for name, v in self.network.get_config().items() if name not in ("name", "trainable")}
+        config |= {"dtype": self.network.dtype_policy.name, "num_identities": 1}  # classifiers are of no use to others
+        stored = HACNN(**(config | {"dtype": dtype})).feature_extractor()
+        stored.set_weights(self.network.feature_extractor().get_weights())
+        with aside(folder) as part:
+            part.mkdir()
+            (part / CONFIG).write_text(json.dumps({"class_name": "HACNN", "config": config}, indent=1) + "\n")
+            versions = {"hacnn_tf_version": hacnn_tf.__version__, "keras_version": keras.__version__}
+            metadata = {**versions, "parameter_count": stored.count_params(), "fingerprint": self.fingerprint}
+            (part / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
+            stored.save_weights(part / WEIGHTS)
+
+    def _read(self, image):
+        """The pixels that the network sees of a picture, or the `InputError` that says why there are none."""
+        try:
+            return read_image(image, self.input_size)
+        except InputError as reason:
+            return reason
+
+    def _outcomes(self, batch):
+        """The features of what `_read` gave, and its errors, in order."""
+        images = [image for image in batch if not isinstance(image, InputError)]
+        features = iter(self._extract(tf.constant(np.stack(images))).numpy()) if images else iter(())
+        return [image if isinstance(image, InputError) else next(features) for image in batch]
+
+
+def _no_bar(total):
+    return True if total is not None and total <= BATCH else None  # None: on a terminal alone
+
+
+def _called(images, i):
+    """What a picture is called in a sentence: its path, or its place."""
+    image = images[i] if isinstance(images, (list, tuple)) else None
+    return os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"image {i}"
+
+
+def _corners(boxes):
+    try:
+        boxes = np.asarray(getattr(boxes, "xyxy", boxes), dtype=float)
+        return boxes.reshape(-1, 4) if boxes.size == 0 else boxes.reshape(len(boxes), 4)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"Boxes must be (n, 4): left, top, right and bottom in pixels ({error}).") from None
+
+
+def _crop(frame, box, i):
+    height, width = frame.shape[:2]
+    if np.isfinite(box).all():
+        left, top = np.floor(np.clip(box[:2], 0, (width, height))).astype(int)
+        right, bottom = np.ceil(np.clip(box[2:], 0, (width, height))).astype(int)
+        if left < right and top < bottom:
+            return frame[top:bottom, left:right]
+    shown = ", ".join(f"{value:g}" for value in box)
+    raise InputError(
+        f"Box {i} ({shown}) has nothing of the frame, which is {width} × {height} (width × height) pixels."
+    )
+
+
+def _read_preset(path, precision):
+    """The network and the fingerprint in a preset's folder."""
+    try:
+        config = json.loads((path / CONFIG).read_text())["config"]
+        network = HACNN(**(config | ({"dtype": precision} if precision else {})))
+        network.feature_extractor().load_weights(path / WEIGHTS)
+        return network, str(json.loads((path / METADATA).read_text())["fingerprint"])
+    except Exception as error:  # whatever a damaged file makes its reader raise
+        raise InputError(f"{path} is not a preset of this version of hacnn_tf, or damaged ({error}).") from None
+
+
+def _load_keras(path, precision):
+    try:
+        network = keras.saving.load_model(path, compile=False)
+        if not isinstance(network, HACNN):
+            raise TypeError(f"it holds a {type(network).__name__}")
+    except Exception as error:  # whatever a damaged file makes its reader raise
+        raise InputError(f"{path} is not an exported HACNN, or damaged ({error}).") from None
+    if precision in (None, network.dtype_policy.name):
+        return network
+    other = HACNN(**(network.get_config() | {"dtype": precision}))
+    other.set_weights(network.get_weights())
+    return other

@@ -1,0 +1,52 @@
+"""Finds persons in a database of indexed pictures.
+
+    python -m hacnn_tf.search --database people.lance --query person.jpg
+    python -m hacnn_tf.search --database people.lance --query a.jpg --query b.jpg --one_person --html found.html \\
+        --where "camid != 3 and time > timestamp '2026-11-24 08:00:00'"
+
+Prints the nearest pictures of each query, by L2 distance of the features, nearest first. A condition is SQL over the
+database's columns: path, camid, time and those of the manifest.
+"""
+
+from hacnn_tf import cli
+from hacnn_tf.database import EXACT_ROWS, Database
+from hacnn_tf.database.results import as_page, as_text
+from hacnn_tf.files import check_new_path, write_text
+from hacnn_tf.reid import ReID
+
+COMMAND = cli.Command(__doc__, "hacnn_tf.search")
+COMMAND.define("string", "database", None, "what python -m hacnn_tf.index made")
+COMMAND.define("string", "where", None, "search only where this condition holds, as in camid != 3")
+COMMAND.define("integer", "top", 20, "pictures to find", lower_bound=1, upper_bound=10_000)
+COMMAND.define("boolean", "exact", False, f"compare with all, also with more than {EXACT_ROWS:,}")
+COMMAND.define("boolean", "rerank", False, "order the nearest by k-reciprocal re-ranking")
+COMMAND.group("Search")
+COMMAND.define("multi_string", "query", None, "a picture of a person; give it again for more")
+COMMAND.define("boolean", "one_person", False, "all queries show one person: search for their mean feature")
+COMMAND.define("string", "model", None, "what the database was indexed with, if that is elsewhere now")
+COMMAND.group("Query")
+COMMAND.define("string", "html", None, "also write a page with the pictures there, as .html; must not exist yet")
+COMMAND.group("Output")
+
+
+def main(flags):
+    cli.require(flags, "database", "query")
+    if flags.html:
+        check_new_path(flags.html, suffix=".html")
+    database = Database(flags.database)
+    model = ReID.from_preset(flags.model or database.preset)
+    database.check_model(model)
+    features = model.embed(flags.query)
+    queries = [[path] for path in flags.query]
+    if flags.one_person:
+        features, queries = features.mean(axis=0, keepdims=True), [flags.query]
+    found = database.search(features, flags.where, flags.top, flags.exact, flags.rerank)
+    for paths, rows in zip(queries, found, strict=True):
+        print(f"{', '.join(paths)} in {database.path}:\n{as_text(rows)}")
+    if flags.html:
+        write_text(flags.html, as_page(database.path, list(zip(queries, found, strict=True))))
+        print(f"Page: {flags.html}")
+
+
+if __name__ == "__main__":
+    COMMAND.run(main)

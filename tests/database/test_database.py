@@ -1,0 +1,221 @@
+"""The database: the nearest by brute force, one transaction a write, and nothing left of what was removed."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hacnn_tf.errors import InputError
+from hacnn_tf.evaluation import rerank
+
+pytest.importorskip("lancedb", reason='needs the extra "search"')
+
+from hacnn_tf.database import Database, database
+
+DIM = 8
+MODEL = SimpleNamespace(name="runs/a", fingerprint="aa", feature_dim=DIM)
+
+
+def make_rows(numbers, **columns):
+    numbers = np.asarray(numbers)
+    time = pd.Timestamp("2026-11-24 08:00:00") + pd.to_timedelta(numbers, unit="min")
+    rows = {"path": [f"/people/{i}.jpg" for i in numbers], "bytes": 5, "modified": 1, "camid": numbers % 3}
+    return pd.DataFrame(rows | columns).assign(time=time)
+
+
+def make_features(count, seed=0):
+    return np.random.default_rng(seed).normal(size=(count, DIM)).astype(np.float32)
+
+
+@pytest.fixture
+def filled(tmp_path):
+    """A database of 50 pictures, and their features."""
+    filled = Database.create(tmp_path / "people.lance", MODEL, make_rows([]))
+    features = make_features(50)
+    for part in np.split(np.arange(50), 5):
+        filled.write(make_rows(part), features[part])
+    return filled, features
+
+
+def numbers(found):
+    return found.path.str.extract(r"(\d+)")[0].astype(int).to_numpy()
+
+
+def test_a_search_gives_the_nearest_of_those_that_the_filter_leaves(filled):
+    people, features = filled
+    queries = make_features(4, seed=1)
+    distances = np.linalg.norm(queries[:, None] - features, axis=2)
+    for where, left in (
+        (None, np.arange(50)),
+        ("camid != 1", np.arange(50)[np.arange(50) % 3 != 1]),
+        ("camid = 2 and time < timestamp '2026-11-24 08:20:00'", np.arange(2, 20, 3)),
+        ("path like '%/4_.jpg'", np.arange(40, 50)),
+    ):
+        for i, found in enumerate(people.search(queries, where, top=7)):
+            expected = left[np.argsort(distances[i, left])][:7]
+            np.testing.assert_array_equal(numbers(found), expected)
+            np.testing.assert_allclose(found.distance, distances[i, expected], rtol=1e-5)
+    assert list(found.columns) == ["path", "bytes", "modified", "camid", "time", "distance"]
+    assert found.time[0] == pd.Timestamp("2026-11-24 08:00:00") + pd.Timedelta(numbers(found)[0], "min")
+
+
+def test_reranking_orders_as_that_of_the_evaluation(filled):
+    people, features = filled
+    query = make_features(1, seed=1)
+    (found,) = people.search(query, top=50, reranked=True)
+    (expected,) = rerank(query, features)
+    np.testing.assert_allclose(found.distance, expected[numbers(found)], atol=1e-5)
+    assert (np.diff(found.distance) >= 0).all()
+
+
+def test_equal_distances_come_by_path(tmp_path):
+    people = Database.create(tmp_path / "people.lance", MODEL, make_rows([]))
+    people.write(make_rows([3, 1, 2]), np.ones((3, DIM), np.float32))
+    (found,) = people.search(np.zeros((1, DIM)))
+    np.testing.assert_array_equal(numbers(found), [1, 2, 3])
+
+
+def test_writing_a_path_again_replaces_its_row(filled):
+    people, features = filled
+    people.write(make_rows([7, 50], modified=2), np.full((2, DIM), 9, np.float32))
+    assert len(people) == 51
+    (found,) = people.search(np.full((1, DIM), 9), top=3)
+    assert sorted(numbers(found)[:2]) == [7, 50] and found.distance[2] > 1
+    assert people.rows(["modified"], "path = '/people/7.jpg'").modified.tolist() == [2]
+    np.testing.assert_array_equal(people.feature(["/people/50.jpg", "/people/8.jpg"])[1], features[8])
+
+
+def bytes_below(folder):
+    return b"\0".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_what_is_removed_is_in_no_file_any_more(filled, tmp_path):
+    people, features = filled
+    people.tidy()  # one file, of which one row is too little for LanceDB to write it anew by itself
+    assert features[7].tobytes() in bytes_below(tmp_path)
+    assert people.remove("path = '/people/7.jpg'") == 1
+    after = bytes_below(tmp_path)
+    assert features[7].tobytes() not in after and b"/people/7.jpg" not in after
+    assert features[8].tobytes() in after
+    assert len(Database(people.path)) == 49
+    assert people.remove("path = '/people/7.jpg'") == 0
+    left = [i for i in range(31) if i % 3 != 1]
+    assert people.remove("camid = 1 or time > timestamp '2026-11-24 08:30:00'") == 49 - len(left)
+    assert numbers(people.rows(["path"])).tolist() == left
+    assert Database(people.path).fingerprint == "aa"
+
+
+def test_all_can_be_removed_and_the_database_still_be_used(filled):
+    people, features = filled
+    assert people.remove("true") == 50
+    with pytest.raises(InputError, match="has no pictures"):
+        people.search(features[:1])
+    people.write(make_rows([0]), features[:1])
+    assert len(people) == 1
+
+
+def test_rows_that_were_never_known_are_kept_by_a_condition_on_them(tmp_path):
+    rows = make_rows([0, 1, 2]).assign(camid=pd.array([1, None, 3], dtype="Int64"))
+    people = Database.create(tmp_path / "people.lance", MODEL, rows)
+    people.write(rows, make_features(3))
+    assert people.remove("camid = 3") == 1
+    assert numbers(people.rows(["path"])).tolist() == [0, 1]
+
+
+def test_above_its_size_an_index_is_searched_which_also_has_what_came_later(filled, monkeypatch):
+    monkeypatch.setattr(database, "EXACT_ROWS", 100)
+    monkeypatch.setattr(database, "ROWS_A_LIST", 50)
+    monkeypatch.setattr(database, "LISTS_SEARCHED", 0.5)
+    people, _ = filled
+    features = make_features(1000, seed=2)
+    people.write(make_rows(range(100, 1100)), features)
+    people.tidy()
+    assert people._table.list_indices()
+    queries = make_features(20, seed=3)
+    exact = people.search(queries, exact=True)
+    nearest = np.argsort(np.linalg.norm(queries[0] - features, axis=1))[:20] + 100
+    assert len({*nearest} & {*numbers(exact[0])}) >= 18, "fifty others are there too"
+    found = people.search(queries)
+    recall = np.mean([len({*f.path} & {*e.path}) / 20 for f, e in zip(found, exact, strict=True)])
+    assert recall > 0.7
+    people.write(make_rows([5000]), queries[:1])
+    (later,) = people.search(queries[:1])
+    assert numbers(later)[0] == 5000
+    people.tidy()
+    (later,) = people.search(queries[:1])
+    assert numbers(later)[0] == 5000
+    people.remove("path = '/people/5000.jpg'")
+    assert 5000 not in numbers(people.search(queries[:1])[0])
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("camid ! 3", "The filter 'camid ! 3' cannot be used on .*parse"),
+        ("camera = 3", "No field named camera.*; its columns are path, bytes, modified, camid, time"),
+        ("camid", "cannot be used"),
+        ("path = 3 +", "cannot be used"),
+        ("camid = 99", "has no pictures for which camid = 99 holds"),
+        ("'", "cannot be used"),
+    ],
+)
+def test_filters_that_cannot_be_used_or_leave_nothing(filled, where, words):
+    people, features = filled
+    with pytest.raises(InputError, match=words) as error:
+        people.search(features[:1], where)
+    assert "\n" not in str(error.value) and ".rs" not in str(error.value)
+    if "99" not in where:
+        with pytest.raises(InputError, match=words):
+            people.remove(where)
+        assert len(people) == 50
+
+
+def test_the_features_of_another_network_are_refused(filled):
+    people, _ = filled
+    for other in ({"fingerprint": "bb"}, {"feature_dim": 16}):
+        model = SimpleNamespace(**{**vars(MODEL), **other})
+        with pytest.raises(InputError, match="holds features of runs/a"):
+            Database.open_or_create(people.path, model, make_rows([]))
+    assert len(Database.open_or_create(people.path, MODEL, make_rows([]))) == 50
+
+
+def test_other_columns_or_types_are_refused(filled):
+    people, features = filled
+    with pytest.raises(InputError, match="has the columns path, bytes, modified, camid, time, and these pictures"):
+        people.write(make_rows([1], coat="red"), features[:1])
+    with pytest.raises(InputError, match="has other types of columns"):
+        people.write(make_rows([1], camid="gate"), features[:1])
+    assert len(people) == 50
+
+
+def test_further_columns_keep_their_types(tmp_path):
+    rows = make_rows([0, 1], coat=["red", None], height=[1.7, 1.8], pid=[4, 5], known=[True, False])
+    people = Database.create(tmp_path / "people.lance", MODEL, rows)
+    people.write(rows, make_features(2))
+    assert people.columns == list(rows.columns)
+    assert people.rows(["coat"], "coat = 'red' and height < 1.75 and pid = 4 and known").coat.tolist() == ["red"]
+
+
+@pytest.mark.parametrize("name", ["people", "people.db", "a b.lance", "'.lance", ".lance"])
+def test_names_that_no_database_can_have(tmp_path, name):
+    with pytest.raises(InputError, match=r"must end in \.lance"):
+        Database.create(f"{tmp_path}/{name}", MODEL, make_rows([]))
+
+
+def test_a_folder_that_is_no_database(tmp_path):
+    with pytest.raises(InputError, match="is not a database of features: make one with"):
+        Database(tmp_path / "none.lance")
+    (tmp_path / "other.lance").mkdir()
+    (tmp_path / "other.lance/thesis.tex").touch()
+    with pytest.raises(InputError, match="is not a database of features"):
+        Database(tmp_path / "other.lance")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"Cannot (open|make)"):
+        Database.create(tmp_path / "file/people.lance", MODEL, make_rows([]))
+
+
+def test_without_lancedb_it_says_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(database, "lancedb", None)
+    with pytest.raises(InputError, match=r'pip install -c constraints.txt -e "\.\[search\]"'):
+        Database(tmp_path / "people.lance")

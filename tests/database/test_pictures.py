@@ -1,0 +1,129 @@
+"""Which pictures there are, and their cameras and times: from names, EXIF and manifests."""
+
+import os
+
+import pandas as pd
+import PIL.Image
+import pytest
+
+pytest.importorskip("lancedb", reason='needs the extra "search"')
+
+from hacnn_tf.database.pictures import list_pictures, times
+from hacnn_tf.errors import InputError
+
+
+def picture(path, exif=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.new("RGB", (8, 16)).save(path, exif=exif or PIL.Image.Exif())
+    return str(path)
+
+
+def test_all_pictures_below_a_folder_with_their_cameras(tmp_path):
+    for name in ("0002_c3s1_000451_03.jpg", "deep/er/0003_c12_1.png", "deep/person.JPG", ".hidden/x.jpg", ".y.jpg"):
+        picture(tmp_path / name)
+    (tmp_path / "notes.txt").touch()
+    rows = list_pictures(tmp_path)
+    assert [os.path.relpath(path, tmp_path) for path in rows.path] == [
+        "0002_c3s1_000451_03.jpg",
+        "deep/er/0003_c12_1.png",
+        "deep/person.JPG",
+    ]
+    assert rows.camid.tolist()[:2] == [3, 12] and pd.isna(rows.camid[2])
+    assert rows.bytes.tolist() == [os.path.getsize(path) for path in rows.path]
+    assert rows.modified.tolist() == [os.stat(path).st_mtime_ns for path in rows.path]
+
+
+def test_paths_are_absolute_wherever_one_stands(tmp_path, monkeypatch):
+    expected = picture(tmp_path / "people/a.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert list_pictures("people").path.tolist() == [expected]
+
+
+@pytest.mark.parametrize(("pattern", "cameras"), [(r"cam(\d+)/", [1, 2]), (r"^(\w+)/", ["cam1", "cam2"])])
+def test_a_pattern_finds_the_camera_in_the_path(tmp_path, pattern, cameras):
+    for name in ("cam1/a.jpg", "cam2/b.jpg"):
+        picture(tmp_path / name)
+    assert list_pictures(tmp_path, pattern).camid.tolist() == cameras
+
+
+def test_a_manifest_gives_what_it_says_and_keeps_types(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        picture(tmp_path / name)
+    (tmp_path / "manifest.csv").write_text(
+        "path,pid,camid,time,coat\nb.jpg,2,7,2026-11-24T10:00:00+02:00,red\na.jpg,1,8,2026-11-24 09:30,\n"
+    )
+    for place in (tmp_path, tmp_path / "manifest.csv"):
+        rows = list_pictures(place)
+        assert list(rows.columns) == ["path", "bytes", "modified", "camid", "pid", "time", "coat"]
+        assert rows.pid.tolist() == [1, 2] and rows.camid.tolist() == [8, 7]
+        assert rows.time.tolist() == [pd.Timestamp("2026-11-24 09:30"), pd.Timestamp("2026-11-24 08:00")]
+
+
+def test_a_manifest_of_paths_alone_is_enough(tmp_path):
+    picture(tmp_path / "0002_c4_1.jpg")
+    (tmp_path / "manifest.csv").write_text("path\n0002_c4_1.jpg\n")
+    assert list_pictures(tmp_path).camid.tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("pid,camid\n1,2\n", "lacks the column path"),
+        ("path\nnone.jpg\n", "1 of the 1 images in .* are not there"),
+        ("path,feature\na.jpg,1\n", "has a column feature, which a database has itself"),
+        ("path,time\na.jpg,soon\n", "has a time that is none"),
+        ("path\na.jpg\na.jpg\n", "more than once"),
+        ("path\n", "lists no images"),
+    ],
+)
+def test_manifests_that_cannot_be_used(tmp_path, text, words):
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "manifest.csv").write_text(text)
+    with pytest.raises(InputError, match=words):
+        list_pictures(tmp_path)
+
+
+def test_places_without_pictures(tmp_path):
+    with pytest.raises(InputError, match="has no JPEG or PNG pictures in it"):
+        list_pictures(tmp_path)
+    with pytest.raises(InputError, match="is not there"):
+        list_pictures(tmp_path / "none")
+    picture(tmp_path / "a.jpg")
+    with pytest.raises(InputError, match="finds no camera in any of the paths, as "):
+        list_pictures(tmp_path, r"cam(\d)")
+    with pytest.raises(InputError, match="no regular expression"):
+        list_pictures(tmp_path, "(")
+    with pytest.raises(InputError, match="groups"):
+        list_pictures(tmp_path, "cam")
+
+
+@pytest.mark.parametrize(
+    ("name", "time"),
+    [
+        ("cam1_20261124_153005.jpg", "2026-11-24 15:30:05"),
+        ("2026-11-24T15-30-05_3.png", "2026-11-24 15:30:05"),
+        ("2026-11-24 15.30.05.250.jpg", "2026-11-24 15:30:05.250"),
+        ("20261124153005.jpg", "2026-11-24 15:30:05"),
+        ("0002_c1s1_000451_03.jpg", None),
+        ("20261124_256099.jpg", None),
+        ("20261324_153005.jpg", None),
+        ("12026112415300500.jpg", None),
+    ],
+)
+def test_a_time_in_the_name(name, time):
+    assert times([f"/none/{name}"])[0] == pd.Timestamp(time) if time else times([f"/none/{name}"]).isna().all()
+
+
+def test_a_time_in_exif_unless_the_name_has_one(tmp_path):
+    exif = PIL.Image.Exif()
+    exif[0x0132] = "2026:01:02 03:04:05"
+    changed = picture(tmp_path / "a.jpg", exif)
+    exif.get_ifd(0x8769)[0x9003] = "2025:12:31 23:59:59"
+    taken, named = (picture(tmp_path / name, exif) for name in ("b.jpg", "20261124_153005.jpg"))
+    exif[0x0132] = "0000:00:00 00:00:00"
+    del exif.get_ifd(0x8769)[0x9003]
+    never = picture(tmp_path / "c.jpg", exif)
+    (tmp_path / "text.jpg").write_text("no image")
+    found = times([changed, taken, named, never, tmp_path / "text.jpg"])
+    assert found[:3].astype(str).tolist() == ["2026-01-02 03:04:05", "2025-12-31 23:59:59", "2026-11-24 15:30:05"]
+    assert found[3:].isna().all()

@@ -1,0 +1,220 @@
+"""index and search, as typed."""
+
+import dataclasses
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("lancedb", reason='needs the extra "search"')
+
+from hacnn_tf import ReID, index, search
+from hacnn_tf.data.synthetic import make_synthetic, read_synthetic
+from hacnn_tf.database import Database
+from hacnn_tf.evaluation import evaluate_features
+from hacnn_tf.files import locked
+from tests.test_commands import fails
+
+
+def command(module, *args):
+    module.COMMAND.run(module.main, [module.COMMAND.name, *map(str, args)])
+
+
+@pytest.fixture(scope="module")
+def gallery(small_data_root):
+    return small_data_root / "synthetic/detected/bounding_box_test"
+
+
+@pytest.fixture(scope="module")
+def query(small_data_root):
+    return sorted(map(str, small_data_root.glob("synthetic/detected/query/*.jpg")))
+
+
+@pytest.fixture(scope="module")
+def people(small_run, gallery, tmp_path_factory):
+    """A database of the small dataset's gallery."""
+    path = tmp_path_factory.mktemp("database") / "people.lance"
+    command(index, f"--model={small_run}", f"--images={gallery}", f"--database={path}")
+    return path
+
+
+def test_indexing_again_takes_only_what_is_new_or_has_changed(small_run, gallery, query, tmp_path, capsys):
+    images, path = tmp_path / "images", tmp_path / "people.lance"
+    shutil.copytree(gallery, images)
+    (images / "0001_c1_broken.jpg").write_text("no image")
+    args = [f"--model={small_run}", f"--images={images}", f"--database={path}"]
+    command(index, *args)
+    told = capsys.readouterr()
+    assert "32 pictures added, 0 replaced, 0 as they were, 1 that cannot be read; 32 in all" in told.out
+    assert "0001_c1_broken.jpg cannot be read: not a JPEG or PNG image; left out." in told.err
+    names = sorted(os.listdir(images))
+    shutil.copy(query[0], images / names[5])
+    shutil.copy(query[1], images / "0099_c3_1.jpg")
+    command(index, *args)
+    assert "1 pictures added, 1 replaced, 31 as they were, 1 that cannot" in capsys.readouterr().out
+    model, database = ReID.from_preset(small_run), Database(path)
+    (found,) = database.search(model.embed(query[0]), top=1)
+    assert os.path.basename(found.path[0]) == names[5] and found.distance[0] < 1e-3
+    assert database.rows(["camid"], "path like '%0099_c3_1.jpg'").camid.tolist() == [3]
+    (images / "0001_c1_broken.jpg").unlink()
+    before = sorted(entry.name for entry in path.rglob("*"))
+    command(index, *args)
+    assert "0 pictures added, 0 replaced, 33 as they were, 0 that cannot" in capsys.readouterr().out
+    assert sorted(entry.name for entry in path.rglob("*")) == before
+
+
+def test_searching_every_query_gives_the_evaluations_measures(small_run, small_data_root, tmp_path):
+    dataset = read_synthetic(small_data_root, "detected", allow_subset=True)
+    table = dataset.table[dataset.table.split.isin(["query", "gallery"])]
+    table = table.assign(path=table.path.map(os.path.abspath))
+    table.to_csv(tmp_path / "manifest.csv", index=False)
+    command(index, f"--model={small_run}", f"--images={tmp_path}", f"--database={tmp_path}/people.lance")
+    database, model = Database(tmp_path / "people.lance"), ReID.from_preset(small_run)
+    features = {split: model.embed(dataset.split(split).path) for split in ("query", "gallery")}
+    queries = dataset.split("query")
+    for features_of_query, row in zip(features["query"], queries.itertuples(), strict=True):
+        where = f"split = 'gallery' and not (pid = {row.pid} and camid = {row.camid})"
+        (found,) = database.search(features_of_query[None], where, top=1000)
+        alone = dataclasses.replace(
+            dataset, table=table[(table.split == "gallery") | (table.path == os.path.abspath(row.path))]
+        )
+        expected = evaluate_features(alone, {**features, "query": features_of_query[None]})["single_query"]["joint"]
+        hits = np.flatnonzero(found.pid == row.pid) + 1
+        assert expected["rank1"] == 100 * (hits[0] == 1) and expected["rank5"] == 100 * (hits[0] <= 5)
+        assert expected["mAP"] == pytest.approx(100 * np.mean(np.arange(1, len(hits) + 1) / hits))
+
+
+def test_search_prints_the_nearest_and_writes_a_page(people, query, tmp_path, capsys):
+    page = tmp_path / "found.html"
+    args = [f"--database={people}", f"--query={query[0]}", "--where=camid != 1", "--top=5"]
+    command(search, *args, f"--query={query[1]}", f"--html={page}")
+    text = capsys.readouterr().out
+    lines = text.splitlines()
+    assert lines[0] == f"{query[0]} in {people}:" and lines[1].split() == ["rank", "distance", "camera", "time", "path"]
+    assert lines[7] == f"{query[1]} in {people}:" and lines[-1] == f"Page: {page}"
+    printed = [line.split() for line in lines[2:7]]
+    assert [row[0] for row in printed] == ["1", "2", "3", "4", "5"]
+    assert all(row[2] != "1" and f"_c{row[2]}_" in row[3] for row in printed)
+    assert [float(row[1]) for row in printed] == sorted(float(row[1]) for row in printed)
+    content = page.read_text()
+    assert content.count('src="data:image/jpeg;base64,') == 2 * (1 + 5)
+    assert not re.search(r'(src|href)="(?!data:)', content), "needs no other file"
+
+
+def test_pictures_of_one_person_are_one_query(people, query, small_run, capsys):
+    command(search, f"--database={people}", *(f"--query={path}" for path in query[:3]), "--one_person", "--top=3")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{', '.join(query[:3])} in {people}:" and len(lines) == 5
+    mean = ReID.from_preset(small_run).embed(query[:3]).mean(axis=0)
+    (expected,) = Database(people).search(mean[None], top=3)
+    assert [line.split()[-1] for line in lines[2:]] == expected.path.tolist()
+
+
+def test_search_reranks(people, query, small_run, capsys):
+    command(search, f"--database={people}", f"--query={query[0]}", "--rerank", "--top=4")
+    lines = capsys.readouterr().out.splitlines()
+    (expected,) = Database(people).search(ReID.from_preset(small_run).embed(query[0]), top=4, reranked=True)
+    assert [line.split()[-1] for line in lines[2:]] == expected.path.tolist()
+
+
+def test_times_are_stored_and_what_is_too_old_is_removed(small_run, gallery, tmp_path, capsys):
+    files = sorted(gallery.iterdir())[:6]
+    for i, file in enumerate(files):
+        shutil.copy(file, tmp_path / f"2026112{i}_080000_c1.jpg")
+    path = tmp_path / "people.lance"
+    command(index, f"--model={small_run}", f"--images={tmp_path}", f"--database={path}")
+    assert Database(path).rows(["time"]).time.max() == pd.Timestamp("2026-11-25 08:00:00")
+    command(index, f"--database={path}", "--remove=time < timestamp '2026-11-23 00:00:00'")
+    assert capsys.readouterr().out.endswith(f"3 pictures removed from {path}, 3 left.\n")
+    assert Database(path).rows(["time"]).time.min() == pd.Timestamp("2026-11-23 08:00:00")
+    assert len(list(tmp_path.glob("*.jpg"))) == 6, "the pictures themselves are left alone"
+
+
+def test_index_refuses_what_it_cannot_use(small_run, gallery, people, tmp_path, capsys):
+    model, images, database = f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance"
+    (tmp_path / "empty").mkdir()
+    for args, words in (
+        ([model, images], "--database must be given"),
+        ([images, database], "--model must be given"),
+        ([model, f"--images={tmp_path}/empty", database], "has no JPEG or PNG pictures"),
+        ([model, f"--images={tmp_path}/none", database], "is not there"),
+        ([f"--model={tmp_path}", images, database], "is not a run folder, preset or export"),
+        ([model, images, f"--database={tmp_path}/people"], "must end in .lance"),
+        ([model, database, "--remove=true"], "--remove takes nothing but --database"),
+        ([database, "--remove=true"], "is not a database of features"),
+        ([f"--database={people}", "--remove=camid ="], "cannot be used on"),
+    ):
+        assert words in fails(index, args, capsys)
+        assert not (tmp_path / "p.lance").exists()
+    assert len(Database(people)) == 32
+
+
+def test_pictures_none_of_which_can_be_read(small_run, tmp_path, capsys):
+    (tmp_path / "a.jpg").write_text("no image")
+    args = [f"--model={small_run}", f"--images={tmp_path}", f"--database={tmp_path}/p.lance"]
+    assert "None of the 1 pictures can be read" in fails(index, args, capsys)
+
+
+def test_one_process_writes_at_a_time(small_run, gallery, people, capsys):
+    with locked(people.with_name(f".{people.name}.lock")):
+        args = [f"--model={small_run}", f"--images={gallery}", f"--database={people}"]
+        assert re.search(r"people\.lance is being written by process \d+", fails(index, args, capsys))
+
+
+def test_search_refuses_what_it_cannot_use(people, query, small_run, tmp_path, capsys):
+    (tmp_path / "text.jpg").write_text("no image")
+    there = [f"--database={people}", f"--query={query[0]}"]
+    for args, words in (
+        (there[:1], "--query must be given"),
+        ([there[0], f"--query={tmp_path}/text.jpg"], "text.jpg (not a JPEG or PNG image)"),
+        ([there[0], f"--query={tmp_path}/none.jpg"], "none.jpg (no such file)"),
+        ([*there, "--where=camid ! 1"], "cannot be used on"),
+        ([*there, "--where=camid = 77"], "has no pictures for which camid = 77 holds"),
+        ([*there, "--top=0"], "--top"),
+        ([*there, f"--html={query[0]}"], "must end in .html"),
+        ([*there, f"--model={tmp_path}"], "is not a run folder, preset or export"),
+        ([f"--database={tmp_path}/none.lance", there[1]], "is not a database of features"),
+    ):
+        assert words in fails(search, args, capsys)
+
+
+def test_search_refuses_another_model(people, query, small_run, tmp_path, capsys):
+    other = ReID.from_preset(small_run)
+    other.network.layers[-1].bias.assign(other.network.layers[-1].bias + 1)
+    for weight in other.network.feature_extractor().trainable_variables[:1]:
+        weight.assign(weight + 1)
+    ReID._of_network("other", other.network).save_to_preset(tmp_path / "other")
+    sentence = fails(search, [f"--database={people}", f"--query={query[0]}", f"--model={tmp_path}/other"], capsys)
+    assert f"holds features of {small_run}" in sentence and "other" in sentence
+
+
+@pytest.mark.slow
+def test_what_was_killed_goes_on_with_the_same_command(small_run, tmp_path):
+    make_synthetic(tmp_path / "data", identities=(60, 1))
+    in_small_batches = "from hacnn_tf import index; index.BATCH = 16; index.COMMAND.run(index.main)"
+    images = tmp_path / "data/detected/bounding_box_train"
+    args = [sys.executable, "-c", in_small_batches, f"--model={small_run}", f"--images={images}"]
+    whole, killed = tmp_path / "whole.lance", tmp_path / "killed.lance"
+    subprocess.run([*args, f"--database={whole}"], check=True)
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        before = sorted(killed.glob("_versions/*"))
+        process = subprocess.Popen([*args, f"--database={killed}"], stdout=subprocess.DEVNULL)
+        while process.poll() is None and sorted(killed.glob("_versions/*")) == before:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.5))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, "it had ended before"
+        assert len(Database(killed)) % 16 == 0
+    subprocess.run([*args, f"--database={killed}"], check=True)
+    columns = ["path", "bytes", "modified", "camid", "feature"]
+    expected, found = (Database(path).rows(columns).sort_values("path", ignore_index=True) for path in (whole, killed))
+    pd.testing.assert_frame_equal(found[columns[:-1]], expected[columns[:-1]])
+    np.testing.assert_allclose(np.stack(found.feature), np.stack(expected.feature), atol=1e-6)
