@@ -1,10 +1,11 @@
 """Checks a dataset before a long training: opens every image and lists all that is wrong in one table.
 
     python -m hacnn_tf.check --dataset cuhk03 --split 767_700 --data_root /path/to/datasets
+    python -m hacnn_tf.check --dataset folder --data_root people        images of your own, see data/README.md
 
 Looks for images that are broken, of an unusual size or mode, or the same under two identities; for queries without a
-match; for files that the protocol does not know, and for what it has and the folder does not. Exits with 1 if there is
-anything.
+match; for files that the protocol does not know (not beside those that a manifest lists), and for what it has and the
+folder does not. Exits with 1 if there is anything.
 """
 
 import dataclasses

@@ -1,12 +1,16 @@
 """Evaluates a trained run on its dataset's test images, or on its validation identities if it has some.
 
     python -m hacnn_tf.evaluate --run_dir runs/synthetic-detected-seed0
+    python -m hacnn_tf.evaluate --run_dir runs/synthetic-detected-seed0 --dataset market1501   on another test set
 
 Prints CMC and mAP of the joint, global and local features, and writes them to metrics.json in the run folder, if they
-are those of the run's own checkpoint in its own precision.
+are those of the run's own checkpoint in its own precision. With --dataset it takes the test images of that dataset
+instead, whatever the run's own and its --validation, and writes metrics-DATASET.json, which no table reads. It does not
+check whether the run was trained on persons of that test set.
 """
 
 from hacnn_tf import cli
+from hacnn_tf.data.flags import DATASET_FLAGS, define_dataset_flags
 from hacnn_tf.data.images import load_splits
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function, results_table
@@ -15,7 +19,7 @@ from hacnn_tf.files import check_new_path, write_npz
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.training.devices import use_xla
 from hacnn_tf.training.run_folder import RunFolder
-from hacnn_tf.training.settings import PRECISIONS
+from hacnn_tf.training.settings import PRECISIONS, Settings
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.evaluate")
 COMMAND.define("string", "run_dir", None, "the run folder")
@@ -26,15 +30,16 @@ COMMAND.define(
     "enum", "precision", None, "dtype policy to compute in; the training's if not given", enum_values=PRECISIONS
 )
 COMMAND.group("Network")
-COMMAND.define("string", "data_root", "data", "folder that holds the datasets")
+define_dataset_flags(COMMAND, default=None)
 COMMAND.define("string", "cache_dir", None, "keep decoded images there, for datasets larger than memory")
-COMMAND.group("Dataset")
+COMMAND.group("Dataset (the run's if not given)")
 
 
 def main(flags):
     cli.require(flags, "run_dir")
     if flags.features:
         check_new_path(flags.features, suffix=".npz")
+    asked = _asked(flags)
     run = RunFolder(flags.run_dir)
     if flags.saved_model:
         if flags.precision:
@@ -43,18 +48,33 @@ def main(flags):
     else:
         model, epoch = run.load_model(flags.precision)
         function, title = feature_function(model, use_xla("auto")), f"{run.path}, epoch {epoch}"
-    dataset = run.settings.read_dataset(flags.data_root)
-    run.check_dataset(dataset)
+    dataset = (asked or run.settings).read_dataset(flags.data_root)
+    if asked:
+        print(dataset.summary())
+        title = f"{title}, trained on {run.dataset_name}, tested"
+    else:
+        run.check_dataset(dataset)
 
     images = load_splits(dataset, TEST_SPLITS, INPUT_SIZE, flags.cache_dir)
     features = Evaluator(dataset, images).features(function)
     results = evaluate_features(dataset, features)
     print(f"{title} on {dataset.name}:\n{results_table(results)}")
     if not flags.saved_model and flags.precision in (None, run.settings.precision):
-        run.write_metrics(results, epoch)
+        if asked:
+            print(f"Results: {run.write_other_metrics(dataset, results, epoch)}")
+        else:
+            run.write_metrics(results, epoch)
     if flags.features:
         write_npz(flags.features, _arrays(dataset, features))
         print(f"Features: {flags.features}")
+
+
+def _asked(flags):
+    """The `Settings` of the dataset that was asked for; None if it is the run's own."""
+    given = {name: value for name in DATASET_FLAGS if (value := flags[name].value) is not None and value is not False}
+    if given and flags.dataset is None:
+        raise InputError(f"--{next(iter(given))} needs --dataset; without it, the run says what it is tested on.")
+    return Settings(**given).completed() if given else None
 
 
 def _arrays(dataset, features):

@@ -3,6 +3,8 @@
     python -m hacnn_tf.train                                      the embedded dataset, a few epochs
     python -m hacnn_tf.train --dataset cuhk03 --split 767_700     150 epochs, batch 32, Adam 5e-4, as the paper has it
     python -m hacnn_tf.train --dataset cuhk03 --recipe strong     with augmentation and label smoothing
+    python -m hacnn_tf.train --dataset folder --data_root people  images of your own, see data/README.md
+    python -m hacnn_tf.train --dataset cuhk03,market1501          on both together, tested in one gallery
 
 Ctrl-C or SIGTERM stop it after the step in hand, with a checkpoint; the same command again goes on from there.
 """
@@ -11,7 +13,9 @@ from hacnn_tf import cli
 from hacnn_tf.data.flags import define_dataset_flags
 from hacnn_tf.data.images import load_images, load_splits
 from hacnn_tf.data.pipeline import epoch_order
+from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, results_table
+from hacnn_tf.files import write_csv
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.recipes import RECIPES, SCHEDULES
 from hacnn_tf.training.devices import STRATEGIES, Devices, check_supported, use_xla
@@ -98,6 +102,8 @@ def main(flags):
     dataset = settings.read_dataset(flags.data_root)
     print(dataset.summary())
     rows = dataset.split("train")
+    if rows.empty:
+        raise InputError(f"{dataset.name} has no images to train on: give some the split train, or lower --test_share.")
     epoch_order(rows.pid, settings.batch_size, settings.recipe, settings.seed, epoch=1)  # is there enough to fill it?
     run_dir = flags.run_dir or f"runs/{settings.run_name}"
     devices = Devices.choose(flags.strategy, settings.batch_size, f"{settings} {dataset.fingerprint()}")
@@ -120,6 +126,8 @@ def main(flags):
 
     places = {"data_root": flags.data_root, "cache_dir": flags.cache_dir, "strategy": flags.strategy}
     with RunFolder.opened(run_dir, settings, dataset, **places) as run:
+        for name, split in dataset.made_splits.items():
+            write_csv(run.path / name, list(split), split.to_dict("records"))
         results = train(settings, images["train"], rows, devices, xla, run, evaluate, **options)
         run.write_metrics(results, settings.epochs)
     devices.leave()

@@ -23,6 +23,7 @@ from hacnn_tf import export
 from hacnn_tf.data.cuhk03 import MAT, read_cuhk03
 from hacnn_tf.data.folders import FOLDERS, read_folders
 from hacnn_tf.data.images import MAX_PIXELS, decode, load_images
+from hacnn_tf.data.own import read_own
 from hacnn_tf.errors import InputError
 from hacnn_tf.training.run_folder import RunFolder
 from tests.paper.runs import make_run
@@ -50,6 +51,20 @@ def test_names_of_images(names):
         with contextlib.suppress(InputError):
             table = read_folders(folder)
             assert {Path(path).name for path in table.path} <= names
+
+
+@fuzzed
+@given(st.sets(st.tuples(st.sampled_from(["", "a", "a/b", "-1", "\n"]), IMAGE_NAMES), max_size=6), NAMES)
+def test_names_of_ones_own_images(names, pattern):
+    with tempfile.TemporaryDirectory() as folder:
+        for parent, name in names:
+            (Path(folder) / parent).mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(OSError):  # too long for this file system
+                (Path(folder) / parent / name).touch()
+        for flags in ({}, {"test_share": 1}, {"camera_pattern": pattern}, {"camera_pattern": "(.)"}):
+            with contextlib.suppress(InputError):
+                table = read_own(folder, **flags).table
+                assert set(table.path) <= {str(Path(folder) / parent / name) for parent, name in names}
 
 
 @fuzzed

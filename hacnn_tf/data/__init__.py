@@ -1,22 +1,66 @@
 """Datasets as tables, images as pixels, batches as tf.data."""
 
+from pathlib import Path
+
 from hacnn_tf.data.cuhk03 import read_cuhk03
 from hacnn_tf.data.folders import read_dukemtmc, read_market1501
+from hacnn_tf.data.own import read_own
 from hacnn_tf.data.synthetic import read_synthetic
 from hacnn_tf.data.table import ReidDataset
+from hacnn_tf.data.union import join_datasets
+from hacnn_tf.errors import InputError
 
-__all__ = ["ReidDataset", "read_dataset"]
+__all__ = ["ReidDataset", "dataset_names", "read_dataset"]
+
+DISTRIBUTED = ("synthetic", "cuhk03", "market1501", "dukemtmc")
 
 
-def read_dataset(name, data_root="data", split="767_700", boxes="detected", testset=1, allow_subset=False):
-    """Reads a dataset by name.
+def dataset_names(text):
+    """The datasets that `--dataset` names.
 
     Args:
-        name: "synthetic", "cuhk03", "market1501" or "dukemtmc". The first is made if it is not there.
+        text: one or several of "synthetic", "cuhk03", "market1501", "dukemtmc", "folder" and "folder:NAME", separated
+            by commas.
+
+    Returns:
+        Tuple of str.
+
+    Raises:
+        InputError: there is no such dataset, or it is named twice.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in (*DISTRIBUTED, "folder") and not (name.startswith("folder:") and name != "folder:"):
+            raise InputError(
+                f"--dataset takes {', '.join(DISTRIBUTED)}, folder or folder:NAME, or several of them separated by "
+                f"commas, not {name!r}."
+            )
+        if names.count(name) > 1:
+            raise InputError(f"--dataset names {name} twice: name each dataset once.")
+    return names
+
+
+def read_dataset(
+    name,
+    data_root="data",
+    split="767_700",
+    boxes="detected",
+    testset=1,
+    allow_subset=False,
+    test_share=None,
+    split_seed=None,
+    camera_pattern=None,
+):
+    """Reads a dataset by name, or the union of several.
+
+    Args:
+        name: as in `dataset_names`. "synthetic" is made if it is not there; "folder" is read from `data_root` itself,
+            "folder:NAME" from NAME in it, see `read_own`; for several see `join_datasets`.
         data_root: folder that holds the datasets under the names they are distributed by.
         split, testset: of CUHK03, see `read_cuhk03`.
         boxes: "detected" or "labelled", for synthetic and CUHK03.
         allow_subset: accept a part of the dataset.
+        test_share, split_seed, camera_pattern: of folders, see `read_own`.
 
     Returns:
         A `ReidDataset`.
@@ -24,12 +68,18 @@ def read_dataset(name, data_root="data", split="767_700", boxes="detected", test
     Raises:
         InputError: missing, incomplete or malformed; says what and what to do.
     """
-    if name == "synthetic":
-        return read_synthetic(data_root, boxes, allow_subset)
-    if name == "cuhk03":
-        return read_cuhk03(data_root, split, boxes, testset, allow_subset)
-    if name == "market1501":
-        return read_market1501(data_root, allow_subset)
-    if name == "dukemtmc":
-        return read_dukemtmc(data_root, allow_subset)
-    raise ValueError(f"Unknown dataset {name!r}: synthetic, cuhk03, market1501 or dukemtmc.")
+
+    def read(name):
+        if name == "synthetic":
+            return read_synthetic(data_root, boxes, allow_subset)
+        if name == "cuhk03":
+            return read_cuhk03(data_root, split, boxes, testset, allow_subset)
+        if name == "market1501":
+            return read_market1501(data_root, allow_subset)
+        if name == "dukemtmc":
+            return read_dukemtmc(data_root, allow_subset)
+        place = Path(data_root) / name.removeprefix("folder").removeprefix(":")
+        return read_own(place, test_share, split_seed, camera_pattern)
+
+    datasets = {name: read(name) for name in dataset_names(name)}
+    return join_datasets(datasets) if len(datasets) > 1 else next(iter(datasets.values()))

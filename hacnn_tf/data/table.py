@@ -10,6 +10,12 @@ from hacnn_tf.errors import InputError
 
 SPLITS = ["train", "query", "gallery", "multi_query"]
 JUNK, DISTRACTOR = -1, 0  # identities of gallery images that show nobody in particular
+NO_CAMERA = -1  # and below: cameras of images whose camera is not known, each its own
+WITHOUT_CAMERAS = (
+    "Where cameras are not known, each image is its own: nothing is left out for being of the query's camera, so that "
+    "near-duplicate frames of one sequence count as matches; the figures are higher than, and not comparable to, those "
+    "of the usual protocol."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,14 +25,20 @@ class ReidDataset:
     Attributes:
         name: what it is, for people: "CUHK03 767/700, detected boxes".
         table: `pandas.DataFrame`, one row an image, with the columns
-            `path` (str, see `hacnn_tf.data.images`), `pid` (int identity; -1 junk, 0 distractor), `camid` (int camera),
+            `path` (str, see `hacnn_tf.data.images`), `pid` (int identity; -1 junk, 0 distractor), `camid` (int camera;
+            negative: not known, another number for each image),
             `split` ("train", "query", "gallery", or "multi_query": further images of the queries' persons and cameras).
         single_shot: evaluate against one random gallery image an identity, over repeats.
+        listed: its images, or some of them, are listed in a manifest: files beside them may be anything.
+        made_splits: dict from file name to manifest (`hacnn_tf.data.manifest`), of the splits that were drawn and are
+            to be kept with what was trained on them.
     """
 
     name: str
     table: pd.DataFrame
     single_shot: bool = False
+    listed: bool = False
+    made_splits: dict = dataclasses.field(default_factory=dict)
 
     def split(self, split):
         """The rows of one split, as a `pandas.DataFrame` with a fresh index."""
@@ -46,7 +58,10 @@ class ReidDataset:
             rows = self.split(split)
             if len(rows):
                 identities = rows.pid[rows.pid > DISTRACTOR].nunique()
-                lines.append(f"{split:<12}{identities:>12,}{len(rows):>10,}{rows.camid.nunique():>10,}")
+                cameras = rows.camid[rows.camid > NO_CAMERA].nunique() or "-"
+                lines.append(f"{split:<12}{identities:>12,}{len(rows):>10,}{cameras:>10}")
+        if (self.table.camid <= NO_CAMERA).any():
+            lines.append(WITHOUT_CAMERAS)
         return "\n".join(lines)
 
 

@@ -1,20 +1,18 @@
-"""Validation identities: choosing without looking at the test set."""
+"""Identities that become a test set: for validation, without looking at the test set, or where there is none."""
 
 import dataclasses
 
 import numpy as np
 import pandas as pd
 
+from hacnn_tf.data.table import NO_CAMERA
 from hacnn_tf.errors import InputError
 
 SEED = 0  # of which identities and queries: the same for every training, so that trainings can be compared
 
 
 def hold_out(dataset, identities):
-    """A dataset with training identities in the place of its test set.
-
-    So many of the identities that were seen by two cameras or more are taken out of training. Of each of them and each
-    of its cameras a random image becomes a query, and the others the gallery.
+    """A dataset with training identities in the place of its test set, see `split_off`.
 
     Args:
         dataset: a `ReidDataset`.
@@ -27,24 +25,63 @@ def hold_out(dataset, identities):
         InputError: there are not so many, or none would be left to train on.
     """
     rows = dataset.split("train")
-    seen = rows.groupby("pid").camid.nunique()
-    searchable = seen.index[(seen > 1) & (rows.groupby("pid").size() > seen)]  # a query must leave something to find
-    most = min(len(searchable), len(seen) - 1)
+    candidates, everybody = searchable(rows), rows.pid.nunique()
+    most = min(len(candidates), everybody - 1)
     if not isinstance(identities, int) or not 0 < identities <= most:
         raise InputError(
             f"--validation {identities} holds out training identities seen by at least two cameras, and not only once "
-            f"by each: {dataset.name} has {len(searchable)} of them, and {len(seen)} to train on in all; "
+            f"by each: {dataset.name} has {len(candidates)} of them, and {everybody} to train on in all; "
             + (f"name {most} at most." if most else "this dataset cannot be validated on.")
         )
-    rng = np.random.default_rng(SEED)
-    held_out = rows[rows.pid.isin(rng.permutation(searchable)[:identities])]
-    queries = held_out.groupby(["pid", "camid"]).sample(1, random_state=SEED).sort_index()
-    parts = {
-        "train": rows[~rows.pid.isin(held_out.pid)],
-        "query": queries,
-        "gallery": held_out.drop(queries.index),
-    }
-    table = pd.concat([part.assign(split=split) for split, part in parts.items()], ignore_index=True)
     return dataclasses.replace(
-        dataset, name=f"{dataset.name}, {identities} training identities for validation", table=table, single_shot=False
+        dataset,
+        name=f"{dataset.name}, {identities} training identities for validation",
+        table=split_off(rows, identities, SEED),
+        single_shot=False,
     )
+
+
+def searchable(rows):
+    """The identities that can be tested on, whose queries leave something to find.
+
+    They were seen by at least two cameras, and not only once by each; where cameras are not known, on two images.
+
+    Args:
+        rows: table of images; columns `pid` and `camid`.
+
+    Returns:
+        `pandas.Index` of identities, ascending.
+    """
+    by_pid = _cameras(rows).groupby("pid")
+    images, seen, lowest = by_pid.size(), by_pid.camid.nunique(), by_pid.camid.min()
+    return seen.index[((seen > 1) | (lowest == NO_CAMERA)) & (images > seen)]
+
+
+def split_off(rows, identities, seed):
+    """Makes some of the searchable identities a test set, and leaves the others to train on.
+
+    Of each of them and each of its cameras a random image becomes a query, and the others the gallery; where cameras
+    are not known, one image in all becomes a query.
+
+    Args:
+        rows: table of images, as `ReidDataset.table`.
+        identities: how many.
+        seed: of which identities, and which queries.
+
+    Returns:
+        Table with the same images, and their `split`.
+    """
+    rng = np.random.default_rng(seed)
+    tested = rows[rows.pid.isin(rng.permutation(searchable(rows))[:identities])]
+    queries = _cameras(tested).groupby(["pid", "camid"]).sample(1, random_state=seed).sort_index().index
+    parts = {
+        "train": rows[~rows.pid.isin(tested.pid)],
+        "query": tested.loc[queries],
+        "gallery": tested.drop(queries),
+    }
+    return pd.concat([part.assign(split=split) for split, part in parts.items()], ignore_index=True)
+
+
+def _cameras(rows):
+    """The rows with all cameras that are not known as one."""
+    return rows.assign(camid=rows.camid.clip(lower=NO_CAMERA))

@@ -2,7 +2,8 @@
 
 `config.json` settings, versions, revision; `log.csv` one row an epoch; `speed.csv` how fast each was; `evaluations.csv`
 Rank-1 and mAP whenever it was evaluated; `tensorboard/` all three as events; `checkpoints/` the last two;
-`metrics.json` the evaluation of the finished training; `lock` who trains.
+`metrics.json` the evaluation of the finished training; `metrics-DATASET.json` those on other test sets; `split.csv` the
+split of a folder's images, if it was drawn; `lock` who trains.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import dataclasses
 import json
 import math
 import platform
+import re
 import subprocess
 from pathlib import Path
 
@@ -212,6 +214,15 @@ class RunFolder:
         """Writes `metrics.json`: the dataset's name, the epoch, and the results of `evaluate_features`."""
         self._check_present()
         write_json(self.path / "metrics.json", {"dataset": self.dataset_name, "epoch": epoch, "results": results})
+
+    def write_other_metrics(self, dataset, results, epoch):
+        """Writes `metrics-DATASET.json`, results on the test set of another `ReidDataset`, and gives its path."""
+        self._check_present()
+        name = re.sub(r"[^\w.-]+", "_", dataset.name)
+        path = self.path / f"metrics-{name}.json"
+        content = {"trained_on": self.dataset_name, "tested_on": dataset.name, "epoch": epoch, "results": results}
+        write_json(path, content)
+        return path
 
     def read_metrics(self):
         """The results of `evaluate_features` for the finished training.

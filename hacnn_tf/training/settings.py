@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from hacnn_tf.data import read_dataset
+from hacnn_tf.data import dataset_names, read_dataset
+from hacnn_tf.data.flags import DATASET_FLAGS
 from hacnn_tf.data.validation import hold_out
 from hacnn_tf.errors import InputError
 from hacnn_tf.models import HACNN
@@ -25,6 +26,9 @@ class Settings:
     boxes: str | None = None
     testset: int | None = None
     allow_subset: bool = False
+    test_share: float | None = None
+    split_seed: int | None = None
+    camera_pattern: str | None = None
     validation: int = 0
     spatial: bool = True
     channel: bool = True
@@ -45,15 +49,19 @@ class Settings:
         Raises:
             InputError: settings that contradict one another.
         """
-        filled = {}
-        for name, default, allowed in (
-            ("split", "767_700", self.dataset == "cuhk03"),
-            ("boxes", "detected", self.dataset in ("cuhk03", "synthetic")),
-            ("testset", 1, self.split == "1367_100"),
+        names = dataset_names(self.dataset)
+        filled = {"dataset": ",".join(names)}
+        own = any(name.startswith("folder") for name in names)
+        for name, default, allowed, needed in (
+            ("split", "767_700", "cuhk03" in names, "cuhk03"),
+            ("boxes", "detected", "cuhk03" in names or "synthetic" in names, "cuhk03 or synthetic"),
+            ("testset", 1, self.split == "1367_100", "cuhk03 --split 1367_100"),
+            ("test_share", None, own, "folder"),
+            ("split_seed", None, own, "folder"),
+            ("camera_pattern", None, own, "folder"),
         ):
             value = getattr(self, name)
             if value is not None and not allowed:
-                needed = {"split": "cuhk03", "boxes": "cuhk03 or synthetic", "testset": "cuhk03 --split 1367_100"}[name]
                 raise InputError(f"--{name} needs --dataset {needed}: leave it out.")
             filled[name] = default if value is None and allowed else value
         filled["recipe"] = recipe = self.recipe or RECIPES[usual_recipe(self.dataset)]
@@ -108,7 +116,10 @@ class Settings:
         recipe = None if self.recipe.name == usual_recipe(self.dataset) else self.recipe.name
         changes = [f"{name}{spelled(value)}" for name, value in self.recipe.changes().items()]
         validation = f"validation{self.validation}" if self.validation else None
-        where = [self.dataset, self.split, self.testset, self.boxes, validation]
+        dataset = self.dataset.replace(",", "+").replace(":", "-").replace("/", "-")
+        share, drawn, cameras = self.test_share, self.split_seed, self.camera_pattern
+        own = [share and f"share{share}", drawn and f"split{drawn}", cameras and "cameras"]
+        where = [dataset, self.split, self.testset, self.boxes, *own, validation]
         precision = None if self.precision == Settings.precision else self.precision
         parts = [*where, *off, recipe, *changes, precision, length, f"seed{self.seed}"]
         return "-".join(str(part) for part in parts if part)
@@ -123,8 +134,8 @@ class Settings:
 
     def read_dataset(self, data_root):
         """The `ReidDataset` trained and tested on; with `validation`, tested on identities held out of training."""
-        places = {name: value for name in ("split", "boxes", "testset") if (value := getattr(self, name)) is not None}
-        dataset = read_dataset(self.dataset, data_root, allow_subset=self.allow_subset, **places)
+        asked = {name: value for name in DATASET_FLAGS[1:] if (value := getattr(self, name)) is not None}
+        dataset = read_dataset(self.dataset, data_root, **asked)
         return hold_out(dataset, self.validation) if self.validation else dataset
 
     def build_model(self, num_identities):

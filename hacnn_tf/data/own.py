@@ -1,0 +1,189 @@
+"""Images of one's own: a manifest, a folder for each identity, or names like Market-1501's; split if they are not."""
+
+import os
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from hacnn_tf.data.folders import FILE_NAME, FOLDERS, IMAGE_SUFFIXES, read_folders
+from hacnn_tf.data.manifest import find_manifest, read_manifest, some
+from hacnn_tf.data.table import DISTRACTOR, JUNK, Counts, ReidDataset, check_counts
+from hacnn_tf.data.validation import searchable, split_off
+from hacnn_tf.errors import InputError
+
+TEST_SHARE, SPLIT_SEED = 0.5, 0
+LAYOUTS = (
+    "make a folder for each person's images, or name images like 0002_c1s1_000451_03.jpg (identity 2, camera 1), or "
+    "list them in a manifest, as data/README.md says"
+)
+
+
+def read_own(place, test_share=None, split_seed=None, camera_pattern=None):
+    """A dataset of one's own. The first of these that fits says how it is laid out:
+
+    - a `.csv` or `.parquet` file, or a folder with `manifest.csv` or `manifest.parquet`: see `read_manifest`
+    - a folder with `bounding_box_train`, `query` and `bounding_box_test`: see `read_folders`
+    - a folder of images, whose names begin like 0002_c1 (identity 2, camera 1)
+    - a folder of folders: each is an identity, and holds its images, or folders of them, one a camera
+
+    Names of identities and cameras become numbers from 1, in their order; pid -1 stays junk. Where there is no split,
+    one is drawn, which depends on nothing but the arguments and the names of files, identities and cameras.
+
+    Args:
+        place: path of the folder, or of the manifest.
+        test_share: share of the identities, in (0, 1], to test on where there is no split; `TEST_SHARE` if None.
+        split_seed: of a split that is drawn; `SPLIT_SEED` if None.
+        camera_pattern: regular expression with one group that finds the camera in the name of a file; if None, it is
+            as the layout says; in folders of identities the `c1` of names like 0002_c1 if all have it, else the folder
+            in the identity's folder, else not known.
+
+    Returns:
+        A `ReidDataset`, which may have no training images; a split that was drawn is its `made_splits["split.csv"]`.
+
+    Raises:
+        InputError: nothing of this kind is there, or it cannot be used; says what and what to do.
+    """
+    place = Path(place)
+    if not place.exists():
+        raise InputError(f"{place} is not there: name the folder, or manifest, of your images with --data_root.")
+    manifest = find_manifest(place)
+    if manifest:
+        rows = read_manifest(manifest)
+    elif any((place / FOLDERS[split]).is_dir() for split in ("train", "gallery")):
+        rows = read_folders(place)
+    else:
+        rows = _read_folder(place, find_cameras=camera_pattern is None)
+    if camera_pattern is not None:
+        rows = rows.assign(camid=_cameras(rows.path, camera_pattern))
+    rows = rows.sort_values("path", ignore_index=True)
+    table = rows[["path"]].assign(
+        pid=_numbers(rows.pid), camid=_numbers(rows.camid) if "camid" in rows else -_numbers(rows.path)
+    )
+    name, made = os.path.basename(os.path.abspath(place)), {}
+    if "split" in rows:
+        if test_share is not None or split_seed is not None:
+            raise InputError(f"{place} has a split of its own: leave --test_share and --split_seed out.")
+        table["split"] = rows.split
+        if ((table.pid == JUNK) & (table.split != "gallery")).any():
+            raise InputError(f"{place} has images of pid {JUNK}, nobody in particular, outside of the gallery.")
+    else:
+        seed = SPLIT_SEED if split_seed is None else split_seed
+        table = _draw_split(table, place, TEST_SHARE if test_share is None else test_share, seed)
+        trained, tested = (table.pid[table.split == split].nunique() for split in ("train", "query"))
+        name += f" {trained}/{tested}, split seed {seed}"
+        splits = rows.path.map(dict(zip(table.path, table.split, strict=True)))
+        columns = [column for column in ("path", "pid", "camid") if column in rows]
+        made["split.csv"] = rows[columns].assign(path=rows.path.map(os.path.abspath), split=splits)
+    dataset = ReidDataset(name, table, listed=bool(manifest), made_splits=made)
+    check_counts(dataset, place, {"query": Counts(), "gallery": Counts()}, allow_subset=True)
+    return dataset
+
+
+def _read_folder(place, find_cameras):
+    """Path, pid and perhaps camid of the images in a folder without any split."""
+    paths = [path.relative_to(place) for path in _images_below(place)]
+    if not paths:
+        raise InputError(f"{place} holds no {', '.join(sorted(IMAGE_SUFFIXES))} images: {LAYOUTS}.")
+    beside = [path for path in paths if len(path.parts) == 1]
+    if 0 < len(beside) < len(paths):
+        raise InputError(f"{place} holds images beside folders of images ({some(beside)}): {LAYOUTS}.")
+    if deep := [path for path in paths if len(path.parts) > 3]:
+        raise InputError(f"{place} holds images deeper than IDENTITY/CAMERA/IMAGE ({some(deep)}): {LAYOUTS}.")
+    names = [FILE_NAME.match(path.name) for path in paths]
+    rows = pd.DataFrame({"path": [str(place / path) for path in paths]})
+    if beside:
+        if unnamed := [path for path, match in zip(paths, names, strict=True) if not match]:
+            raise InputError(f"{place} does not say who {len(unnamed):,} images show ({some(unnamed)}): {LAYOUTS}.")
+        return rows.assign(pid=[int(match[1]) for match in names], camid=[int(match[2]) for match in names])
+    rows["pid"] = [path.parts[0] for path in paths]
+    if not find_cameras:
+        return rows
+    if all(names):
+        return rows.assign(camid=[int(match[2]) for match in names])
+    without = [path for path in paths if len(path.parts) == 2]
+    if 0 < len(without) < len(paths):
+        raise InputError(
+            f"{place} has folders of cameras for some of the images and none for {len(without):,} ({some(without)}): "
+            "put those into folders as well, or find the camera in all names with --camera_pattern."
+        )
+    return rows if without else rows.assign(camid=[path.parts[1] for path in paths])
+
+
+def _images_below(folder):
+    """Paths of all images in a folder and the folders in it; what is hidden is left out."""
+
+    def refuse(error):
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}.")
+
+    found = []
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        images = [n for n in names if os.path.splitext(n)[1].lower() in IMAGE_SUFFIXES and not n.startswith(".")]
+        found += [Path(parent) / name for name in images]
+    if undecodable := [path for path in found if not _is_utf8(str(path))]:
+        raise InputError(
+            f"The names of {len(undecodable):,} images are not in UTF-8: {some(undecodable)}; rename them."
+        )
+    return sorted(found)
+
+
+def _is_utf8(text):
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:
+        return False
+
+
+def _cameras(paths, pattern):
+    """What the group of a pattern finds in the name of each file."""
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise InputError(f"--camera_pattern {pattern} is no regular expression: {error}.") from None
+    if compiled.groups != 1:
+        raise InputError(
+            f"--camera_pattern {pattern} has {compiled.groups} groups: put parentheses around the camera, and nothing "
+            "else, as in _cam([0-9]+)_."
+        )
+    found = [compiled.search(os.path.basename(path)) for path in paths]
+    if unmatched := [path for path, match in zip(paths, found, strict=True) if not match or match[1] is None]:
+        raise InputError(
+            f"--camera_pattern {pattern} finds no camera in {len(unmatched):,} of {len(paths):,} names: "
+            f"{some(unmatched)}."
+        )
+    return [match[1] for match in found]
+
+
+def _numbers(values):
+    """Whole numbers as they are; texts numbered from 1, those of whole numbers first, by value; -1 stays."""
+    if pd.api.types.is_integer_dtype(values):
+        return values
+    ordered = sorted(set(values) - {str(JUNK)}, key=_order)
+    return values.map({str(JUNK): JUNK} | {text: i for i, text in enumerate(ordered, 1)}).astype(int)
+
+
+def _order(text):
+    number = re.fullmatch("-?[0-9]{1,18}", text)
+    return not number, int(text) if number else 0, text
+
+
+def _draw_split(table, place, share, seed):
+    """The table with a split: queries have matches in the gallery, and who is nobody in particular is there too."""
+    people = table[table.pid > DISTRACTOR]
+    count, most = people.pid.nunique(), len(searchable(people))
+    if not 0 < share <= 1:
+        raise InputError(f"--test_share is a share of the identities, above 0 and up to 1, not {share:g}.")
+    asked = int(share * count + 1e-6)  # 0.29 of 100 are 29
+    if not 0 < asked <= most:
+        raise InputError(
+            f"--test_share {share:g} of the {count:,} identities in {place} are {asked:,} to test on; there must be "
+            f"one, and {most:,} at most: those that were seen by at least two cameras, and not only once by each (or, "
+            "where cameras are not known, on two images)."
+        )
+    drawn = split_off(people, asked, seed)
+    found = drawn[drawn.split == "query"].reset_index().merge(drawn[drawn.split == "gallery"], on="pid")
+    matched = found["index"][found.camid_x != found.camid_y]
+    drawn.loc[(drawn.split == "query") & ~drawn.index.isin(matched), "split"] = "gallery"
+    others = table[table.pid <= DISTRACTOR].assign(split="gallery")
+    return pd.concat([drawn, others], ignore_index=True)

@@ -1,0 +1,42 @@
+"""Several datasets as one."""
+
+import pandas as pd
+
+from hacnn_tf.data.table import DISTRACTOR, NO_CAMERA, ReidDataset
+from hacnn_tf.errors import InputError
+
+
+def join_datasets(datasets):
+    """The union of datasets: one training set, and one gallery for all queries.
+
+    Nobody is in two of them, and no camera: identities and cameras of a dataset are numbered after those of the
+    datasets before it. Junk and distractors stay what they are.
+
+    Args:
+        datasets: dict from how a dataset is called, as in `--dataset`, to its `ReidDataset`.
+
+    Returns:
+        A `ReidDataset`.
+
+    Raises:
+        InputError: one is single-shot, with a gallery of another kind.
+    """
+    if single_shot := [dataset.name for dataset in datasets.values() if dataset.single_shot]:
+        raise InputError(f"{single_shot[0]} is tested single-shot, and no other dataset can join it: name it alone.")
+    tables, pids, cameras, unknown = [], 0, 0, 0
+    for dataset in datasets.values():
+        pid, camid = dataset.table.pid, dataset.table.camid
+        pid = pid.where(pid <= DISTRACTOR, pid + pids)
+        camid = (camid + cameras).where(camid > NO_CAMERA, camid + unknown)
+        pids, cameras, unknown = max(pids, pid.max()), max(cameras, camid.max() + 1), min(unknown, camid.min())
+        tables.append(dataset.table.assign(pid=pid, camid=camid))
+    return ReidDataset(
+        " + ".join(dataset.name for dataset in datasets.values()),
+        pd.concat(tables, ignore_index=True),
+        listed=any(dataset.listed for dataset in datasets.values()),
+        made_splits={
+            f"split-{called.replace(':', '-').replace('/', '-')}.csv": split
+            for called, dataset in datasets.items()
+            for split in dataset.made_splits.values()
+        },
+    )

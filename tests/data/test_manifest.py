@@ -1,0 +1,206 @@
+"""Manifests: read as they are, refused with one sentence, and never anything else, whatever is in them."""
+
+import csv
+import os
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hacnn_tf.data.manifest import read_manifest
+from hacnn_tf.errors import InputError
+
+LINES = [
+    "path,pid,camid,split,hour",
+    "a.jpg,alice,door,train,9",
+    "b/a.jpg,bob,door,train,10",
+    '"c, d.jpg",007,1,query,11',
+    "e.jpg,-1,NA,gallery,12",
+]
+FILES = ["a.jpg", "b/a.jpg", "c, d.jpg", "e.jpg"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in FILES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def write(folder, content):
+    path = folder / "manifest.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_names_stay_as_they_are(folder):
+    rows = read_manifest(write(folder, "\n".join(LINES)))
+    assert list(rows.columns) == ["path", "pid", "camid", "split", "hour"]
+    assert list(rows.path) == [f"{folder}/{name}" for name in FILES]
+    assert list(rows.pid) == ["alice", "bob", "007", "-1"]
+    assert list(rows.camid) == ["door", "door", "1", "NA"]
+    assert list(rows.hour) == [9, 10, 11, 12]
+
+
+def test_absolute_paths_and_paths_above(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("manifests")
+    up = "../" * (len(other.parts) - 1)
+    lines = ["pid,path", f"1,{folder}/a.jpg", f"2,{up[:-1]}{folder}/e.jpg"]
+    rows = read_manifest(write(other, "\n".join(lines)))
+    assert rows.path[0] == f"{folder}/a.jpg" and (other / rows.path[1]).samefile(folder / "e.jpg")
+    assert "camid" not in rows
+
+
+def test_a_byte_order_mark_and_carriage_returns(folder):
+    assert list(read_manifest(write(folder, "\ufeffpath,pid\r\na.jpg,1\r\n\r\ne.jpg,2\r\n")).pid) == ["1", "2"]
+
+
+def test_without_identities_if_none_are_needed(folder):
+    assert list(read_manifest(write(folder, "path\na.jpg"), needed=()).columns) == ["path"]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "lacks the columns path and pid: it is empty"),
+        ("file,camid\na.jpg,1", "lacks the columns path and pid: it has file, camid"),
+        ("path;pid\na.jpg;1", "lacks the columns path and pid: it has path;pid"),
+        ("path,pid\n", "lists no images"),
+        ("path,pid,pid\na.jpg,1,2", "more than one column pid"),
+        ("path,pid\na.jpg,1\nb/a.jpg\n", "Line 3 of .* has 1 values, and its first line 2 names"),
+        ("path,pid\na.jpg,1,2\n", "Line 2 of .* has 3 values"),
+        ("path,pid\na.jpg,1\n,2\n", "does not say the path of 1 images: row 2"),
+        ("path,pid\na.jpg,\nb/a.jpg,\n", "does not say the pid of 2 images: .*a.jpg, .*b/a.jpg"),
+        ("path,pid,camid\na.jpg,1,\n", "does not say the camid of 1 images"),
+        ("path,pid,split\na.jpg,1,test\ne.jpg,1,\n", "does not say the split of 1 images"),
+        ("path,pid,split\na.jpg,1,test\n", "has a split test: train, query, gallery, multi_query are known"),
+        ("path,pid\na.jpg,1\n./a.jpg,2\n", "gives 1 images more than one identity or camera: .*a.jpg"),
+        ("path,pid,camid\na.jpg,1,1\na.jpg,1,2\n", "gives 1 images more than one identity or camera"),
+        ("path,pid\na.jpg,1\na.jpg,1\n", "lists 1 images more than once: .*a.jpg"),
+        ("path,pid\nb,1\nx.jpg,2\na.jpg,1\n", "2 of the 3 images in .* are not there: .*/b, .*/x.jpg;"),
+        ("path,pid\n" + "".join(f"{i}.png,1\n" for i in range(1500)), "1,500 of .*2.png and 1,497 more;"),
+        ("path,pid\na.jpg,Zoë".encode("latin-1"), "is not a CSV file in UTF-8"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is not a CSV file in UTF-8"),
+        ('path,pid\n"a.jpg,1', "is not a CSV file in UTF-8"),
+        ('"pa\nth",pid\na.jpg,1', r"it has 'pa\\nth', pid"),
+    ],
+)
+def test_what_is_wrong_is_said(content, sentence, folder):
+    path = write(folder, content)
+    with pytest.raises(InputError, match=sentence) as error:
+        read_manifest(path)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"), [("x.txt", "must end in .csv"), ("x.csv", "No such file"), (".", ".csv")]
+)
+def test_what_is_no_manifest(name, sentence, tmp_path):
+    with pytest.raises(InputError, match=sentence):
+        read_manifest(tmp_path / name)
+
+
+def test_an_image_in_two_splits(folder):
+    rows = read_manifest(write(folder, "path,pid,split\na.jpg,1,query\na.jpg,1,gallery\n"))
+    assert list(rows.split) == ["query", "gallery"]
+
+
+def test_parquet(folder):
+    pytest.importorskip("pyarrow")
+    path = folder / "manifest.parquet"
+    content = {"path": FILES, "pid": [3, 20, -1, 3], "camid": [1.0, 2.0, 2.0, 1.0], "tags": [["x"], [], None, ["y"]]}
+    pd.DataFrame(content, index=[5, 6, 7, 8]).to_parquet(path)
+    rows = read_manifest(path)
+    assert list(rows.path) == [f"{folder}/{name}" for name in FILES]
+    assert list(rows.pid) == ["3", "20", "-1", "3"] and list(rows.camid) == ["1.0", "2.0", "2.0", "1.0"]
+    pd.DataFrame(content | {"pid": [3, None, 1, 1]}).to_parquet(path)
+    with pytest.raises(InputError, match="does not say the pid of 1 images: b/a"):
+        read_manifest(path)
+
+
+def test_parquet_without_pyarrow(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (folder / "manifest.parquet").touch()
+    with pytest.raises(InputError, match=r'needs pyarrow to be read: pip install "hacnn_tf\[search\]"'):
+        read_manifest(folder / "manifest.parquet")
+
+
+def is_valid(rows, folder):
+    """What is promised of every table, by other means."""
+    assert {"path", "pid"} <= set(rows) and len(rows)
+    files = {os.path.realpath(folder / name) for name in [*FILES, "manifest.csv", "manifest.parquet"]}
+    seen = {}
+    for row in rows.to_dict("records"):
+        assert os.path.realpath(row["path"]) in files
+        assert all(
+            isinstance(row[name], str) and row[name] for name in ("path", "pid", "camid", "split") if name in row
+        )
+        assert row.get("split", "train") in ("train", "query", "gallery", "multi_query")
+        assert seen.setdefault(row["path"], (row["pid"], row.get("camid"))) == (row["pid"], row.get("camid"))
+    return True
+
+
+PIECES = [
+    b",",
+    b'"',
+    b"\n",
+    b"\r",
+    b"\0",
+    b"\xff",
+    b"\xc3",
+    b"-1",
+    b"0",
+    b"..",
+    b"/",
+    b"split",
+    b"query",
+    b"a.jpg",
+    b"1e999",
+]
+PIECES += [b"path", b"pid", b"9" * 30, "ü\u202e\u2028".encode(), b"NaN", b" ", b";"]
+
+
+def mutated(content, rng):
+    """Content with some of its bytes changed, left out, repeated, or others put in."""
+    content = bytearray(content)
+    for _ in range(rng.integers(1, 3)):
+        at, until = sorted(rng.integers(0, len(content) + 1, 2).tolist())
+        until = min(until, at + 4)
+        kind = rng.integers(5)
+        if kind == 0:
+            del content[at:until]
+        elif kind == 1:
+            content[at:at] = content[at:until]
+        elif kind == 2:
+            content[at:until] = PIECES[rng.integers(len(PIECES))]
+        elif kind == 3:
+            content[at:at] = PIECES[rng.integers(len(PIECES))]
+        elif at < len(content):
+            content[at] = rng.integers(256)
+    return bytes(content)
+
+
+def fuzz(path, content, inputs):
+    """How many inputs gave a table."""
+    good = 0
+    for seed in range(inputs):
+        path.write_bytes(mutated(content, np.random.default_rng(seed)))
+        try:
+            good += is_valid(read_manifest(path), path.parent)
+        except InputError as error:
+            assert "\n" not in str(error) and len(str(error)) < 2000
+    return good
+
+
+def test_mutated_csv(folder):
+    good = fuzz(folder / "manifest.csv", "\n".join(LINES).encode(), 2000)
+    assert 200 < good < 1800
+
+
+def test_mutated_parquet(folder):
+    pytest.importorskip("pyarrow")
+    path = folder / "manifest.parquet"
+    pd.DataFrame(list(csv.reader(LINES[1:])), columns=LINES[0].split(",")).to_parquet(path)
+    fuzz(path, path.read_bytes(), 500)

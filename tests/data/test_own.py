@@ -1,0 +1,243 @@
+"""Images of one's own: every layout, the split that is drawn, and what cannot be used. No image is opened."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hacnn_tf.data import read_dataset
+from hacnn_tf.data.own import read_own
+from hacnn_tf.data.table import WITHOUT_CAMERAS
+from hacnn_tf.data.validation import hold_out
+from hacnn_tf.errors import InputError
+from hacnn_tf.evaluation import rank_matches
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return folder
+
+
+def people(folder, identities, name="{pid}/cam{cam}/{i}.jpg", cameras=3, images=2):
+    """Images of persons p1, p2, ... before cameras 0, 1, ..., named by a pattern."""
+    return touch(
+        folder,
+        *(
+            name.format(pid=f"p{pid}", cam=cam, i=i)
+            for pid in range(1, identities + 1)
+            for cam in range(cameras)
+            for i in range(images)
+        ),
+    )
+
+
+def cameras_of(dataset):
+    """Dict from camera to the set of what it was called, if that is the part of a path after "cam"."""
+    return {
+        camid: {Path(path).as_posix().split("cam")[-1][0] for path in rows.path}
+        for camid, rows in dataset.table.groupby("camid")
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("{pid}/cam{cam}/{i}.jpg", None),
+        ("{pid}/x_cam{cam}_{i}.png", "_cam([0-9])_"),
+        ("{pid}/y/x_cam{cam}_{i}.JPEG", "cam(.)"),
+    ],
+)
+def test_folders_of_identities(name, pattern, tmp_path):
+    people(tmp_path / "cam", 4, name)
+    touch(tmp_path / "cam", ".hidden/1.jpg", "p1/.2.jpg", "p1/notes.txt", "notes.txt")
+    dataset = read_own(tmp_path / "cam", camera_pattern=pattern)
+    assert len(dataset.table) == 4 * 3 * 2
+    assert cameras_of(dataset) == {1: {"0"}, 2: {"1"}, 3: {"2"}}
+    by_path = dict(zip(dataset.table.path, dataset.table.pid, strict=True))
+    assert all(f"/p{pid}/" in path for path, pid in by_path.items())
+
+
+def test_names_like_market1501s_say_the_camera_before_folders_do(tmp_path):
+    people(tmp_path / "x", 2, "{pid}/cam/0002_c{cam}s1_{i}.jpg")
+    assert sorted(set(read_own(tmp_path / "x").table.camid)) == [0, 1, 2]
+    touch(tmp_path / "x", "p1/cam/holiday.jpg")
+    assert set(read_own(touch(tmp_path / "x", "p1/cam2/h.jpg", "p2/cam2/h.jpg")).table.camid) == {1, 2}
+
+
+def test_a_flat_folder_of_names_like_market1501s(tmp_path):
+    names = [f"{pid:04d}_c{cam}s1_{i:06d}_00.jpg" for pid in (2, 7, 11) for cam in (1, 3) for i in range(3)]
+    nobody = ["-1_c1s1_000001_00.jpg", "0000_c1s1_000001_00.jpg", "0000_c3s1_000001_00.jpg"]
+    dataset = read_own(touch(tmp_path / "flat", *names, *nobody), test_share=0.4)
+    assert set(dataset.table.pid) == {-1, 0, 2, 7, 11} and set(dataset.table.camid) == {1, 3}
+    assert {Path(path).name for path in dataset.table.path[dataset.table.pid <= 0]} == set(nobody)
+    assert set(dataset.table.split[dataset.table.pid <= 0]) == {"gallery"}
+    assert dataset.name == "flat 2/1, split seed 0"
+
+
+def test_market1501s_folders(tmp_path):
+    for part, pid in (("bounding_box_train", 3), ("query", 5), ("bounding_box_test", 5)):
+        touch(tmp_path / "x" / part, *(f"{pid:04d}_c{cam}s1_{part}.jpg" for cam in (1, 2)))
+    dataset = read_own(tmp_path / "x")
+    assert dataset.name == "x" and set(dataset.split("train").pid) == {3} and set(dataset.split("query").pid) == {5}
+    with pytest.raises(InputError, match="has a split of its own: leave --test_share and --split_seed out"):
+        read_own(tmp_path / "x", split_seed=0)
+
+
+def check_split(dataset, identities, share):
+    """What a drawn split promises, checked row by row."""
+    train, query, gallery = (dataset.split(split) for split in ("train", "query", "gallery"))
+    assert len(dataset.table) == len(train) + len(query) + len(gallery)
+    assert not dataset.table.path.duplicated().any()
+    assert query.pid.nunique() == int(share * identities) and train.pid.nunique() == identities - query.pid.nunique()
+    assert not set(train.pid) & set(gallery.pid) and set(query.pid) == set(gallery.pid)
+    assert not query.duplicated(["pid", "camid"]).any()
+    for row in query.itertuples():
+        assert ((gallery.pid == row.pid) & (gallery.camid != row.camid)).any()
+
+
+@pytest.mark.parametrize("share", [0.25, 0.5, 1])
+def test_a_split_that_is_drawn(share, tmp_path):
+    rng = np.random.default_rng(0)
+    names = {f"{pid}/{rng.integers(3)}/{i}.jpg" for pid in range(40) for i in range(9)}
+    dataset = read_own(touch(tmp_path / "a", *names), share)
+    check_split(dataset, 40, share)
+    assert len(dataset.table) == len(names)
+    shutil.copytree(tmp_path / "a", tmp_path / "elsewhere" / "a")
+    again = read_own(tmp_path / "elsewhere" / "a", share)
+    assert list(again.table.split) == list(dataset.table.split) and again.fingerprint() == dataset.fingerprint()
+    other = read_own(tmp_path / "a", share, split_seed=1)
+    check_split(other, 40, share)
+    assert set(other.split("query").path) != set(dataset.split("query").path)
+
+
+def test_no_query_is_left_without_a_match(tmp_path):
+    """Of 1: two images before one camera, one before the other: the latter's query leaves the former's none."""
+    names = [f"{pid}/{name}.jpg" for pid in "ab" for name in ("0/1", "0/2", "1/3")]
+    dataset = read_own(touch(tmp_path, *names))
+    assert [path.split("/")[-2] for path in dataset.split("query").path] == ["1"]
+    assert len(dataset.split("gallery")) == 2
+
+
+def test_a_split_is_a_manifest(tmp_path):
+    people(tmp_path / "people", 6)
+    dataset = read_own(tmp_path / "people", split_seed=3)
+    (split,) = dataset.made_splits.values()
+    assert set(split.pid) == {f"p{i}" for i in range(1, 7)} and set(split.camid) == {"cam0", "cam1", "cam2"}
+    split.to_csv(tmp_path / "split.csv", index=False)
+    again = read_own(tmp_path / "split.csv")
+    order = ["path", "pid", "camid", "split"]
+    ours, theirs = (d.table.sort_values("path", ignore_index=True)[order] for d in (dataset, again))
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
+def manifest(folder, *lines):
+    (folder / "manifest.csv").write_text("\n".join(lines))
+    return folder
+
+
+def test_identities_and_cameras_of_a_manifest_are_numbered_in_order(tmp_path):
+    touch(tmp_path, *(f"{i}.jpg" for i in range(8)))
+    pids, cameras = ["10", "b", "9", "-1", "a", "9", "0", "09"], list("BABABAAB")
+    splits = ["train", "train", "query", "gallery", "train", "gallery", "train", "train"]
+    lines = [f"{i}.jpg,{p},{c},{s}" for i, (p, c, s) in enumerate(zip(pids, cameras, splits, strict=True))]
+    dataset = read_own(manifest(tmp_path, "path,pid,camid,split", *lines))
+    numbers = {"0": 1, "09": 2, "9": 3, "10": 4, "a": 5, "b": 6, "-1": -1}
+    assert list(dataset.table.pid) == [numbers[pid] for pid in pids]
+    assert list(dataset.table.camid) == [{"A": 1, "B": 2}[camera] for camera in cameras]
+    shuffled = read_own(manifest(tmp_path, "path,pid,camid,split", *reversed(lines)))
+    pd.testing.assert_frame_equal(shuffled.table, dataset.table)
+
+
+def test_without_cameras_nothing_is_left_out(tmp_path):
+    dataset = read_own(people(tmp_path, 6, "{pid}/{cam}_{i}.jpg"))
+    check_split(dataset, 6, 0.5)
+    assert len(dataset.split("query")) == 3  # one an identity
+    assert (dataset.table.camid < 0).all() and not dataset.table.camid.duplicated().any()
+    assert (
+        dataset.summary().endswith(WITHOUT_CAMERAS)
+        and "query                  3         3         -" in dataset.summary()
+    )
+    query, gallery = dataset.split("query"), dataset.split("gallery")
+    features = [np.random.default_rng(0).random((len(rows), 4), np.float32) for rows in (query, gallery)]
+    matches = rank_matches(*features, *(rows[c].to_numpy() for c in ("pid", "camid") for rows in (query, gallery)))
+    assert list(matches.counts) == [5, 5, 5]
+    held = hold_out(dataset, 2)
+    assert len(held.split("query")) == 2 and len(held.split("gallery")) == 2 * 5
+    assert not list(dataset.made_splits["split.csv"].filter(["camid"]))
+
+
+def test_an_image_is_its_own_camera_in_two_splits_too(tmp_path):
+    touch(tmp_path, "a.jpg", "b.jpg")
+    dataset = read_own(
+        manifest(tmp_path, "path,pid,split", *(f"{i}.jpg,1,{s}" for i in "ab" for s in ("query", "gallery")))
+    )
+    camids = dataset.table.groupby("path").camid.agg(set)
+    assert [len(c) for c in camids] == [1, 1] and camids.iloc[0] != camids.iloc[1]
+
+
+def test_a_test_set_alone(tmp_path):
+    touch(tmp_path, "a.jpg", "b.jpg")
+    dataset = read_own(manifest(tmp_path, "path,pid,split", "a.jpg,1,query", "b.jpg,1,gallery"))
+    assert dataset.split("train").empty and dataset.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("names", "flags", "sentence"),
+    [
+        ([], {}, r"holds no .jpeg, .jpg, .png images: make a folder for each person's images"),
+        (["a.webp"], {}, "holds no .* images"),
+        (["a.jpg", "b.jpg"], {}, "does not say who 2 images show .a.jpg, b.jpg.: make a folder for each"),
+        (["0001_c1.jpg", "bob/b.jpg"], {}, "holds images beside folders of images .0001_c1.jpg."),
+        (["a/b/c/d.jpg"], {}, "deeper than IDENTITY/CAMERA/IMAGE"),
+        (["a/1/a.jpg", "b/b.jpg"], {}, "folders of cameras for some of the images and none for 1 .b/b.jpg."),
+        (["a/a.jpg", "a/b.jpg"], {}, "--test_share 0.5 of the 1 identities in .* are 0 to test on"),
+        (["a/a.jpg", "b/b.jpg"], {}, "are 1 to test on; there must be one, and 0 at most"),
+        (["a/a.jpg", "b/b.jpg"], {"test_share": 1.5}, "--test_share is a share of the identities, .* not 1.5"),
+        (["a/a.jpg", "b/b.jpg"], {"test_share": float("nan")}, "above 0 and up to 1, not nan"),
+        (["a/a.jpg"], {"camera_pattern": "("}, r"--camera_pattern \( is no regular expression"),
+        (["a/a.jpg"], {"camera_pattern": "a"}, "--camera_pattern a has 0 groups"),
+        (["a/a.jpg"], {"camera_pattern": "(a)(b)"}, "has 2 groups"),
+        (["a/a.jpg", "a/b.jpg"], {"camera_pattern": "(a)"}, "finds no camera in 1 of 2 names: .*/a/b.jpg"),
+        (["manifest.csv", "manifest.parquet"], {}, "holds manifest.csv and manifest.parquet"),
+        (["manifest.csv"], {}, "lacks the columns path and pid"),
+        (["bounding_box_train/0001_c1.jpg"], {}, "query and bounding_box_test missing"),
+    ],
+)
+def test_what_cannot_be_used(names, flags, sentence, tmp_path):
+    with pytest.raises(InputError, match=sentence) as error:
+        read_own(touch(tmp_path, *names), **flags)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_not_there(tmp_path):
+    with pytest.raises(InputError, match="nowhere is not there"):
+        read_dataset("folder:nowhere", tmp_path)
+
+
+def test_junk_is_only_in_the_gallery(tmp_path):
+    touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    lines = ["a.jpg,1,query", "b.jpg,1,gallery", "c.jpg,-1,train"]
+    with pytest.raises(InputError, match="images of pid -1, nobody in particular, outside of the gallery"):
+        read_own(manifest(tmp_path, "path,pid,split", *lines))
+
+
+def test_a_manifest_with_a_split_needs_queries_that_can_be_found(tmp_path):
+    touch(tmp_path, "a.jpg", "b.jpg")
+    with pytest.raises(InputError, match="no query images in"):
+        read_own(manifest(tmp_path, "path,pid,split", "a.jpg,1,train", "b.jpg,2,gallery"))
+    with pytest.raises(InputError, match="no query has a match in the gallery"):
+        read_own(manifest(tmp_path, "path,pid,split", "a.jpg,1,query", "b.jpg,2,gallery"))
+
+
+def test_names_that_are_not_utf8(tmp_path):
+    (tmp_path / "a").mkdir()
+    try:
+        open(bytes(tmp_path) + b"/a/\xff.jpg", "w").close()
+    except OSError:
+        pytest.skip("this file system has UTF-8 names alone")
+    with pytest.raises(InputError, match=r"The names of 1 images are not in UTF-8: '.*\\udcff\.jpg'"):
+        read_own(tmp_path)

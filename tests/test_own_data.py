@@ -1,0 +1,196 @@
+"""Commands on images of one's own, on several datasets, and on a test set other than the run's."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from hacnn_tf import check, evaluate, train
+from hacnn_tf.paper.runs import RunFolders
+from hacnn_tf.training.run_folder import RunFolder
+from tests.conftest import train_args
+from tests.test_commands import fails
+from tests.training.test_training import TinyNetwork
+
+
+@pytest.fixture(scope="module")
+def data_root(small_data_root, tmp_path_factory):
+    """The small dataset, and its ten persons as folders of identities in `people`."""
+    root = tmp_path_factory.mktemp("own")
+    shutil.copytree(small_data_root, root, dirs_exist_ok=True)
+    for path in (root / "synthetic/detected").rglob("*.jpg"):
+        identity = root / "people" / f"p{path.name[:4]}"
+        identity.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, identity)
+    return root
+
+
+@pytest.fixture(scope="module")
+def own_run(data_root, tmp_path_factory):
+    """The run folder of a training on the folders of identities."""
+    run_dir = tmp_path_factory.mktemp("runs") / "own"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hacnn_tf.training.settings.HACNN", TinyNetwork)
+        trains(data_root / "people", run_dir, "--dataset=folder", "--test_share=0.4", "--split_seed=2")
+    return run_dir
+
+
+@pytest.fixture(autouse=True)
+def small_network(monkeypatch):
+    monkeypatch.setattr("hacnn_tf.training.settings.HACNN", TinyNetwork)
+
+
+def trains(root, run_dir, *more):
+    train.COMMAND.run(train.main, train_args(root, run_dir, *more))
+
+
+def evaluates(run_dir, root, *more):
+    evaluate.COMMAND.run(evaluate.main, ["evaluate", f"--run_dir={run_dir}", f"--data_root={root}", *more])
+
+
+def test_the_split_lies_beside_the_run_and_trains_again(own_run, data_root, tmp_path, capsys):
+    split = pd.read_csv(own_run / "split.csv")
+    assert list(split) == ["path", "pid", "camid", "split"] and len(split) == 96
+    assert split.groupby("split").pid.nunique().to_dict() == {"train": 6, "query": 4, "gallery": 4}
+    config = json.loads((own_run / "config.json").read_text())
+    assert config["num_identities"] == 6 and config["dataset"] == "people 6/4, split seed 2"
+    assert config["settings"]["test_share"] == 0.4 and config["settings"]["split_seed"] == 2
+    trains(own_run / "split.csv", tmp_path / "run", "--dataset=folder")
+    assert (tmp_path / "run" / "log.csv").read_text() == (own_run / "log.csv").read_text()
+    assert not (tmp_path / "run" / "split.csv").exists()
+
+
+def test_a_training_on_a_folder_goes_on_and_is_evaluated_again(own_run, data_root, capsys):
+    before = (own_run / "metrics.json").read_bytes()
+    trains(data_root / "people", own_run, "--dataset=folder", "--test_share=0.4", "--split_seed=2")
+    assert "is trained already" in capsys.readouterr().out
+    evaluates(own_run, data_root / "people")
+    assert (own_run / "metrics.json").read_bytes() == before
+    sentence = fails(
+        train, train_args(data_root / "people", own_run, "--dataset=folder", "--test_share=0.4")[1:], capsys
+    )
+    assert "--split_seed 2 there, none now" in sentence
+
+
+def test_a_folder_that_has_changed(own_run, data_root, tmp_path, capsys):
+    copy = shutil.copytree(data_root / "people", tmp_path / "people")
+    shutil.copytree(copy / "p0001", copy / "p0000")
+    args = [f"--run_dir={own_run}", f"--data_root={copy}"]
+    assert "was trained on other images of people 6/4, split seed 2 than" in fails(evaluate, args, capsys)
+
+
+def test_another_test_set(own_run, data_root, capsys):
+    before = (own_run / "metrics.json").read_bytes()
+    evaluates(own_run, data_root, "--dataset=synthetic", "--boxes=labelled", "--allow_subset")
+    printed = capsys.readouterr().out
+    assert "trained on people 6/4, split seed 2, tested on synthetic, labelled boxes:" in printed
+    assert "query                  4        16         4" in printed
+    path = own_run / "metrics-synthetic_labelled_boxes.json"
+    content = json.loads(path.read_text())
+    assert content["trained_on"] == "people 6/4, split seed 2" and content["tested_on"] == "synthetic, labelled boxes"
+    assert content["results"]["single_query"]["joint"]["queries"] == 16
+    assert (own_run / "metrics.json").read_bytes() == before
+    evaluates(own_run, data_root, "--dataset=folder:people,synthetic", "--allow_subset")
+    (union,) = own_run.glob("metrics-people*.json")
+    assert json.loads(union.read_text())["results"]["single_query"]["joint"]["queries"] == 16 + 5 * 4
+
+
+def test_the_results_on_another_test_set_are_those_of_a_run_on_it(data_root, small_data_root, tmp_path):
+    """Its own test set under another name, and that of a run with validation, which has none of its own."""
+    for name, more in (("whole", []), ("validated", ["--validation=2"])):
+        trains(small_data_root, tmp_path / name, *more)
+        evaluates(tmp_path / name, small_data_root, "--dataset=synthetic", "--allow_subset")
+        other = json.loads((tmp_path / name / "metrics-synthetic_detected_boxes.json").read_text())
+        own = json.loads((tmp_path / name / "metrics.json").read_text())
+        assert (other["results"] == own["results"]) == (not more)
+        assert other["results"]["single_query"]["joint"]["queries"] == 4 * 4
+
+
+def test_no_table_reads_results_on_another_test_set(own_run, tmp_path):
+    shutil.copytree(own_run, tmp_path / "runs/own", ignore=shutil.ignore_patterns("metrics*"))
+    run = RunFolder(tmp_path / "runs/own")
+    results = json.loads((own_run / "metrics.json").read_text())["results"]
+    run.write_other_metrics(type("Dataset", (), {"name": "x"}), results, run.settings.epochs)
+    runs = RunFolders(tmp_path / "runs")
+    assert runs.select(run.settings) == [] and "is not finished (no metrics.json)" in runs.left_out[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--boxes=labelled"], "--boxes needs --dataset; without it, the run says what it is tested on"),
+        (["--split_seed=0"], "--split_seed needs --dataset"),
+        (["--allow_subset"], "--allow_subset needs --dataset"),
+        (["--dataset=market1501", "--boxes=labelled"], "--boxes needs --dataset cuhk03 or synthetic"),
+        (["--dataset=market1501"], "Market-1501 not found"),
+        (["--dataset=synthetic"], "--allow_subset to use this part"),
+    ],
+)
+def test_evaluate_refuses(flags, sentence, own_run, data_root, capsys):
+    before = sorted(own_run.iterdir())
+    assert sentence in fails(evaluate, [f"--run_dir={own_run}", f"--data_root={data_root}", *flags], capsys)
+    assert sorted(own_run.iterdir()) == before
+
+
+def test_a_union(data_root, tmp_path, capsys):
+    trains(data_root, tmp_path / "run", "--dataset=synthetic,folder:people", "--boxes=labelled")
+    run = RunFolder(tmp_path / "run")
+    assert run.num_identities == 6 + 5 and run.settings.dataset == "synthetic,folder:people"
+    assert run.dataset_name == "synthetic, labelled boxes + people 5/5, split seed 0"
+    assert run.settings.run_name.startswith("synthetic+folder-people-labelled-")
+    assert len(pd.read_csv(run.path / "split-folder-people.csv")) == 96
+    measured = run.read_metrics()["single_query"]["joint"]
+    assert measured["queries"] == 16 + 20 and measured["unmatched"] == 0
+    evaluates(run.path, data_root)
+    assert run.read_metrics()["single_query"]["joint"] == measured
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--dataset=synthetic,market1501", "--split=767_700"], "--split needs --dataset cuhk03"),
+        (["--dataset=market1501,dukemtmc", "--boxes=labelled"], "--boxes needs --dataset cuhk03 or synthetic"),
+        (["--test_share=0.3"], "--test_share needs --dataset folder"),
+        (["--camera_pattern=(.)"], "--camera_pattern needs --dataset folder"),
+        (["--dataset=folder,folder"], "names folder twice"),
+        (["--dataset=folder:nobody"], "nobody is not there"),
+    ],
+)
+def test_train_refuses(flags, sentence, data_root, tmp_path, capsys):
+    assert sentence in fails(train, train_args(data_root, tmp_path / "run", *flags)[1:], capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_needs_something_to_train_on(data_root, tmp_path, capsys):
+    images = sorted((data_root / "people/p0001").iterdir())
+    lines = ["path,pid,split", f"{images[0]},1,query", f"{images[1]},1,gallery"]
+    (tmp_path / "test.csv").write_text("\n".join(lines))
+    args = train_args(tmp_path / "test.csv", tmp_path / "run", "--dataset=folder")
+    assert "test.csv has no images to train on" in fails(train, args[1:], capsys)
+
+
+@pytest.mark.parametrize(
+    "dataset", ["folder:people", "synthetic", "folder:listed.csv", "folder:listed.csv,folder:marked"]
+)
+def test_check(dataset, data_root, tmp_path, capsys):
+    root = shutil.copytree(data_root, tmp_path / "data")
+    lines = ["path,pid,camid,split"]
+    for i in range(4):  # the others beside them are not listed
+        lines += [f"people/p000{i + 1}/000{i + 1}_c1_1.jpg,{i},door,{'train' if i < 2 else 'query'}"]
+        lines += [f"people/p000{i + 1}/000{i + 1}_c2_1.jpg,{i},hall,{'train' if i < 2 else 'gallery'}"]
+    (root / "listed.csv").write_text("\n".join(lines))
+    for path in root.glob("synthetic/labeled/*/*.jpg"):
+        (root / "marked" / path.name[:4]).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, root / "marked" / path.name[:4])
+    check.COMMAND.run(check.main, ["check", f"--data_root={root}", f"--dataset={dataset}", "--allow_subset"])
+    assert capsys.readouterr().out.endswith("images, nothing wrong.\n")
+
+
+def test_check_finds_what_is_wrong_with_ones_own(data_root, tmp_path, capsys):
+    root = shutil.copytree(data_root / "people", tmp_path / "people")
+    shutil.copy(root / "p0001/0001_c1_1.jpg", root / "p0002/0002_c1_1.jpg")
+    (root / "p0003/Thumbs.db").touch()
+    sentence = fails(check, [f"--data_root={root}", "--dataset=folder"], capsys)
+    assert "2 problems among 96 images of people 5/5, split seed 0" in sentence
+    assert "1 two identities" in sentence and "1 not in protocol" in sentence
