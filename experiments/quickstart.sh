@@ -1,19 +1,24 @@
 #!/usr/bin/env bash
-# From nothing to a trained, evaluated and exported HA-CNN on the embedded dataset, in minutes on two CPU cores.
+# From nothing to a trained, evaluated and exported HA-CNN on the embedded dataset, and a gallery to search with it, in
+# minutes on two CPU cores.
 #   bash experiments/quickstart.sh
-# RUN_DIR and OUTPUT say where the run and the export go.
-source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+# RUN_DIR, OUTPUT and DATABASE say where the run, the export and the gallery's features go.
+EXTRAS=app source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 run_dir=${RUN_DIR:-runs/quickstart}
 output=${OUTPUT:-exports/quickstart}
+database=${DATABASE:-databases/quickstart.lance}
+pictures=data/synthetic/detected
 started=$SECONDS
 
 "$python" -m hacnn_tf.train --run_dir "$run_dir"
 if [ ! "$output/hacnn.keras" -nt "$run_dir/checkpoints" ]; then # none yet, or of an older run
-  rm -rf "$output/saved_model" "$output/hacnn.keras"
+  rm -rf "$output/saved_model" "$output/hacnn.keras" "$database"
   [ ! -d "$output" ] || rmdir "$output"
   "$python" -m hacnn_tf.export --run_dir "$run_dir" --output "$output"
 fi
 "$python" -m hacnn_tf.evaluate --run_dir "$run_dir" --saved_model "$output/saved_model"
+"$python" -m hacnn_tf.index --model "$run_dir" --images "$pictures/bounding_box_test" --database "$database"
+"$python" -m hacnn_tf.search --database "$database" --query "$pictures/query/0201_c1_1.jpg" --where "camid != 1" --top 5
 
 cat <<EOF
 
@@ -22,4 +27,8 @@ Done in $((SECONDS - started)) s. Where everything lies:
   run          $run_dir   (config.json, log.csv, speed.csv, evaluations.csv, tensorboard/, checkpoints/, metrics.json)
   SavedModel   $output/saved_model
   Keras model  $output/hacnn.keras
+  database     $database
+
+To find persons in a browser:
+  .venv/bin/python -m hacnn_tf.app --database $database
 EOF

@@ -8,6 +8,7 @@ searches on with it. Only this machine can open it unless --host says otherwise:
 
 import os
 import signal
+import socket
 import tempfile
 
 from hacnn_tf import cli
@@ -26,6 +27,7 @@ COMMAND.group("Page")
 
 def main(flags):
     cli.require(flags, "database")
+    _check_listening(flags.host, flags.port)
     database = Database(flags.database)
     model = ReID.from_preset(flags.model or database.preset)
     database.check_model(model)
@@ -38,6 +40,16 @@ def main(flags):
             signal.pause()
         finally:
             blocks.close(verbose=False)
+
+
+def _check_listening(host, port):
+    """Raises `InputError` if nobody can listen there; Gradio itself would say it in many lines, and late."""
+    try:
+        with socket.create_server((host, port)):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{host}:{port} cannot be listened on ({reason}): name another --host or --port.") from None
 
 
 def _import_browser(folder):

@@ -82,7 +82,7 @@ def read_own(place, test_share=None, split_seed=None, camera_pattern=None):
 
 def _read_folder(place, find_cameras):
     """Path, pid and perhaps camid of the images in a folder without any split."""
-    paths = [path.relative_to(place) for path in _images_below(place)]
+    paths = [path.relative_to(place) for path in images_below(place)]
     if not paths:
         raise InputError(f"{place} holds no {', '.join(sorted(IMAGE_SUFFIXES))} images: {LAYOUTS}.")
     beside = [path for path in paths if len(path.parts) == 1]
@@ -110,7 +110,7 @@ def _read_folder(place, find_cameras):
     return rows if without else rows.assign(camid=[path.parts[1] for path in paths])
 
 
-def _images_below(folder):
+def images_below(folder):
     """Paths of all images in a folder and the folders in it; what is hidden is left out."""
 
     def refuse(error):
@@ -135,8 +135,8 @@ def _is_utf8(text):
         return False
 
 
-def _cameras(paths, pattern):
-    """What the group of a pattern finds in the name of each file."""
+def camera_regex(pattern):
+    """A `--camera_pattern`, compiled. Raises `InputError` unless it is a regular expression with one group."""
     try:
         compiled = re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
@@ -146,6 +146,12 @@ def _cameras(paths, pattern):
             f"--camera_pattern {pattern} has {compiled.groups} groups: put parentheses around the camera, and nothing "
             "else, as in _cam([0-9]+)_."
         )
+    return compiled
+
+
+def _cameras(paths, pattern):
+    """What the group of a pattern finds in the name of each file."""
+    compiled = camera_regex(pattern)
     found = [compiled.search(os.path.basename(path)) for path in paths]
     if unmatched := [path for path, match in zip(paths, found, strict=True) if not match or match[1] is None]:
         raise InputError(

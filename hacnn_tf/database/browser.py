@@ -102,29 +102,23 @@ def launch(blocks, host, port):
 
     Returns:
         Its address.
-
-    Raises:
-        InputError: the port is in use, or the host is none of this machine.
     """
-    try:
-        _, address, _ = blocks.launch(
-            server_name=host,
-            server_port=port,
-            share=False,
-            quiet=True,
-            prevent_thread_lock=True,
-            show_error=True,
-            max_file_size=UPLOAD_BYTES,
-            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-            css=CSS,
-            footer_links=[],
-            ssr_mode=False,
-            pwa=False,
-            mcp_server=False,
-            enable_monitoring=False,
-        )
-    except OSError as error:
-        raise InputError(f"{host}:{port} cannot be listened on ({error}): name another --host or --port.") from None
+    _, address, _ = blocks.launch(
+        server_name=host,
+        server_port=port,
+        share=False,
+        quiet=True,
+        prevent_thread_lock=True,
+        show_error=True,
+        max_file_size=UPLOAD_BYTES,
+        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),  # none from elsewhere
+        css=CSS,
+        footer_links=[],
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        enable_monitoring=False,
+    )
     return address
 
 
