@@ -5,6 +5,7 @@ import csv
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -85,6 +86,11 @@ def locked(path, kept=None):
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()
         yield lambda: path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+
+
+def as_file_name(text):
+    """A text as a part of a file's name: what is no letter, digit or one of `_.+-` becomes `_`."""
+    return re.sub(r"[^\w.+-]+", "_", text)
 
 
 def write_json(path, content):

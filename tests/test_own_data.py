@@ -138,8 +138,8 @@ def test_a_union(data_root, tmp_path, capsys):
     run = RunFolder(tmp_path / "run")
     assert run.num_identities == 6 + 5 and run.settings.dataset == "synthetic,folder:people"
     assert run.dataset_name == "synthetic, labelled boxes + people 5/5, split seed 0"
-    assert run.settings.run_name.startswith("synthetic+folder-people-labelled-")
-    assert len(pd.read_csv(run.path / "split-folder-people.csv")) == 96
+    assert run.settings.run_name.startswith("synthetic+folder_people-labelled-")
+    assert len(pd.read_csv(run.path / "split-folder_people.csv")) == 96
     measured = run.read_metrics()["single_query"]["joint"]
     assert measured["queries"] == 16 + 20 and measured["unmatched"] == 0
     evaluates(run.path, data_root)

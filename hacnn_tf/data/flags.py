@@ -18,8 +18,7 @@ def define_dataset_flags(command, default="synthetic"):
         "string",
         "dataset",
         default,
-        "synthetic, cuhk03, market1501, dukemtmc, folder (your own images in data_root, see data/README.md) or "
-        "folder:NAME (in data_root/NAME); several, separated by commas, are joined",
+        "synthetic, cuhk03, market1501, dukemtmc, folder or folder:NAME (data/README.md), or several: cuhk03,folder:x",
     )
     command.define(
         "enum", "split", None, "CUHK03's protocol; 767_700 if not given", enum_values=["767_700", "1367_100"]

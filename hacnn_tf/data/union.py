@@ -4,6 +4,7 @@ import pandas as pd
 
 from hacnn_tf.data.table import DISTRACTOR, NO_CAMERA, ReidDataset
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import as_file_name
 
 
 def join_datasets(datasets):
@@ -35,7 +36,7 @@ def join_datasets(datasets):
         pd.concat(tables, ignore_index=True),
         listed=any(dataset.listed for dataset in datasets.values()),
         made_splits={
-            f"split-{called.replace(':', '-').replace('/', '-')}.csv": split
+            f"split-{as_file_name(called)}.csv": split
             for called, dataset in datasets.items()
             for split in dataset.made_splits.values()
         },

@@ -12,7 +12,6 @@ import dataclasses
 import json
 import math
 import platform
-import re
 import subprocess
 from pathlib import Path
 
@@ -24,7 +23,7 @@ import tensorflow as tf
 import hacnn_tf
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, PARTS
-from hacnn_tf.files import check_new_path, locked, sweep, write_csv, write_json
+from hacnn_tf.files import as_file_name, check_new_path, locked, sweep, write_csv, write_json
 from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.training.state import load_network
@@ -218,8 +217,7 @@ class RunFolder:
     def write_other_metrics(self, dataset, results, epoch):
         """Writes `metrics-DATASET.json`, results on the test set of another `ReidDataset`, and gives its path."""
         self._check_present()
-        name = re.sub(r"[^\w.-]+", "_", dataset.name)
-        path = self.path / f"metrics-{name}.json"
+        path = self.path / f"metrics-{as_file_name(dataset.name)}.json"
         content = {"trained_on": self.dataset_name, "tested_on": dataset.name, "epoch": epoch, "results": results}
         write_json(path, content)
         return path

@@ -6,6 +6,7 @@ from hacnn_tf.data import dataset_names, read_dataset
 from hacnn_tf.data.flags import DATASET_FLAGS
 from hacnn_tf.data.validation import hold_out
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import as_file_name
 from hacnn_tf.models import HACNN
 from hacnn_tf.recipes import OPTIONS, RECIPES, Recipe, spelled, usual_recipe
 
@@ -116,7 +117,7 @@ class Settings:
         recipe = None if self.recipe.name == usual_recipe(self.dataset) else self.recipe.name
         changes = [f"{name}{spelled(value)}" for name, value in self.recipe.changes().items()]
         validation = f"validation{self.validation}" if self.validation else None
-        dataset = self.dataset.replace(",", "+").replace(":", "-").replace("/", "-")
+        dataset = as_file_name(self.dataset.replace(",", "+"))
         share, drawn, cameras = self.test_share, self.split_seed, self.camera_pattern
         own = [share and f"share{share}", drawn and f"split{drawn}", cameras and "cameras"]
         where = [dataset, self.split, self.testset, self.boxes, *own, validation]
