@@ -1,4 +1,4 @@
-"""CMC and mAP: the exact ranks of the true matches, a block of queries at a time.
+"""CMC, mAP and mINP: the exact ranks of the true matches, a block of queries at a time.
 
 A gallery image with the query's identity *and* camera, or junk, is left out for that query (the Market-1501 protocol).
 Gallery images at the same distance rank in gallery order. Queries without a true match are left out and counted.
@@ -48,6 +48,10 @@ class Matches:
             before = np.divide(hits - 1, self.ranks - 1, out=np.ones(len(hits)), where=self.ranks > 1)
             precisions = (before + precisions) / 2
         return float(np.mean(np.add.reduceat(precisions, self._starts) / self.counts))
+
+    def mean_inverse_negative_penalty(self):
+        """mINP in [0, 1] (Ye et al., 2021): the mean of the precisions at the last, the hardest, true matches."""
+        return float(np.mean(self.counts / self.ranks[self._starts + self.counts - 1]))
 
     @property
     def _starts(self):
