@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 
 from hacnn_tf.evaluation.features import PARTS, feature_part
-from hacnn_tf.evaluation.ranking import CMC_RANKS, Matches, rank_matches
+from hacnn_tf.evaluation.ranking import CMC_RANKS, Matches, half_distances, rank_matches
 
 SINGLE_SHOT_REPEATS = 100
 CMC_LENGTH = 50  # ranks of the curve that is kept
 MEASURES = (*(f"rank{k}" for k in CMC_RANKS), "mAP", "mAP_trapezoid", "mINP")
 
 
-def evaluate_features(dataset, features, seed=0):
+def evaluate_features(dataset, features, seed=0, distances=half_distances):
     """Every measure of a dataset's protocol.
 
     Args:
@@ -19,6 +19,7 @@ def evaluate_features(dataset, features, seed=0):
         features: dict from split ("query", "gallery" and, if the dataset has it, "multi_query") to `(n, 2d)` float32
             features, rows as in `dataset.split(split)`.
         seed: of the random gallery images of a single-shot protocol.
+        distances: as in `rank_matches`; of a single-shot protocol, each of the random galleries has its own.
 
     Returns:
         Dict from setting ("single_query", "multi_query") to dict from part ("joint", "global", "local", Table 7) to
@@ -42,6 +43,7 @@ def evaluate_features(dataset, features, seed=0):
                 feature_part(features["gallery"], part),
                 dataset.single_shot,
                 seed,
+                distances,
             )
             for part in PARTS
         }
@@ -64,7 +66,7 @@ def pool_queries(rows, features):
     return pd.DataFrame(list(groups), columns=["pid", "camid"]), pooled
 
 
-def _measure(query, query_features, gallery, gallery_features, single_shot, seed):
+def _measure(query, query_features, gallery, gallery_features, single_shot, seed, distances):
     shots = _single_shots(gallery.pid.to_numpy(), seed) if single_shot else [np.arange(len(gallery))]
     matches = [
         rank_matches(
@@ -74,6 +76,7 @@ def _measure(query, query_features, gallery, gallery_features, single_shot, seed
             gallery.pid.to_numpy()[shot],
             query.camid.to_numpy(),
             gallery.camid.to_numpy()[shot],
+            distances,
         )
         for shot in shots
     ]

@@ -65,6 +65,20 @@ def test_single_shot_averages_over_random_gallery_images():
         assert measures["queries"] == 1
 
 
+def test_every_random_gallery_has_distances_of_its_own():
+    data = dataset(True, query=[(1, 1), (2, 1)], gallery=[(1, 2), (1, 2), (2, 2), (3, 2)])
+    features = {"query": np.eye(2, 4, dtype=np.float32), "gallery": np.eye(4, dtype=np.float32)}
+    sizes = []
+
+    def distances(queries, gallery):
+        sizes.append((len(queries), len(gallery)))
+        yield from np.zeros((len(queries), len(gallery)))
+
+    measures = evaluate_features(data, features, distances=distances)["single_query"]["joint"]
+    assert sizes == 3 * SINGLE_SHOT_REPEATS * [(2, 3)]  # an image of each person, for each part of the feature
+    assert (measures["rank1"], measures["mAP"]) == (50, 75)  # in gallery order
+
+
 def test_the_table_fits_a_terminal_and_has_all_measures():
     data = dataset(query=[(1, 1)], gallery=[(1, 2), (2, 2), (1, 3)])
     features = {"query": np.zeros((1, 2), np.float32), "gallery": np.array([[0, 0], [1, 1], [2, 2]], np.float32)}
