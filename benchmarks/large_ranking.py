@@ -41,13 +41,13 @@ def main(flags):
             gallery.flush()
             del features, gallery  # and with them the writable map
             gallery = np.load(Path(folder) / "gallery.npy", mmap_mode="r")
-        before = _resident_bytes()
+        before = resident_bytes()
         start = time.perf_counter()
         rank_matches(query, gallery, *pids, *camids)
         seconds = time.perf_counter() - start
         # The pages of the map count as the process's too; all are there while nobody else needs the memory.
         mapped = gallery.nbytes if flags.on_disk else 0
-        above = max(0, _peak_bytes() - mapped - before)
+        above = max(0, peak_bytes() - mapped - before)
         print(json.dumps({"seconds": seconds, "bytes_above_features": above}))
 
 
@@ -58,11 +58,11 @@ def _empty(flags, folder):
     return np.lib.format.open_memmap(folder / "gallery.npy", "w+", np.float32, shape)
 
 
-def _peak_bytes():
+def peak_bytes():
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def _resident_bytes():
+def resident_bytes():
     with open("/proc/self/status") as file:
         return 1024 * int(next(line for line in file if line.startswith("VmRSS")).split()[1])
 

@@ -3,17 +3,18 @@
     python -m hacnn_tf.evaluate --run_dir runs/synthetic-detected-seed0
     python -m hacnn_tf.evaluate --run_dir runs/synthetic-detected-seed0 --dataset market1501   on another test set
 
-Prints CMC and mAP of the joint, global and local features, and writes them to metrics.json in the run folder, if they
-are those of the run's own checkpoint in its own precision. With --dataset it takes the test images of that dataset
+Prints CMC, mAP and mINP of the joint, global and local features, and writes them to metrics.json in the run folder, if
+they are those of the run's own checkpoint in its own precision. With --dataset it takes the test images of that dataset
 instead, whatever the run's own and its --validation, and writes metrics-DATASET.json, which no table reads. It does not
-check whether the run was trained on persons of that test set.
+check whether the run was trained on persons of that test set. --rerank also prints what k-reciprocal re-ranking makes
+of the results; that is written nowhere.
 """
 
 from hacnn_tf import cli
 from hacnn_tf.data.flags import DATASET_FLAGS, define_dataset_flags
 from hacnn_tf.data.images import load_splits
 from hacnn_tf.errors import InputError
-from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function, results_table
+from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function, rerank, results_table
 from hacnn_tf.export import load_export
 from hacnn_tf.files import check_new_path, write_npz
 from hacnn_tf.models import INPUT_SIZE
@@ -25,6 +26,7 @@ COMMAND = cli.Command(__doc__, "hacnn_tf.evaluate")
 COMMAND.define("string", "run_dir", None, "the run folder")
 COMMAND.define("string", "saved_model", None, "evaluate this export instead of the run's checkpoint")
 COMMAND.define("string", "features", None, "also write the features there, as .npz; must not exist yet")
+COMMAND.define("boolean", "rerank", False, "also rank by k-reciprocal re-ranking (k1 = 20, k2 = 6, lambda = 0.3)")
 COMMAND.group("Run")
 COMMAND.define(
     "enum", "precision", None, "dtype policy to compute in; the training's if not given", enum_values=PRECISIONS
@@ -58,7 +60,7 @@ def main(flags):
     images = load_splits(dataset, TEST_SPLITS, INPUT_SIZE, flags.cache_dir)
     features = Evaluator(dataset, images).features(function)
     results = evaluate_features(dataset, features)
-    print(f"{title} on {dataset.name}:\n{results_table(results)}")
+    print(f"{title} on {dataset.name}:\n{results_table(results)}", flush=True)
     if not flags.saved_model and flags.precision in (None, run.settings.precision):
         if asked:
             print(f"Results: {run.write_other_metrics(dataset, results, epoch)}")
@@ -66,7 +68,10 @@ def main(flags):
             run.write_metrics(results, epoch)
     if flags.features:
         write_npz(flags.features, _arrays(dataset, features))
-        print(f"Features: {flags.features}")
+        print(f"Features: {flags.features}", flush=True)
+    if flags.rerank:
+        results = evaluate_features(dataset, features, distances=rerank)
+        print(f"After k-reciprocal re-ranking:\n{results_table(results)}")
 
 
 def _asked(flags):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hacnn_tf import evaluate, export
+from hacnn_tf.evaluation import evaluate_features, rerank, results_table
 from hacnn_tf.training.run_folder import RunFolder
 
 
@@ -78,6 +79,24 @@ def test_the_export_evaluates_like_the_run(exported, small_run, small_data_root,
     command(evaluate, *args, f"--saved_model={exported}/saved_model")
     assert capsys.readouterr().out.splitlines()[1:] == table
     assert json.loads((small_run / "metrics.json").read_text()) == before
+
+
+def test_reranking_is_printed_beside_the_plain_results_and_not_recorded(small_run, small_data_root, tmp_path, capsys):
+    before = (small_run / "metrics.json").read_bytes()
+    args = [f"--run_dir={small_run}", f"--data_root={small_data_root}"]
+    command(evaluate, *args)
+    plain = capsys.readouterr().out.splitlines()
+    path = tmp_path / "features.npz"
+    command(evaluate, *args, "--rerank", f"--features={path}")
+    lines = capsys.readouterr().out.splitlines()
+    title = "After k-reciprocal re-ranking:"
+    assert lines[: len(plain) + 2] == [*plain, f"Features: {path}", title]
+    dataset = RunFolder(small_run).settings.read_dataset(small_data_root)
+    with np.load(path) as arrays:
+        features = {split: arrays[f"{split}_features"] for split in ("query", "gallery")}
+    reranked = results_table(evaluate_features(dataset, features, distances=rerank)).splitlines()
+    assert lines[len(plain) + 2 :] == reranked != plain[1:]
+    assert (small_run / "metrics.json").read_bytes() == before
 
 
 def test_another_precision(small_run, small_data_root, features, tmp_path):

@@ -4,6 +4,7 @@ from hacnn_tf.evaluation.evaluator import TEST_SPLITS, Evaluator
 from hacnn_tf.evaluation.features import PARTS, extract_features, feature_function, fingerprint
 from hacnn_tf.evaluation.protocols import CMC_LENGTH, MEASURES, evaluate_features, results_table
 from hacnn_tf.evaluation.ranking import Matches, rank_matches
+from hacnn_tf.evaluation.reranking import rerank
 
 __all__ = [
     "CMC_LENGTH",
@@ -17,5 +18,6 @@ __all__ = [
     "feature_function",
     "fingerprint",
     "rank_matches",
+    "rerank",
     "results_table",
 ]

@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 
 from hacnn_tf.evaluation.features import PARTS, feature_part
-from hacnn_tf.evaluation.ranking import CMC_RANKS, Matches, rank_matches
+from hacnn_tf.evaluation.ranking import CMC_RANKS, Matches, half_distances, rank_matches
 
 SINGLE_SHOT_REPEATS = 100
 CMC_LENGTH = 50  # ranks of the curve that is kept
-MEASURES = (*(f"rank{k}" for k in CMC_RANKS), "mAP", "mAP_trapezoid")
+MEASURES = (*(f"rank{k}" for k in CMC_RANKS), "mAP", "mAP_trapezoid", "mINP")
 
 
-def evaluate_features(dataset, features, seed=0):
+def evaluate_features(dataset, features, seed=0, distances=half_distances):
     """Every measure of a dataset's protocol.
 
     Args:
@@ -19,12 +19,13 @@ def evaluate_features(dataset, features, seed=0):
         features: dict from split ("query", "gallery" and, if the dataset has it, "multi_query") to `(n, 2d)` float32
             features, rows as in `dataset.split(split)`.
         seed: of the random gallery images of a single-shot protocol.
+        distances: as in `rank_matches`; of a single-shot protocol, each of the random galleries has its own.
 
     Returns:
         Dict from setting ("single_query", "multi_query") to dict from part ("joint", "global", "local", Table 7) to
-        dict of `rank1`, `rank5`, `rank10`, `rank20`, `mAP` (plain) and `mAP_trapezoid` (the Market-1501 toolkit's),
-        in percent, `cmc`, the list of Rank-1 to Rank-50, and `queries` and `unmatched`, counts of queries with and
-        without a true match.
+        dict of `rank1`, `rank5`, `rank10`, `rank20`, `mAP` (plain), `mAP_trapezoid` (the Market-1501 toolkit's) and
+        `mINP`, in percent, `cmc`, the list of Rank-1 to Rank-50, and `queries` and `unmatched`, counts of queries with
+        and without a true match.
 
     Raises:
         InputError: no query has a true match.
@@ -42,6 +43,7 @@ def evaluate_features(dataset, features, seed=0):
                 feature_part(features["gallery"], part),
                 dataset.single_shot,
                 seed,
+                distances,
             )
             for part in PARTS
         }
@@ -64,7 +66,7 @@ def pool_queries(rows, features):
     return pd.DataFrame(list(groups), columns=["pid", "camid"]), pooled
 
 
-def _measure(query, query_features, gallery, gallery_features, single_shot, seed):
+def _measure(query, query_features, gallery, gallery_features, single_shot, seed, distances):
     shots = _single_shots(gallery.pid.to_numpy(), seed) if single_shot else [np.arange(len(gallery))]
     matches = [
         rank_matches(
@@ -74,6 +76,7 @@ def _measure(query, query_features, gallery, gallery_features, single_shot, seed
             gallery.pid.to_numpy()[shot],
             query.camid.to_numpy(),
             gallery.camid.to_numpy()[shot],
+            distances,
         )
         for shot in shots
     ]
@@ -86,6 +89,7 @@ def _measure(query, query_features, gallery, gallery_features, single_shot, seed
         "cmc": cmc,
         "mAP": 100 * matches.mean_average_precision(),
         "mAP_trapezoid": 100 * matches.mean_average_precision(trapezoid=True),
+        "mINP": 100 * matches.mean_inverse_negative_penalty(),
         "queries": len(matches.counts) // len(shots),
         "unmatched": matches.unmatched,
     }
@@ -107,16 +111,14 @@ def results_table(results):
     Returns:
         Text of several lines.
     """
-    lines = [
-        f"{'':<14}{'feature':<9}"
-        + "".join(f"{f'Rank-{k}':>9}" for k in CMC_RANKS)
-        + f"{'mAP':>9}{'mAP (trapezoid)':>17}"
-    ]
+    columns = {**{f"rank{k}": f"Rank-{k}" for k in CMC_RANKS}, "mAP": "mAP", "mINP": "mINP"}
+    toolkit = "mAP (trapezoid)"
+    lines = [f"{'':<14}{'feature':<9}{''.join(f'{title:>9}' for title in columns.values())}{toolkit:>17}"]
     for setting, parts in results.items():
         for part, measures in parts.items():
-            values = "".join(f"{measures[f'rank{k}']:>9.1f}" for k in CMC_RANKS)
+            values = "".join(f"{measures[name]:>9.1f}" for name in columns)
             name = setting.replace("_", "-") if part == PARTS[0] else ""
-            lines.append(f"{name:<14}{part:<9}{values}{measures['mAP']:>9.1f}{measures['mAP_trapezoid']:>17.1f}")
+            lines.append(f"{name:<14}{part:<9}{values}{measures['mAP_trapezoid']:>17.1f}")
         left_out = parts[PARTS[0]]["unmatched"]
         if left_out:
             lines.append(f"Queries without a true match in the gallery, left out: {left_out}.")

@@ -1,4 +1,4 @@
-"""CMC and mAP: the exact ranks of the true matches, a block of queries at a time.
+"""CMC, mAP and mINP: the exact ranks of the true matches, a block of queries at a time.
 
 A gallery image with the query's identity *and* camera, or junk, is left out for that query (the Market-1501 protocol).
 Gallery images at the same distance rank in gallery order. Queries without a true match are left out and counted.
@@ -12,7 +12,7 @@ from hacnn_tf.data.table import JUNK
 from hacnn_tf.errors import InputError
 
 CMC_RANKS = (1, 5, 10, 20)
-QUERY_BLOCK = 512  # queries ranked at a time, fewer if their distances would take more than
+QUERY_BLOCK = 512  # queries compared at a time, fewer if their distances would take more than
 BLOCK_BYTES = 512 * 2**20
 
 
@@ -49,22 +49,75 @@ class Matches:
             precisions = (before + precisions) / 2
         return float(np.mean(np.add.reduceat(precisions, self._starts) / self.counts))
 
+    def mean_inverse_negative_penalty(self):
+        """mINP in [0, 1] (Ye et al., 2021): the mean of the precisions at the last, the hardest, true matches."""
+        return float(np.mean(self.counts / self.ranks[self._starts + self.counts - 1]))
+
     @property
     def _starts(self):
         return np.concatenate([[0], np.cumsum(self.counts)[:-1]])
 
 
-def rank_matches(query_features, gallery_features, query_pids, gallery_pids, query_camids, gallery_camids):
-    """Ranks the true matches of every query by L2 distance.
+def squared_norms(features):
+    """The squared L2 norms `(n,)` of `(n, d)` float32 features.
 
-    The distances held at a time take at most `BLOCK_BYTES`; besides the features come some 30 bytes a gallery image and
-    8 a pair of the same identity. The gallery may be a memory map (`numpy.load(path, mmap_mode="r")`), also one larger
-    than memory; it is read once for every block of queries.
+    Raises:
+        InputError: a feature is not finite.
+    """
+    norms = np.einsum("ij,ij->i", features, features)
+    if not np.isfinite(norms).all():
+        raise InputError(
+            "Some features are not finite: the network that gave them is broken, or its training diverged."
+        )
+    return norms
+
+
+def half_distances(query_features, gallery_features):
+    """Half the squared L2 distances, up to a term of the query's own: they rank as L2 distances do.
+
+    Computed for at most `QUERY_BLOCK` queries and in `BLOCK_BYTES` at a time. The gallery may be a memory map
+    (`numpy.load(path, mmap_mode="r")`), also one larger than memory; it is read once for every block of queries.
+
+    Args:
+        query_features, gallery_features: `(q, d)` and `(g, d)` float32 arrays.
+
+    Yields:
+        For query after query `(g,)` float32 array, (|q − g|² − |q|²) / 2. It holds until the next is asked for, and may
+        be overwritten.
+
+    Raises:
+        InputError: a feature is not finite.
+    """
+    half_norms = 0.5 * squared_norms(gallery_features)
+    squared_norms(query_features)  # for the check alone
+    block = min(len(query_features), QUERY_BLOCK, max(1, BLOCK_BYTES // (4 * len(gallery_features))))
+    products = np.empty((block, len(gallery_features)), np.float32)
+    for start in range(0, len(query_features), block):
+        queries = query_features[start : start + block]
+        for row in np.matmul(queries, gallery_features.T, out=products[: len(queries)]):
+            yield np.subtract(half_norms, row, out=row)  # row by row, while it is in the cache
+
+
+def rank_matches(
+    query_features,
+    gallery_features,
+    query_pids,
+    gallery_pids,
+    query_camids,
+    gallery_camids,
+    distances=half_distances,
+):
+    """Ranks the true matches of every query by distance.
+
+    Besides the features and what `distances` holds come some 30 bytes a gallery image and 8 a pair of the same
+    identity.
 
     Args:
         query_features, gallery_features: `(q, d)` and `(g, d)` float32 arrays.
         query_pids, gallery_pids: `(q,)` and `(g,)` int arrays of identities; -1 is junk.
         query_camids, gallery_camids: `(q,)` and `(g,)` int arrays of cameras.
+        distances: function from `query_features` and `gallery_features` to an iterator of the `(g,)` float distances of
+            query after query, which are overwritten; by default L2, see `hacnn_tf.evaluation.reranking` for another.
 
     Returns:
         `Matches`.
@@ -72,14 +125,6 @@ def rank_matches(query_features, gallery_features, query_pids, gallery_pids, que
     Raises:
         InputError: no query has a true match in the gallery, or a feature is not finite.
     """
-    # |q - g|² = |q|² + 2 (|g|²/2 - q·g): the term without the query's own norm ranks alike.
-    half_norms = 0.5 * np.einsum("ij,ij->i", gallery_features, gallery_features)
-    query_norms = np.einsum("ij,ij->i", query_features, query_features)
-    if not (np.isfinite(half_norms).all() and np.isfinite(query_norms).all()):
-        raise InputError(
-            "Some features are not finite: the network that gave them is broken, or its training diverged."
-        )
-    half_norms[gallery_pids == JUNK] = np.inf
     matched = list(_same_person(query_pids, gallery_pids, query_camids, gallery_camids))
     counts = np.array([len(matches) for matches, _ in matched], np.int64)
     if not counts.any():
@@ -87,16 +132,11 @@ def rank_matches(query_features, gallery_features, query_pids, gallery_pids, que
             "No query has a true match in the gallery (the same identity under another camera): "
             "check that query and gallery are of the same dataset."
         )
-    block = min(len(query_pids), QUERY_BLOCK, max(1, BLOCK_BYTES // (4 * len(gallery_pids))))
-    distances = np.empty((block, len(gallery_pids)), np.float32)
+    junk = np.flatnonzero(gallery_pids == JUNK)
     ranks = []
-    for start in range(0, len(query_pids), block):
-        queries = query_features[start : start + block]
-        products = np.matmul(queries, gallery_features.T, out=distances[: len(queries)])
-        for row, (matches, excluded) in zip(products, matched[start:], strict=False):
-            np.subtract(half_norms, row, out=row)
-            row[excluded] = np.inf
-            ranks.append(_ranks(row, matches))
+    for row, (matches, excluded) in zip(distances(query_features, gallery_features), matched, strict=True):
+        row[junk] = row[excluded] = np.inf
+        ranks.append(_ranks(row, matches))
     return Matches(np.concatenate(ranks), counts[counts > 0], int(np.sum(counts == 0)))
 
 
@@ -115,7 +155,7 @@ def _ranks(distances, matches):
     """Ranks from 1 of some gallery images, ascending.
 
     Args:
-        distances: `(g,)` float32 array, inf where a gallery image is left out.
+        distances: `(g,)` float array, inf where a gallery image is left out.
         matches: int array of gallery indices.
 
     Returns:

@@ -34,6 +34,7 @@ COLUMNS = {  # the columns of its .csv files, which have a row an epoch
     "speed": ["epoch", "images_per_second"],  # not in the log, which is the same to the last bit each time
     "evaluations": ["epoch", *(f"{part}_{measure}" for part in PARTS for measure in EVALUATED)],
 }
+ADDED = {"mINP"}  # measures that a `metrics.json` of an older revision does not have
 LOCK = "lock"
 
 
@@ -223,7 +224,7 @@ class RunFolder:
         return path
 
     def read_metrics(self):
-        """The results of `evaluate_features` for the finished training.
+        """The results of `evaluate_features` for the finished training; older ones lack the measures `ADDED` since.
 
         Raises:
             InputError: the training is not finished, or `metrics.json` is damaged or of another version.
@@ -237,7 +238,8 @@ class RunFolder:
             epoch, results = content["epoch"], content["results"]
             for parts in ({"single_query": None} | results).values():
                 for measures in (parts[part] for part in PARTS):
-                    if not all(math.isfinite(measures[name]) for name in MEASURES):
+                    names = [name for name in MEASURES if name in measures or name not in ADDED]
+                    if not all(math.isfinite(measures[name]) for name in names):
                         raise ValueError("a measure is not finite")
                     if len(measures["cmc"]) != CMC_LENGTH:
                         raise ValueError("the CMC curve is cut")

@@ -61,7 +61,32 @@ def test_single_shot_averages_over_random_gallery_images():
         assert abs(hits - 0.5) < 4 * 0.5 / SINGLE_SHOT_REPEATS**0.5
         assert measures["rank5"] == 100
         assert measures["mAP"] == pytest.approx(100 * (hits + (1 - hits) / 2))
+        assert measures["mINP"] == pytest.approx(measures["mAP"])  # as with any single match
         assert measures["queries"] == 1
+
+
+def test_every_random_gallery_has_distances_of_its_own():
+    data = dataset(True, query=[(1, 1), (2, 1)], gallery=[(1, 2), (1, 2), (2, 2), (3, 2)])
+    features = {"query": np.eye(2, 4, dtype=np.float32), "gallery": np.eye(4, dtype=np.float32)}
+    sizes = []
+
+    def distances(queries, gallery):
+        sizes.append((len(queries), len(gallery)))
+        yield from np.zeros((len(queries), len(gallery)))
+
+    measures = evaluate_features(data, features, distances=distances)["single_query"]["joint"]
+    assert sizes == 3 * SINGLE_SHOT_REPEATS * [(2, 3)]  # an image of each person, for each part of the feature
+    assert (measures["rank1"], measures["mAP"]) == (50, 75)  # in gallery order
+
+
+def test_the_table_fits_a_terminal_and_has_all_measures():
+    data = dataset(query=[(1, 1)], gallery=[(1, 2), (2, 2), (1, 3)])
+    features = {"query": np.zeros((1, 2), np.float32), "gallery": np.array([[0, 0], [1, 1], [2, 2]], np.float32)}
+    head, *lines = results_table(evaluate_features(data, features)).splitlines()
+    assert max(map(len, [head, *lines])) < 100
+    assert head.split() == ["feature", "Rank-1", "Rank-5", "Rank-10", "Rank-20", "mAP", "mINP", "mAP", "(trapezoid)"]
+    measures = ["83.3", "66.7", "79.2"]  # (1 + 2/3) / 2, 2/3, (1 + (1/2 + 2/3) / 2) / 2
+    assert lines[0].split() == ["single-query", "joint", *4 * ["100.0"], *measures]
 
 
 def test_queries_without_a_match_are_counted_and_shown():

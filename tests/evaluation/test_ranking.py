@@ -11,8 +11,8 @@ from hacnn_tf.evaluation.ranking import rank_matches
 
 
 def brute_force(q, g, query_pids, gallery_pids, query_camids, gallery_camids):
-    """First-match ranks, plain and trapezoid average precisions of all queries with a match."""
-    first, plain, trapezoid = [], [], []
+    """First-match ranks, plain and trapezoid average precisions, inverse penalties of all queries with a match."""
+    first, plain, trapezoid, inverse_penalties = [], [], [], []
     for i in range(len(q)):
         kept = [
             j
@@ -24,16 +24,18 @@ def brute_force(q, g, query_pids, gallery_pids, query_camids, gallery_camids):
         if not any(good):
             continue
         first.append(good.index(True) + 1)
-        hits, precision_sum, area, old_precision = 0, 0.0, 0.0, 1.0
+        hits, precision_sum, area, old_precision, hardest = 0, 0.0, 0.0, 1.0, 0
         for rank, match in enumerate(good, 1):
             hits += match
             if match:
                 precision_sum += hits / rank
                 area += (old_precision + hits / rank) / 2
+                hardest = rank
             old_precision = hits / rank
         plain.append(precision_sum / hits)
         trapezoid.append(area / hits)
-    return np.array(first), np.array(plain), np.array(trapezoid)
+        inverse_penalties.append(hits / hardest)
+    return np.array(first), np.array(plain), np.array(trapezoid), np.array(inverse_penalties)
 
 
 def random_case(seed):
@@ -52,7 +54,7 @@ def random_case(seed):
 def test_equals_the_brute_force(seed, block_bytes, monkeypatch):
     monkeypatch.setattr(ranking, "BLOCK_BYTES", block_bytes)
     case = random_case(seed)
-    first, plain, trapezoid = brute_force(*case)
+    first, plain, trapezoid, inverse_penalties = brute_force(*case)
     if not len(first):
         with pytest.raises(InputError, match="No query has a true match"):
             rank_matches(*case)
@@ -62,6 +64,7 @@ def test_equals_the_brute_force(seed, block_bytes, monkeypatch):
     np.testing.assert_allclose(matches.cmc((1, 2, 5, 20)), [np.mean(first <= k) for k in (1, 2, 5, 20)])
     assert matches.mean_average_precision() == pytest.approx(plain.mean())
     assert matches.mean_average_precision(trapezoid=True) == pytest.approx(trapezoid.mean())
+    assert matches.mean_inverse_negative_penalty() == pytest.approx(inverse_penalties.mean())
 
 
 def test_features_of_real_kind_equal_the_brute_force():
@@ -70,7 +73,7 @@ def test_features_of_real_kind_equal_the_brute_force():
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     pids, camids = rng.integers(1, 20, 240), rng.integers(1, 3, 240)
     case = features[:40], features[40:], pids[:40], pids[40:], camids[:40], camids[40:]
-    first, plain, _ = brute_force(*case)
+    first, plain, *_ = brute_force(*case)
     matches = rank_matches(*case)
     np.testing.assert_allclose(matches.cmc((1, 5)), [np.mean(first <= k) for k in (1, 5)])
     assert matches.mean_average_precision() == pytest.approx(plain.mean())
@@ -82,12 +85,13 @@ def test_ties_are_broken_by_gallery_order():
     assert matches.ranks.tolist() == [2, 4]
 
 
-def test_a_hand_computed_average_precision():
+def test_hand_computed_measures():
     gallery = np.array([[1.0], [2.0], [3.0], [4.0]], np.float32)  # matches at ranks 1 and 4
     pids, camids = np.array([7, 1, 2, 7]), np.array([2, 2, 2, 2])
     matches = rank_matches(np.zeros((1, 1), np.float32), gallery, np.array([7]), pids, np.array([1]), camids)
     assert matches.mean_average_precision() == pytest.approx((1 + 2 / 4) / 2)
     assert matches.mean_average_precision(trapezoid=True) == pytest.approx((1 + (1 / 3 + 2 / 4) / 2) / 2)
+    assert matches.mean_inverse_negative_penalty() == pytest.approx(2 / 4)
 
 
 def test_features_that_are_not_finite_are_refused():

@@ -69,6 +69,16 @@ def test_rows_take_the_runs_of_their_switches(tmp_path):
     assert runs.left_out == []
 
 
+def test_results_without_a_measure_that_was_added_later_still_count(tmp_path):
+    run = make_run(tmp_path / "older", 60)
+    content = json.loads((run.path / "metrics.json").read_text())
+    for measures in content["results"]["single_query"].values():
+        del measures["mINP"]
+    damaged(run, json.dumps(content))
+    sheet = accuracy_sheet("table7", SYNTHETIC, RunFolders(tmp_path))
+    assert cell(sheet, "Global+Local", "Synthetic, detected", "R1")["measured"] == 60
+
+
 def damaged(run, text):
     (run.path / "metrics.json").write_text(text)
 
