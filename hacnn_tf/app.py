@@ -54,8 +54,8 @@ def _check_listening(host, port):
 
 def _import_browser(folder):
     """The module with the page, which will keep what is shown and uploaded in a folder."""
-    # Gradio reads these when it is imported.
-    os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
+    # Gradio reads these when it is imported. It asks nobody but its own server, which no proxy has to know of.
+    os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "NO_PROXY": "*"}
     try:
         from hacnn_tf.database import browser
     except ImportError:

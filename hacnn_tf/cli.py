@@ -50,7 +50,7 @@ class Command:
     def run(self, main, argv=None):
         """Parses the flags and calls `main(values)`.
 
-        Exits with a sentence and 1 if the input is wrong, with 130 or 143 if SIGINT or SIGTERM stopped it.
+        Exits with a sentence and 1 if the input is wrong, with 128 + the signal's number if one stopped it.
         """
         argv = sys.argv if argv is None else argv
         logging.set_verbosity(logging.ERROR)

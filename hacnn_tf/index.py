@@ -4,9 +4,11 @@
         --database people.lance
     python -m hacnn_tf.index --database people.lance --remove "camid = 3 and time < timestamp '2026-11-01 00:00:00'"
 
-Pictures that are there are left alone, those that have changed are replaced, those that cannot be read are named. What
-was stopped or killed goes on with the same command. --remove deletes for good what must not be kept: features and all
-that is known of the pictures; the files of the pictures themselves are yours to remove.
+Pictures that are there are left alone, those that have changed, or of which something else is said, are replaced, those
+that cannot be read are named. What was stopped or killed goes on with the same command. --remove deletes for good what
+must not be kept: features and all that is known of the pictures; the files of the pictures themselves are yours to
+remove, and a row stays when its file goes. What is not known of a picture makes it fail a condition: "camid != 3" does
+not hold where there is no camera.
 """
 
 import contextlib
@@ -19,8 +21,9 @@ import tqdm
 
 from hacnn_tf import cli
 from hacnn_tf.database import Database
-from hacnn_tf.database.database import SUFFIX
+from hacnn_tf.database.database import SUFFIX, check_path
 from hacnn_tf.database.pictures import list_pictures, times
+from hacnn_tf.database.results import printable
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import locked
 from hacnn_tf.reid import ReID
@@ -44,18 +47,21 @@ COMMAND.group("Database")
 
 def main(flags):
     cli.require(flags, "database")
+    check_path(flags.database)
     if flags.remove is None:
         cli.require(flags, "model", "images")
-    elif flags.model or flags.images:
-        raise InputError("--remove takes nothing but --database: leave --model and --images out.")
-    with _alone(flags.database):
-        if flags.remove is not None:
-            database = Database(flags.database)
+        pictures = list_pictures(flags.images, flags.camera_pattern)
+        model = ReID.from_preset(flags.model, flags.precision)
+        with _alone(flags.database):
+            index(model, pictures, flags.database)
+    else:
+        if flags.model or flags.images:
+            raise InputError("--remove takes nothing but --database: leave --model and --images out.")
+        database = Database(flags.database)
+        with _alone(flags.database):
+            database.refresh()
             count = database.remove(flags.remove)
-            print(f"{count:,} pictures removed from {database.path}, {len(database):,} left.")
-        else:
-            pictures = list_pictures(flags.images, flags.camera_pattern)
-            index(ReID.from_preset(flags.model, flags.precision), pictures, flags.database)
+        print(f"{count:,} removed from {database.path}, {len(database):,} left.")
 
 
 def index(model, pictures, path):
@@ -69,12 +75,11 @@ def index(model, pictures, path):
     Raises:
         InputError: the database is of another model or has other columns, or no picture can be read.
     """
-    database = Database.open_or_create(path, model, pictures.assign(time=pictures.get("time", pd.NaT)))
-    known = database.rows(["path", "bytes", "modified"]).set_index("path")
-    before = known.reindex(pictures.path)
-    same = (before.bytes.to_numpy() == pictures.bytes) & (before.modified.to_numpy() == pictures.modified)
-    todo = pictures[~same].reset_index(drop=True)
-    unreadable = 0
+    database = Database.find(path, model, pictures.assign(time=pd.NaT))
+    known = database.rows(database.columns) if database else pictures[:0].assign(time=pd.NaT)
+    unchanged, told_anew = _compare(pictures, known)
+    todo = pictures[~unchanged & ~told_anew].reset_index(drop=True)
+    done = unreadable = 0
     with tqdm.tqdm(total=len(todo), unit="picture", disable=None) as bar:
         outcomes = model.embed_each(todo.path)
         for start in range(0, len(todo), BATCH):
@@ -83,23 +88,48 @@ def index(model, pictures, path):
             for i, (picture, outcome) in enumerate(zip(rows.path, outcomes, strict=False)):
                 if isinstance(outcome, InputError):
                     unreadable += 1
-                    tqdm.tqdm.write(f"{picture} cannot be read: {outcome}; left out.", file=sys.stderr)
+                    tqdm.tqdm.write(f"{printable(picture)} cannot be read: {outcome}; left out.", file=sys.stderr)
                 else:
                     features[i] = outcome
                 bar.update()
             if features:
                 rows = rows.loc[list(features)].reset_index(drop=True)
-                taken = rows.time if "time" in rows else times(rows.path)
-                database.write(rows.assign(time=taken), np.stack(list(features.values())))
-    if unreadable == len(pictures):
+                rows = rows.assign(time=rows.time if "time" in rows else times(rows.path))
+                database = database or Database.create(path, model, rows)
+                database.write(rows, np.stack(list(features.values())))
+                done += len(rows)
+    if not database:
         raise InputError(f"None of the {len(pictures):,} pictures can be read.")
-    if len(todo) > unreadable:
+    _tell_anew(database, pictures[told_anew], known)
+    if done or told_anew.any():
         database.tidy()
-    replaced = todo.path.isin(known.index).sum()
+    replaced = todo.path.isin(known.path).sum()
     print(
-        f"{database.path}: {len(todo) - replaced - unreadable:,} pictures added, {replaced:,} replaced, "
-        f"{same.sum():,} as they were, {unreadable:,} that cannot be read; {len(database):,} in all."
+        f"{database.path}: {len(todo) - replaced - unreadable:,} added, {replaced:,} replaced, {unchanged.sum():,} as "
+        f"they were, {told_anew.sum():,} described anew, {unreadable:,} that cannot be read; {len(database):,} in all."
     )
+
+
+def _compare(pictures, known):
+    """Of each picture whether it is known as it is, and whether only what is said of it, as its camera, has changed."""
+    before = known.set_index("path").reindex(pictures.path).reset_index()
+    equal = {
+        name: (before[name].astype(object) == pictures[name].astype(object)).fillna(False).astype(bool)
+        | (before[name].isna() & pictures[name].isna())
+        for name in pictures.columns
+    }
+    same_file = pictures.path.isin(known.path) & equal["bytes"] & equal["modified"]
+    same_words = pd.DataFrame(equal).all(axis=1)
+    return same_file & same_words, same_file & ~same_words
+
+
+def _tell_anew(database, pictures, known):
+    """Writes what is said of pictures that are the same, with the features that are there."""
+    for start in range(0, len(pictures), BATCH):
+        rows = pictures[start : start + BATCH].reset_index(drop=True)
+        if "time" not in rows:
+            rows = rows.assign(time=known.set_index("path").time.reindex(rows.path).to_numpy())
+        database.write(rows, database.feature(rows.path))
 
 
 def _alone(path):

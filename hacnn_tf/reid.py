@@ -21,10 +21,12 @@ from hacnn_tf.export import load_export
 from hacnn_tf.files import aside, check_new_path
 from hacnn_tf.models import HACNN
 from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.training.settings import PRECISIONS
 
 BATCH = 64  # images extracted at a time
 READ_AHEAD = 2  # batches that are decoded while one is extracted
 WEIGHTS, CONFIG, METADATA = "model.weights.h5", "config.json", "metadata.json"  # of a preset, as Keras Hub calls them
+ALONE = (str, os.PathLike, bytes, bytearray, memoryview, PIL.Image.Image)  # what is one picture, and no list of them
 SHIPPED = Path(__file__).parent / "presets"
 
 
@@ -70,6 +72,7 @@ class ReID:
         Raises:
             InputError: it is none of these, damaged, or a SavedModel, which has its own precision, with `precision`.
         """
+        _check_one_of("precision", precision, (None, *PRECISIONS))
         path = Path(preset)
         if not path.exists() and (SHIPPED / preset).is_dir():
             path = SHIPPED / preset
@@ -116,7 +119,7 @@ class ReID:
         >>> float(np.linalg.norm(features[0] - features[1])) > 0
         True
         """
-        if isinstance(images, (str, os.PathLike, bytes, PIL.Image.Image)) or getattr(images, "ndim", 4) == 3:
+        if isinstance(images, ALONE) or getattr(images, "ndim", 4) == 3:
             images = [images]
         total = len(images) if hasattr(images, "__len__") else None
         bar = tqdm.tqdm(self.embed_each(images), total=total, unit="image", disable=_no_bar(total))
@@ -198,6 +201,7 @@ class ReID:
         """
         if self.network is None:
             raise InputError(f"{self.name} is a program and not a network: make the preset from its run folder.")
+        _check_one_of("dtype", dtype, ("float32", "float16"))
         check_new_path(folder)
         config = {name: v for name, v in self.network.get_config().items() if name not in ("name", "trainable")}
         config |= {"dtype": self.network.dtype_policy.name, "num_identities": 1}  # classifiers are of no use to others
@@ -229,9 +233,15 @@ def _no_bar(total):
     return True if total is not None and total <= BATCH else None  # None: on a terminal alone
 
 
+def _check_one_of(name, value, allowed):
+    if value not in allowed:
+        raise InputError(f"{name} must be one of {', '.join(filter(None, allowed))}, not {value}.")
+
+
 def _called(images, i):
     """What a picture is called in a sentence: its path, or its place."""
-    image = images[i] if isinstance(images, (list, tuple)) else None
+    images = getattr(images, "iloc", images)  # a `pandas.Series`
+    image = images[i] if hasattr(images, "__getitem__") else None
     return os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"image {i}"
 
 

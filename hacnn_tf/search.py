@@ -5,12 +5,13 @@
         --where "camid != 3 and time > timestamp '2026-11-24 08:00:00'"
 
 Prints the nearest pictures of each query, by L2 distance of the features, nearest first. A condition is SQL over the
-database's columns: path, camid, time and those of the manifest.
+database's columns: path, camid, time and those of the manifest. What is not known of a picture makes it fail a
+condition: "camid != 3" leaves out those without a camera, "camid is distinct from 3" does not.
 """
 
 from hacnn_tf import cli
 from hacnn_tf.database import EXACT_ROWS, Database
-from hacnn_tf.database.results import as_page, as_text
+from hacnn_tf.database.results import as_page, as_text, printable
 from hacnn_tf.files import check_new_path, write_text
 from hacnn_tf.reid import ReID
 
@@ -40,9 +41,10 @@ def main(flags):
     queries = [[path] for path in flags.query]
     if flags.one_person:
         features, queries = features.mean(axis=0, keepdims=True), [flags.query]
+    database.refresh()  # an index run may have ended while the model was loaded
     found = database.search(features, flags.where, flags.top, flags.exact, flags.rerank)
     for paths, rows in zip(queries, found, strict=True):
-        print(f"{', '.join(paths)} in {database.path}:\n{as_text(rows)}")
+        print(f"{', '.join(map(printable, paths))} in {database.path}:\n{as_text(rows)}")
     if flags.html:
         write_text(flags.html, as_page(database.path, list(zip(queries, found, strict=True))))
         print(f"Page: {flags.html}")

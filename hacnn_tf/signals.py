@@ -1,10 +1,10 @@
-"""SIGINT (Ctrl-C) and SIGTERM: stop at once, or once the work in hand is safe."""
+"""SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal was closed): stop at once, or once the work in hand is safe."""
 
 import contextlib
 import os
 import signal
 
-STOPPING = (signal.SIGINT, signal.SIGTERM)
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(KeyboardInterrupt):
@@ -22,7 +22,7 @@ class Stopped(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def stoppable():
-    """While the context lasts, SIGINT and SIGTERM raise `Stopped`, so that what is half done is cleaned up."""
+    """While the context lasts, SIGINT, SIGTERM and SIGHUP raise `Stopped`, so that what is half done is cleaned up."""
 
     def stop(number, _):
         raise Stopped(number)
@@ -39,7 +39,7 @@ class StopRequest:
 
 @contextlib.contextmanager
 def deferred(request, notice):
-    """While the context lasts, the first SIGINT or SIGTERM only leaves a request; a second one stops at once.
+    """While the context lasts, the first SIGINT, SIGTERM or SIGHUP only leaves a request; a second one stops at once.
 
     Args:
         request: the `StopRequest` to leave it in; it may come at any time, so look at it once more after the context.

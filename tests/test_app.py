@@ -18,6 +18,7 @@ import pytest
 pytest.importorskip("gradio", reason='needs the extra "app"')
 
 from hacnn_tf import app, index
+from hacnn_tf.errors import InputError
 from tests.test_commands import fails
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -27,8 +28,10 @@ WAIT = 120_000  # milliseconds; on a busy machine
 
 @pytest.fixture(scope="module")
 def people(small_run, small_data_root, tmp_path_factory):
-    path = tmp_path_factory.mktemp("app") / "people.lance"
-    gallery = small_data_root / "synthetic/detected/bounding_box_test"
+    folder = tmp_path_factory.mktemp("app")
+    path, gallery = folder / "people.lance", folder / "gallery"
+    shutil.copytree(small_data_root / "synthetic/detected/bounding_box_test", gallery)
+    shutil.copy(min(gallery.iterdir()), gallery / "20261124_080000.jpg")  # of no camera, but of a time
     args = ["index", f"--model={small_run}", f"--images={gallery}", f"--database={path}"]
     index.COMMAND.run(index.main, args)
     return path
@@ -53,8 +56,8 @@ def address(people, tmp_path_factory):
         assert line == f"Find a person on http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
         yield f"http://127.0.0.1:{port}"
         assert any(kept.iterdir()), "what was shown and uploaded lies there"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 128 + signal.SIGTERM
+        process.send_signal(signal.SIGHUP)  # as when its terminal is closed
+        assert process.wait(60) == 128 + signal.SIGHUP
     assert not list(kept.iterdir()), "and is gone with the page"
 
 
@@ -105,6 +108,18 @@ def test_files_are_served_only_if_they_were_shown_or_uploaded(address, people, q
         assert status(f"{address}/{path}") in (400, 403, 404), path
 
 
+def test_other_web_sites_get_nothing(address, query):
+    own = address.removeprefix("http://")
+    upload_of = [f"{address}/gradio_api/upload", b"--x--\r\n"]
+    form = {"Content-Type": "multipart/form-data; boundary=x"}
+    for host, origin in ((own, "http://evil.example"), ("evil.example", "http://evil.example"), (own, "null")):
+        headers = {"Host": host, "Origin": origin}
+        assert status(address, headers=headers) == 403
+        assert status(*upload_of, headers | form) == 403
+    assert status(address, headers={"Host": "evil.example"}) == 403
+    assert status(address, headers={"Host": own, "Origin": address}) == 200
+
+
 def test_uploads_are_limited_in_size(address):
     assert upload(address, b"\0" * (10 * 2**20 + 1))[0] == 413
     assert upload(address, b"\0" * (9 * 2**20))[0] == 200
@@ -126,6 +141,20 @@ def test_a_port_in_use_and_a_host_that_is_none_of_ours(address, people):
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 1 and done.stdout == ""
         assert done.stderr.startswith(f"hacnn_tf.app: {place} cannot be listened on") and done.stderr.count("\n") == 1
+
+
+def test_the_filters_of_the_page_as_conditions():
+    from hacnn_tf.database.browser import _condition
+
+    assert _condition([], "", None) is None
+    assert _condition([3, 1], " ", "") == "camid in (3, 1)"
+    assert _condition(["a'b"], "2026-11-24T10:00+02:00", "2026-11-24") == (
+        "camid in ('a''b') and time >= timestamp '2026-11-24 08:00:00' "
+        "and time <= timestamp '2026-11-24 23:59:59.999999'"
+    )
+    for text in ("soon", "NaT", "' or 1=1 --", "24/11/2026", "nan"):
+        with pytest.raises(InputError, match=r"From is no time: write it as 2026-11-24 15:30\."):
+            _condition([], text, "")
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +201,14 @@ def test_a_search_from_beginning_to_end(page, query, people):
     page.get_by_role("option", name="3").click()
     page.wait_for_function("document.querySelectorAll('#found .caption-label').length == 8")
     assert all("camera 3" in caption for caption in captions(page))
+
+    page.get_by_role("textbox", name="From").fill("2026-11-24 07:00")
+    page.get_by_role("textbox", name="From").press("Enter")
+    page.wait_for_selector("[data-testid=toast-body]")
+    assert "no pictures for which camid in (3) and time" in page.locator("[data-testid=toast-body]").inner_text()
+    page.get_by_role("textbox", name="From").fill("")
+    page.get_by_role("textbox", name="From").press("Enter")
+    page.wait_for_function("document.querySelectorAll('#found .caption-label').length == 8")
 
     page.locator("#found .caption-label").nth(1).click()
     page.wait_for_selector("#seen img")

@@ -1,6 +1,7 @@
 """ReID: the evaluation's features, from whatever it is made and whatever pictures are given as."""
 
 import doctest
+import io
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import PIL.Image
 import pytest
 
@@ -70,7 +72,10 @@ def test_pictures_can_be_given_as_anything(model, paths, expected, tmp_path):
     assert features.dtype == np.float32
 
 
-@pytest.mark.parametrize("as_given", [str, Path, lambda p: Path(p).read_bytes(), PIL.Image.open, read_image])
+@pytest.mark.parametrize(
+    "as_given",
+    [str, Path, lambda p: Path(p).read_bytes(), lambda p: bytearray(Path(p).read_bytes()), PIL.Image.open, read_image],
+)
 def test_one_picture_alone_is_one_row(model, paths, as_given):
     assert model.embed(as_given(paths[0])).shape == (1, 1024)
 
@@ -99,6 +104,10 @@ def test_broken_pictures_are_all_named(model, paths, tmp_path):
     for words in ("text.jpg (not a JPEG", "image 2 (empty file)", "not uint8 array (4, 4)", "none.jpg (no such file)"):
         assert words in sentence
     assert "cut.jpg (damaged or truncated image)" in sentence
+    with pytest.raises(InputError, match=r"text.jpg \(not a JPEG"):
+        model.embed(pd.Series([str(tmp_path / "text.jpg")], index=[7]))
+    cut = PIL.Image.open(io.BytesIO(Path(paths[0]).read_bytes()[:700]))
+    assert isinstance(next(model.embed_each([cut])), InputError)
     outcomes = list(model.embed_each([*given, paths[1]]))
     assert [isinstance(outcome, InputError) for outcome in outcomes] == [False, True, True, True, True, True, False]
 
@@ -183,6 +192,13 @@ def test_a_damaged_preset(exports, tmp_path, damage):
         (folder / f"{damage}.json").write_text("{}")
     with pytest.raises(InputError, match="is not a preset of this version of hacnn_tf, or damaged"):
         ReID.from_preset(folder)
+
+
+def test_what_a_network_cannot_be(model, small_run, tmp_path):
+    with pytest.raises(InputError, match="precision must be one of float32, mixed_bfloat16, mixed_float16, not float8"):
+        ReID.from_preset(small_run, precision="float8")
+    with pytest.raises(InputError, match="dtype must be one of float32, float16, not int4"):
+        model.save_to_preset(tmp_path / "new", dtype="int4")
 
 
 def test_what_is_no_model_at_all(tmp_path, exports):

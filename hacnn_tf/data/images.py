@@ -182,6 +182,7 @@ def read_image(image, size=None):
 
     Args:
         image: a path as in a table, the bytes of a JPEG or PNG, a `PIL.Image`, or a `(height, width, 3)` uint8 array.
+            As in training, nothing is turned by what EXIF says.
         size: (height, width) to resize to, as in training; its own if not given.
 
     Returns:
@@ -190,11 +191,13 @@ def read_image(image, size=None):
     Raises:
         InputError: it cannot be read; says no more than why, as in "empty file".
     """
-    if isinstance(image, PIL.Image.Image):
-        image = np.asarray(image.convert("RGB"))
-    if not isinstance(image, (str, os.PathLike, bytes)):
+    if isinstance(image, (bytearray, memoryview)):
+        image = bytes(image)
+    if not isinstance(image, (str, os.PathLike, bytes, PIL.Image.Image)):
         return _resized(_checked_pixels(image), size)
     try:
+        if isinstance(image, PIL.Image.Image):
+            return _resized(_checked_pixels(np.asarray(image.convert("RGB"))), size)
         if isinstance(image, bytes):
             return _decoded(image, size)
         image = os.fspath(image)
@@ -206,7 +209,7 @@ def read_image(image, size=None):
     except InputError:
         raise
     except Exception as error:  # whatever a broken image or HDF5 file makes its reader raise
-        if not image or (not isinstance(image, bytes) and os.path.isfile(image) and not os.path.getsize(image)):
+        if image == b"" or (isinstance(image, str) and os.path.isfile(image) and not os.path.getsize(image)):
             raise InputError("empty file") from None
         reasons = [reason for reason in (NO_IMAGE, TOO_LARGE) if reason in str(error)]
         strerror = isinstance(error, OSError) and error.strerror

@@ -23,7 +23,7 @@ def find_manifest(place):
     place = Path(place)
     found = [place / name for name in NAMES if (place / name).exists()] if place.is_dir() else [place]
     if len(found) > 1:
-        raise InputError(f"{place} holds {' and '.join(NAMES)}: name one of them with --data_root, or remove one.")
+        raise InputError(f"{place} holds {' and '.join(NAMES)}: name one of them, or remove one.")
     return found[0] if found else None
 
 
@@ -95,7 +95,7 @@ def _read_parquet(path):
             return pd.read_parquet(file, engine="pyarrow").reset_index(drop=True)
         except ImportError:
             raise InputError(
-                f'{path} needs pyarrow to be read: pip install "hacnn_tf[search]", or make it a .csv file.'
+                f'{path} needs pyarrow: pip install -c constraints.txt -e ".[search]", or make it a .csv file.'
             ) from None
         except Exception as error:  # whatever a file of another kind makes its reader raise
             raise InputError(f"{path} is not a Parquet file, or damaged ({type(error).__name__}).") from None

@@ -1,11 +1,16 @@
 """A page to search a database by picture, in a browser, made with Gradio."""
 
 import contextlib
+import ipaddress
+import socket
+from urllib.parse import urlsplit
 
 import gradio as gr
 import numpy as np
 import pandas as pd
 import PIL.Image
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
 
 from hacnn_tf.data.augmentation import GREY
 from hacnn_tf.data.images import MAX_PIXELS, read_image
@@ -17,7 +22,8 @@ from hacnn_tf.paper.pictures import attention_of
 
 UPLOAD_BYTES = 10 * 2**20
 TOP = 20
-KEPT = 3600  # seconds that pictures which were shown stay in the temporary folder
+KEPT = 3600  # seconds after which pictures that were shown leave the temporary folder, looked at as often
+SHOWN_HEIGHT = 384  # pixels of a picture that was found, at most
 MATCH_NOTE = (
     "Above the query, below the match: the picture, then at each of the three levels the four regions of hard "
     "attention and the map of soft attention."
@@ -43,10 +49,10 @@ def page(database, model):
         `gradio.Blocks`, to be given to `launch`.
     """
     PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses twice that; Gradio opens uploads with it
-    known = database.rows(["camid", "time"])
-    cameras = sorted(known.camid.dropna().unique().tolist())
+    cameras = _cameras(database)
+    known = database.rows(["time"])
     with gr.Blocks(analytics_enabled=False, title="hacnn_tf", delete_cache=(KEPT, KEPT)) as blocks:
-        gr.Markdown(f"# Find a person\n{len(database):,} pictures in {database.path}")
+        gr.Markdown(f"# Find a person\nin {database.path}")
         found, selected = gr.State(None), gr.State(None)
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
@@ -55,7 +61,7 @@ def page(database, model):
                 camera = gr.Dropdown(cameras, multiselect=True, label="Cameras (all if none)", visible=bool(cameras))
                 timed = bool(known.time.notna().any())
                 since = gr.Textbox(label="From", placeholder=_shown(known.time.min()), visible=timed)
-                until = gr.Textbox(label="To", placeholder=_shown(known.time.max()), visible=timed)
+                until = gr.Textbox(label="To", placeholder=_shown(known.time.max().ceil("s")), visible=timed)
                 top = gr.Slider(1, 100, TOP, step=1, label="Pictures to find")
                 rerank = gr.Checkbox(label="Re-rank")
                 go = gr.Button("Search", variant="primary")
@@ -87,11 +93,17 @@ def page(database, model):
             shown = gr.update(value=drawn, visible=drawn is not None)
             return match, f"**{row.path}**", shown, gr.update(visible=True)
 
+        def cameras_now():
+            with _shown_errors():
+                database.refresh()
+                return gr.update(choices=_cameras(database))
+
         filters = [query, camera, since, until, top, rerank]
         private = {"api_visibility": "private"}
         for event in (query.change, go.click, camera.change, rerank.change, top.release, since.submit, until.submit):
             event(search, filters, [found, gallery, details], show_progress_on=gallery, **private)
         shown = [selected, caption, seen, details]
+        blocks.load(cameras_now, None, camera, **private)
         gallery.select(select, [query, found], shown, show_progress_on=seen, scroll_to_output=True, **private)
         onwards.click(lambda picture: picture, selected, query, **private)
     return blocks
@@ -118,8 +130,38 @@ def launch(blocks, host, port):
         pwa=False,
         mcp_server=False,
         enable_monitoring=False,
+        app_kwargs={"middleware": [Middleware(OwnPageOnly)]},
     )
     return address
+
+
+class OwnPageOnly:
+    """Refuses what other web sites make a browser ask of this server, directly or by a name that they own."""
+
+    def __init__(self, app):
+        self._app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http" and not self._ours(dict(scope["headers"])):
+            await PlainTextResponse("This page is for its own address only.", 403)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    @staticmethod
+    def _ours(headers):
+        host, origin = (headers.get(name, b"").decode("latin1") for name in (b"host", b"origin"))
+        try:
+            return _is_ours(urlsplit(f"//{host}").hostname) and (not origin or urlsplit(origin).netloc == host)
+        except ValueError:
+            return False
+
+
+def _is_ours(name):
+    """Whether a host's name is this machine's, or an address and so nobody's to redirect."""
+    try:
+        return bool(ipaddress.ip_address(name))
+    except ValueError:
+        return name in {"localhost", socket.gethostname().lower(), socket.getfqdn().lower()}
 
 
 @contextlib.contextmanager
@@ -143,10 +185,20 @@ def _condition(cameras, since, until):
 
 
 def _time(text, name):
+    """A time as a condition has it; a day alone is taken to its end by "To"."""
     try:
-        return pd.Timestamp(text).tz_localize(None).isoformat(" ")
-    except (ValueError, TypeError, OverflowError):
+        time = pd.to_datetime(text.strip(), format="ISO8601", utc=True).tz_localize(None)
+        if name == "To" and len(text.strip()) <= len("2026-11-24"):
+            time += pd.Timedelta(days=1) - pd.Timedelta("1us")
+        if pd.isna(time):
+            raise ValueError(text)
+        return time.isoformat(" ")
+    except (ValueError, TypeError, OverflowError, AttributeError):
         raise InputError(f"{name} is no time: write it as 2026-11-24 15:30.") from None
+
+
+def _cameras(database):
+    return sorted(database.rows(["camid"]).camid.dropna().unique().tolist())
 
 
 def _shown(time):
@@ -155,7 +207,13 @@ def _shown(time):
 
 def _pictures(rows):
     """The pictures that were found, with their captions; a grey one in the place of what is not there any more."""
-    return [(_read(path), "\n".join(lines)) for path, lines in zip(rows.path, captions(rows), strict=True)]
+    return [(_small(_read(path)), "\n".join(lines)) for path, lines in zip(rows.path, captions(rows), strict=True)]
+
+
+def _small(pixels):
+    picture = PIL.Image.fromarray(pixels)
+    picture.thumbnail((SHOWN_HEIGHT, SHOWN_HEIGHT))
+    return picture
 
 
 def _read(path):

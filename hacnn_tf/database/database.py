@@ -8,9 +8,11 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import rerank
+from hacnn_tf.evaluation.ranking import squared_norms
 
 try:
     import lancedb
@@ -22,6 +24,7 @@ SUFFIX = ".lance"
 EXACT_ROWS = 100_000  # up to so many, all are compared; above, those in the nearest lists of an index
 LISTS_SEARCHED = 0.05  # share of the index's lists that a search reads
 ROWS_A_LIST = 2_000
+REASON = 200  # characters of what LanceDB says that a sentence quotes
 CANDIDATES = 200  # nearest pictures, at least, that are ordered by re-ranking
 FINGERPRINT, PRESET, FEATURE = b"hacnn_tf.fingerprint", b"hacnn_tf.preset", "feature"
 FILE_COLUMNS = ["path", "bytes", "modified"]  # which picture, and how to tell that it has changed
@@ -84,19 +87,26 @@ class Database:
         schema = pa.schema([*_fields(rows), feature], metadata=metadata)
         with _refused(f"Cannot make {path}"):
             connection.create_table(name, schema=schema)
+            if os.path.isdir(path):
+                os.chmod(path, 0o700)  # it is about people
         return cls(path)
 
     @classmethod
-    def open_or_create(cls, path, model, rows):
-        """The database at a path, which must be of the model, or a new one. Arguments and errors as `create`."""
+    def find(cls, path, model, rows):
+        """The database at a path; None if it is still to be made, and can be. Arguments as `create`.
+
+        Raises:
+            InputError: something else is there, or it is of another model, or has other columns.
+        """
         try:
             database = cls(path)
         except InputError:
             # A kill in the midst of `create` leaves folders of LanceDB's without a version.
             if any(part for pattern in ("[!_]*", "_versions/*") for part in Path(path).glob(pattern)):
                 raise
-            return cls.create(path, model, rows)
+            return None
         database.check_model(model)
+        database._check_columns(rows)
         return database
 
     def check_model(self, model):
@@ -108,8 +118,16 @@ class Database:
                 "index the pictures into another database."
             )
 
+    def _check_columns(self, rows):
+        if set(rows.columns) != set(self.columns):
+            raise InputError(
+                f"{self.path} has the columns {', '.join(self.columns)}, and these pictures {', '.join(rows.columns)}: "
+                "index them into another database, or give them the same columns."
+            )
+
     def __len__(self):
-        return self._table.count_rows()
+        with self._readable():
+            return self._table.count_rows()
 
     @property
     def columns(self):
@@ -118,7 +136,8 @@ class Database:
 
     def refresh(self):
         """Sees what other processes have written since."""
-        self._table.checkout_latest()
+        with self._readable():
+            self._table.checkout_latest()
 
     def rows(self, columns, where=None):
         """Some columns of the rows for which a condition holds, as a `pandas.DataFrame`.
@@ -128,7 +147,7 @@ class Database:
         """
         query = self._table.search().select(columns).limit(max(1, len(self)))
         with self._readable(where):
-            return (query.where(where) if where else query).to_arrow().to_pandas()
+            return _frame((query if where is None else query.where(where)).to_arrow())
 
     def feature(self, paths):
         """The features of some pictures that it holds, `(n, feature_dim)` float32, in the order of `paths`."""
@@ -143,14 +162,11 @@ class Database:
             features: `(len(rows), feature_dim)` float32 array.
 
         Raises:
-            InputError: the columns are others, or it cannot be written.
+            InputError: the columns are others, a feature is not finite, or it cannot be written.
         """
         schema = self._table.schema
-        if set(rows.columns) != set(self.columns):
-            raise InputError(
-                f"{self.path} has the columns {', '.join(self.columns)}, and these pictures {', '.join(rows.columns)}: "
-                "index them into another database, or give them the same columns."
-            )
+        self._check_columns(rows)
+        squared_norms(features)  # for the check alone
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel(), pa.float32()), self.feature_dim)
         try:
             columns = [_array(rows[name], schema.field(name).type) for name in self.columns]
@@ -212,21 +228,22 @@ class Database:
 
         Returns:
             List of `pandas.DataFrame`s, one a query: the columns of the database and `distance` (L2, or that of
-            `hacnn_tf.evaluation.rerank`), nearest first, at the same distance by path.
+            `hacnn_tf.evaluation.rerank`), nearest first, those that are found at the same distance by path.
 
         Raises:
-            InputError: the condition does not parse (says why), or none is left by it.
+            InputError: the condition does not parse (says why), none is left by it, or a feature is not finite.
         """
+        squared_norms(np.asarray(features))  # for the check alone
         search = self._reranked if reranked else self._nearest
         return [search(feature, where, top, exact) for feature in np.asarray(features, np.float32)]
 
     @contextlib.contextmanager
-    def _readable(self, where):
+    def _readable(self, where=None):
         try:
             yield
         except (OSError, RuntimeError, ValueError) as error:
-            if not where:
-                raise InputError(f"{self.path} cannot be read: {_reason(error)}.") from None
+            if where is None:
+                raise InputError(f"{self.path} cannot be read, or was removed: {_reason(error)}.") from None
             raise InputError(
                 f"The filter {where!r} cannot be used on {self.path}: {_reason(error)}; its columns are "
                 f"{', '.join(self.columns)}."
@@ -240,16 +257,16 @@ class Database:
     def _nearest(self, feature, where, top, exact, more=()):
         query = self._table.search(feature, vector_column_name=FEATURE).distance_type("l2").limit(top)
         query = query.select([*self.columns, *more, "_distance"])
-        if where:
+        if where is not None:
             query = query.where(where, prefilter=True)
         if exact or len(self) <= EXACT_ROWS:
             query = query.bypass_vector_index()
         else:
             query = query.nprobes(max(1, int(LISTS_SEARCHED * len(self) / ROWS_A_LIST)))
         with self._readable(where):
-            found = query.to_arrow().to_pandas()
+            found = _frame(query.to_arrow())
         if found.empty:
-            raise InputError(f"{self.path} has no pictures" + (f" for which {where} holds." if where else "."))
+            raise InputError(f"{self.path} has no pictures" + ("." if where is None else f" for which {where} holds."))
         found[DISTANCE] = np.sqrt(np.maximum(found.pop("_distance"), 0))
         return found.sort_values([DISTANCE, "path"], ignore_index=True)
 
@@ -259,15 +276,21 @@ def quoted(text):
     return "'" + str(text).replace("'", "''") + "'"
 
 
-def _connect(path):
-    """LanceDB's connection to the place of a table, and the table's name there."""
-    if lancedb is None:
-        raise InputError('A database needs LanceDB: install it with pip install -c constraints.txt -e ".[search]".')
-    place, _, name = str(path).rpartition("/")
+def check_path(path):
+    """The place of a database and its name there. Raises `InputError` if none can have that path."""
+    place, slash, name = str(path).rstrip("/").rpartition("/")
     if not name.endswith(SUFFIX) or not re.fullmatch(r"[A-Za-z0-9_.-]+", stem := name.removesuffix(SUFFIX)):
         raise InputError(f"{path} must end in {SUFFIX}, after a name of letters, digits, - and _, as in people.lance.")
+    return place or slash or ".", stem
+
+
+def _connect(path):
+    """LanceDB's connection to the place of a database, and the database's name there."""
+    if lancedb is None:
+        raise InputError('A database needs LanceDB: install it with pip install -c constraints.txt -e ".[search]".')
+    place, name = check_path(path)
     with _refused(f"Cannot open {path}"):
-        return lancedb.connect(place or "."), stem
+        return lancedb.connect(place), name
 
 
 @contextlib.contextmanager
@@ -281,7 +304,7 @@ def _refused(what):
 def _reason(error):
     """The first sentence of what LanceDB says, without where in its source it was said."""
     line = re.split(r",? ?/[^ ]*\.rs:|\n", str(error))[0]
-    return line.removeprefix("lance error: ").removeprefix("Invalid input, ").strip().rstrip(".,?")
+    return line.removeprefix("lance error: ").removeprefix("Invalid input, ")[:REASON].strip().rstrip(".,?")
 
 
 def _fields(rows):
@@ -294,8 +317,19 @@ def _fields(rows):
 
 def _type(column):
     found = _array(column, None).type
-    return pa.int64() if pa.types.is_null(found) else found
+    if pa.types.is_null(found):
+        return pa.int64()
+    if pa.types.is_nested(found) or pa.types.is_binary(found):
+        raise TypeError(f"{column.name} holds {found}")
+    return found
 
 
 def _array(column, kind):
+    if kind is not None and pa.types.is_string(kind):
+        column = column.map(str, na_action="ignore")  # a column of texts may happen to hold numbers alone
     return pa.array(column, kind, from_pandas=True)
+
+
+def _frame(table):
+    """An Arrow table in pandas, whole numbers with gaps as such."""
+    return table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)

@@ -9,7 +9,7 @@ import pandas as pd
 import PIL.Image
 
 from hacnn_tf.data.folders import FILE_NAME
-from hacnn_tf.data.manifest import find_manifest, read_manifest, some
+from hacnn_tf.data.manifest import TEXTS, find_manifest, read_manifest, some
 from hacnn_tf.data.own import camera_regex, images_below
 from hacnn_tf.database.database import DISTANCE, FEATURE, FILE_COLUMNS
 from hacnn_tf.errors import InputError
@@ -27,7 +27,8 @@ def list_pictures(images, camera_pattern=None):
     Args:
         images: path of a folder, taken with all folders in it; of one with a `manifest.csv` or `manifest.parquet`, or
             of such a file, see `hacnn_tf.data.manifest.read_manifest`. Of its columns only `path` is needed; `time` is
-            anything that pandas takes for one (with a zone: stored in UTC), and the others are kept as they are.
+            as in 2026-11-24 15:30:00 (ISO 8601; with a zone, stored in UTC), and the others are kept as they are.
+            Links to folders are not followed.
         camera_pattern: regular expression with one group that finds the camera in a picture's path below the folder;
             if not given, it is the number after `_c` of names like 0002_c1s1_000451_03.jpg. Not for manifests with a
             `camid`.
@@ -55,8 +56,9 @@ def list_pictures(images, camera_pattern=None):
     elif camera_pattern:
         raise InputError(f"{images} says the cameras in its column camid: leave --camera_pattern out.")
     rows["path"] = rows.path.map(os.path.abspath)
-    status = [_status(path) for path in rows.path]
-    rows["bytes"], rows["modified"] = [s.st_size for s in status], [s.st_mtime_ns for s in status]
+    if rows.path.duplicated().any():
+        raise InputError(f"{manifest} lists pictures more than once: {some(rows.path[rows.path.duplicated()])}.")
+    rows["bytes"], rows["modified"] = zip(*map(_status, rows.path), strict=True)
     first = [*FILE_COLUMNS, "camid"]
     return rows[[*first, *rows.columns.difference(first, sort=False)]].sort_values("path", ignore_index=True)
 
@@ -67,23 +69,40 @@ def times(paths):
 
 
 def _of_manifest(manifest):
-    rows = read_manifest(manifest, needed=())
+    rows = read_manifest(manifest, needed=()).drop(columns=["", "Unnamed: 0"], errors="ignore")  # pandas' row numbers
     taken = sorted({*FILE_COLUMNS[1:], FEATURE, DISTANCE} & set(rows.columns))
     if taken:
         raise InputError(f"{manifest} has a column {' and '.join(taken)}, which a database has itself: rename it.")
-    if rows.path.duplicated().any():
-        raise InputError(f"{manifest} lists pictures more than once: {some(rows.path[rows.path.duplicated()])}.")
+    if odd := [name for name in rows.columns if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", str(name))]:
+        raise InputError(
+            f"{manifest} has columns called {some(odd)}: use letters, digits and _, beginning with a letter."
+        )
     for name in ("pid", "camid"):
-        if name in rows and rows[name].str.fullmatch(r"-?\d{1,18}").all():
+        if name in rows and rows[name].str.fullmatch(r"0|-?[1-9]\d{0,17}").all():
             rows[name] = rows[name].astype(int)
+    for name in rows.columns.difference([*TEXTS, "time"]):
+        rows[name] = _with_gaps(rows[name])
     if "time" in rows:
         rows["time"] = _parsed_times(manifest, rows.time)
     return rows
 
 
+def _with_gaps(column):
+    """A column whose empty texts are missing values, and whose others are numbers if all of them are."""
+    if column.dtype != object:
+        return column
+    column = column.mask(column == "")
+    numbers = pd.to_numeric(column, errors="coerce")
+    return numbers.convert_dtypes() if (numbers.isna() == column.isna()).all() else column
+
+
 def _parsed_times(manifest, column):
     try:
-        found = pd.to_datetime(column.mask(column == ""), format="mixed", utc=True)
+        if pd.api.types.is_numeric_dtype(column):
+            raise ValueError(column.iloc[0])
+        if column.dtype == object:  # one by one: in a column pandas takes the zone of one for that of the next
+            column = column.mask(column == "").map(lambda text: pd.to_datetime(text, format="ISO8601", utc=True))
+        found = pd.to_datetime(column, utc=True)
         return found.dt.tz_localize(None).astype("datetime64[us]")
     except Exception as error:  # whatever a text that is no time makes the parser raise
         raise InputError(f"{manifest} has a time that is none ({error}): write it as 2026-11-24 15:30:00.") from None
@@ -100,10 +119,12 @@ def _cameras(names, pattern):
 
 
 def _status(path):
+    """Size in bytes and time of change in nanoseconds; of what cannot be read, as reading it will say, none."""
     try:
-        return os.stat(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+        status = os.stat(path)
+        return status.st_size, status.st_mtime_ns
+    except OSError:
+        return -1, -1
 
 
 def _time_in_name(path):

@@ -28,9 +28,9 @@ def as_table(found):
         {
             "rank": [str(rank) for rank in range(1, len(found) + 1)],
             DISTANCE: found[DISTANCE].map("{:.3f}".format),
-            "camera": found.camid.map(_camera),
+            "camera": [_text(camera) for camera in found.camid],
             "time": found.time.map(lambda time: "" if pd.isna(time) else time.isoformat(" ", "seconds")),
-            "path": found.path,
+            "path": [printable(path) for path in found.path],
         }
     )
 
@@ -40,8 +40,12 @@ def as_text(found):
     table = as_table(found)
     widths = [max(len(name), *table[name].map(len)) for name in COLUMNS[:-1]]
     lines = [COLUMNS, *table.itertuples(index=False)]
-    text = "\n".join("  ".join([*map(str.rjust, line, widths), line[-1]]) for line in lines)
-    return text.encode(errors="replace").decode()  # file names may be anything
+    return "\n".join("  ".join([*map(str.rjust, line, widths), line[-1]]) for line in lines)
+
+
+def printable(path):
+    """A path as a line of a terminal; file names may be anything."""
+    return path if path.isprintable() else repr(path)
 
 
 def as_page(database, searches):
@@ -58,7 +62,7 @@ def as_page(database, searches):
         parts.append(f'<h2 id="query{number}">Query {number}</h2>\n<div class="people">{shown}</div>\n')
         figures = [_figure(path, *lines, path) for path, lines in zip(found.path, captions(found), strict=True)]
         parts.append(f'<h3>Nearest</h3>\n<div class="people">{"".join(figures)}</div>\n')
-    return page(title, "".join(parts))
+    return page(title, "".join(parts)).encode(errors="replace").decode()  # file names may be anything
 
 
 def captions(found):
@@ -66,8 +70,12 @@ def captions(found):
     more = [name for name in found.columns if name not in {*FILE_COLUMNS, DISTANCE, "camid", "time"}]
     for i, line in enumerate(as_table(found).itertuples()):
         known = [f"camera {line.camera}" if line.camera else "", line.time]
-        known += [f"{name} {found[name][i]}" for name in more if pd.notna(found[name][i])]
+        known += [f"{name} {text}" for name in more if (text := _text(found[name][i]))]
         yield [f"{line.rank}. {line.distance}", *filter(None, known)]
+
+
+def _text(value):
+    return "" if pd.isna(value) else str(value)
 
 
 def _figure(path, caption, *lines):
@@ -84,9 +92,3 @@ def _image(path):
     file = io.BytesIO()
     image.save(file, "JPEG", quality=90)
     return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}">'
-
-
-def _camera(camera):
-    if pd.isna(camera):
-        return ""
-    return f"{camera:.0f}" if isinstance(camera, float) else str(camera)  # pandas makes floats of ints with gaps

@@ -123,7 +123,7 @@ def test_parquet(folder):
 def test_parquet_without_pyarrow(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (folder / "manifest.parquet").touch()
-    with pytest.raises(InputError, match=r'needs pyarrow to be read: pip install "hacnn_tf\[search\]"'):
+    with pytest.raises(InputError, match=r'needs pyarrow: pip install -c constraints.txt -e "\.\[search\]"'):
         read_manifest(folder / "manifest.parquet")
 
 

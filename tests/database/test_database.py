@@ -1,5 +1,7 @@
 """The database: the nearest by brute force, one transaction a write, and nothing left of what was removed."""
 
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -46,6 +48,7 @@ def test_a_search_gives_the_nearest_of_those_that_the_filter_leaves(filled):
     people, features = filled
     queries = make_features(4, seed=1)
     distances = np.linalg.norm(queries[:, None] - features, axis=2)
+    people.refresh()
     for where, left in (
         (None, np.arange(50)),
         ("camid != 1", np.arange(50)[np.arange(50) % 3 != 1]),
@@ -106,6 +109,19 @@ def test_what_is_removed_is_in_no_file_any_more(filled, tmp_path):
     assert Database(people.path).fingerprint == "aa"
 
 
+def test_a_removal_that_was_interrupted_is_finished_by_the_same_call(filled, tmp_path, monkeypatch):
+    people, features = filled
+    people.tidy()
+    with monkeypatch.context() as patch:
+        patch.setattr(people._connection, "create_table", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
+        with pytest.raises(InputError, match=r"Cannot write .*full"):
+            people.remove("path = '/people/7.jpg'")
+    assert features[7].tobytes() in bytes_below(tmp_path) and len(people) == 49
+    assert Database(people.path).remove("path = '/people/7.jpg'") == 0
+    assert features[7].tobytes() not in bytes_below(tmp_path)
+    assert features[8].tobytes() in bytes_below(tmp_path)
+
+
 def test_all_can_be_removed_and_the_database_still_be_used(filled):
     people, features = filled
     assert people.remove("true") == 50
@@ -147,6 +163,7 @@ def test_above_its_size_an_index_is_searched_which_also_has_what_came_later(fill
     assert numbers(later)[0] == 5000
     people.remove("path = '/people/5000.jpg'")
     assert 5000 not in numbers(people.search(queries[:1])[0])
+    assert queries[0].tobytes() not in bytes_below(Path(people.path)), "nor in the index's files"
 
 
 @pytest.mark.parametrize(
@@ -176,8 +193,10 @@ def test_the_features_of_another_network_are_refused(filled):
     for other in ({"fingerprint": "bb"}, {"feature_dim": 16}):
         model = SimpleNamespace(**{**vars(MODEL), **other})
         with pytest.raises(InputError, match="holds features of runs/a"):
-            Database.open_or_create(people.path, model, make_rows([]))
-    assert len(Database.open_or_create(people.path, MODEL, make_rows([]))) == 50
+            Database.find(people.path, model, make_rows([]))
+    assert len(Database.find(people.path, MODEL, make_rows([]))) == 50
+    with pytest.raises(InputError, match="has the columns"):
+        Database.find(people.path, MODEL, make_rows([], coat="red"))
 
 
 def test_other_columns_or_types_are_refused(filled):
@@ -189,11 +208,36 @@ def test_other_columns_or_types_are_refused(filled):
     assert len(people) == 50
 
 
+def test_features_that_are_not_finite_are_refused(filled):
+    people, _ = filled
+    with pytest.raises(InputError, match="not finite"):
+        people.write(make_rows([60]), np.full((1, DIM), np.nan, np.float32))
+    with pytest.raises(InputError, match="not finite"):
+        people.search(np.full((1, DIM), np.inf))
+    assert len(people) == 50
+
+
+def test_a_database_that_was_removed_meanwhile(filled):
+    people, features = filled
+    shutil.rmtree(people.path)
+    for action in (people.refresh, lambda: people.search(features[:1]), lambda: people.rows(["path"])):
+        with pytest.raises(InputError, match="cannot be read, or was removed") as error:
+            action()
+        assert ".rs" not in str(error.value)
+
+
+def test_it_is_for_its_owner_alone_and_may_be_named_as_a_folder(filled):
+    people, _ = filled
+    assert Path(people.path).stat().st_mode & 0o077 == 0
+    assert len(Database(f"{people.path}/")) == 50
+
+
 def test_further_columns_keep_their_types(tmp_path):
     rows = make_rows([0, 1], coat=["red", None], height=[1.7, 1.8], pid=[4, 5], known=[True, False])
     people = Database.create(tmp_path / "people.lance", MODEL, rows)
     people.write(rows, make_features(2))
     assert people.columns == list(rows.columns)
+    assert people.rows(["pid"]).pid.dtype == "Int64"
     assert people.rows(["coat"], "coat = 'red' and height < 1.75 and pid = 4 and known").coat.tolist() == ["red"]
 
 

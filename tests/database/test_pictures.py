@@ -59,6 +59,22 @@ def test_a_manifest_gives_what_it_says_and_keeps_types(tmp_path):
         assert rows.time.tolist() == [pd.Timestamp("2026-11-24 09:30"), pd.Timestamp("2026-11-24 08:00")]
 
 
+def test_empty_values_are_missing_and_numbers_stay_numbers(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        picture(tmp_path / name)
+    (tmp_path / "manifest.csv").write_text(",path,pid,height,coat\n0,a.jpg,01,170,\n1,b.jpg,1,,red\n")
+    rows = list_pictures(tmp_path)
+    assert list(rows.columns) == ["path", "bytes", "modified", "camid", "pid", "height", "coat"]
+    assert rows.height.dtype == "Int64" and rows.height[0] == 170 and pd.isna(rows.height[1])
+    assert pd.isna(rows.coat[0]) and rows.coat[1] == "red"
+    assert rows.pid.tolist() == ["01", "1"], "two persons"
+
+
+def test_a_link_to_nothing_is_listed_and_cannot_be_read(tmp_path):
+    (tmp_path / "a.jpg").symlink_to(tmp_path / "none")
+    assert list_pictures(tmp_path)[["bytes", "modified"]].to_numpy().tolist() == [[-1, -1]]
+
+
 def test_a_manifest_of_paths_alone_is_enough(tmp_path):
     picture(tmp_path / "0002_c4_1.jpg")
     (tmp_path / "manifest.csv").write_text("path\n0002_c4_1.jpg\n")
@@ -72,13 +88,18 @@ def test_a_manifest_of_paths_alone_is_enough(tmp_path):
         ("path\nnone.jpg\n", "1 of the 1 images in .* are not there"),
         ("path,feature\na.jpg,1\n", "has a column feature, which a database has itself"),
         ("path,time\na.jpg,soon\n", "has a time that is none"),
+        ("path,time\na.jpg,20261124153000\n", "has a time that is none"),
+        ("path,time\na.jpg,03/11/2026 08:00\n", "has a time that is none"),
+        ("path,coat colour\na.jpg,red\n", "has columns called coat colour"),
+        ("path,_distance\na.jpg,1\n", "has columns called _distance"),
+        ("path\na.jpg\n../{folder}/a.jpg\n", "more than once"),
         ("path\na.jpg\na.jpg\n", "more than once"),
         ("path\n", "lists no images"),
     ],
 )
 def test_manifests_that_cannot_be_used(tmp_path, text, words):
     picture(tmp_path / "a.jpg")
-    (tmp_path / "manifest.csv").write_text(text)
+    (tmp_path / "manifest.csv").write_text(text.replace("{folder}", tmp_path.name))
     with pytest.raises(InputError, match=words):
         list_pictures(tmp_path)
 
