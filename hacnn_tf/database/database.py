@@ -22,7 +22,7 @@ except ImportError:
 
 SUFFIX = ".lance"
 EXACT_ROWS = 100_000  # up to so many, all are compared; above, those in the nearest lists of an index
-LISTS_SEARCHED = 0.05  # share of the index's lists that a search reads
+LISTS_SEARCHED = 0.2  # share of the index's lists that a search reads
 ROWS_A_LIST = 2_000
 REASON = 200  # characters of what LanceDB says that a sentence quotes
 CANDIDATES = 200  # nearest pictures, at least, that are ordered by re-ranking
