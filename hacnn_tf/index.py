@@ -13,6 +13,7 @@ not hold where there is no camera.
 
 import contextlib
 import sys
+from itertools import compress, islice
 from pathlib import Path
 
 import numpy as np
@@ -79,35 +80,37 @@ def index(model, pictures, path):
     known = database.rows(database.columns) if database else pictures[:0].assign(time=pd.NaT)
     unchanged, told_anew = _compare(pictures, known)
     todo = pictures[~unchanged & ~told_anew].reset_index(drop=True)
-    done = unreadable = 0
-    with tqdm.tqdm(total=len(todo), unit="picture", disable=None) as bar:
-        outcomes = model.embed_each(todo.path)
-        for start in range(0, len(todo), BATCH):
-            rows = todo[start : start + BATCH].reset_index(drop=True)
-            features = {}
-            for i, (picture, outcome) in enumerate(zip(rows.path, outcomes, strict=False)):
-                if isinstance(outcome, InputError):
-                    unreadable += 1
-                    tqdm.tqdm.write(f"{printable(picture)} cannot be read: {outcome}; left out.", file=sys.stderr)
-                else:
-                    features[i] = outcome
-                bar.update()
-            if features:
-                rows = rows.loc[list(features)].reset_index(drop=True)
-                rows = rows.assign(time=rows.time if "time" in rows else times(rows.path))
-                database = database or Database.create(path, model, rows)
-                database.write(rows, np.stack(list(features.values())))
-                done += len(rows)
+    done = replaced = 0
+    for rows, features in _extracted(model, todo):
+        rows = rows.assign(time=rows.time if "time" in rows else times(rows.path))
+        database = database or Database.create(path, model, rows)
+        database.write(rows, features)
+        done += len(rows)
+        replaced += rows.path.isin(known.path).sum()
     if not database:
         raise InputError(f"None of the {len(pictures):,} pictures can be read.")
     _tell_anew(database, pictures[told_anew], known)
     if done or told_anew.any():
         database.tidy()
-    replaced = todo.path.isin(known.path).sum()
     print(
-        f"{database.path}: {len(todo) - replaced - unreadable:,} added, {replaced:,} replaced, {unchanged.sum():,} as "
-        f"they were, {told_anew.sum():,} described anew, {unreadable:,} that cannot be read; {len(database):,} in all."
+        f"{database.path}: {done - replaced:,} added, {replaced:,} replaced, {unchanged.sum():,} as they were, "
+        f"{told_anew.sum():,} described anew, {len(todo) - done:,} that cannot be read; {len(database):,} in all."
     )
+
+
+def _extracted(model, pictures):
+    """Batch by batch the rows of those pictures that can be read, and their features; names the others on stderr."""
+    with tqdm.tqdm(model.embed_each(pictures.path), total=len(pictures), unit="picture", disable=None) as bar:
+        outcomes = iter(bar)
+        for start in range(0, len(pictures), BATCH):
+            rows = pictures[start : start + BATCH]
+            batch = list(islice(outcomes, len(rows)))
+            readable = [not isinstance(outcome, InputError) for outcome in batch]
+            for picture, outcome in zip(rows.path, batch, strict=True):
+                if isinstance(outcome, InputError):
+                    tqdm.tqdm.write(f"{printable(picture)} cannot be read: {outcome}; left out.", file=sys.stderr)
+            if any(readable):
+                yield rows[readable].reset_index(drop=True), np.stack(list(compress(batch, readable)))
 
 
 def _compare(pictures, known):
@@ -125,10 +128,10 @@ def _compare(pictures, known):
 
 def _tell_anew(database, pictures, known):
     """Writes what is said of pictures that are the same, with the features that are there."""
+    if "time" not in pictures:
+        pictures = pictures.assign(time=pictures.path.map(known.set_index("path").time))
     for start in range(0, len(pictures), BATCH):
         rows = pictures[start : start + BATCH].reset_index(drop=True)
-        if "time" not in rows:
-            rows = rows.assign(time=known.set_index("path").time.reindex(rows.path).to_numpy())
         database.write(rows, database.feature(rows.path))
 
 

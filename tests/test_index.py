@@ -68,6 +68,9 @@ def test_indexing_again_takes_only_what_is_new_or_has_changed(small_run, gallery
     command(index, *args)
     assert "0 added, 0 replaced, 33 as they were, 0 described anew, 0 that cannot" in capsys.readouterr().out
     assert sorted(entry.name for entry in path.rglob("*")) == before
+    (images / "0099_c3_1.jpg").write_text("no image any more")
+    command(index, *args)
+    assert "0 added, 0 replaced, 32 as they were, 0 described anew, 1 that cannot" in capsys.readouterr().out
 
 
 def test_what_is_said_of_a_picture_can_be_corrected_without_extracting_it_again(
@@ -124,6 +127,13 @@ def test_searching_every_query_gives_the_evaluations_measures(small_run, small_d
         hits = np.flatnonzero(found.pid == row.pid) + 1
         assert expected["rank1"] == 100 * (hits[0] == 1) and expected["rank5"] == 100 * (hits[0] <= 5)
         assert expected["mAP"] == pytest.approx(100 * np.mean(np.arange(1, len(hits) + 1) / hits))
+
+
+def test_what_is_missing_is_said_before_any_picture_is_extracted(small_run, gallery, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("hacnn_tf.database.database.lancedb", None)
+    monkeypatch.setattr(ReID, "embed_each", None)
+    args = [f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance"]
+    assert "A database needs LanceDB" in fails(index, args, capsys)
 
 
 def test_search_prints_the_nearest_and_writes_a_page(people, query, tmp_path, capsys):

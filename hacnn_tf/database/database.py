@@ -28,7 +28,6 @@ REASON = 200  # characters of what LanceDB says that a sentence quotes
 CANDIDATES = 200  # nearest pictures, at least, that are ordered by re-ranking
 FINGERPRINT, PRESET, FEATURE = b"hacnn_tf.fingerprint", b"hacnn_tf.preset", "feature"
 FILE_COLUMNS = ["path", "bytes", "modified"]  # which picture, and how to tell that it has changed
-OWN_COLUMNS = [*FILE_COLUMNS, "camid", "time", FEATURE]
 DISTANCE = "distance"  # a column of results
 
 
@@ -98,6 +97,7 @@ class Database:
         Raises:
             InputError: something else is there, or it is of another model, or has other columns.
         """
+        _connect(path)  # what cannot be made either is said now, and not after the first pictures
         try:
             database = cls(path)
         except InputError:
@@ -188,7 +188,8 @@ class Database:
                 lists = max(1, len(self) // ROWS_A_LIST)
                 config = lancedb.index.IvfFlat(distance_type="l2", num_partitions=lists)
                 self._table.create_index(FEATURE, config=config)
-            with warnings.catch_warnings(action="ignore"):  # it warns of what the docstring says
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it warns of what the docstring says
                 self._table.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=True)
 
     def remove(self, where):
