@@ -50,28 +50,34 @@ def main():
     print(f"  {size(folder / 'people.lance') / 2**20:,.0f} MiB on disk, {features.nbytes / 2**20:,.0f} MiB of features")
     timed("tidying and building the index", database.tidy)
     print(f"  {size(folder / 'people.lance') / 2**20:,.0f} MiB on disk")
-    search("exact", database, queries, exact, exactly=True)
+
+    def search(where=None, exactly=False):
+        return lambda query: database.search(query[None], where, TOP, exactly)[0].path.str[1:].astype(int)
+
+    measure("exact", search(exactly=True), queries, exact)
     for share in SHARES:
         module.LISTS_SEARCHED = share
-        search(f"by index, {share:.0%} of its lists", database, queries, exact)
+        measure(f"by index, {share:.0%} of its lists", search(), queries, exact)
     module.LISTS_SEARCHED = LISTS_SEARCHED
-    search("by index, one camera of ten", database, queries, None, where="camid = 3")
-    search("exact, one camera of ten", database, queries, None, where="camid = 3", exactly=True)
+    measure("by index, one camera of ten", search("camid = 3"), queries)
+    measure("exact, one camera of ten", search("camid = 3", exactly=True), queries)
     print(f"  most memory so far: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:,.1f} GiB")
     faiss_rows(features, queries, exact)
     shutil.rmtree(folder)
 
 
-def search(name, database, queries, exact, where=None, exactly=False):
-    database.search(queries[:2], where, TOP, exactly)
+def measure(name, find, queries, exact=None):
+    """Prints how long `find`, from a query to row numbers, takes, and how many of the `exact` ones it gives."""
+    find(queries[0])
     found, seconds = [], []
     for query in queries:
         started = time.perf_counter()
-        found += database.search(query[None], where, TOP, exactly)
+        found.append(find(query))
         seconds.append(time.perf_counter() - started)
     told = f"median {1e3 * np.median(seconds):,.0f} ms, slowest {1e3 * max(seconds):,.0f} ms"
     if exact is not None:
-        told += f", recall@{TOP} {recall([rows.path.str[1:].astype(int) for rows in found], exact):.3f}"
+        recall = np.mean([len(set(f) & set(e)) / TOP for f, e in zip(found, exact, strict=True)])
+        told += f", recall@{TOP} {recall:.3f}"
     print(f"search, {name}: {told}", flush=True)
 
 
@@ -122,29 +128,20 @@ def faiss_rows(features, queries, exact):
     except ImportError:
         print("FAISS is not installed: pip install faiss-cpu")
         return
+
+    def find_in(index):
+        return lambda query: index.search(query[None], TOP)[1][0]
+
     flat = faiss.IndexFlatL2(DIM)
     timed("FAISS, adding, flat", functools.partial(flat.add, features))
-    faiss_search("FAISS, exact", flat, queries, exact)
+    measure("FAISS, exact", find_in(flat), queries, exact)
     flat.reset()
     lists = len(features) // ROWS_A_LIST
     index = faiss.IndexIVFFlat(faiss.IndexFlatL2(DIM), DIM, lists)
     timed("FAISS, training and adding, IVF", lambda: (index.train(features[: 256 * lists]), index.add(features)))
     for share in SHARES:
         index.nprobe = max(1, int(share * lists))
-        faiss_search(f"FAISS, IVF, {share:.0%} of its lists", index, queries, exact)
-
-
-def faiss_search(name, index, queries, exact):
-    seconds, found = [], []
-    for query in queries:
-        started = time.perf_counter()
-        found.append(index.search(query[None], TOP)[1][0])
-        seconds.append(time.perf_counter() - started)
-    print(f"search, {name}: median {1e3 * np.median(seconds):,.0f} ms, recall@{TOP} {recall(found, exact):.3f}")
-
-
-def recall(found, exact):
-    return np.mean([len(set(f) & set(e)) / TOP for f, e in zip(found, exact, strict=True)])
+        measure(f"FAISS, IVF, {share:.0%} of its lists", find_in(index), queries, exact)
 
 
 def size(folder):

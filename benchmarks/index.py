@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from database import size
 
 from hacnn_tf import ReID
 from hacnn_tf.data import read_dataset
@@ -90,10 +91,6 @@ def compare(model, dataset, database):
     print(f"a search for the order of all, filtered: median {1e3 * np.median(seconds):,.1f} ms")
     print(f"Rank-1, mAP by searching: {100 * np.mean(np.array(first) == 1):.4f}, {100 * np.mean(precisions):.4f}")
     print(f"Rank-1, mAP by evaluate:  {expected['rank1']:.4f}, {expected['mAP']:.4f}")
-
-
-def size(folder):
-    return sum(entry.stat().st_size for entry in folder.rglob("*") if entry.is_file())
 
 
 def timed(function):

@@ -14,7 +14,6 @@ import tempfile
 from hacnn_tf import cli
 from hacnn_tf.database import Database
 from hacnn_tf.errors import InputError
-from hacnn_tf.reid import ReID
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.app")
 COMMAND.define("string", "database", None, "what python -m hacnn_tf.index made")
@@ -29,8 +28,7 @@ def main(flags):
     cli.require(flags, "database")
     _check_listening(flags.host, flags.port)
     database = Database(flags.database)
-    model = ReID.from_preset(flags.model or database.preset)
-    database.check_model(model)
+    model = database.load_model(flags.model)
     with tempfile.TemporaryDirectory(prefix="hacnn_tf-") as shown:  # pictures of people: gone when the page is
         browser = _import_browser(shown)
         blocks = browser.page(database, model)

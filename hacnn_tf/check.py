@@ -41,7 +41,7 @@ def main(flags):
         with aside(flags.output) as part:
             problems.to_csv(part, index=False, errors="replace")
     if len(problems):
-        print("\n" + _as_text(problems))
+        print("\n" + cli.aligned(problems).encode(errors="replace").decode())  # file names may be anything
         kinds = ", ".join(f"{count} {kind}" for kind, count in problems.problem.value_counts().items())
         count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
         raise InputError(f"{count} among {len(dataset.table):,} images of {dataset.name}: {kinds}.")
@@ -57,13 +57,6 @@ def _read(settings, data_root):
             raise
         dataset = dataclasses.replace(settings, allow_subset=True).read_dataset(data_root)
         return dataset, pd.DataFrame([("incomplete", data_root, str(error))], columns=COLUMNS)
-
-
-def _as_text(problems):
-    widths = [max(map(len, [name, *problems[name]])) for name in COLUMNS[:-1]]
-    lines = [COLUMNS, *problems.itertuples(index=False)]
-    text = "\n".join("  ".join([*map(str.ljust, line, widths), line[-1]]) for line in lines)
-    return text.encode(errors="replace").decode()  # file names may be anything
 
 
 if __name__ == "__main__":

@@ -81,6 +81,13 @@ def require(values, *names):
         raise InputError(f"{' and '.join(missing)} must be given; --help lists the flags.")
 
 
+def aligned(table, align=str.ljust):
+    """A table of texts as lines, its columns below their names; the last one, the longest, is not padded."""
+    widths = [max(map(len, [name, *table[name]])) for name in table.columns[:-1]]
+    lines = [table.columns, *table.itertuples(index=False)]
+    return "\n".join("  ".join([*map(align, line, widths), line[-1]]) for line in lines)
+
+
 def _parse(values, argv):
     values = copy.deepcopy(values)
     try:

@@ -20,7 +20,7 @@ from hacnn_tf.files import check_new_path, write_npz
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.training.devices import use_xla
 from hacnn_tf.training.run_folder import RunFolder
-from hacnn_tf.training.settings import PRECISIONS, Settings
+from hacnn_tf.training.settings import Settings, define_precision_flag
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.evaluate")
 COMMAND.define("string", "run_dir", None, "the run folder")
@@ -28,9 +28,7 @@ COMMAND.define("string", "saved_model", None, "evaluate this export instead of t
 COMMAND.define("string", "features", None, "also write the features there, as .npz; must not exist yet")
 COMMAND.define("boolean", "rerank", False, "also rank by k-reciprocal re-ranking (k1 = 20, k2 = 6, lambda = 0.3)")
 COMMAND.group("Run")
-COMMAND.define(
-    "enum", "precision", None, "dtype policy to compute in; the training's if not given", enum_values=PRECISIONS
-)
+define_precision_flag(COMMAND)
 COMMAND.group("Network")
 define_dataset_flags(COMMAND, default=None)
 COMMAND.define("string", "cache_dir", None, "keep decoded images there, for datasets larger than memory")

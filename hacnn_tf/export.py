@@ -19,15 +19,13 @@ from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import feature_function, fingerprint
 from hacnn_tf.files import aside, check_new_path
 from hacnn_tf.training.run_folder import RunFolder
-from hacnn_tf.training.settings import PRECISIONS
+from hacnn_tf.training.settings import define_precision_flag
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.export")
 COMMAND.define("string", "run_dir", None, "the run folder")
 COMMAND.define("string", "output", None, "folder to make; must not exist yet")
 COMMAND.group("Run")
-COMMAND.define(
-    "enum", "precision", None, "dtype policy to compute in; the training's if not given", enum_values=PRECISIONS
-)
+define_precision_flag(COMMAND)
 COMMAND.group("Network")
 
 

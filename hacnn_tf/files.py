@@ -93,6 +93,11 @@ def as_file_name(text):
     return re.sub(r"[^\w.+-]+", "_", text)
 
 
+def printable(path):
+    """A path as a line of a terminal has it; file names may be anything."""
+    return path if path.isprintable() else repr(path)
+
+
 def write_json(path, content):
     """Writes JSON. Raises `InputError` if it cannot."""
     write_text(path, json.dumps(content, indent=1) + "\n")

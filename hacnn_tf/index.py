@@ -24,19 +24,16 @@ from hacnn_tf import cli
 from hacnn_tf.database import Database
 from hacnn_tf.database.database import SUFFIX, check_path
 from hacnn_tf.database.pictures import list_pictures, times
-from hacnn_tf.database.results import printable
 from hacnn_tf.errors import InputError
-from hacnn_tf.files import locked
+from hacnn_tf.files import locked, printable
 from hacnn_tf.reid import ReID
-from hacnn_tf.training.settings import PRECISIONS
+from hacnn_tf.training.settings import define_precision_flag
 
 BATCH = 512  # pictures a transaction; a kill loses so many at most
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.index")
 COMMAND.define("string", "model", None, "a run folder, an export, a preset's folder or name")
-COMMAND.define(
-    "enum", "precision", None, "dtype policy to compute in; the training's if not given", enum_values=PRECISIONS
-)
+define_precision_flag(COMMAND)
 COMMAND.group("Network")
 COMMAND.define("string", "images", None, "a folder of pictures, or a manifest (.csv, .parquet)")
 COMMAND.define("string", "camera_pattern", None, "regular expression whose group finds the camera in a picture's path")

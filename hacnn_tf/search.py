@@ -11,9 +11,8 @@ condition: "camid != 3" leaves out those without a camera, "camid is distinct fr
 
 from hacnn_tf import cli
 from hacnn_tf.database import EXACT_ROWS, Database
-from hacnn_tf.database.results import as_page, as_text, printable
-from hacnn_tf.files import check_new_path, write_text
-from hacnn_tf.reid import ReID
+from hacnn_tf.database.results import as_page, as_text
+from hacnn_tf.files import check_new_path, printable, write_text
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.search")
 COMMAND.define("string", "database", None, "what python -m hacnn_tf.index made")
@@ -35,8 +34,7 @@ def main(flags):
     if flags.html:
         check_new_path(flags.html, suffix=".html")
     database = Database(flags.database)
-    model = ReID.from_preset(flags.model or database.preset)
-    database.check_model(model)
+    model = database.load_model(flags.model)
     features = model.embed(flags.query)
     queries = [[path] for path in flags.query]
     if flags.one_person:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from hacnn_tf.data.table import SPLITS
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import printable
 
 NAMES = ("manifest.csv", "manifest.parquet")  # in the folder of its images
 TEXTS = ("path", "pid", "camid", "split")
@@ -18,9 +19,11 @@ def find_manifest(place):
     """The manifest that a path means: itself if it is a file, or the one in this folder; None if there is none.
 
     Raises:
-        InputError: the folder has two.
+        InputError: there is no such path, or the folder has two.
     """
     place = Path(place)
+    if not place.exists():
+        raise InputError(f"{place} is not there: name the folder of your images, or their manifest.")
     found = [place / name for name in NAMES if (place / name).exists()] if place.is_dir() else [place]
     if len(found) > 1:
         raise InputError(f"{place} holds {' and '.join(NAMES)}: name one of them, or remove one.")
@@ -61,7 +64,7 @@ def read_manifest(path, needed=("pid",)):
 
 def some(items):
     """A few of many, for a sentence: "a.jpg, b.jpg, c.jpg and 5 more"."""
-    shown = [text if (text := str(item)).isprintable() else repr(text) for item in list(items)[:SHOWN]]
+    shown = [printable(str(item)) for item in list(items)[:SHOWN]]
     more = len(items) - SHOWN
     return ", ".join(text[:LONGEST] for text in shown) + (f" and {more:,} more" if more > 0 else "")
 

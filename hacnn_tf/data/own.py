@@ -45,8 +45,6 @@ def read_own(place, test_share=None, split_seed=None, camera_pattern=None):
         InputError: nothing of this kind is there, or it cannot be used; says what and what to do.
     """
     place = Path(place)
-    if not place.exists():
-        raise InputError(f"{place} is not there: name the folder, or manifest, of your images with --data_root.")
     manifest = find_manifest(place)
     if manifest:
         rows = read_manifest(manifest)

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 from hacnn_tf.data.augmentation import GREY
 from hacnn_tf.data.images import MAX_PIXELS, read_image
 from hacnn_tf.database.database import quoted
-from hacnn_tf.database.results import captions
+from hacnn_tf.database.results import captions, time_text
 from hacnn_tf.errors import InputError
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.paper.pictures import attention_of
@@ -60,8 +60,8 @@ def page(database, model):
                 query = gr.Image(label="Query", sources=sources, format="png", elem_id="query", buttons=[], height=350)
                 camera = gr.Dropdown(cameras, multiselect=True, label="Cameras (all if none)", visible=bool(cameras))
                 timed = bool(known.time.notna().any())
-                since = gr.Textbox(label="From", placeholder=_shown(known.time.min()), visible=timed)
-                until = gr.Textbox(label="To", placeholder=_shown(known.time.max().ceil("s")), visible=timed)
+                since = gr.Textbox(label="From", placeholder=time_text(known.time.min()), visible=timed)
+                until = gr.Textbox(label="To", placeholder=time_text(known.time.max().ceil("s")), visible=timed)
                 top = gr.Slider(1, 100, TOP, step=1, label="Pictures to find")
                 rerank = gr.Checkbox(label="Re-rank")
                 go = gr.Button("Search", variant="primary")
@@ -199,10 +199,6 @@ def _time(text, name):
 
 def _cameras(database):
     return sorted(database.rows(["camid"]).camid.dropna().unique().tolist())
-
-
-def _shown(time):
-    return "" if pd.isna(time) else time.isoformat(" ", "seconds")
 
 
 def _pictures(rows):

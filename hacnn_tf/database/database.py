@@ -13,6 +13,7 @@ import pandas as pd
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import rerank
 from hacnn_tf.evaluation.ranking import squared_norms
+from hacnn_tf.reid import ReID
 
 try:
     import lancedb
@@ -108,6 +109,19 @@ class Database:
         database.check_model(model)
         database._check_columns(rows)
         return database
+
+    def load_model(self, preset=None):
+        """The `ReID` whose features it holds.
+
+        Args:
+            preset: as in `ReID.from_preset`, if what it was made from is elsewhere now.
+
+        Raises:
+            InputError: it cannot be opened, or is another.
+        """
+        model = ReID.from_preset(preset or self.preset)
+        self.check_model(model)
+        return model
 
     def check_model(self, model):
         """Raises `InputError` if features of a `ReID` cannot be compared with those in here."""

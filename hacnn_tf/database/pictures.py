@@ -41,8 +41,6 @@ def list_pictures(images, camera_pattern=None):
         InputError: there are none, or they cannot be listed; says what and what to do.
     """
     place = Path(images)
-    if not place.exists():
-        raise InputError(f"{images} is not there: name the folder of your pictures, or a manifest, with --images.")
     manifest = find_manifest(place)
     if manifest:
         rows = _of_manifest(manifest)

@@ -7,12 +7,13 @@ import io
 import pandas as pd
 import PIL.Image
 
+from hacnn_tf import cli
 from hacnn_tf.data.images import read_image
 from hacnn_tf.database.database import DISTANCE, FILE_COLUMNS
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import printable
 from hacnn_tf.paper.sheet import page
 
-COLUMNS = ["rank", DISTANCE, "camera", "time", "path"]
 HEIGHT = 192  # pixels of a picture on a page
 STYLE = """<style>
 .people { display: flex; flex-wrap: wrap; gap: .8rem; }
@@ -23,29 +24,26 @@ STYLE = """<style>
 
 
 def as_table(found):
-    """What a search found as a table of texts, one row a picture, with the columns `COLUMNS`."""
+    """What a search found as a table of texts, one row a picture: rank, distance, camera, time, path."""
     return pd.DataFrame(
         {
             "rank": [str(rank) for rank in range(1, len(found) + 1)],
             DISTANCE: found[DISTANCE].map("{:.3f}".format),
             "camera": [_text(camera) for camera in found.camid],
-            "time": found.time.map(lambda time: "" if pd.isna(time) else time.isoformat(" ", "seconds")),
+            "time": [time_text(time) for time in found.time],
             "path": [printable(path) for path in found.path],
         }
     )
 
 
+def time_text(time):
+    """A time to the second; empty if it is missing."""
+    return "" if pd.isna(time) else time.isoformat(" ", "seconds")
+
+
 def as_text(found):
     """What a search found, a line a picture."""
-    table = as_table(found)
-    widths = [max(len(name), *table[name].map(len)) for name in COLUMNS[:-1]]
-    lines = [COLUMNS, *table.itertuples(index=False)]
-    return "\n".join("  ".join([*map(str.rjust, line, widths), line[-1]]) for line in lines)
-
-
-def printable(path):
-    """A path as a line of a terminal; file names may be anything."""
-    return path if path.isprintable() else repr(path)
+    return cli.aligned(as_table(found), str.rjust)
 
 
 def as_page(database, searches):

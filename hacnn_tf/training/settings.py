@@ -153,3 +153,9 @@ class Settings:
 
 
 FLAGS = [field.name for field in dataclasses.fields(Settings)] + OPTIONS
+
+
+def define_precision_flag(command):
+    """Defines `--precision` of a `cli.Command` that computes with a trained network."""
+    text = "dtype policy to compute in; the training's if not given"
+    command.define("enum", "precision", None, text, enum_values=PRECISIONS)
