@@ -11,6 +11,14 @@ VERSION = re.search(r'__version__ = "(.+)"', (HERE / "hacnn_tf/__init__.py").rea
 PLOT = ["matplotlib>=3.10"]
 SEARCH = ["lancedb>=0.30"]
 APP = [*PLOT, *SEARCH, "gradio>=6"]
+EXPORT = [
+    "onnx>=1.19",
+    "onnxruntime>=1.22",
+    "tf2onnx>=1.17",
+    "openvino>=2026.0",
+    "nncf>=3.0",
+    "ai-edge-litert>=2.0",
+]
 
 setup(
     name="hacnn_tf",
@@ -19,6 +27,7 @@ setup(
     long_description=(HERE / "README.md").read_text(),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["hacnn_tf", "hacnn_tf.*"]),
+    package_data={"hacnn_tf": ["presets/*/*"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "tensorflow>=2.20",
@@ -37,6 +46,7 @@ setup(
         "plot": PLOT,
         "search": SEARCH,
         "app": APP,
-        "dev": [*APP, "pytest>=8", "hypothesis>=6", "ruff>=0.9", "jax>=0.6", "playwright>=1.50"],
+        "export": EXPORT,
+        "dev": [*APP, *EXPORT, "pytest>=8", "hypothesis>=6", "ruff>=0.9", "jax>=0.6", "playwright>=1.50"],
     },
 )

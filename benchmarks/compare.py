@@ -30,13 +30,20 @@ PEERS = {
 }
 MARKET = {"queries": 3368, "gallery": 19732, "identities": 750, "junk": 3819, "distractors": 2798}
 
+
+
+def define_flags(command, trained_on, output, rounds):
+    """Defines the flags of a `cli.Command` that compares both sides with a network trained on some dataset."""
+    command.define("string", "peer_python", None, "interpreter of the peers' environment")
+    command.define("string", "torchreid", None, "torchreid's unpacked source distribution")
+    command.define("string", "run_dir", None, f"finished training on {trained_on}")
+    command.define("string", "data_root", "data", f"folder that holds {trained_on}")
+    command.define("string", "output", output, "folder for table.md, figures.json and log.txt")
+    command.define("integer", "rounds", rounds, "how often each is measured", lower_bound=1)
+
+
 COMMAND = cli.Command(__doc__, "compare")
-COMMAND.define("string", "peer_python", None, "interpreter of the peers' environment")
-COMMAND.define("string", "torchreid", None, "torchreid's unpacked source distribution")
-COMMAND.define("string", "run_dir", None, "finished training on the embedded dataset")
-COMMAND.define("string", "data_root", "data", "folder that holds the embedded dataset")
-COMMAND.define("string", "output", "results/benchmarks", "folder for table.md, figures.json and log.txt")
-COMMAND.define("integer", "rounds", 5, "how often each is measured", lower_bound=1)
+define_flags(COMMAND, "the embedded dataset", "results/benchmarks", 5)
 COMMAND.define("boolean", "compile", True, "measure torch.compile too, which compiles for minutes")
 COMMAND.define("boolean", "large", True, "rank large galleries too")
 COMMAND.group("Comparison")
@@ -81,21 +88,39 @@ class Comparison:
 
 
 def main(flags):
-    cli.require(flags, "peer_python", "torchreid", "run_dir")
-    output = Path(flags.output)
-    output.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        log = stack.enter_context(open(output / "log.txt", "w"))
-        ours = Worker(sys.executable, str(HERE / "ours.py"), flags.run_dir, flags.data_root, log=log)
-        peer = Worker(flags.peer_python, str(HERE / "peer.py"), flags.torchreid, log=log)
-        stack.callback(peer.close)
-        stack.callback(ours.close)
+    output = output_folder(flags)
+    with both_sides(flags) as (ours, peer):
         machine = describe(ours, peer)
         comparison = Comparison(ours, peer, flags.rounds)
         variants = {name: kind for name, kind in PEERS.items() if flags.compile or "compiled" not in kind}
         rows = [*limits(comparison, machine), *networks(comparison, machine, variants), *latency(comparison, ours)]
         rows += [*accuracy(ours), *ranking(comparison, ours), *pipeline(comparison, ours)]
     rows += [*start(flags, output), *(large(output) if flags.large else [])]
+    write(output, machine, comparison, rows)
+
+
+def output_folder(flags):
+    """The folder of the flag `output`, made. Raises `InputError` unless all flags that are needed were given."""
+    cli.require(flags, "peer_python", "torchreid", "run_dir")
+    output = Path(flags.output)
+    output.mkdir(parents=True, exist_ok=True)
+    return output
+
+
+@contextlib.contextmanager
+def both_sides(flags):
+    """Our side and the peer's as `Worker`s, which end with the context."""
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(open(Path(flags.output) / "log.txt", "w"))
+        ours = Worker(sys.executable, str(HERE / "ours.py"), flags.run_dir, flags.data_root, log=log)
+        peer = Worker(flags.peer_python, str(HERE / "peer.py"), flags.torchreid, log=log)
+        stack.callback(peer.close)
+        stack.callback(ours.close)
+        yield ours, peer
+
+
+def write(output, machine, comparison, rows):
+    """Writes `figures.json` and `table.md`, and prints the table."""
     figures = {f"{side}: {name}": values for (side, name), values in comparison.figures.items()}
     errors = {f"{side}: {name}": text for (side, name), text in comparison.errors.items()}
     write_json(output / "figures.json", {"machine": machine, "figures": figures, "errors": errors, "table": rows})

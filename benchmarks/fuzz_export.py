@@ -1,10 +1,12 @@
-"""Feeds an exported model's bytes signature with mutated JPEG and PNG files, and counts what comes of them.
+"""Feeds an exported model with mutated JPEG and PNG files, and counts what comes of them.
 
-    python benchmarks/fuzz_export.py --saved_model exports/quickstart/saved_model [--inputs 10000] [--seed 0]
+    python benchmarks/fuzz_export.py --export exports/quickstart/saved_model [--inputs 10000] [--seed 0]
+    python benchmarks/fuzz_export.py --export exports/onnx/hacnn.onnx
 
-The export runs in a process of its own, so that a crash is seen as one; an input that takes longer than the limit
-counts as a hang. The only good outcomes are features that are finite and a TensorFlow error. Inputs that end otherwise
-are written to fuzz-SEED-NUMBER.bin.
+A SavedModel decodes them itself, in its signature `encoded`; for other formats `ReID` does. The export runs in a
+process of its own, so that a crash is seen as one; an input that takes longer than the limit counts as a hang. The only
+good outcomes are features that are finite and one of the reasons why there are none. Inputs that end otherwise are
+written to fuzz-SEED-NUMBER.bin.
 """
 
 import collections
@@ -18,21 +20,23 @@ import numpy as np
 from PIL import Image
 
 from hacnn_tf import cli
+from hacnn_tf.data.images import DAMAGED, NO_IMAGE, TOO_LARGE
+from hacnn_tf.errors import InputError
 
 LIMIT_SECONDS = 30
-GOOD = ("features", "InvalidArgumentError")
+GOOD = ("features", NO_IMAGE, TOO_LARGE, DAMAGED, "empty file")
 
 COMMAND = cli.Command(__doc__, "fuzz_export")
-COMMAND.define("string", "saved_model", None, "the exported model")
+COMMAND.define("string", "export", None, "the exported model, of any format")
 COMMAND.define("integer", "inputs", 10000, "how many", lower_bound=1)
 COMMAND.define("integer", "seed", 0, "of the mutations", lower_bound=0)
 COMMAND.group("Fuzzing")
 
 
 def main(flags):
-    cli.require(flags, "saved_model")
+    cli.require(flags, "export")
     started = time.monotonic()
-    outcomes = fuzz(flags.saved_model, flags.inputs, flags.seed)
+    outcomes = fuzz(flags.export, flags.inputs, flags.seed)
     print(f"{flags.inputs:,} inputs, seed {flags.seed}, {time.monotonic() - started:.0f} s")
     for outcome, count in outcomes.most_common():
         print(f"{count:>8,}  {outcome}")
@@ -40,12 +44,12 @@ def main(flags):
         sys.exit(1)
 
 
-def fuzz(saved_model, inputs, seed):
-    """A `collections.Counter` of outcomes: "features", the name of an error, "not finite", "crash" or "hang"."""
+def fuzz(export, inputs, seed):
+    """A `collections.Counter` of outcomes: "features", a reason, an error's name, "not finite", "crash" or "hang"."""
     outcomes, worker = collections.Counter(), None
     for number in range(inputs):
         if worker is None:
-            worker = _Worker(saved_model)
+            worker = _Worker(export)
         encoded = mutated(np.random.default_rng([seed, number]))
         outcome = worker.run(encoded)
         outcomes[outcome] += 1
@@ -105,10 +109,10 @@ def _image(random):
 class _Worker:
     """A process that runs an export."""
 
-    def __init__(self, saved_model):
+    def __init__(self, export):
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(saved_model, theirs), daemon=True)
+        self._process = context.Process(target=_serve, args=(export, theirs), daemon=True)
         self._process.start()
         theirs.close()
         self._connection.recv()  # it is there
@@ -125,20 +129,46 @@ class _Worker:
         self._process.join()
 
 
-def _serve(saved_model, connection):
-    import tensorflow as tf
-
+def _serve(export, connection):
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libjpeg says on stderr what it thinks of every file
 
-    model = tf.saved_model.load(saved_model)
+    run = _outcome_of(export)
     connection.send("ready")
     while True:
         encoded = connection.recv()
         try:
-            features = model.signatures["encoded"](encoded=tf.constant([encoded]))["features"].numpy()
-            connection.send("features" if np.isfinite(features).all() else "not finite")
+            outcome = run(encoded)
+            connection.send(outcome if isinstance(outcome, str) else _judged(outcome))
         except Exception as error:
             connection.send(type(error).__name__)
+
+
+def _outcome_of(export):
+    """A function from bytes to a feature, or to the reason why there is none."""
+    import tensorflow as tf
+
+    from hacnn_tf import ReID
+
+    if not os.path.exists(f"{export}/saved_model.pb"):
+        model = ReID.from_preset(export)
+
+        def embed(encoded):
+            outcome = next(model.embed_each([encoded]))
+            return str(outcome) if isinstance(outcome, InputError) else outcome
+
+        return embed
+    network = tf.saved_model.load(export).signatures["encoded"]
+
+    def encoded_signature(encoded):
+        found = network(encoded=tf.constant([encoded]))
+        status = found["status"].numpy()[0].decode()
+        return found["features"].numpy()[0] if status == "ok" else status
+
+    return encoded_signature
+
+
+def _judged(feature):
+    return "features" if np.isfinite(feature).all() else "not finite"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from database import size
 
 from hacnn_tf import ReID
@@ -62,7 +61,7 @@ def rates(model, pictures, folder):
 
     def bare():
         for start in range(0, len(pixels), BATCH):
-            model._extract(tf.constant(pixels[start : start + BATCH]))
+            model.extract(pixels[start : start + BATCH])
 
     bare()
     for round_ in range(ROUNDS):

@@ -23,10 +23,12 @@ from hacnn_tf.data.images import load_images, load_splits
 from hacnn_tf.data.pipeline import steps_per_epoch, training_batches
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function
 from hacnn_tf.evaluation.ranking import rank_matches
-from hacnn_tf.export import export_model
+from hacnn_tf.export import FORMATS, WEIGHT_PRECISIONS, export_model, load_export
+from hacnn_tf.export.__main__ import calibration_images
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.models.complexity import count, kernel_calls
 from hacnn_tf.recipes import RECIPES
+from hacnn_tf.reid import BATCH, ReID
 from hacnn_tf.training.loop import make_optimizer
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import Settings
@@ -101,8 +103,89 @@ def exported():
     return tf.saved_model.load(f"{folder}/saved_model").signatures["encoded"]
 
 
+@functools.cache
+def export(form, precision):
+    """The trained network in a format, opened. OpenVINO computes its float32 file in bfloat16, if told to."""
+    hint = precision if form == "openvino" and precision not in WEIGHT_PRECISIONS else None
+    written = "float32" if hint else precision
+    folder = f"{tempfile.mkdtemp()}/export"
+    images = calibration_images(run_dataset().split("train").path.tolist(), INPUT_SIZE) if written == "int8" else None
+    export_model(trained("float32"), folder, [form], written, images)
+    return load_export(f"{folder}/{FORMATS[form].FILE}", hint)
+
+
+def extract_export(form, precision, size, repeats):
+    return extraction_rate(export(form, precision).extract, size, repeats)
+
+
+@functools.cache
+def other_onnx(path):
+    """A function from random float images to what another's ONNX file, of channels first, makes of them."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda images: session.run(None, {name: images})[0]
+
+
+def extract_file(path, size, repeats):
+    images = RNG.random((size, 3, *INPUT_SIZE), np.float32)
+    return extraction_rate(lambda _: other_onnx(path)(images), size, repeats)
+
+
+def extraction_rate(extract, size, repeats):
+    images = batch(size)[0].numpy()
+    return {"per_second": size / seconds(warmed(lambda: extract(images)), repeats)}
+
+
+@functools.cache
+def reid(form):
+    return ReID(form, export(form, "float32"))
+
+
+def embed(form, encoded, repeats):
+    content, model = base64.b64decode(encoded), reid(form)
+    return {"seconds": seconds(warmed(lambda: model.embed(content)), repeats)}
+
+
+@functools.cache
+def run_dataset():
+    return RunFolder(RUN_DIR).settings.read_dataset(DATA_ROOT)
+
+
+@functools.cache
+def test_images():
+    return load_splits(run_dataset(), TEST_SPLITS, INPUT_SIZE)
+
+
+def folder(decode):
+    """The gallery's files to features, or its pixels."""
+    model, pixels, paths = reid("onnx"), test_images()["gallery"], list(run_dataset().split("gallery").path)
+
+    def work():
+        if decode:
+            model.embed(paths)
+        else:
+            for start in range(0, len(pixels), BATCH):
+                model.extract(pixels[start : start + BATCH])
+
+    return {"per_second": len(pixels) / seconds(work, 1)}
+
+
+def accuracy_export(form, precision):
+    return joint_accuracy(export(form, precision).extract)
+
+
+def joint_accuracy(extract):
+    """Rank-1 and mAP of the joint feature on the run's test images, in percent."""
+    dataset = run_dataset()
+    results = evaluate_features(dataset, Evaluator(dataset, test_images()).features(extract))
+    joint = results["single_query"]["joint"]
+    return {"dataset": dataset.name, "rank1": joint["rank1"], "mAP": joint["mAP"]}
+
+
 def jpeg():
-    with open(read_dataset("synthetic", DATA_ROOT).split("query").path[0], "rb") as file:
+    with open(run_dataset().split("query").path[0], "rb") as file:
         return {"encoded": base64.b64encode(file.read()).decode()}
 
 
@@ -118,13 +201,7 @@ def latency(encoded, repeats):
 
 @functools.cache
 def accuracy(precision):
-    """Rank-1 and mAP of the joint feature on the embedded dataset, in percent."""
-    dataset = read_dataset("synthetic", DATA_ROOT)
-    images = load_splits(dataset, TEST_SPLITS, INPUT_SIZE)
-    results = evaluate_features(
-        dataset, Evaluator(dataset, images).features(extractor(precision, xla=False, tf32=False))
-    )
-    return {measure: results["single_query"]["joint"][measure] for measure in ("rank1", "mAP")}
+    return joint_accuracy(extractor(precision, xla=False, tf32=False))
 
 
 def make_features(path, queries, gallery, identities, junk, distractors, cameras=6):
@@ -219,5 +296,6 @@ def machine():
 
 
 WORKS = [train, extract, jpeg, latency, accuracy, make_features, ranking, product, batches, decode, sgemm, bandwidth]
+EXPORTS = [extract_export, extract_file, embed, folder, accuracy_export]
 if __name__ == "__main__":
-    serve({f.__name__: f for f in (*WORKS, machine)})
+    serve({f.__name__: f for f in (*WORKS, *EXPORTS, machine)})

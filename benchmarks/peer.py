@@ -97,6 +97,14 @@ def extract(size, precision, repeats, channels_last=False, compiled=False, tf32=
     return {"per_second": size / seconds(features, repeats)}
 
 
+def to_onnx(path):
+    """Writes the network of features as an ONNX file, from float images of channels first, for any number of them."""
+    net, _, _ = network(False, False)
+    sizes = {0: torch.export.Dim("N", min=1, max=4096)}
+    torch.onnx.export(net.eval().cpu(), (batch(2, False).cpu(),), path, dynamo=True, dynamic_shapes=(sizes,))
+    return {}
+
+
 def latency(encoded, repeats):
     net, run, _ = network(False, False)
     net.eval()
@@ -149,4 +157,4 @@ def machine():
 
 
 WARM = set()
-serve({f.__name__: f for f in (train, extract, latency, ranking, sgemm, machine)})
+serve({f.__name__: f for f in (train, extract, to_onnx, latency, ranking, sgemm, machine)})

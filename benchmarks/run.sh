@@ -8,7 +8,8 @@ torchreid=torchreid-0.2.5
 if [ ! -e "$peers/installed" ]; then
   echo "Installing PyTorch and $torchreid into .venv-peers ..."
   "$python" -m venv --clear "$peers"
-  "$peers/bin/python" -m pip install --quiet --disable-pip-version-check torch==2.13.0 numpy pillow setuptools
+  "$peers/bin/python" -m pip install --quiet --disable-pip-version-check torch==2.13.0 numpy pillow setuptools \
+    onnx onnxscript
   # Its setup.py asks for Cython and NumPy before it tells its version.
   "$peers/bin/python" -m pip install --quiet --disable-pip-version-check cython wheel
   "$peers/bin/python" -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: \

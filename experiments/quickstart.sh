@@ -16,7 +16,7 @@ if [ ! "$output/hacnn.keras" -nt "$run_dir/checkpoints" ]; then # none yet, or o
   [ ! -d "$output" ] || rmdir "$output"
   "$python" -m hacnn_tf.export --run_dir "$run_dir" --output "$output"
 fi
-"$python" -m hacnn_tf.evaluate --run_dir "$run_dir" --saved_model "$output/saved_model"
+"$python" -m hacnn_tf.evaluate --run_dir "$run_dir" --export "$output/saved_model"
 "$python" -m hacnn_tf.index --model "$run_dir" --images "$pictures/bounding_box_test" --database "$database"
 "$python" -m hacnn_tf.search --database "$database" --query "$pictures/query/0237_c1_1.jpg" --where "camid != 1" --top 5
 

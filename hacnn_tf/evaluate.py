@@ -2,6 +2,7 @@
 
     python -m hacnn_tf.evaluate --run_dir runs/synthetic-detected-seed0
     python -m hacnn_tf.evaluate --run_dir runs/synthetic-detected-seed0 --dataset market1501   on another test set
+    python -m hacnn_tf.evaluate --export exports/hacnn.onnx --dataset cuhk03                   an export of any format
 
 Prints CMC, mAP and mINP of the joint, global and local features, and writes them to metrics.json in the run folder, if
 they are those of the run's own checkpoint in its own precision. With --dataset it takes the test images of that dataset
@@ -17,14 +18,16 @@ from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function, rerank, results_table
 from hacnn_tf.export import load_export
 from hacnn_tf.files import check_new_path, write_npz
-from hacnn_tf.models import INPUT_SIZE
+from hacnn_tf.reid import ReID, find_preset
 from hacnn_tf.training.devices import use_xla
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import Settings, define_precision_flag
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.evaluate")
 COMMAND.define("string", "run_dir", None, "the run folder")
-COMMAND.define("string", "saved_model", None, "evaluate this export instead of the run's checkpoint")
+COMMAND.define(
+    "string", "export", None, "evaluate this export or preset, of any format, on the run's dataset or on --dataset"
+)
 COMMAND.define("string", "features", None, "also write the features there, as .npz; must not exist yet")
 COMMAND.define("boolean", "rerank", False, "also rank by k-reciprocal re-ranking (k1 = 20, k2 = 6, lambda = 0.3)")
 COMMAND.group("Run")
@@ -36,30 +39,34 @@ COMMAND.group("Dataset (the run's if not given)")
 
 
 def main(flags):
-    cli.require(flags, "run_dir")
+    asked = _asked(flags)
+    if not (flags.export and asked):
+        cli.require(flags, "run_dir")
+    elif flags.run_dir:
+        raise InputError("--export on --dataset needs no run: leave --run_dir out.")
     if flags.features:
         check_new_path(flags.features, suffix=".npz")
-    asked = _asked(flags)
-    run = RunFolder(flags.run_dir)
-    if flags.saved_model:
-        if flags.precision:
-            raise InputError("--saved_model has its own precision: leave --precision out, or give it to the export.")
-        function, title = load_export(flags.saved_model).images, flags.saved_model
+    run = RunFolder(flags.run_dir) if flags.run_dir else None
+    if flags.export:
+        opened = ReID.from_preset if find_preset(flags.export) else load_export
+        model = opened(flags.export, flags.precision)
+        function, size, title = model.extract, model.input_size, flags.export
     else:
-        model, epoch = run.load_model(flags.precision)
-        function, title = feature_function(model, use_xla("auto")), f"{run.path}, epoch {epoch}"
+        network, epoch = run.load_model(flags.precision)
+        function, size = feature_function(network, use_xla("auto")), network.input_shape[1:3]
+        title = f"{run.path}, epoch {epoch}"
     dataset = (asked or run.settings).read_dataset(flags.data_root)
     if asked:
         print(dataset.summary())
-        title = f"{title}, trained on {run.dataset_name}, tested"
+        title = f"{title}, trained on {run.dataset_name}, tested" if run else title
     else:
         run.check_dataset(dataset)
 
-    images = load_splits(dataset, TEST_SPLITS, INPUT_SIZE, flags.cache_dir)
+    images = load_splits(dataset, TEST_SPLITS, size, flags.cache_dir)
     features = Evaluator(dataset, images).features(function)
     results = evaluate_features(dataset, features)
     print(f"{title} on {dataset.name}:\n{results_table(results)}", flush=True)
-    if not flags.saved_model and flags.precision in (None, run.settings.precision):
+    if not flags.export and flags.precision in (None, run.settings.precision):
         if asked:
             print(f"Results: {run.write_other_metrics(dataset, results, epoch)}")
         else:

@@ -5,19 +5,23 @@
     python -m hacnn_tf.index --database people.lance --remove "camid = 3 and time < timestamp '2026-11-01 00:00:00'"
 
 Pictures that are there are left alone, those that have changed, or of which something else is said, are replaced, those
-that cannot be read are named. What was stopped or killed goes on with the same command. --remove deletes for good what
-must not be kept: features and all that is known of the pictures; the files of the pictures themselves are yours to
-remove, and a row stays when its file goes. What is not known of a picture makes it fail a condition: "camid != 3" does
-not hold where there is no camera.
+that cannot be read are named. What was stopped or killed goes on with the same command. If the model is an export with
+a hacnn.onnx and there is no GPU, ONNX Runtime computes it where that is the faster. --remove deletes for good what must
+not be kept: features and all that is known of the pictures; the files of the pictures themselves are yours to remove,
+and a row stays when its file goes. What is not known of a picture makes it fail a condition: "camid != 3" does not hold
+where there is no camera.
 """
 
 import contextlib
+import importlib.util
 import sys
+import timeit
 from itertools import compress, islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 import tqdm
 
 from hacnn_tf import cli
@@ -25,6 +29,7 @@ from hacnn_tf.database import Database
 from hacnn_tf.database.database import SUFFIX, check_path
 from hacnn_tf.database.pictures import list_pictures, times
 from hacnn_tf.errors import InputError
+from hacnn_tf.export import load_export, onnx
 from hacnn_tf.files import locked, printable
 from hacnn_tf.reid import ReID
 from hacnn_tf.training.settings import define_precision_flag
@@ -50,6 +55,8 @@ def main(flags):
         cli.require(flags, "model", "images")
         pictures = list_pictures(flags.images, flags.camera_pattern)
         model = ReID.from_preset(flags.model, flags.precision)
+        if not flags.precision:
+            model = faster(model, Path(flags.model) / onnx.FILE)
         with _alone(flags.database):
             index(model, pictures, flags.database)
     else:
@@ -60,6 +67,24 @@ def main(flags):
             database.refresh()
             count = database.remove(flags.remove)
         print(f"{count:,} removed from {database.path}, {len(database):,} left.")
+
+
+def faster(model, file):
+    """The `ReID` itself, or that of the same weights in an ONNX file, if there is one and it is faster on this CPU."""
+    if not file.is_file() or not importlib.util.find_spec("onnxruntime") or tf.config.list_physical_devices("GPU"):
+        return model
+    export = load_export(file)
+    if (export.fingerprint, export.precision) != (model.fingerprint, "float32"):
+        return model
+    images = np.zeros((32, *model.input_size, 3), np.uint8)
+    ours, theirs = (
+        min(timeit.repeat(lambda run=run: run(images), number=1, repeat=4)) for run in (model.extract, export.extract)
+    )
+    ratio = ours / theirs
+    if ratio <= 1:
+        return model
+    print(f"Computed by ONNX Runtime, which here is {ratio:.2f} times as fast as TensorFlow.")
+    return ReID(model.name, export)
 
 
 def index(model, pictures, path):

@@ -10,14 +10,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import PIL.Image
-import tensorflow as tf
 import tqdm
 
 import hacnn_tf
 from hacnn_tf.data.images import UnreadableImagesError, read_image
 from hacnn_tf.errors import InputError
-from hacnn_tf.evaluation import feature_function, fingerprint
-from hacnn_tf.export import load_export
+from hacnn_tf.export import Export, find_export, load_export
 from hacnn_tf.files import aside, check_new_path
 from hacnn_tf.models import HACNN
 from hacnn_tf.training.run_folder import RunFolder
@@ -43,6 +41,8 @@ class ReID:
             the network is exported, saved as a preset or set to compute in another precision.
         input_size: (height, width) in pixels that pictures are resized to.
         feature_dim: numbers in a feature.
+        extract: function from `(n, *input_size, 3)` uint8 images to `(n, feature_dim)` float32 features, for those who
+            decode and resize themselves.
 
     >>> from hacnn_tf import ReID
     >>> model = ReID.from_preset("runs/quickstart")
@@ -51,56 +51,40 @@ class ReID:
     (1, 1024)
     """
 
-    def __init__(self, name, extract, input_size, fingerprint, network=None):
-        self.name, self.network, self.fingerprint, self.input_size = name, network, fingerprint, tuple(input_size)
-        signature = [tf.TensorSpec((None, *self.input_size, 3), tf.uint8)]
-        self._extract = tf.function(extract, input_signature=signature, autograph=False).get_concrete_function()
-        self.feature_dim = self._extract.output_shapes[-1]
+    def __init__(self, name, export):
+        self.name, self.network, self.fingerprint = name, export.network, export.fingerprint
+        self.input_size, self.feature_dim = export.input_size, export.feature_dim
+        self.extract = export.extract
 
     @classmethod
     def from_preset(cls, preset, precision=None):
         """Opens a trained network.
 
         Args:
-            preset: a run folder, a folder that `save_to_preset` or `hacnn_tf.export` wrote, a `.keras` file or
-                SavedModel of such an export, or the name of a preset that comes with hacnn_tf.
-            precision: dtype policy to compute in, as "mixed_bfloat16"; that of the training if not given.
+            preset: a run folder, a folder that `save_to_preset` or `hacnn_tf.export` wrote, a file or SavedModel of
+                such an export in any format, or the name of a preset that comes with hacnn_tf.
+            precision: dtype policy to compute in, as "mixed_bfloat16"; that of the training if not given. Of exports,
+                Keras files take any and OpenVINO's "mixed_bfloat16".
 
         Returns:
             A `ReID`.
 
         Raises:
-            InputError: it is none of these, damaged, or a SavedModel, which has its own precision, with `precision`.
+            InputError: it is none of these, damaged, needs a runtime that is not installed, or has its own precision.
         """
         _check_one_of("precision", precision, (None, *PRECISIONS))
         path = Path(preset)
-        if not path.exists() and (SHIPPED / preset).is_dir():
-            path = SHIPPED / preset
-        if (path / WEIGHTS).exists():
-            return cls._of_network(preset, *_read_preset(path, precision))
+        if folder := find_preset(preset):
+            return cls(str(preset), _read_preset(folder, precision))
         if (path / CONFIG).exists():
-            return cls._of_network(preset, RunFolder(path).load_model(precision)[0])
-        if path.suffix == ".keras" or (path / "hacnn.keras").exists():
-            return cls._of_network(preset, _load_keras(path if path.suffix else path / "hacnn.keras", precision))
-        if (path / "saved_model.pb").exists():
-            return cls._of_export(preset, path, precision)
+            return cls(str(preset), Export.of_network(RunFolder(path).load_model(precision)[0]))
+        if find_export(path):
+            return cls(str(preset), load_export(path, precision))
         shipped = ", ".join(sorted(folder.name for folder in SHIPPED.glob("*/"))) or "none"
         raise InputError(
             f"{preset} is not a run folder, preset or export, nor a preset that comes with hacnn_tf ({shipped}): "
             "train one with python -m hacnn_tf.train."
         )
-
-    @classmethod
-    def _of_network(cls, preset, network, known=None):
-        extract = feature_function(network)
-        return cls(str(preset), extract, network.input_shape[1:3], known or fingerprint(network), network)
-
-    @classmethod
-    def _of_export(cls, preset, path, precision):
-        if precision:
-            raise InputError(f"{preset} has its own precision: leave precision out, or give it to the export.")
-        export = load_export(path)
-        return cls(str(preset), export.images, export.input_size, export.fingerprint)
 
     def embed(self, images):
         """Features of pictures, in batches, with a progress bar on a terminal if there are many.
@@ -225,8 +209,14 @@ class ReID:
     def _outcomes(self, batch):
         """The features of what `_read` gave, and its errors, in order."""
         images = [image for image in batch if not isinstance(image, InputError)]
-        features = iter(self._extract(tf.constant(np.stack(images))).numpy()) if images else iter(())
+        features = iter(self.extract(np.stack(images))) if images else iter(())
         return [image if isinstance(image, InputError) else next(features) for image in batch]
+
+
+def find_preset(preset):
+    """The folder of a preset, by its path or by the name of one that comes with hacnn_tf; None if it is neither."""
+    folder = Path(preset) if Path(preset).exists() else SHIPPED / preset
+    return folder if (folder / WEIGHTS).exists() else None
 
 
 def _no_bar(total):
@@ -267,25 +257,14 @@ def _crop(frame, box, i):
 
 
 def _read_preset(path, precision):
-    """The network and the fingerprint in a preset's folder."""
+    """A preset's folder, opened as an `Export`."""
     try:
         config = json.loads((path / CONFIG).read_text())["config"]
         network = HACNN(**(config | ({"dtype": precision} if precision else {})))
         network.feature_extractor().load_weights(path / WEIGHTS)
-        return network, str(json.loads((path / METADATA).read_text())["fingerprint"])
+        export = Export.of_network(network)
+        if export.fingerprint != json.loads((path / METADATA).read_text())["fingerprint"]:
+            raise ValueError(f"its weights are not those of {METADATA}")
+        return export
     except Exception as error:  # whatever a damaged file makes its reader raise
         raise InputError(f"{path} is not a preset of this version of hacnn_tf, or damaged ({error}).") from None
-
-
-def _load_keras(path, precision):
-    try:
-        network = keras.saving.load_model(path, compile=False)
-        if not isinstance(network, HACNN):
-            raise TypeError(f"it holds a {type(network).__name__}")
-    except Exception as error:  # whatever a damaged file makes its reader raise
-        raise InputError(f"{path} is not an exported HACNN, or damaged ({error}).") from None
-    if precision in (None, network.dtype_policy.name):
-        return network
-    other = HACNN(**(network.get_config() | {"dtype": precision}))
-    other.set_weights(network.get_weights())
-    return other

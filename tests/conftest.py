@@ -55,3 +55,11 @@ def train_args(data_root, run_dir, *more):
     """Arguments of a short training on the small dataset."""
     args = [f"--data_root={data_root}", f"--run_dir={run_dir}", "--allow_subset", "--epochs=1", "--batch_size=8"]
     return ["train", *args, *more]
+
+
+def needs(form):
+    """Skips a test where the converter or the runtime of an export's format is not installed."""
+    for package in {"onnx": ["tf2onnx", "onnxruntime"], "openvino": ["tf2onnx", "openvino"]}.get(form, []):
+        pytest.importorskip(package)
+    if form == "litert":
+        pytest.importorskip("ai_edge_litert")

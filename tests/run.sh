@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Lint and the test suite; further arguments go to pytest: -m slow for the tests that take minutes.
+# Lint and the test suite; further arguments go to pytest: -m slow for the tests that take minutes,
+# -m network for those that ask the package index.
 EXTRAS=dev source "$(dirname "${BASH_SOURCE[0]}")/../experiments/setup.sh"
 "$python" -m ruff check .
 { type -P chromium || type -P chromium-browser || type -P google-chrome; } > /dev/null ||

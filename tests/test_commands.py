@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from hacnn_tf import check, evaluate, export, train
+from hacnn_tf import check, evaluate, train
+from hacnn_tf.export import __main__ as export
 from hacnn_tf.files import locked
 from tests.conftest import train_args
 
@@ -202,5 +203,5 @@ def test_outputs_are_never_overwritten(small_run, small_data_root, tmp_path, cap
 def test_a_saved_model_must_be_one(content, small_run, small_data_root, tmp_path, capsys):
     if content is not None:
         (tmp_path / "saved_model.pb").write_bytes(content)
-    args = [f"--run_dir={small_run}", f"--data_root={small_data_root}", f"--saved_model={tmp_path}"]
+    args = [f"--run_dir={small_run}", f"--data_root={small_data_root}", f"--export={tmp_path}"]
     assert "is not an exported network" in fails(evaluate, args, capsys)

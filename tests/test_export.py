@@ -1,16 +1,28 @@
 """Exports: the same features where hacnn_tf is not installed, from pixels of any size and from encoded bytes."""
 
+import functools
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from hacnn_tf import evaluate, export
-from hacnn_tf.evaluation import evaluate_features, rerank, results_table
+import hacnn_tf
+from hacnn_tf import ReID, evaluate, index
+from hacnn_tf.data import read_dataset
+from hacnn_tf.data.images import MAX_PIXELS, load_images, load_splits
+from hacnn_tf.data.synthetic import make_synthetic
+from hacnn_tf.errors import InputError
+from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, fingerprint, rerank, results_table
+from hacnn_tf.export import FORMATS, export_model, load_export
+from hacnn_tf.export import __main__ as export
 from hacnn_tf.training.run_folder import RunFolder
+from tests.conftest import needs
 
 
 def command(module, *args):
@@ -76,7 +88,7 @@ def test_the_export_evaluates_like_the_run(exported, small_run, small_data_root,
     command(evaluate, *args)
     table = capsys.readouterr().out.splitlines()[1:]
     before = json.loads((small_run / "metrics.json").read_text())
-    command(evaluate, *args, f"--saved_model={exported}/saved_model")
+    command(evaluate, *args, f"--export={exported}/saved_model")
     assert capsys.readouterr().out.splitlines()[1:] == table
     assert json.loads((small_run / "metrics.json").read_text()) == before
 
@@ -99,7 +111,7 @@ def test_reranking_is_printed_beside_the_plain_results_and_not_recorded(small_ru
     assert (small_run / "metrics.json").read_bytes() == before
 
 
-def test_another_precision(small_run, small_data_root, features, tmp_path):
+def test_another_precision(exported, small_run, small_data_root, features, tmp_path):
     """The features are close to those of float32, and metrics.json stays that of the run's own precision."""
     before = json.loads((small_run / "metrics.json").read_text())
     args = [f"--run_dir={small_run}", f"--data_root={small_data_root}"]
@@ -108,8 +120,8 @@ def test_another_precision(small_run, small_data_root, features, tmp_path):
         cosines = np.sum(arrays["query_features"] * features[0], axis=1) / 2
     assert 0.99 < cosines.min() < 1 - 1e-7
     assert json.loads((small_run / "metrics.json").read_text()) == before
-    with pytest.raises(SystemExit, match="--saved_model has its own precision"):
-        command(evaluate, *args, "--precision=mixed_bfloat16", f"--saved_model={tmp_path}")
+    with pytest.raises(SystemExit, match="has its own precision"):
+        command(evaluate, *args, "--precision=mixed_bfloat16", f"--export={exported}/saved_model")
 
 
 def test_a_failed_export_leaves_nothing(small_run, tmp_path, monkeypatch):
@@ -117,3 +129,218 @@ def test_a_failed_export_leaves_nothing(small_run, tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         command(export, f"--run_dir={small_run}", f"--output={tmp_path}/out")
     assert not list(tmp_path.iterdir())
+
+
+PROGRAMS = ["onnx", "openvino", "litert"]  # formats that take pixels of the network's size
+
+
+@pytest.fixture(scope="module")
+def network(small_run):
+    return ReID.from_preset(small_run).network
+
+
+@pytest.fixture(scope="module")
+def programs(network, tmp_path_factory):
+    """A function that gives the file of a format in a precision, made once."""
+    folder = tmp_path_factory.mktemp("programs")
+
+    @functools.cache
+    def made(form, precision="float32"):
+        needs(form)
+        images = np.random.default_rng(0).integers(0, 256, (16, 160, 64, 3), dtype=np.uint8)
+        export_model(network, folder / f"{form}-{precision}", [form], precision, images)
+        return folder / f"{form}-{precision}" / FORMATS[form].FILE
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def pixels(features):
+    return load_images(features[1], (160, 64))
+
+
+@pytest.mark.parametrize("form", PROGRAMS)
+def test_every_format_gives_the_networks_features(form, programs, network, features, pixels):
+    export = load_export(programs(form))
+    assert (export.input_size, export.feature_dim, export.precision) == ((160, 64), 1024, "float32")
+    assert export.fingerprint == fingerprint(network)
+    for count in (16, 1, 3):
+        found = export.extract(pixels[:count])
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, features[0][:count], atol=1e-5)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(export.extract, [pixels[i : i + 4] for i in (0, 4, 8, 12)] * 4):
+            assert min(np.abs(found - features[0][i : i + 4]).max() for i in (0, 4, 8, 12)) < 1e-5
+
+
+@pytest.mark.parametrize("form", PROGRAMS)
+def test_reid_opens_every_format(form, programs, features):
+    for place in (programs(form), programs(form).parent):
+        model = ReID.from_preset(place)
+        np.testing.assert_allclose(model.embed(features[1]), features[0], atol=1e-5)
+        assert model.network is None and (model.input_size, model.feature_dim) == ((160, 64), 1024)
+
+
+def test_evaluation_of_an_onnx_file(programs, small_run, small_data_root, features, tmp_path, capsys):
+    file, before = programs("onnx"), (small_run / "metrics.json").read_bytes()
+    run, data = f"--run_dir={small_run}", f"--data_root={small_data_root}"
+    for i, args in enumerate([[run, data], [data, "--dataset=synthetic", "--allow_subset"]]):
+        command(evaluate, *args, f"--export={file}", f"--features={tmp_path}/{i}.npz")
+        assert f"{file} on " in capsys.readouterr().out
+        with np.load(tmp_path / f"{i}.npz") as arrays:
+            np.testing.assert_allclose(arrays["query_features"], features[0], atol=1e-5)
+    assert (small_run / "metrics.json").read_bytes() == before
+    with pytest.raises(SystemExit, match="leave --run_dir out"):
+        command(evaluate, run, data, "--dataset=synthetic", f"--export={file}")
+    with pytest.raises(SystemExit, match="--run_dir must be given"):
+        command(evaluate, f"--export={programs('onnx')}")
+
+
+def test_a_file_says_what_it_is(programs, network):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(programs("onnx"))
+    onnx.checker.check_model(model)
+    known = {entry.key: entry.value for entry in model.metadata_props}
+    assert known["input"] == "images: uint8 [N, 160, 64, 3], RGB, 0 to 255"
+    assert known["output"].startswith("features: float32 [N, 1024]")
+    assert known["fingerprint"] == fingerprint(network) and known["hacnn_tf_version"] == hacnn_tf.__version__
+    assert [value.name for value in (*model.graph.input, *model.graph.output)] == ["images", "features"]
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "N"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", PROGRAMS)
+@pytest.mark.parametrize(("precision", "difference", "size"), [("float16", 3e-3, 0.56), ("int8", 0.05, 0.45)])
+def test_smaller_weights(form, precision, difference, size, programs, features, pixels):
+    """Nearly the same features, of a file so much smaller."""
+    export = load_export(programs(form, precision))
+    found = export.extract(pixels)
+    assert export.precision == precision
+    assert 0 < np.abs(found - features[0]).max() < difference
+    assert np.sum(found * features[0], axis=1).min() / 2 > 0.98
+    small, large = (sum(f.stat().st_size for f in programs(form, p).parent.iterdir()) for p in (precision, "float32"))
+    assert small < size * large
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("precision", "difference"), [("float16", 0.3), ("int8", 0.5)])
+def test_smaller_weights_find_as_many(precision, difference, tmp_path):
+    """Rank-1 and mAP on the embedded dataset, in percent, of the weights that come with hacnn_tf."""
+    model = ReID.from_preset("hacnn_cuhk03_detected_strong")
+    make_synthetic(tmp_path / "synthetic")
+    dataset = read_dataset("synthetic", tmp_path)
+    images = load_splits(dataset, ("train", *TEST_SPLITS), model.input_size)
+    calibration = images.pop("train")[::8]
+
+    def measured(extract):
+        results = evaluate_features(dataset, Evaluator(dataset, images).features(extract))["single_query"]["joint"]
+        return np.array([results["rank1"], results["mAP"]])
+
+    expected = measured(model.extract)
+    assert expected.min() > 5
+    for form in PROGRAMS:
+        needs(form)
+        export_model(model.network, tmp_path / form, [form], precision, calibration)
+        found = measured(load_export(tmp_path / form).extract)
+        # Four of the 400 queries more for Rank-1: single ones turn on a rounding.
+        assert (np.abs(found - expected) <= [difference + 1, difference]).all(), (form, found, expected)
+
+
+@pytest.mark.parametrize("signature", ["encoded", "serving_default"])
+def test_a_bad_image_does_not_lose_the_others(signature, exported, features):
+    expected, paths = features
+    good = [Path(path).read_bytes() for path in paths[:2]]
+    png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (2**14).to_bytes(4, "big") + (2**14).to_bytes(4, "big")
+    given = [b"", good[0], b"text", good[1][:700], png + b"\x08\2\0\0\0", good[1]]
+    assert MAX_PIXELS < 2**28
+    network = tf.saved_model.load(exported / "saved_model").signatures[signature]
+    found = network(encoded=tf.constant(given))
+    assert [status.decode() for status in found["status"].numpy()] == [
+        "not a JPEG or PNG image",
+        "ok",
+        "not a JPEG or PNG image",
+        "damaged or truncated image",
+        "image of too many pixels",
+        "ok",
+    ]
+    np.testing.assert_allclose(found["features"].numpy()[[1, 5]], expected[:2], atol=1e-5)
+    assert not found["features"].numpy()[[0, 2, 3, 4]].any()
+    for encoded in ([], [b"", b"x"]):
+        found = network(encoded=tf.constant(encoded, tf.string))
+        assert found["features"].shape == (len(encoded), 1024) and found["status"].shape == (len(encoded),)
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--format=onxx"], "There is no format 'onxx': --format takes keras, saved_model, onnx, openvino, litert"),
+        (["--format=onnx", "--precision=mixed_bfloat16"], "onnx is not written in mixed_bfloat16, but in"),
+        (["--precision=int8"], "saved_model is not written in int8"),
+        (["--precision=int4"], "int4"),
+        (["--format=onnx", "--precision=int8", "--calibration_images=/none"], "/none"),
+        (["--run_dir=hacnn_cuhk03_detected_strong", "--format=onnx", "--precision=int8"], "name a folder of pictures"),
+        (["--run_dir=/none"], "/none is not a run folder, preset or export"),
+        (["--output=model.onnx"], "model.onnx is a folder to make"),
+    ],
+)
+def test_what_cannot_be_exported(args, words, small_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as error:
+        command(export, f"--run_dir={small_run}", "--output=out", *args)
+    assert words in str(error.value) and "\n" not in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_int8_of_no_images(network, tmp_path):
+    with pytest.raises(InputError, match="int8 needs images to be calibrated on"):
+        export_model(network, tmp_path / "out", ["onnx"], "int8")
+
+
+@pytest.mark.parametrize("form", PROGRAMS)
+def test_a_converter_or_runtime_that_is_missing(form, programs, network, tmp_path, monkeypatch):
+    file = programs(form)
+    for package in ("onnx", "tf2onnx", "onnxruntime", "openvino", "ai_edge_litert.interpreter"):
+        monkeypatch.setitem(sys.modules, package, None)
+    sentence = r"is not installed, which this format needs: pip install .*\[export\]"
+    with pytest.raises(InputError, match=sentence):
+        ReID.from_preset(file)
+    if form != "litert":  # its converter is TensorFlow's
+        with pytest.raises(InputError, match=sentence):
+            export_model(network, tmp_path / "out", [form])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("form", PROGRAMS)
+@pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "other"])
+def test_a_file_that_is_damaged_or_of_another_kind(form, damage, programs, tmp_path):
+    file = programs(form)
+    content = file.read_bytes()
+    other = programs("onnx" if form != "onnx" else "litert").read_bytes()
+    bad = {"cut": content[: len(content) // 2], "garbage": b"garbage" * 99, "empty": b"", "other": other}[damage]
+    (tmp_path / file.name).write_bytes(bad)
+    with pytest.raises(InputError, match="is not an exported network of this version of hacnn_tf, damaged, or not for"):
+        ReID.from_preset(tmp_path / file.name)
+
+
+def test_openvino_computes_in_bfloat16_if_told_to(programs, features, pixels):
+    found = load_export(programs("openvino"), "mixed_bfloat16").extract(pixels)
+    assert np.sum(found * features[0], axis=1).min() / 2 > 0.99
+    with pytest.raises(InputError, match="has its own precision"):
+        load_export(programs("openvino"), "mixed_float16")
+    with pytest.raises(InputError, match="has its own precision"):
+        load_export(programs("onnx"), "mixed_bfloat16")
+
+
+@pytest.mark.parametrize("ratio", [2.0, 0.5])
+def test_index_takes_the_faster_runtime(ratio, programs, small_run, features, tmp_path, monkeypatch, capsys):
+    file, model = programs("onnx"), ReID.from_preset(small_run)
+    times = iter([[ratio] * 4, [1.0] * 4])
+    monkeypatch.setattr(index.timeit, "repeat", lambda *_, **__: next(times))
+    other = ReID.from_preset("hacnn_cuhk03_detected_strong")
+    assert index.faster(other, file) is other  # the file is of other weights
+    assert index.faster(model, tmp_path / "none.onnx") is model
+    found = index.faster(model, file)
+    assert (found is model) == (ratio < 1)
+    assert ("ONNX Runtime, which here is 2.00 times" in capsys.readouterr().out) == (ratio > 1)
+    assert found.fingerprint == model.fingerprint
+    np.testing.assert_allclose(found.embed(features[1]), features[0], atol=1e-5)

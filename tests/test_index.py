@@ -19,6 +19,7 @@ from hacnn_tf import ReID, index, search
 from hacnn_tf.data.synthetic import make_synthetic, read_synthetic
 from hacnn_tf.database import Database
 from hacnn_tf.evaluation import evaluate_features
+from hacnn_tf.export import Export
 from hacnn_tf.files import locked
 from tests.test_commands import fails
 
@@ -236,7 +237,7 @@ def test_search_refuses_another_model(people, query, small_run, tmp_path, capsys
     other = ReID.from_preset(small_run)
     for weight in other.network.feature_extractor().trainable_variables[:1]:
         weight.assign(weight + 1)
-    ReID._of_network("other", other.network).save_to_preset(tmp_path / "other")
+    ReID("other", Export.of_network(other.network)).save_to_preset(tmp_path / "other")
     sentence = fails(search, [f"--database={people}", f"--query={query[0]}", f"--model={tmp_path}/other"], capsys)
     assert f"holds features of {small_run}" in sentence and "other" in sentence
 

@@ -207,7 +207,7 @@ def test_what_is_no_model_at_all(tmp_path, exports):
     with pytest.raises(InputError, match="is not a run folder, preset or export"):
         ReID.from_preset("resnet50")
     (tmp_path / "hacnn.keras").write_bytes(b"PK")
-    with pytest.raises(InputError, match="is not an exported HACNN, or damaged"):
+    with pytest.raises(InputError, match="is not an exported network"):
         ReID.from_preset(tmp_path)
     with pytest.raises(InputError, match="has its own precision"):
         ReID.from_preset(exports / "export/saved_model", precision="mixed_bfloat16")

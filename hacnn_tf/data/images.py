@@ -21,6 +21,7 @@ from hacnn_tf.files import aside
 DECODE_BATCH = 64
 MAX_PIXELS = 2**25  # of an image to decode; a little more than an 8K video frame
 NO_IMAGE, TOO_LARGE = "not a JPEG or PNG image", "image of too many pixels"
+DAMAGED = "damaged or truncated image"
 MAT_IMAGE = r".*\.mat#[a-z]+/\d+/\d+/\d+"
 
 
@@ -40,15 +41,68 @@ def decode(encoded):
     Raises:
         tf.errors.InvalidArgumentError: when run, if the bytes are not a whole image, or one of more than `MAX_PIXELS`.
     """
-    jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), b"\xff\xd8\xff")
-    png = tf.equal(tf.strings.substr(encoded, 0, 8), b"\x89PNG\r\n\x1a\n") & (tf.strings.length(encoded) >= 24)
-    with tf.control_dependencies([tf.debugging.Assert(jpeg | png, [NO_IMAGE])]):
-        size = tf.cond(jpeg, lambda: tf.image.extract_jpeg_shape(encoded)[:2], lambda: _png_size(encoded))
+    with tf.control_dependencies([tf.debugging.Assert(_is_image(encoded), [NO_IMAGE])]):
+        pixels = _pixel_count(encoded)
     # Known before anything is decoded: a few bytes can stand for more pixels than there is memory.
-    pixels = tf.reduce_prod(tf.cast(size, tf.int64))
     with tf.control_dependencies([tf.debugging.Assert(pixels <= MAX_PIXELS, [TOO_LARGE, pixels])]):
         image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
     return tf.ensure_shape(image, (None, None, 3))
+
+
+def decode_each(encoded, size):
+    """Decodes and resizes each of some images, whatever is wrong with the others; all of it is a part of the graph.
+
+    Args:
+        encoded: `(n,)` string tensor, of bytes of JPEGs and PNGs; n may be 0.
+        size: (height, width) in pixels.
+
+    Returns:
+        `(n, height, width, 3)` uint8 pixels, black where there is no image, and `(n,)` strings: "ok", or why there is
+        none.
+    """
+    pixels, decoded = _each(lambda x: resize(decode(x), size), encoded, tf.zeros((*size, 3), tf.uint8))
+
+    def reasons():
+        counts, _ = _each(_pixel_count, encoded, tf.constant(0, tf.int64))
+        return tf.where(_is_image(encoded), tf.where(counts > MAX_PIXELS, TOO_LARGE, DAMAGED), NO_IMAGE)
+
+    ok = tf.fill(tf.shape(encoded), "ok")
+    return pixels, tf.cond(tf.reduce_all(decoded), lambda: ok, lambda: tf.where(decoded, ok, reasons()))
+
+
+def _each(function, elements, missing):
+    """What a function gives for each element, `missing` where it raises, and for which it did not.
+
+    An error ends a graph; in tf.data alone it can be left out instead.
+    """
+    count = tf.size(elements, tf.int64)
+    outcomes = tf.data.Dataset.from_tensor_slices(elements).enumerate()
+    outcomes = outcomes.map(lambda i, element: (i, function(element)), tf.data.AUTOTUNE).ignore_errors()
+    # One more, so that there is a batch even if all are left out.
+    last = tf.data.Dataset.from_tensors((count, missing))
+    places, values = outcomes.concatenate(last).batch(count + 1).get_single_element()
+    places = places[:, None]
+    values = tf.scatter_nd(places, values, tf.concat([[count + 1], tf.shape(missing, tf.int64)], 0))[:-1]
+    done = tf.scatter_nd(places, tf.ones_like(places[:, 0], tf.int32), [count + 1])[:-1]
+    return tf.ensure_shape(values, (None, *missing.shape)), done > 0
+
+
+def _is_image(encoded):
+    jpeg, png = _kind(encoded)
+    return jpeg | png
+
+
+def _kind(encoded):
+    """Whether bytes begin as a JPEG, and as a PNG, does."""
+    jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), b"\xff\xd8\xff")
+    return jpeg, tf.equal(tf.strings.substr(encoded, 0, 8), b"\x89PNG\r\n\x1a\n") & (tf.strings.length(encoded) >= 24)
+
+
+def _pixel_count(encoded):
+    """Height × width of the JPEG or PNG that bytes begin as, from its header."""
+    jpeg, _ = _kind(encoded)
+    size = tf.cond(jpeg, lambda: tf.image.extract_jpeg_shape(encoded)[:2], lambda: _png_size(encoded))
+    return tf.reduce_prod(tf.cast(size, tf.int64))
 
 
 def _png_size(encoded):
@@ -213,7 +267,7 @@ def read_image(image, size=None):
             raise InputError("empty file") from None
         reasons = [reason for reason in (NO_IMAGE, TOO_LARGE) if reason in str(error)]
         strerror = isinstance(error, OSError) and error.strerror
-        raise InputError(reasons[0] if reasons else strerror or "damaged or truncated image") from None
+        raise InputError(reasons[0] if reasons else strerror or DAMAGED) from None
 
 
 def _decoded(encoded, size):

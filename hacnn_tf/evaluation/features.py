@@ -30,10 +30,13 @@ def feature_function(model, xla=False):
 
 
 def fingerprint(model):
-    """A hex digest of the weights that a `HACNN`'s features depend on: features of another one cannot be compared."""
+    """A hex digest of the weights that a `HACNN`'s features depend on: features of another one cannot be compared.
+
+    It is that of the weights in half precision, so that it stays when they are stored so.
+    """
     digest = hashlib.sha256()
     for weight in model.feature_extractor().get_weights():
-        digest.update(np.asarray(weight, np.float32).tobytes())
+        digest.update(np.asarray(weight, np.float16).tobytes())
     return digest.hexdigest()[:16]
 
 
@@ -52,7 +55,7 @@ def extract_features(function, images):
         part = images[start : start + EXTRACTION_BATCH]
         batch = np.zeros((EXTRACTION_BATCH, *images.shape[1:]), np.uint8)
         batch[: len(part)] = part
-        features.append(function(tf.constant(batch)).numpy()[: len(part)])
+        features.append(np.asarray(function(batch))[: len(part)])
     return np.concatenate(features).astype(np.float32, copy=False)
 
 

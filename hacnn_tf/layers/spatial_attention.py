@@ -34,6 +34,8 @@ class SpatialAttention(keras.layers.Layer):
     def call(self, inputs, training=None):
         x = ops.mean(inputs, axis=-1, keepdims=True)  # Eq. 2
         x = self.conv(x, training=training)
+        # XLA's gradient of a resize is float32 whatever it resized: in half precision the step would not compile.
+        x = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
         x = ops.image.resize(x, inputs.shape[1:3], interpolation="bilinear", data_format="channels_last")
         return self.scale(ops.cast(x, self.compute_dtype), training=training)
 

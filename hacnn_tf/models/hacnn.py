@@ -131,7 +131,8 @@ class HACNN(keras.Model):
             "feature_dim": feature_dim,
         }
         unit = keras.layers.UnitNormalization(dtype="float32", name="unit_norm")
-        self._features = ops.concatenate([unit(features["global"]), unit(features["local"])], axis=-1)
+        joint = keras.layers.Concatenate(dtype="float32", name="features")
+        self._features = joint([unit(features["global"]), unit(features["local"])])
         self._attention = {"regions": regions} | ({"soft": soft_maps} if soft_maps else {})
 
     def feature_extractor(self):
@@ -141,6 +142,14 @@ class HACNN(keras.Model):
     def attention_extractor(self):
         """A `keras.Model` from images to `{"regions": [...], "soft": [...]}`, on this model's weights."""
         return keras.Model(self.inputs[0], self._attention, name="attention")
+
+    def under(self, dtype):
+        """This network, or one of the same weights that computes under another dtype policy."""
+        if dtype == self.dtype_policy.name:
+            return self
+        other = HACNN(**(self.get_config() | {"dtype": dtype}))
+        other.set_weights(self.get_weights())
+        return other
 
     def get_config(self):
         policy = keras.dtype_policies.serialize(self.dtype_policy)

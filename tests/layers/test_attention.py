@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from hacnn_tf.layers import HardAttention, SoftAttention
+from hacnn_tf.layers import HardAttention, SoftAttention, SpatialAttention
 
 
 @pytest.mark.parametrize("training", [False, True])
@@ -31,3 +32,19 @@ def test_fixed_regions_have_nothing_to_train():
     layer(np.zeros((1, 32), "float32"))
     assert not layer.trainable_variables
     assert len(layer.variables) == 2
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_xla_compiles_the_gradient_of_spatial_attention(precision):
+    layer = SpatialAttention(dtype=precision)
+    x, weights = (tf.random.stateless_normal((4, 20, 8, c), seed=(0, c)) for c in (16, 1))
+    layer.build(x.shape)
+
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(weights * tf.cast(layer(x, training=True), "float32"))
+        return tf.reshape(tape.gradient(loss, layer.conv.conv.kernel.value), [-1])
+
+    compiled, plain = tf.function(gradient, jit_compile=True)(x), gradient(x)
+    cosine = np.dot(compiled, plain) / np.linalg.norm(compiled) / np.linalg.norm(plain)
+    assert cosine > (0.9999 if precision == "float32" else 0.98)

@@ -318,24 +318,58 @@ def test_the_loss_is_the_sum_of_both_cross_entropies(small_network):
 
 
 XLA_SCRIPT = """
+import json
 import tensorflow as tf
+from hacnn_tf.evaluation import feature_function
 from hacnn_tf.models import HACNN
-from hacnn_tf.recipes import Recipe
+from hacnn_tf.recipes import RECIPES
 from hacnn_tf.training.loop import make_optimizer
 from hacnn_tf.training.step import make_train_step
-model = HACNN(3, widths=(16, 32, 48), feature_dim=24)
-recipe = Recipe("strong", schedule="cosine", warmup=0.1, weight_decay=0.1, batch_identities=2, triplet=1)
-optimizer = make_optimizer(recipe, steps=100)
-optimizer.build(model.trainable_variables)
-step = make_train_step(model, optimizer, recipe, xla=True)
-batch = tf.zeros((4, 160, 64, 3), tf.uint8), tf.zeros(4, tf.int32)
-print(step.experimental_get_compiler_ir(*batch)(stage="hlo"))
+from tests.training.test_training import TinyNetwork
+
+IMAGES, LABELS = tf.TensorSpec((4, 160, 64, 3), tf.uint8), tf.TensorSpec(4, tf.int32)
+
+def narrow(dtype=None):
+    return HACNN(3, widths=(16, 32, 48), feature_dim=24, dtype=dtype)
+
+def ir(model, recipe, precision="float32"):
+    optimizer = make_optimizer(recipe, 100, precision)
+    optimizer.build(model.trainable_variables)
+    return make_train_step(model, optimizer, recipe, xla=True).experimental_get_compiler_ir(IMAGES, LABELS)
+
+TRIPLET = RECIPES["strong"].replaced(batch_identities=2, triplet=1.0)
+"""
+XLA_PROGRAMS = """
+irs = {name: ir(TinyNetwork(3), recipe) for name, recipe in RECIPES.items()}
+irs["triplet"] = ir(narrow(), TRIPLET)
+irs["extraction"] = feature_function(narrow(), xla=True).experimental_get_compiler_ir(IMAGES)
+print(json.dumps({name: ir(stage="hlo") for name, ir in irs.items()}))
 """
 
 
-def test_the_step_compiles_to_one_xla_program():
+def run_xla(script):
     """In a process of its own: other trainings here have asked for determinism, under which XLA refuses max pooling."""
-    program = subprocess.run([sys.executable, "-c", XLA_SCRIPT], check=True, capture_output=True, text=True).stdout
-    assert "convolution" in program
+    command = [sys.executable, "-c", XLA_SCRIPT + script]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def xla_programs():
+    """Programs as XLA gets them: the step of each recipe of a tiny network, of one more recipe and the whole network
+    with narrow levels, and that network's extraction."""
+    return json.loads(run_xla(XLA_PROGRAMS))
+
+
+@pytest.mark.parametrize("name", [*RECIPES, "triplet", "extraction"])
+def test_step_and_extraction_compile_to_one_xla_program(xla_programs, name):
+    assert "convolution" in xla_programs[name]
     for word in ("custom-call", "infeed", "outfeed", "<="):  # host round trips, dynamic shapes
-        assert word not in program
+        assert word not in xla_programs[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_xla_compiles_the_step_in_half_precision(precision):
+    """To the end: only then does it check that types agree."""
+    compiled = f"ir(narrow({precision!r}), TRIPLET, {precision!r})(stage='optimized_hlo')"
+    assert "fusion" in run_xla(f"print({compiled})")

@@ -1,0 +1,109 @@
+"""Trained networks as files for other runtimes. A module for each format writes it and opens it."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hacnn_tf.errors import InputError
+from hacnn_tf.export import keras_file, litert, onnx, openvino, saved_model
+from hacnn_tf.export.exported import Export
+from hacnn_tf.files import aside
+from hacnn_tf.training.settings import PRECISIONS
+
+__all__ = ["FORMATS", "WEIGHT_PRECISIONS", "Export", "export_model", "find_export", "load_export"]
+
+FORMATS = {"keras": keras_file, "saved_model": saved_model, "onnx": onnx, "openvino": openvino, "litert": litert}
+POLICIES = ("keras", "saved_model")  # they are written under a dtype policy
+WEIGHT_PRECISIONS = ["float32", "float16", "int8"]  # those of the others
+
+
+def check_formats(formats, precision):
+    """Raises `InputError` unless all of these formats are known, and can be written in this precision."""
+    for name in formats:
+        if name not in FORMATS:
+            raise InputError(f"There is no format {name!r}: --format takes {', '.join(FORMATS)}, with commas.")
+        allowed = PRECISIONS if name in POLICIES else WEIGHT_PRECISIONS
+        if precision and precision not in allowed:
+            raise InputError(f"{name} is not written in {precision}, but in {', '.join(allowed)}: export it by itself.")
+
+
+def export_model(network, folder, formats=("saved_model", "keras"), precision=None, images=None):
+    """Writes a network into a new folder in some formats, whole or not at all.
+
+    All of them take any number of images and give the features of `HACNN.feature_extractor`, normalisation included.
+    Each file says what it is: shapes, precision, version, and the fingerprint of the weights.
+
+    Args:
+        network: a `hacnn_tf.models.HACNN`.
+        folder: to be made.
+        formats: names of `FORMATS`.
+        precision: for "saved_model" and "keras" the dtype policy to compute in, by default the network's; for the
+            others "float32" (the default), "float16" (weights in half the room, arithmetic in float32) or "int8".
+        images: `(n, height, width, 3)` uint8 images of the network's input size to calibrate "int8" on; some hundred.
+
+    Raises:
+        InputError: an unknown format, a precision that it does not have, a converter that is not installed, "int8"
+            without images, or a folder that cannot be written.
+    """
+    check_formats(formats, precision)
+    if precision == "int8" and (images is None or not len(images)):
+        raise InputError("int8 needs images to be calibrated on: give some hundred of the kind that it will see.")
+    with aside(folder) as part:
+        part.mkdir()
+        for name in formats:
+            form = FORMATS[name]
+            if name in POLICIES:
+                policy = precision or network.dtype_policy.name
+                form.write(network.under(policy), part / form.FILE, policy)
+            else:
+                form.write(network.under("float32"), part / form.FILE, precision or "float32", images)
+
+
+def find_export(path):
+    """The format, a module, and the file of an export: the path, or the first of `FORMATS` in that folder; or None."""
+    path = Path(path)
+    if (path / "saved_model.pb").exists():
+        return saved_model, path
+    for form in FORMATS.values():
+        if path.is_dir() and (path / form.FILE).exists():
+            return form, path / form.FILE
+        if path.is_file() and path.suffix and path.suffix == Path(form.FILE).suffix:
+            return form, path
+    return None
+
+
+def load_export(path, precision=None):
+    """Opens an exported network, and tries it.
+
+    Args:
+        path: a file or SavedModel that `export_model` wrote, or its folder, of which it takes the first of `FORMATS`.
+        precision: dtype policy to compute in, for "keras" any, for "openvino" "mixed_bfloat16"; others have their own.
+
+    Returns:
+        An `Export`.
+
+    Raises:
+        InputError: it is none, damaged, or not one for the runtime that is installed, which may be missing; or it has
+            its own precision.
+    """
+    found = find_export(path)
+    if not found:
+        raise InputError(f"{path} is not an exported network: make one with python -m hacnn_tf.export.")
+    form, file = found
+    allowed = {keras_file: PRECISIONS, openvino: list(openvino.HINTS)}.get(form, [])
+    if precision and precision not in allowed:
+        raise InputError(f"{path} has its own precision: leave precision out, or give it to the export.")
+    try:
+        export = form.load(file, precision) if precision else form.load(file)
+        features = export.extract(np.zeros((2, *export.input_size, 3), np.uint8))
+        if features.shape != (2, export.feature_dim) or features.dtype != np.float32 or not np.isfinite(features).all():
+            raise ValueError(f"it gives {features.dtype} {features.shape} for two images")
+    except InputError:
+        raise
+    except Exception as error:  # whatever a runtime raises for a file of another kind, or a damaged one
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(
+            f"{path} is not an exported network of this version of hacnn_tf, damaged, or not for the runtime that is "
+            f"installed ({reason}): make one with python -m hacnn_tf.export."
+        ) from None
+    return export

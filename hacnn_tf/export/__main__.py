@@ -1,0 +1,96 @@
+"""Exports a trained network for TensorFlow, Keras, ONNX Runtime, OpenVINO or LiteRT.
+
+    python -m hacnn_tf.export --run_dir runs/synthetic-detected-seed0 --output exports/synthetic
+    python -m hacnn_tf.export --run_dir RUN --output exports/onnx --format onnx,openvino,litert
+    python -m hacnn_tf.export --run_dir RUN --output exports/int8 --format onnx --precision int8
+
+OUTPUT will hold, by format:
+    saved_model  saved_model/   needs TensorFlow alone; its signatures take pixels of any size, or JPEG and PNG bytes
+    keras        hacnn.keras    the whole network: import hacnn_tf, then keras.saving.load_model
+    onnx         hacnn.onnx
+    openvino     hacnn.xml and hacnn.bin
+    litert       hacnn.tflite
+The last three take images, uint8 [N, 160, 64, 3] in RGB, normalise them, and give features, float32 [N, 1024]. Each
+file says so itself. "int8" is calibrated on training images of the run, or on pictures of your own.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from hacnn_tf import cli
+from hacnn_tf.data.images import load_images
+from hacnn_tf.data.own import images_below
+from hacnn_tf.errors import InputError
+from hacnn_tf.export import FORMATS, WEIGHT_PRECISIONS, check_formats, export_model
+from hacnn_tf.files import check_new_path
+from hacnn_tf.reid import ReID
+from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.training.settings import PRECISIONS
+
+CALIBRATION = 256  # images
+
+COMMAND = cli.Command(__doc__, "hacnn_tf.export")
+COMMAND.define("string", "run_dir", None, "the run folder; or a preset")
+COMMAND.group("Run")
+COMMAND.define("string", "output", None, "folder to make; must not exist yet")
+COMMAND.define("list", "format", ["saved_model", "keras"], f"which of {','.join(FORMATS)}")
+COMMAND.define(
+    "enum",
+    "precision",
+    None,
+    "a dtype policy to compute in for saved_model and keras, the training's if not given; for the others float32, "
+    "float16 (weights in half the room) or int8",
+    enum_values=[*WEIGHT_PRECISIONS, *PRECISIONS[1:]],
+)
+COMMAND.group("Export")
+COMMAND.define("string", "data_root", "data", "folder that holds the run's dataset, on which int8 is calibrated")
+COMMAND.define("string", "calibration_images", None, "a folder of pictures of persons to calibrate on instead")
+COMMAND.group("Calibration")
+
+
+def main(flags):
+    cli.require(flags, "run_dir", "output")
+    formats = list(dict.fromkeys(flags.format))
+    check_new_path(flags.output)
+    if Path(flags.output).suffix in {Path(form.FILE).suffix for form in FORMATS.values()} - {""}:
+        raise InputError(f"--output {flags.output} is a folder to make, in which the files have names of their own.")
+    check_formats(formats, flags.precision)
+    network = ReID.from_preset(flags.run_dir).network
+    if network is None:
+        raise InputError(f"{flags.run_dir} is an export already: export its run folder.")
+    images = None
+    if flags.precision == "int8":
+        images = calibration_images(_calibration_paths(flags), network.input_shape[1:3])
+    export_model(network, flags.output, formats, flags.precision, images)
+    print(f"{flags.run_dir} exported:")
+    for name in formats:
+        print(f"  {flags.output}/{FORMATS[name].FILE}  {FORMATS[name].ABOUT}")
+
+
+def calibration_images(paths, size):
+    """Up to `CALIBRATION` images, evenly out of a list of paths, resized to (height, width)."""
+    chosen = np.unique(np.linspace(0, len(paths) - 1, CALIBRATION).round().astype(int))
+    return load_images([paths[i] for i in chosen], size)
+
+
+def _calibration_paths(flags):
+    """The pictures of the folder that was named, or the images that the run was trained on."""
+    if flags.calibration_images:
+        paths = list(map(str, images_below(Path(flags.calibration_images))))
+        if not paths:
+            raise InputError(f"--calibration_images {flags.calibration_images} has no JPEG or PNG pictures in it.")
+        return paths
+    if not (Path(flags.run_dir) / "checkpoints").is_dir():
+        raise InputError(
+            f"int8 needs images to be calibrated on, and {flags.run_dir} has none: name a folder of pictures with "
+            "--calibration_images."
+        )
+    run = RunFolder(flags.run_dir)
+    dataset = run.settings.read_dataset(flags.data_root)
+    run.check_dataset(dataset)
+    return dataset.split("train").path.tolist()
+
+
+if __name__ == "__main__":
+    COMMAND.run(main)

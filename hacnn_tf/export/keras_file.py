@@ -1,0 +1,22 @@
+"""A Keras file: the whole network, with classifiers, to go on working with."""
+
+import keras
+
+from hacnn_tf.export.exported import Export
+from hacnn_tf.models import HACNN
+
+FILE = "hacnn.keras"
+ABOUT = "the network, for Keras: import hacnn_tf, then keras.saving.load_model"
+
+
+def write(network, path, precision):
+    """Writes the file `path`."""
+    network.save(path)
+
+
+def load(path, precision=None):
+    """Opens the file as an `Export`, to compute under a dtype policy, by default its own."""
+    network = keras.saving.load_model(path, compile=False)
+    if not isinstance(network, HACNN):
+        raise TypeError(f"it holds a {type(network).__name__}")
+    return Export.of_network(network.under(precision or network.dtype_policy.name))

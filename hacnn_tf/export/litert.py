@@ -1,0 +1,91 @@
+"""LiteRT, once TensorFlow Lite: for phones and small computers."""
+
+import json
+import os
+import threading
+
+import tensorflow as tf
+from tensorflow.lite.tools import flatbuffer_utils
+
+from hacnn_tf.evaluation import feature_function
+from hacnn_tf.export.exported import KEPT_FLOAT, Export, description, needed, single_images
+from hacnn_tf.startup import quiet_stderr
+
+FILE = "hacnn.tflite"
+ABOUT = "for LiteRT (TensorFlow Lite)"
+METADATA = "hacnn_tf"  # JSON of the `description`
+
+
+def write(network, path, precision, images=None):
+    """Writes the file `path`: float32, its weights halved ("float16"), or calibrated on `images` ("int8")."""
+    with quiet_stderr():
+        content = _converted(network, precision, images)
+    model = flatbuffer_utils.convert_bytearray_to_object(content)
+    known = description(network, precision)
+    model.description = f"HA-CNN. {known['input']}; {known['output']}."
+    flatbuffer = type(model.buffers[0])()
+    flatbuffer.data = list(json.dumps(known).encode())
+    entry = type(model.metadata[0])()
+    entry.name, entry.buffer = METADATA, len(model.buffers)
+    model.buffers.append(flatbuffer)
+    model.metadata.append(entry)
+    path.write_bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def load(path):
+    """Opens the file as an `Export`."""
+    (interpreter,) = needed("ai_edge_litert.interpreter")
+    runner = interpreter.Interpreter(str(path), num_threads=_cores()).get_signature_runner()
+    lock = threading.Lock()  # an interpreter has its tensors once
+
+    def extract(batch):
+        with lock:
+            return runner(images=batch)["features"]
+
+    known = _read_description(path)
+    (images,), (features,) = runner.get_input_details().values(), runner.get_output_details().values()
+    size, dim = tuple(images["shape"][1:3].tolist()), int(features["shape"][-1])
+    return Export(extract, size, dim, known["fingerprint"], known["precision"])
+
+
+def _converted(network, precision, images):
+    extract = feature_function(network)
+    spec = tf.TensorSpec((None, *network.input_shape[1:3], 3), tf.uint8, "images")
+    function = tf.function(lambda images: {"features": extract(images)}, [spec], autograph=False)
+    concrete = function.get_concrete_function()
+    owner = tf.Module()
+    owner.function = function
+
+    def converter():
+        made = tf.lite.TFLiteConverter.from_concrete_functions([concrete], owner)
+        if precision != "float32":
+            made.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision == "float16":
+            made.target_spec.supported_types = [tf.float16]
+        if precision == "int8":
+            made.representative_dataset = calibration
+        return made
+
+    def calibration():
+        return ([image] for image in single_images(images))
+
+    if precision != "int8":
+        return converter().convert()
+    (interpreter,) = needed("ai_edge_litert.interpreter")
+    tensors = interpreter.Interpreter(model_content=_converted(network, "float32", None)).get_tensor_details()
+    kept = [tensor["name"] for tensor in tensors if any(word in tensor["name"] for word in KEPT_FLOAT)]
+    lite = tf.lite.experimental
+    options = lite.QuantizationDebugOptions(denylisted_nodes=kept)
+    return lite.QuantizationDebugger(
+        converter=converter(), debug_dataset=calibration, debug_options=options
+    ).get_nondebug_quantized_model()
+
+
+def _read_description(path):
+    model = flatbuffer_utils.read_model(str(path))
+    (entry,) = (entry for entry in model.metadata if entry.name.decode() == METADATA)
+    return json.loads(bytes(model.buffers[entry.buffer].data))
+
+
+def _cores():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -1,0 +1,48 @@
+"""OpenVINO, for Intel's and other CPUs."""
+
+import logging
+
+from hacnn_tf.export import onnx
+from hacnn_tf.export.exported import KEPT_FLOAT, Export, description, needed, single_images
+
+FILE = "hacnn.xml"  # and hacnn.bin beside it
+ABOUT = "for OpenVINO, with hacnn.bin"
+HINTS = {"float32": "f32", "mixed_bfloat16": "bf16"}  # arithmetic under a policy
+
+
+def write(network, path, precision, images=None):
+    """Writes `path` and its `.bin`: float32, its weights halved ("float16"), or calibrated on `images` ("int8")."""
+    (openvino,) = needed("openvino")
+    model = openvino.Core().read_model(onnx.convert(network).SerializeToString())
+    if precision == "int8":
+        model = _quantized(model, images)
+    for name, text in description(network, precision).items():
+        model.set_rt_info(text, ["hacnn_tf", name])
+    openvino.save_model(model, path, compress_to_fp16=precision == "float16")
+
+
+def load(path, precision=None):
+    """Opens the file as an `Export`, on the CPU, to compute in float32 or under "mixed_bfloat16"."""
+    (openvino,) = needed("openvino")
+    core = openvino.Core()
+    model = core.read_model(path)
+    # By itself it would take bfloat16 wherever the processor has it.
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": HINTS[precision or "float32"]})
+    known = {name: model.get_rt_info(["hacnn_tf", name]).value for name in ("fingerprint", "precision")}
+    shape = model.inputs[0].partial_shape
+    return Export(
+        lambda batch: compiled.create_infer_request().infer([batch])[0],  # a request is one thread's
+        (shape[1].get_length(), shape[2].get_length()),
+        model.outputs[0].partial_shape[1].get_length(),
+        known["fingerprint"],
+        precision or known["precision"],
+    )
+
+
+def _quantized(model, images):
+    (nncf,) = needed("nncf")
+    nncf.set_log_level(logging.ERROR)  # it tells of every operation that stays float
+    kept = nncf.IgnoredScope(patterns=[f".*{word}.*" for word in KEPT_FLOAT], validate=False)
+    return nncf.quantize(
+        model, nncf.Dataset(list(single_images(images))), subset_size=len(images), ignored_scope=kept
+    )

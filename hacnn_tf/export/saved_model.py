@@ -1,0 +1,58 @@
+"""SavedModel: a program for TensorFlow and TensorFlow Serving, from pixels or from JPEG and PNG bytes to features."""
+
+import tensorflow as tf
+
+from hacnn_tf.data.images import decode_each, resize
+from hacnn_tf.errors import InputError
+from hacnn_tf.evaluation import feature_function
+from hacnn_tf.export.exported import Export, description
+
+FILE = "saved_model"
+ABOUT = "for TensorFlow; signatures images, and encoded (serving_default)"
+
+
+def write(network, path, precision):
+    """Writes the folder `path`. Its signatures:
+
+    - `images`: `images`, uint8 `[N, H, W, 3]` in RGB, of any size -> `features`, float32 `[N, D]`;
+    - `encoded`, also as `serving_default`: `encoded`, string `[N]`, bytes of JPEGs or PNGs -> `features`, float32
+      `[N, D]`, and `status`, string `[N]`: "ok", or why there is no image; its features are zeros then.
+
+    Images are resized as for training (antialiased bilinear). The weights are constants: it can be used, not trained.
+    """
+    size = network.input_shape[1:3]
+    extractor = feature_function(network)
+
+    def from_images(images):
+        return {"features": extractor(resize(images, size))}
+
+    def from_encoded(encoded):
+        pixels, status = decode_each(encoded, size)
+        none = tf.cast(tf.equal(tf.size(encoded), 0), tf.int32)
+        pixels = tf.pad(pixels, [[0, none], [0, 0], [0, 0], [0, 0]])  # convs on some CPUs fail without an image
+        features = tf.where(tf.equal(status, "ok")[:, None], extractor(pixels)[: tf.size(encoded)], 0)
+        return {"features": features, "status": status}
+
+    encoded = tf.function(from_encoded, [tf.TensorSpec((None,), tf.string, "encoded")])
+    images = tf.function(from_images, [tf.TensorSpec((None, None, None, 3), tf.uint8, "images")])
+    module = tf.Module()
+    module.input_size = tf.Variable(size)
+    module.description = {name: tf.Variable(text) for name, text in description(network, precision).items()}
+    signatures = {"images": images, "encoded": encoded, "serving_default": encoded}
+    try:
+        tf.saved_model.save(module, str(path), signatures)
+    except tf.errors.OpError as error:  # TensorFlow's own, where others have OSError
+        raise InputError(f"Cannot write {path}: {error.message}.") from None
+
+
+def load(path):
+    """Opens the folder as an `Export`."""
+    program = tf.saved_model.load(str(path))
+    images = program.signatures["images"]
+    return Export(
+        lambda batch: images(images=tf.constant(batch))["features"].numpy(),
+        tuple(program.input_size.numpy().tolist()),
+        images.structured_outputs["features"].shape[-1],
+        program.description["fingerprint"].numpy().decode(),
+        program.description["precision"].numpy().decode(),
+    )

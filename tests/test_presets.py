@@ -1,0 +1,33 @@
+"""The weights that come with hacnn_tf: the file is the one of its card, and gives the features of what was trained."""
+
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hacnn_tf import ReID
+from hacnn_tf.reid import SHIPPED
+
+PRESETS = sorted(folder.name for folder in SHIPPED.iterdir())
+
+
+def test_there_are_some():
+    assert "hacnn_cuhk03_detected_strong" in PRESETS
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_file_is_that_of_the_card(name):
+    content = (SHIPPED / name / "model.weights.h5").read_bytes()
+    card = (SHIPPED / name / "README.md").read_text()
+    assert re.search(r"SHA-256 `([0-9a-f]{64})`", card)[1] == hashlib.sha256(content).hexdigest()
+    assert len(content) < 7e6
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_features_of_drawn_persons(name, small_data_root):
+    """Those of the trained weights before they were rounded to half precision."""
+    paths = sorted(small_data_root.glob("synthetic/detected/query/*.jpg"))
+    expected = np.load(Path(__file__).parent / "presets" / f"{name}.npy", allow_pickle=False)
+    np.testing.assert_allclose(ReID.from_preset(name).embed(paths), expected, atol=1e-3)
