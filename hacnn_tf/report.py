@@ -10,9 +10,10 @@ import pandas as pd
 from hacnn_tf import cli
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import write_text
+from hacnn_tf.page import page, section
 from hacnn_tf.paper.experiments import EXPERIMENTS
-from hacnn_tf.paper.runs import RunFolders
-from hacnn_tf.paper.sheet import Sheet, page, section
+from hacnn_tf.paper.run_folders import RunFolders
+from hacnn_tf.paper.table import Table
 from hacnn_tf.recipes import spelled
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.report")
@@ -53,14 +54,14 @@ def write_report(results_dir, runs_dir, names):
     runs = RunFolders(runs_dir) if Path(runs_dir).is_dir() else None
     if runs and runs.all():
         found.append("runs")
-        sections.append(_settings_sheet(runs).html())
+        sections.append(_settings_table(runs).html())
     links = " ".join(f'<a href="#{name}">{name}</a>' for name in found)
     path = results_dir / "report.html"
     write_text(path, page(TITLE, f"{INTRODUCTION}<nav>{links}</nav>\n{''.join(sections)}"))
     return path
 
 
-def _settings_sheet(runs):
+def _settings_table(runs):
     """Every setting of every run, a run a line."""
     rows = {}
     for run in runs.all():
@@ -68,7 +69,7 @@ def _settings_sheet(runs):
         rows[run.path.name] = {name: "" if value in (None, ()) else spelled(value) for name, value in values.items()}
     shown = pd.DataFrame.from_dict(rows, orient="index")
     notes = [f"In {runs.folder}.", *(f"Left out: {sentence}" for sentence in runs.left_out)]
-    return Sheet("runs", "Run settings", shown, shown.rename_axis("run"), notes)
+    return Table("runs", "Run settings", shown, shown.rename_axis("run"), notes)
 
 
 if __name__ == "__main__":

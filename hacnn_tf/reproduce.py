@@ -13,7 +13,7 @@ import sys
 from hacnn_tf import cli
 from hacnn_tf.errors import InputError
 from hacnn_tf.paper.experiments import EXPERIMENTS, Selection, listed
-from hacnn_tf.paper.workshop import Workshop
+from hacnn_tf.paper.reproduction import Reproduction
 from hacnn_tf.report import write_report
 from hacnn_tf.signals import STOPPING, Stopped
 
@@ -36,7 +36,7 @@ COMMAND.group("Places")
 def main(flags):
     cli.require(flags, "experiment")
     experiments = _experiments(flags)
-    workshop = Workshop(
+    reproduction = Reproduction(
         experiments,
         Selection.from_flags(flags),
         _seeds(flags),
@@ -46,15 +46,15 @@ def main(flags):
         flags.runs_dir,
         flags.results_dir,
     )
-    todo = workshop.plan()
+    todo = reproduction.plan()
     for i, (settings, path) in enumerate(todo, start=1):
         print(f"\n[{i}/{len(todo)}] {path}", flush=True)
         _train(settings, path, flags.data_root)
-    made = [name for name in experiments if workshop.make(name)]
+    made = [name for name in experiments if reproduction.make(name)]
     if "all" in flags.experiment:
         print(write_report(flags.results_dir, flags.runs_dir, made))
-    if workshop.missing and not flags.skip_missing:
-        raise InputError(" ".join(workshop.missing))
+    if reproduction.missing and not flags.skip_missing:
+        raise InputError(" ".join(reproduction.missing))
 
 
 def _experiments(flags):

@@ -7,9 +7,9 @@ found count; runs with other settings than the table's are named and left out.
 """
 
 from hacnn_tf import cli
-from hacnn_tf.paper.accuracy import accuracy_sheet
+from hacnn_tf.paper.accuracy import accuracy_table
 from hacnn_tf.paper.experiments import TABLES, Selection
-from hacnn_tf.paper.runs import RunFolders
+from hacnn_tf.paper.run_folders import RunFolders
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.tables")
 COMMAND.define("enum", "table", None, "which", enum_values=list(TABLES))
@@ -22,9 +22,9 @@ COMMAND.group("Places")
 
 def main(flags):
     cli.require(flags, "table")
-    sheet = accuracy_sheet(flags.table, Selection.from_flags(flags), RunFolders(flags.runs_dir))
-    sheet.write(flags.results_dir)
-    print(sheet.markdown(), end="")
+    table = accuracy_table(flags.table, Selection.from_flags(flags), RunFolders(flags.runs_dir))
+    table.write(flags.results_dir)
+    print(table.markdown(), end="")
 
 
 if __name__ == "__main__":

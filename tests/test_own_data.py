@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from hacnn_tf import check, evaluate, train
-from hacnn_tf.paper.runs import RunFolders
+from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.training.run_folder import RunFolder
 from tests.conftest import train_args
 from tests.test_commands import fails

@@ -9,12 +9,12 @@ import pytest
 from PIL import Image
 
 from hacnn_tf import report
-from hacnn_tf.paper.accuracy import accuracy_sheet
+from hacnn_tf.paper.accuracy import accuracy_table
 from hacnn_tf.paper.curves import curves
 from hacnn_tf.paper.experiments import Selection
 from hacnn_tf.paper.figures import Figure
-from hacnn_tf.paper.networks import networks_sheet
-from hacnn_tf.paper.runs import RunFolders
+from hacnn_tf.paper.networks import networks_table
+from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.training.run_folder import COLUMNS
 from tests.paper.runs import make_run
 from tests.test_commands import fails
@@ -44,8 +44,8 @@ def results(tmp_path):
         run.write_rows("log", [dict(zip(COLUMNS["log"], row, strict=True)) for row in rows])
     runs, selection, folder = RunFolders(tmp_path / "runs"), Selection(("synthetic",)), tmp_path / "results"
     for name in ("table4", "table5"):
-        accuracy_sheet(name, selection, runs).write(folder)
-    networks_sheet().write(folder)
+        accuracy_table(name, selection, runs).write(folder)
+    networks_table().write(folder)
     Figure("figure6", "Figure 6. Attention", {"one & two": Image.new("RGB", (960, 300), "red")}, ["<a note>"]).write(
         folder
     )

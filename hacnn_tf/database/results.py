@@ -12,7 +12,7 @@ from hacnn_tf.data.images import read_image
 from hacnn_tf.database.database import DISTANCE, FILE_COLUMNS
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import printable
-from hacnn_tf.paper.sheet import page
+from hacnn_tf.page import page
 
 HEIGHT = 192  # pixels of a picture on a page
 STYLE = """<style>

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from unittest import mock
 
 import keras
 
@@ -53,12 +52,11 @@ def kernel_calls(model):
     Raises:
         ValueError: a layer has a weight matrix of a kind that is not counted here.
     """
-    model = keras.models.clone_model(model)  # tracing leaves marks on the layers it passes
-    inputs = [keras.Input(batch_shape=(1, *x.shape[1:]), dtype=x.dtype) for x in model.inputs]
-    trace = _Trace()
-    with trace.hooked(keras.Operation), trace.hooked(keras.Layer):
-        model(inputs if len(inputs) > 1 else inputs[0])
-    return trace.calls
+    model = keras.models.clone_model(model)  # calling leaves marks on layers
+    images = [keras.Input(batch_shape=(1, *x.shape[1:]), dtype=x.dtype) for x in model.inputs]
+    walk = _Walk()
+    walk.through(images, model.call(images if len(images) > 1 else images[0]))
+    return walk.calls
 
 
 def count(calls):
@@ -79,38 +77,63 @@ def count(calls):
     }
 
 
-class _Trace:
-    """Follows a symbolic call of a model, operation by operation, into its nested layers."""
+class _Walk:
+    """Goes along graphs of symbolic tensors, operation by operation, and into the layers that are made of layers."""
 
     def __init__(self):
         self.calls = []
-        self._depths = {}
+        self._depths = {}  # by a tensor's id, which is its own as long as the tensor lives
         self._alive = []
 
-    def hooked(self, cls):
-        """A context in which `cls.symbolic_call` runs composite layers open and records all other operations."""
-        symbolic_call = cls.symbolic_call
+    def through(self, inputs, outputs):
+        """Visits all operations from `inputs` to `outputs`, lists of `keras.Input`s and of what was made of them."""
+        graph = keras.Model(inputs, keras.tree.flatten(outputs))
+        again = keras.models.clone_model(
+            graph, graph.input, clone_function=lambda layer: layer, call_function=self._visit
+        )
+        self._alive.append(again)
+        return again.outputs
 
-        def call(operation, *args, **kwargs):
-            if isinstance(operation, keras.Layer) and list(operation._flatten_layers(include_self=False)):
-                return operation.call(*args, **kwargs)
-            outputs = symbolic_call(operation, *args, **kwargs)
-            self._record(operation, keras.tree.flatten((args, kwargs)), keras.tree.flatten(outputs))
-            return outputs
+    def _visit(self, operation, *args, **kwargs):
+        outputs = operation(*args, **kwargs)
+        inputs = _tensors((args, kwargs))
+        if isinstance(operation, keras.Layer) and list(operation._flatten_layers(include_self=False)):
+            depths = self._inside(operation, args, kwargs)
+        else:
+            depths = [self._record(operation, inputs, outputs)] * len(_tensors(outputs))
+        for tensor, depth in zip(_tensors(outputs), depths, strict=True):
+            self._depths[id(tensor)] = depth
+        return outputs
 
-        return mock.patch.object(cls, "symbolic_call", call)
+    def _inside(self, layer, args, kwargs):
+        """The depths of the outputs of a layer that is made of layers, whose own calls are recorded."""
+        stand_ins = []
+
+        def stand_in(x):
+            if not isinstance(x, keras.KerasTensor):
+                return x
+            stand_ins.append(keras.Input(batch_shape=x.shape, dtype=x.dtype))
+            self._depths[id(stand_ins[-1])] = self._depths.get(id(x), 0)
+            return stand_ins[-1]
+
+        args, kwargs = keras.tree.map_structure(stand_in, (args, kwargs))
+        return [self._depths[id(x)] for x in self.through(stand_ins, layer.call(*args, **kwargs))]
 
     def _record(self, operation, inputs, outputs):
+        """The depth of an operation's outputs."""
         depth = max((self._depths.get(id(x), 0) for x in inputs), default=0)
         kernels = _kernels(operation) if isinstance(operation, keras.Layer) else []
         if kernels:
             depth += len(kernels)
             path = kernels[0].path.rpartition("/")[0]
             weights = sum(math.prod(kernel.shape) for kernel in kernels)
-            macs = weights * _positions(operation, inputs[0], outputs[0])
+            macs = weights * _positions(operation, inputs[0], _tensors(outputs)[0])
             self.calls.append(KernelCall(operation, path, weights, macs, depth))
-        self._depths.update({id(x): depth for x in outputs})
-        self._alive.append(outputs)  # an id is a tensor's own only as long as the tensor lives
+        return depth
+
+
+def _tensors(structure):
+    return [x for x in keras.tree.flatten(structure) if isinstance(x, keras.KerasTensor)]
 
 
 def _kernels(layer):

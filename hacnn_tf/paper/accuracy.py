@@ -6,12 +6,12 @@ import pandas as pd
 from hacnn_tf.errors import InputError
 from hacnn_tf.paper.experiments import TABLES
 from hacnn_tf.paper.published import number, read_published
-from hacnn_tf.paper.sheet import NOTHING, Sheet
+from hacnn_tf.paper.table import NOTHING, Table
 
 MEASURES = {"R1": "rank1", "mAP": "mAP"}
 
 
-def accuracy_sheet(name, selection, runs):
+def accuracy_table(name, selection, runs):
     """One of Tables 2 to 7 from run folders.
 
     Args:
@@ -20,7 +20,7 @@ def accuracy_sheet(name, selection, runs):
         runs: `RunFolders`.
 
     Returns:
-        A `Sheet`. Its data has a line a cell: `row`, `column`, `measure` (R1 or mAP), `published`, `measured` (the mean
+        A `Table`. Its data has a line a cell: `row`, `column`, `measure` (R1 or mAP), `published`, `measured` (the mean
         over seeds), `sd` (the sample standard deviation; NaN for one seed), `difference` (measured less published), all
         in percent; `seeds`, separated by spaces, and `runs`, by semicolons.
 
@@ -53,7 +53,7 @@ def accuracy_sheet(name, selection, runs):
     if len({run.revision for run in sources}) > 1:
         notes.append("These runs were not all trained by the same revision of the code.")
     title = f"Table {name[-1]}. {table.title}"
-    return Sheet(name, title, data, _shown(data, published.index), [_legend(data), *notes])
+    return Table(name, title, data, _shown(data, published.index), [_legend(data), *notes])
 
 
 def _cell(row, column, measure, published, found):

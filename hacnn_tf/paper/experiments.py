@@ -43,7 +43,7 @@ class Column:
 
 
 @dataclasses.dataclass(frozen=True)
-class AccuracyTable:
+class AccuracyLayout:
     """One of Tables 2 to 7.
 
     Attributes:
@@ -80,18 +80,18 @@ class AccuracyTable:
 ALL = Row("All")
 MARKET1501_AND_DUKEMTMC = (Column("Market-1501", MARKET1501), Column("DukeMTMC-ReID", DUKEMTMC))
 TABLES = {
-    "table2": AccuracyTable(
+    "table2": AccuracyLayout(
         "Market-1501 evaluation",
         (Row("HA-CNN"),),
         (Column("Single-Query", MARKET1501), Column("Multi-Query", MARKET1501, "multi_query")),
     ),
-    "table3": AccuracyTable("DukeMTMC-ReID evaluation", (Row("HA-CNN"),), (Column("", DUKEMTMC),)),
-    "table4": AccuracyTable(
+    "table3": AccuracyLayout("DukeMTMC-ReID evaluation", (Row("HA-CNN"),), (Column("", DUKEMTMC),)),
+    "table4": AccuracyLayout(
         "CUHK03 evaluation, 767/700 split",
         (Row("HA-CNN"),),
         tuple(Column(boxes.title(), {"dataset": "cuhk03", "boxes": boxes}) for boxes in ("labelled", "detected")),
     ),
-    "table5": AccuracyTable(
+    "table5": AccuracyLayout(
         "Individual types of attention: soft spatial (SSA), soft channel (SCA), hard regional (HRA)",
         (
             Row("No Attention", {"spatial": False, "channel": False, "regional": False}),
@@ -103,12 +103,12 @@ TABLES = {
         ),
         MARKET1501_AND_DUKEMTMC,
     ),
-    "table6": AccuracyTable(
+    "table6": AccuracyLayout(
         "Cross-attention interaction learning (CAIL)",
         (Row("w/o CAIL", {"interaction": False}), Row("w/ CAIL")),
         MARKET1501_AND_DUKEMTMC,
     ),
-    "table7": AccuracyTable(
+    "table7": AccuracyLayout(
         "Global and local features",
         (Row("Global", part="global"), Row("Local", part="local"), Row("Global+Local")),
         MARKET1501_AND_DUKEMTMC,
@@ -116,7 +116,7 @@ TABLES = {
 }
 
 # What is no table of accuracy, of the paper's three datasets.
-PER_DATASET = AccuracyTable(
+PER_DATASET = AccuracyLayout(
     "the whole network", (ALL,), (Column("CUHK03", {"dataset": "cuhk03"}), *MARKET1501_AND_DUKEMTMC)
 )
 TRAINED = {**TABLES, "figure6": PER_DATASET, "ranking": PER_DATASET, "curves": PER_DATASET}  # what needs a training
@@ -174,7 +174,7 @@ class Selection:
         return cls(datasets, flags.boxes, flags.epochs, flags.recipe, flags.precision, flags.allow_subset)
 
     def columns(self, table):
-        """The columns of an `AccuracyTable` to measure."""
+        """The columns of an `AccuracyLayout` to measure."""
         return [
             column for dataset in self.datasets or table.datasets for column in table.columns_on(dataset, self.boxes)
         ]

@@ -10,9 +10,9 @@ from PIL import Image
 
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import aside, write_text
+from hacnn_tf.page import page
 from hacnn_tf.paper import pictures
 from hacnn_tf.paper.curves import curves
-from hacnn_tf.paper.sheet import page
 from hacnn_tf.recipes import RECIPES
 
 

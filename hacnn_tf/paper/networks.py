@@ -5,7 +5,7 @@ import pandas as pd
 
 from hacnn_tf.models import HACNN, count, kernel_calls
 from hacnn_tf.paper.published import number, read_published
-from hacnn_tf.paper.sheet import NOTHING, Sheet
+from hacnn_tf.paper.table import NOTHING, Table
 
 
 def alexnet(groups=2, classes=1000):
@@ -95,19 +95,27 @@ NETWORKS = {  # by row of the published table: what is counted, and how to build
     "JLML": {"JLML, not counted": None},
     "HA-CNN": {"HA-CNN": lambda: HACNN(MARKET1501_IDENTITIES)},
 }
+MODULES = {  # kinds of HA-CNN's modules, by a part of their names
+    "stem": "first conv",
+    "soft_attention": "soft attention",
+    "local_inception": "local Inceptions",
+    "inception": "Inceptions",
+    "fc": "FC",
+    "classifier": "classifier",
+}
 AGREES = 0.01  # relative deviation from a published figure
 FIGURES = {  # published column: how it may have been counted; the paper's unit
     "FLOPs": ({"MACs": "macs", "2 × MACs": "flops"}, 1),
     "PN (million)": ({"weights": "weights"}, 1e6),
-    "Depth": ({"depth": "depth"}, 1),
+    "Depth": ({"depth": "depth", "branch after branch": "in_sequence"}, 1),
 }
 
 
-def networks_sheet():
+def networks_table():
     """Table 8: every network counted with and without its classifier, in multiply-adds and in FLOPs (two each).
 
     Returns:
-        A `Sheet`. Its data has a line a network: `macs`, `flops`, `weights` and `depth`, each `_with` and `_without`
+        A `Table`. Its data has a line a network: `macs`, `flops`, `weights` and `depth`, each `_with` and `_without`
         the classifier, and for each published figure `... agrees with`: the ways of counting that come within 1% of
         it, or "none" and the nearest, with their deviations in percent.
     """
@@ -129,14 +137,51 @@ def networks_sheet():
         "pooling; its own paper says 3.8e9.",
         "JLML is published only: the widths of its layers could not be confirmed from a public source.",
         "HA-CNN's FLOPs are two a multiply-add, the others' one.",
+        _depth_note(data.set_index("network").loc["HA-CNN"]),
     ]
-    return Sheet("table8", "Table 8. Model size and complexity", data, _shown(data), notes)
+    data = data.drop(columns="modules")
+    return Table("table8", "Table 8. Model size and complexity", data, _shown(data), notes)
+
+
+def depth_in_sequence(calls):
+    """The depth of HA-CNN if its branches stood one after another: the longest way through each module, added up.
+
+    What stands side by side in both branches, FC layers and classifiers, counts once; hard attention's FC layers, which
+    lead from one branch into the other, do not count.
+
+    Args:
+        calls: `KernelCall`s of a `HACNN`.
+
+    Returns:
+        Dict of int by kind of module, as in "Inceptions".
+    """
+    depths = {}
+    for call in calls:
+        depths.setdefault(call.path.split("/")[0], []).append(call.depth)
+    totals = {}
+    for module, found in depths.items():
+        if "hard_attention" not in module and module not in ("local_fc", "local_classifier"):
+            kind = next(kind for part, kind in MODULES.items() if part in module)
+            totals[kind] = totals.get(kind, 0) + max(found) - min(found) + 1
+    return totals
+
+
+def _depth_note(ha_cnn):
+    parts = ", ".join(f"{kind} {depth}" for kind, depth in ha_cnn.modules.items())
+    return (
+        f"HA-CNN's longest way has {ha_cnn.depth_with:.0f} layers. Counted branch after branch they are "
+        f"{ha_cnn.in_sequence_with:.0f} ({parts}), hard attention's FC layers left out."
+    )
 
 
 def _counts(model):
     calls = kernel_calls(model)
     heads = 2 if isinstance(model, HACNN) else 1  # the classifiers come last
     counts = {}
+    if isinstance(model, HACNN):
+        counts["modules"] = depth_in_sequence(calls)
+        counts["in_sequence_with"] = sum(counts["modules"].values())
+        counts["in_sequence_without"] = counts["in_sequence_with"] - counts["modules"]["classifier"]
     for suffix, total in (("with", count(calls)), ("without", count(calls[:-heads]))):
         counts |= {f"{name}_{suffix}": value for name, value in (("flops", 2 * total["macs"]), *total.items())}
     return counts
@@ -151,6 +196,7 @@ def _agreement(counts, figure, published):
         f"{way} {suffix} classifier": counts[f"{key}_{suffix}"] / (unit * number(published)) - 1
         for way, key in ways.items()
         for suffix in ("with", "without")
+        if f"{key}_{suffix}" in counts
     }
     near = {way: d for way, d in deviations.items() if abs(d) < AGREES}
     nearest = min(deviations, key=lambda way: abs(deviations[way]))

@@ -4,19 +4,19 @@ import pandas as pd
 
 from hacnn_tf.data.table import DISTRACTOR, SPLITS
 from hacnn_tf.paper.published import read_published
-from hacnn_tf.paper.sheet import NOTHING, Sheet
+from hacnn_tf.paper.table import NOTHING, Table
 
 PUBLISHED_AS = {"cuhk03": "CUHK03", "market1501": "Market-1501", "dukemtmc": "DukeMCMT-ReID"}  # the paper's spelling
 
 
-def protocol_sheet(datasets):
+def protocol_table(datasets):
     """Table 1 of the paper beside what the datasets hold.
 
     Args:
         datasets: dict from what it is, for people, to (name as in `Settings`, `ReidDataset`).
 
     Returns:
-        A `Sheet`; its data has a line a dataset: identities in all, of training and of the queries, and images of each
+        A `Table`; its data has a line a dataset: identities in all, of training and of the queries, and images of each
         split.
     """
     published = read_published("table1")
@@ -33,7 +33,7 @@ def protocol_sheet(datasets):
         "those of the other two include the queries. Its 1,402 identities of DukeMTMC-reID are 702 + 702 = 1,404.",
         f"Counted: {'; '.join(data.dataset)}.",
     ]
-    return Sheet("table1", "Table 1. Re-id evaluation protocol", data, shown, notes)
+    return Table("table1", "Table 1. Re-id evaluation protocol", data, shown, notes)
 
 
 def _count(row, dataset):

@@ -11,9 +11,9 @@ from hacnn_tf.data.pipeline import epoch_order, steps_per_epoch
 from hacnn_tf.errors import InputError
 from hacnn_tf.signals import Stopped, StopRequest, deferred
 from hacnn_tf.training.adam import FusedAdam
+from hacnn_tf.training.epoch_log import EpochLog
 from hacnn_tf.training.nans import NanSearch
 from hacnn_tf.training.progress import Progress
-from hacnn_tf.training.record import Record
 from hacnn_tf.training.schedule import Schedule
 from hacnn_tf.training.state import TrainingState
 
@@ -56,7 +56,7 @@ def train(settings, images, rows, devices, xla=False, run=None, evaluate=None, c
 
     train_step = devices.train_step(state.model, state.optimizer, recipe, xla)
     search = NanSearch(state.model, recipe) if debug_nans else None
-    record = Record(run, state.epoch) if run else None
+    log = EpochLog(run, state.epoch) if run else None
     progress = Progress(settings.epochs, steps, settings.batch_size, shown=bool(run))
     stop, results = StopRequest(), None
 
@@ -64,9 +64,9 @@ def train(settings, images, rows, devices, xla=False, run=None, evaluate=None, c
         """The results, where an evaluation is due after the last whole epoch and has not been made."""
         epoch = state.epoch
         due = epoch == settings.epochs or (epoch and settings.eval_every and epoch % settings.eval_every == 0)
-        if not record or not due or state.step or record.evaluated(epoch):
+        if not log or not due or state.step or log.evaluated(epoch):
             return results
-        return record.results(epoch, evaluate(state.model))
+        return log.results(epoch, evaluate(state.model))
 
     results = evaluate_if_due()  # a training that was stopped in the middle of it
     while state.epoch < settings.epochs:
@@ -87,8 +87,8 @@ def train(settings, images, rows, devices, xla=False, run=None, evaluate=None, c
                 shown.step(state.step, state.totals)
                 if due and step == steps:
                     means = state.count_epoch()
-                    if record:
-                        record.epoch(epoch, epoch * steps, means, shown.images_per_second)
+                    if log:
+                        log.epoch(epoch, epoch * steps, means, shown.images_per_second)
                 if due and run:
                     run.save(state)
                 if stopping:

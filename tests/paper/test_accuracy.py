@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from hacnn_tf.errors import InputError
-from hacnn_tf.paper.accuracy import accuracy_sheet
+from hacnn_tf.paper.accuracy import accuracy_table
 from hacnn_tf.paper.experiments import TABLES, Selection
 from hacnn_tf.paper.published import read_published
-from hacnn_tf.paper.runs import RunFolders, data_key
+from hacnn_tf.paper.run_folders import RunFolders, data_key
 from tests.paper.runs import make_run
 
 SYNTHETIC = Selection(("synthetic",))
 
 
-def cell(sheet, row, column, measure):
-    data = sheet.data
+def cell(table, row, column, measure):
+    data = table.data
     (found,) = data[(data.row == row) & (data.column == column) & (data.measure == measure)].to_dict("records")
     return found
 
@@ -32,17 +32,17 @@ def test_published_and_measured_have_the_same_rows_and_columns():
 def test_seeds_give_mean_and_sample_deviation_and_the_difference_to_the_paper(tmp_path):
     for seed, rank1 in enumerate((90, 92, 97)):
         make_run(tmp_path / f"m{seed}", rank1, dataset="market1501", seed=seed)
-    sheet = accuracy_sheet("table7", Selection(("market1501",)), RunFolders(tmp_path))
-    joint = cell(sheet, "Global+Local", "Market-1501", "R1")
+    table = accuracy_table("table7", Selection(("market1501",)), RunFolders(tmp_path))
+    joint = cell(table, "Global+Local", "Market-1501", "R1")
     assert joint["published"] == 91.2
     assert joint["measured"] == pytest.approx((90 + 92 + 97) / 3)
     assert joint["sd"] == pytest.approx(np.sqrt((3**2 + 1**2 + 4**2) / 2))
     assert joint["difference"] == pytest.approx(93 - 91.2)
     assert joint["seeds"] == "0 1 2"
     assert joint["runs"] == "; ".join(str(tmp_path / f"m{seed}") for seed in range(3))
-    assert cell(sheet, "Local", "Market-1501", "mAP")["measured"] == pytest.approx((70 + 72 + 77) / 6)
-    assert np.isnan(cell(sheet, "Local", "DukeMTMC-ReID", "mAP")["measured"])
-    markdown = sheet.markdown()
+    assert cell(table, "Local", "Market-1501", "mAP")["measured"] == pytest.approx((70 + 72 + 77) / 6)
+    assert np.isnan(cell(table, "Local", "DukeMTMC-ReID", "mAP")["measured"])
+    markdown = table.markdown()
     assert "| Global+Local | 91.2 | 93.0 ± 3.6 | +1.8 | 75.7 |" in markdown
     assert "DukeMTMC-ReID R1 measured" not in markdown
     assert "150 epochs" in markdown and "m0, m1, m2" in markdown
@@ -54,7 +54,7 @@ def test_rows_take_the_runs_of_their_switches(tmp_path):
     make_run(tmp_path / "apart", 40, dataset="synthetic", interaction=False)
     make_run(tmp_path / "tight", 70, dataset="synthetic", boxes="labelled")
     runs = RunFolders(tmp_path)
-    table5, table6 = (accuracy_sheet(name, SYNTHETIC, runs) for name in ("table5", "table6"))
+    table5, table6 = (accuracy_table(name, SYNTHETIC, runs) for name in ("table5", "table6"))
     measured = table5.data[table5.data.column == "Synthetic, detected"].dropna(subset="measured")
     assert measured.set_index(["row", "measure"]).measured.to_dict() == {
         ("No Attention", "R1"): 50,
@@ -63,7 +63,7 @@ def test_rows_take_the_runs_of_their_switches(tmp_path):
         ("All", "mAP"): 30,
     }
     assert cell(table6, "w/o CAIL", "Synthetic, detected", "R1")["measured"] == 40
-    table4 = accuracy_sheet("table4", SYNTHETIC, runs)
+    table4 = accuracy_table("table4", SYNTHETIC, runs)
     assert cell(table4, "HA-CNN", "Synthetic, labelled", "R1")["measured"] == 70
     assert cell(table4, "HA-CNN", "Synthetic, detected", "R1")["measured"] == 60
     assert runs.left_out == []
@@ -75,8 +75,8 @@ def test_results_without_a_measure_that_was_added_later_still_count(tmp_path):
     for measures in content["results"]["single_query"].values():
         del measures["mINP"]
     damaged(run, json.dumps(content))
-    sheet = accuracy_sheet("table7", SYNTHETIC, RunFolders(tmp_path))
-    assert cell(sheet, "Global+Local", "Synthetic, detected", "R1")["measured"] == 60
+    table = accuracy_table("table7", SYNTHETIC, RunFolders(tmp_path))
+    assert cell(table, "Global+Local", "Synthetic, detected", "R1")["measured"] == 60
 
 
 def damaged(run, text):
@@ -109,9 +109,9 @@ def edit_versions(run, versions):
 def test_a_run_that_cannot_be_used_is_named_and_left_out(tmp_path, spoil, reason):
     make_run(tmp_path / "good", 60)
     spoil(make_run(tmp_path / "bad", 90, seed=1))
-    sheet = accuracy_sheet("table7", SYNTHETIC, RunFolders(tmp_path))
-    assert cell(sheet, "Global+Local", "Synthetic, detected", "R1")["seeds"] == "0"
-    (note,) = [note for note in sheet.notes if note.startswith("Left out:")]
+    table = accuracy_table("table7", SYNTHETIC, RunFolders(tmp_path))
+    assert cell(table, "Global+Local", "Synthetic, detected", "R1")["seeds"] == "0"
+    (note,) = [note for note in table.notes if note.startswith("Left out:")]
     assert str(tmp_path / "bad") in note and reason in note
 
 
@@ -134,9 +134,9 @@ def test_a_run_that_cannot_be_used_is_named_and_left_out(tmp_path, spoil, reason
 def test_seeds_that_differ_in_settings_are_not_mixed(tmp_path, other, reason):
     make_run(tmp_path / "a", 60, seed=0)
     make_run(tmp_path / "b", 90, **{"seed": 1, **other})
-    sheet = accuracy_sheet("table7", SYNTHETIC, RunFolders(tmp_path))
-    assert cell(sheet, "Global+Local", "Synthetic, detected", "R1")["measured"] == 60
-    (note,) = [note for note in sheet.notes if note.startswith("Left out:")]
+    table = accuracy_table("table7", SYNTHETIC, RunFolders(tmp_path))
+    assert cell(table, "Global+Local", "Synthetic, detected", "R1")["measured"] == 60
+    (note,) = [note for note in table.notes if note.startswith("Left out:")]
     assert str(tmp_path / "b") in note and reason in note
 
 
@@ -147,8 +147,8 @@ def test_a_cell_names_the_runs_that_it_is_the_mean_of(tmp_path):
         if seed:
             results = run.read_metrics()
             run.write_metrics({**results, "multi_query": results["single_query"]}, 150)
-    sheet = accuracy_sheet("table2", Selection(), RunFolders(tmp_path))
-    multi = cell(sheet, "HA-CNN", "Multi-Query", "R1")
+    table = accuracy_table("table2", Selection(), RunFolders(tmp_path))
+    multi = cell(table, "HA-CNN", "Multi-Query", "R1")
     assert (multi["measured"], multi["seeds"]) == (81.5, "1 2")
     assert multi["runs"] == f"{tmp_path / 'm1'}; {tmp_path / 'm2'}"
 
@@ -157,30 +157,30 @@ def test_rows_with_fewer_seeds_say_so(tmp_path):
     for seed in range(3):
         make_run(tmp_path / f"all{seed}", 60, seed=seed)
     make_run(tmp_path / "apart", 40, interaction=False)
-    sheet = accuracy_sheet("table6", SYNTHETIC, RunFolders(tmp_path))
-    assert "| 40.0 (n = 1) |" in sheet.markdown() and "| 60.0 ± 0.0 |" in sheet.markdown()
+    table = accuracy_table("table6", SYNTHETIC, RunFolders(tmp_path))
+    assert "| 40.0 (n = 1) |" in table.markdown() and "| 60.0 ± 0.0 |" in table.markdown()
 
 
 def test_the_images_at_hand_decide_which_runs_count(tmp_path):
     make_run(tmp_path / "a-old", 10, images=("old.jpg",))
     now = make_run(tmp_path / "now", 60, seed=1)
     runs = RunFolders(tmp_path, {data_key(now.settings): now.fingerprint})
-    sheet = accuracy_sheet("table7", SYNTHETIC, runs)
-    assert cell(sheet, "Global+Local", "Synthetic, detected", "R1")["measured"] == 60
+    table = accuracy_table("table7", SYNTHETIC, runs)
+    assert cell(table, "Global+Local", "Synthetic, detected", "R1")["measured"] == 60
     assert "a-old was trained on other images" in runs.left_out[0]
 
 
 def test_xla_and_eval_every_change_nothing(tmp_path):
     make_run(tmp_path / "a", 60, seed=0, xla="off", eval_every=1)
     make_run(tmp_path / "b", 70, seed=1, xla="on")
-    sheet = accuracy_sheet("table7", SYNTHETIC, RunFolders(tmp_path))
-    assert cell(sheet, "Global+Local", "Synthetic, detected", "R1")["measured"] == 65
+    table = accuracy_table("table7", SYNTHETIC, RunFolders(tmp_path))
+    assert cell(table, "Global+Local", "Synthetic, detected", "R1")["measured"] == 65
 
 
 def test_without_any_run_it_says_what_to_do(tmp_path):
     make_run(tmp_path / "unfinished", 60, finished=False)
     with pytest.raises(InputError, match=r"belongs to table7: train with bash experiments/table7.sh. .*not finished"):
-        accuracy_sheet("table7", SYNTHETIC, RunFolders(tmp_path))
+        accuracy_table("table7", SYNTHETIC, RunFolders(tmp_path))
     with pytest.raises(InputError, match="There is no folder"):
         RunFolders(tmp_path / "nowhere")
     with pytest.raises(InputError, match="Unknown dataset 'msmt17'"):
@@ -189,9 +189,9 @@ def test_without_any_run_it_says_what_to_do(tmp_path):
 
 def test_files_agree_with_one_another(tmp_path):
     make_run(tmp_path / "runs" / "a", 60)
-    sheet = accuracy_sheet("table7", SYNTHETIC, RunFolders(tmp_path / "runs"))
-    paths = sheet.write(tmp_path / "results")
+    table = accuracy_table("table7", SYNTHETIC, RunFolders(tmp_path / "runs"))
+    paths = table.write(tmp_path / "results")
     assert [path.name for path in paths] == ["table7.csv", "table7.md", "table7.html"]
     for path in paths:
         assert "60.0" in path.read_text()
-    assert paths[1].read_text() == sheet.markdown()
+    assert paths[1].read_text() == table.markdown()

@@ -3,12 +3,12 @@
 import pytest
 
 from hacnn_tf.models import count, kernel_calls
-from hacnn_tf.paper.networks import alexnet, googlenet, networks_sheet
+from hacnn_tf.paper.networks import alexnet, googlenet, networks_table
 
 
 @pytest.fixture(scope="module")
-def sheet():
-    return networks_sheet()
+def table():
+    return networks_table()
 
 
 @pytest.mark.parametrize(
@@ -43,15 +43,16 @@ def test_maps_have_the_sizes_of_the_papers():
         ("GoogLeNet", "PN (million)", "weights without classifier"),
         ("GoogLeNet", "Depth", "depth with classifier"),
         ("HA-CNN", "FLOPs", "2 × MACs without classifier"),
+        ("HA-CNN", "Depth", "branch after branch with classifier"),
     ],
 )
-def test_published_figures_follow_within_one_percent(sheet, network, figure, way):
-    ways = sheet.data.set_index("network").loc[network, f"{figure} agrees with"].split(", ")
+def test_published_figures_follow_within_one_percent(table, network, figure, way):
+    ways = table.data.set_index("network").loc[network, f"{figure} agrees with"].split(", ")
     assert way in [name.rpartition(" (")[0] for name in ways]
 
 
-def test_figures_that_follow_from_nothing_are_said_to(sheet):
-    data = sheet.data.set_index("network")
+def test_figures_that_follow_from_nothing_are_said_to(table):
+    data = table.data.set_index("network")
     assert data.loc["HA-CNN", "PN (million) agrees with"] == "none; nearest weights without classifier (+7.7%)"
     assert data.loc["AlexNet, one tower", "FLOPs agrees with"].startswith("none; nearest ")
     assert data.loc["JLML, not counted", "FLOPs agrees with"] == "–"
@@ -64,3 +65,9 @@ def test_groups_halve_the_second_fourth_and_fifth_convolution():
     )
     assert [b / a for a, b in zip(two, one, strict=True)] == [1, 2, 1, 2, 2]
     assert count(kernel_calls(alexnet()))["depth"] == 8
+
+
+def test_where_the_papers_depth_of_hacnn_comes_from(table):
+    counted = "first conv 1, Inceptions 18, soft attention 9, local Inceptions 9, FC 1, classifier 1"
+    (note,) = [note for note in table.notes if counted in note]
+    assert note.startswith("HA-CNN's longest way has 31 layers.") and "they are 39" in note

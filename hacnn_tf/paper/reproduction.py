@@ -11,18 +11,18 @@ from hacnn_tf.data.images import load_images
 from hacnn_tf.data.pipeline import steps_per_epoch
 from hacnn_tf.errors import InputError
 from hacnn_tf.models import INPUT_SIZE
-from hacnn_tf.paper.accuracy import accuracy_sheet
+from hacnn_tf.paper.accuracy import accuracy_table
 from hacnn_tf.paper.experiments import ALL, PER_DATASET, TABLES, TRAINED
-from hacnn_tf.paper.networks import networks_sheet
-from hacnn_tf.paper.protocol import protocol_sheet
-from hacnn_tf.paper.runs import RunFolders, data_key
+from hacnn_tf.paper.networks import networks_table
+from hacnn_tf.paper.protocol import protocol_table
+from hacnn_tf.paper.run_folders import RunFolders, data_key
 from hacnn_tf.training.run_folder import RunFolder
 
 SHOW_ONE_SEED = ("figure6", "ranking")
 CPU_IMAGES_PER_SECOND = 36  # on two cores, benchmarks/README.md; only for the estimate
 
 
-class Workshop:
+class Reproduction:
     """Plans the trainings that tables and figures need, and makes them.
 
     Args:
@@ -86,15 +86,15 @@ class Workshop:
 
     def _make(self, name):
         if name == "table8":
-            return networks_sheet()
+            return networks_table()
         columns = self._selection.columns(TRAINED.get(name, PER_DATASET))
         found = {c.name: d for c in columns if (d := self._dataset(self._selection.settings(ALL, c)))}
         if not found:
             return None
         if name == "table1":
-            return protocol_sheet({c.name: (c.data["dataset"], found[c.name]) for c in columns if c.name in found})
+            return protocol_table({c.name: (c.data["dataset"], found[c.name]) for c in columns if c.name in found})
         if name in TABLES:
-            return accuracy_sheet(name, self._selection, self._runs())
+            return accuracy_table(name, self._selection, self._runs())
         return self._figure(name, columns, found)
 
     def _figure(self, name, columns, datasets):

@@ -9,7 +9,7 @@ from hacnn_tf.evaluation import PARTS
 from hacnn_tf.training.run_folder import COLUMNS, EVALUATED
 
 
-class Record:
+class EpochLog:
     """Writes `log.csv`, `speed.csv`, `evaluations.csv` and TensorBoard's events into a run folder.
 
     Args:
