@@ -27,7 +27,7 @@ setup(
     long_description=(HERE / "README.md").read_text(),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["hacnn_tf", "hacnn_tf.*"]),
-    package_data={"hacnn_tf": ["presets/*/*"]},
+    package_data={"hacnn_tf": ["py.typed", "presets/*/*"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "tensorflow>=2.20",
@@ -47,6 +47,6 @@ setup(
         "search": SEARCH,
         "app": APP,
         "export": EXPORT,
-        "dev": [*APP, *EXPORT, "pytest>=8", "hypothesis>=6", "ruff>=0.9", "jax>=0.6", "playwright>=1.50"],
+        "dev": [*APP, *EXPORT, "pytest>=8", "hypothesis>=6", "ruff>=0.9", "mypy>=2", "jax>=0.6", "playwright>=1.50"],
     },
 )

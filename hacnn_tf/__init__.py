@@ -3,7 +3,12 @@
 Importing it makes the network and its layers known to `keras.saving.load_model`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from hacnn_tf.startup import quiet_stderr
+
+if TYPE_CHECKING:
+    from hacnn_tf.reid import ReID
 
 with quiet_stderr():
     import hacnn_tf.models  # noqa: F401
@@ -12,7 +17,7 @@ __all__ = ["ReID"]
 __version__ = "0.2.0"
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name == "ReID":  # late, because it needs TensorFlow, and the network under another backend of Keras does not
         from hacnn_tf.reid import ReID
 

@@ -1,6 +1,7 @@
 """Recipes: what a training does beside its network and its data."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class Recipe:
     name: str
     learning_rate: float = 5e-4
     schedule: str = "constant"
-    drops: tuple = ()
+    drops: tuple[float, ...] = ()
     final_rate: float | None = None
     warmup: float = 0.0
     weight_decay: float = 0.0
@@ -48,17 +49,19 @@ class Recipe:
     batch_identities: int = 0
     triplet: float = 0.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         try:
             object.__setattr__(self, "drops", tuple(map(float, self.drops)))  # of a flag or of JSON
         except ValueError:
-            raise InputError(f"--drops takes numbers separated by commas, not {','.join(self.drops)}.") from None
+            raise InputError(
+                f"--drops takes numbers separated by commas, not {','.join(map(str, self.drops))}."
+            ) from None
         if self.final_rate is None and self.schedule in ("exponential", "cosine"):
             object.__setattr__(self, "final_rate", 0.01)
         self._check_ranges()
         self._check_agreement()
 
-    def _check_ranges(self):
+    def _check_ranges(self) -> None:
         least, most = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
         below_one = float(np.nextafter(1, 0))
         for name, text, low, high in (
@@ -83,7 +86,7 @@ class Recipe:
                 f"{spelled(self.drops)}: at 0 it would drop before it begins, at 1 and beyond after its end."
             )
 
-    def _check_agreement(self):
+    def _check_agreement(self) -> None:
         if self.schedule == "step" and not self.drops:
             raise InputError("--schedule step needs --drops, as in --drops 0.6,0.9.")
         if self.schedule != "step" and self.drops:
@@ -97,15 +100,15 @@ class Recipe:
             )
 
     @property
-    def augments(self):
+    def augments(self) -> bool:
         """Whether images differ from epoch to epoch."""
         return bool(self.flip or self.crop_padding or self.erasing)
 
-    def options(self):
+    def options(self) -> dict[str, Any]:
         """Dict of all but the name."""
         return {name: getattr(self, name) for name in OPTIONS}
 
-    def replaced(self, **options):
+    def replaced(self, **options: Any) -> "Recipe":
         """This recipe with other options; another schedule leaves behind what belongs to the former one.
 
         Raises:
@@ -115,17 +118,17 @@ class Recipe:
             options = {"drops": (), "final_rate": None} | options
         return dataclasses.replace(self, **options)
 
-    def __str__(self):
+    def __str__(self) -> str:
         """The name, and the options that are not that recipe's."""
         return " ".join([self.name, *(f"--{name} {spelled(value)}" for name, value in self.changes().items())])
 
-    def changes(self):
+    def changes(self) -> dict[str, Any]:
         """Dict of the options that are not those of the recipe of this name, without what its schedule has not."""
         usual = RECIPES[self.name].options()
         return {name: v for name, v in self.options().items() if v != usual[name] and v not in (None, ())}
 
 
-def spelled(value):
+def spelled(value: Any) -> str:
     """A flag's value as it is typed; "none" if it has none."""
     if value in (None, ()):
         return "none"
@@ -152,7 +155,7 @@ RECIPES = {
 }
 
 
-def usual_recipe(dataset):
+def usual_recipe(dataset: str) -> str:
     """The name of the recipe that a dataset is trained by if nothing is said.
 
     In the embedded dataset's few epochs a falling rate or a weight decay did worse (REPRODUCE.md, "Recipes").

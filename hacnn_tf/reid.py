@@ -3,14 +3,17 @@
 import collections
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sized
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 import PIL.Image
 import tqdm
+from numpy.typing import ArrayLike, NDArray
 
 import hacnn_tf
 from hacnn_tf.data.images import UnreadableImagesError, read_image
@@ -20,12 +23,20 @@ from hacnn_tf.files import aside, check_new_path
 from hacnn_tf.models import HACNN
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import PRECISIONS
+from hacnn_tf.types import Features, FilePath, Picture, Pixels
 
 BATCH = 64  # images extracted at a time
 READ_AHEAD = 2  # batches that are decoded while one is extracted
 WEIGHTS, CONFIG, METADATA = "model.weights.h5", "config.json", "metadata.json"  # of a preset, as Keras Hub calls them
 ALONE = (str, os.PathLike, bytes, bytearray, memoryview, PIL.Image.Image)  # what is one picture, and no list of them
 SHIPPED = Path(__file__).parent / "presets"
+
+
+class Detections(Protocol):
+    """The boxes that a detector found."""
+
+    @property
+    def xyxy(self) -> ArrayLike: ...
 
 
 class ReID:
@@ -51,13 +62,13 @@ class ReID:
     (1, 1024)
     """
 
-    def __init__(self, name, export):
+    def __init__(self, name: str, export: Export) -> None:
         self.name, self.network, self.fingerprint = name, export.network, export.fingerprint
         self.input_size, self.feature_dim = export.input_size, export.feature_dim
         self.extract = export.extract
 
     @classmethod
-    def from_preset(cls, preset, precision=None):
+    def from_preset(cls, preset: FilePath, precision: str | None = None) -> "ReID":
         """Opens a trained network.
 
         Args:
@@ -86,7 +97,7 @@ class ReID:
             "train one with python -m hacnn_tf.train."
         )
 
-    def embed(self, images):
+    def embed(self, images: Picture | Iterable[Picture]) -> Features:
         """Features of pictures, in batches, with a progress bar on a terminal if there are many.
 
         Args:
@@ -103,20 +114,20 @@ class ReID:
         >>> float(np.linalg.norm(features[0] - features[1])) > 0
         True
         """
-        if isinstance(images, ALONE) or getattr(images, "ndim", 4) == 3:
-            images = [images]
-        total = len(images) if hasattr(images, "__len__") else None
-        bar = tqdm.tqdm(self.embed_each(images), total=total, unit="image", disable=_no_bar(total))
+        pictures = _listed(images)
+        total = len(pictures) if isinstance(pictures, Sized) else None
+        bar = tqdm.tqdm(self.embed_each(pictures), total=total, unit="image", disable=_no_bar(total))
         features, problems = [], []
         for i, outcome in enumerate(bar):
             if isinstance(outcome, InputError):
-                problems.append(f"{_called(images, i)} ({outcome})")
-            features.append(outcome)
+                problems.append(f"{_called(pictures, i)} ({outcome})")
+            else:
+                features.append(outcome)
         if problems:
-            raise UnreadableImagesError(problems, len(features))
+            raise UnreadableImagesError(problems, len(features) + len(problems))
         return np.stack(features) if features else np.zeros((0, self.feature_dim), np.float32)
 
-    def embed_each(self, images):
+    def embed_each(self, images: Iterable[Picture]) -> Iterator[Features | InputError]:
         """As `embed`, but a generator, which goes on after a picture that cannot be read.
 
         Args:
@@ -131,9 +142,9 @@ class ReID:
         """
         images = iter(images)
         with ThreadPoolExecutor() as pool:
-            ahead = collections.deque()
+            ahead: collections.deque[list[Future]] = collections.deque()
 
-            def read_on():
+            def read_on() -> None:
                 if batch := [pool.submit(self._read, image) for image in islice(images, BATCH)]:
                     ahead.append(batch)
 
@@ -144,7 +155,7 @@ class ReID:
                 read_on()
                 yield from self._outcomes(batch)
 
-    def embed_boxes(self, frame, boxes):
+    def embed_boxes(self, frame: Picture, boxes: ArrayLike | Detections) -> Features:
         """Features of the persons in one frame of a video.
 
         Args:
@@ -169,7 +180,7 @@ class ReID:
             raise InputError(f"The frame cannot be read ({reason}).") from None
         return self.embed([_crop(frame, box, i) for i, box in enumerate(_corners(boxes))])
 
-    def save_to_preset(self, folder, dtype="float32"):
+    def save_to_preset(self, folder: FilePath, dtype: str = "float32") -> None:
         """Writes the network without its classifiers into a folder that `from_preset` opens, whole or not at all.
 
         Args:
@@ -199,43 +210,48 @@ class ReID:
             (part / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
             stored.save_weights(part / WEIGHTS)
 
-    def _read(self, image):
+    def _read(self, image: Picture) -> Pixels | InputError:
         """The pixels that the network sees of a picture, or the `InputError` that says why there are none."""
         try:
             return read_image(image, self.input_size)
         except InputError as reason:
             return reason
 
-    def _outcomes(self, batch):
+    def _outcomes(self, batch: list[Pixels | InputError]) -> list[Features | InputError]:
         """The features of what `_read` gave, and its errors, in order."""
         images = [image for image in batch if not isinstance(image, InputError)]
         features = iter(self.extract(np.stack(images))) if images else iter(())
         return [image if isinstance(image, InputError) else next(features) for image in batch]
 
 
-def find_preset(preset):
+def find_preset(preset: FilePath) -> Path | None:
     """The folder of a preset, by its path or by the name of one that comes with hacnn_tf; None if it is neither."""
     folder = Path(preset) if Path(preset).exists() else SHIPPED / preset
     return folder if (folder / WEIGHTS).exists() else None
 
 
-def _no_bar(total):
+def _listed(images: Picture | Iterable[Picture]) -> Iterable[Any]:
+    """The pictures, of which one may have been given alone."""
+    return [images] if isinstance(images, ALONE) or getattr(images, "ndim", 4) == 3 else images
+
+
+def _no_bar(total: int | None) -> bool | None:
     return True if total is not None and total <= BATCH else None  # None: on a terminal alone
 
 
-def _check_one_of(name, value, allowed):
+def _check_one_of(name: str, value: str | None, allowed: tuple[str | None, ...]) -> None:
     if value not in allowed:
         raise InputError(f"{name} must be one of {', '.join(filter(None, allowed))}, not {value}.")
 
 
-def _called(images, i):
+def _called(images: Any, i: int) -> str:
     """What a picture is called in a sentence: its path, or its place."""
     images = getattr(images, "iloc", images)  # a `pandas.Series`
     image = images[i] if hasattr(images, "__getitem__") else None
     return os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"image {i}"
 
 
-def _corners(boxes):
+def _corners(boxes: ArrayLike | Detections) -> NDArray[np.float64]:
     try:
         boxes = np.asarray(getattr(boxes, "xyxy", boxes), dtype=float)
         return boxes.reshape(-1, 4) if boxes.size == 0 else boxes.reshape(len(boxes), 4)
@@ -243,7 +259,7 @@ def _corners(boxes):
         raise InputError(f"Boxes must be (n, 4): left, top, right and bottom in pixels ({error}).") from None
 
 
-def _crop(frame, box, i):
+def _crop(frame: Pixels, box: NDArray[np.float64], i: int) -> Pixels:
     height, width = frame.shape[:2]
     if np.isfinite(box).all():
         left, top = np.floor(np.clip(box[:2], 0, (width, height))).astype(int)
@@ -256,7 +272,7 @@ def _crop(frame, box, i):
     )
 
 
-def _read_preset(path, precision):
+def _read_preset(path: Path, precision: str | None) -> Export:
     """A preset's folder, opened as an `Export`."""
     try:
         config = json.loads((path / CONFIG).read_text())["config"]

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Lint and the test suite; further arguments go to pytest: -m slow for the tests that take minutes,
+# Lint, types and the test suite; further arguments go to pytest: -m slow for the tests that take minutes,
 # -m network for those that ask the package index.
 EXTRAS=dev source "$(dirname "${BASH_SOURCE[0]}")/../experiments/setup.sh"
 "$python" -m ruff check .
+"$python" -m mypy
 { type -P chromium || type -P chromium-browser || type -P google-chrome; } > /dev/null ||
   echo "No Chromium here, so the page is not tested in a browser; to have it, install one, as with: apt install chromium"
 "$python" -m pytest "$@"

@@ -9,13 +9,14 @@ from hacnn_tf.data.synthetic import read_synthetic
 from hacnn_tf.data.table import ReidDataset
 from hacnn_tf.data.union import join_datasets
 from hacnn_tf.errors import InputError
+from hacnn_tf.types import FilePath
 
 __all__ = ["ReidDataset", "dataset_names", "read_dataset"]
 
 DISTRIBUTED = ("synthetic", "cuhk03", "market1501", "dukemtmc")
 
 
-def dataset_names(text):
+def dataset_names(text: str) -> tuple[str, ...]:
     """The datasets that `--dataset` names.
 
     Args:
@@ -41,16 +42,16 @@ def dataset_names(text):
 
 
 def read_dataset(
-    name,
-    data_root="data",
-    split="767_700",
-    boxes="detected",
-    testset=1,
-    allow_subset=False,
-    test_share=None,
-    split_seed=None,
-    camera_pattern=None,
-):
+    name: str,
+    data_root: FilePath = "data",
+    split: str = "767_700",
+    boxes: str = "detected",
+    testset: int = 1,
+    allow_subset: bool = False,
+    test_share: float | None = None,
+    split_seed: int | None = None,
+    camera_pattern: str | None = None,
+) -> ReidDataset:
     """Reads a dataset by name, or the union of several.
 
     Args:
@@ -69,7 +70,7 @@ def read_dataset(
         InputError: missing, incomplete or malformed; says what and what to do.
     """
 
-    def read(name):
+    def read(name: str) -> ReidDataset:
         if name == "synthetic":
             return read_synthetic(data_root, boxes, allow_subset)
         if name == "cuhk03":

@@ -48,7 +48,7 @@ def check_images(dataset, listed_elsewhere=()):
     return pd.DataFrame(problems, columns=COLUMNS)
 
 
-Inspected = collections.namedtuple("Inspected", ["reason", "size", "mode", "digest"], defaults=[None] * 4)
+Inspected = collections.namedtuple("Inspected", ["reason", "size", "mode", "digest"], defaults=(None, None, None, None))
 
 
 def _inspect(path):

@@ -11,6 +11,7 @@ from hacnn_tf.data.folders import BOXES_FOLDERS, read_folders
 from hacnn_tf.data.images import mat_image_path
 from hacnn_tf.data.table import Counts, ReidDataset, check_counts, find_folder, make_table
 from hacnn_tf.errors import InputError
+from hacnn_tf.types import FilePath
 
 MAT = "cuhk-03.mat"
 COUNTS_767_700 = {
@@ -21,7 +22,9 @@ COUNTS_1367_100 = {"train": Counts(identities=1367), "query": Counts(identities=
 SOURCE = "get it as data/README.md says and unpack it there"
 
 
-def read_cuhk03(data_root, split="767_700", boxes="detected", testset=1, allow_subset=False):
+def read_cuhk03(
+    data_root: FilePath, split: str = "767_700", boxes: str = "detected", testset: int = 1, allow_subset: bool = False
+) -> ReidDataset:
     """CUHK03 under either of its protocols.
 
     767/700 is read from the CUHK03-NP folders (`cuhk03-np/detected`, `cuhk03-np/labeled`) or, if there are none, from

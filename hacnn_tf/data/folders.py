@@ -8,6 +8,7 @@ import pandas as pd
 
 from hacnn_tf.data.table import Counts, ReidDataset, check_counts, find_folder, make_table
 from hacnn_tf.errors import InputError
+from hacnn_tf.types import FilePath
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test", "multi_query": "gt_bbox"}
 BOXES_FOLDERS = {"detected": "detected", "labelled": "labeled"}  # as CUHK03 and CUHK03-NP spell them
@@ -23,7 +24,7 @@ FILE_NAME = re.compile(
 )  # 0002_c1s1_000451_03.jpg, 0005_c2_f0046985.jpg, 0003_c1_1.png
 
 
-def read_market1501(data_root, allow_subset=False):
+def read_market1501(data_root: FilePath, allow_subset: bool = False) -> ReidDataset:
     """Market-1501: 12,936 training images of 751 identities, six cameras; `gt_bbox` serves multi-query, if there.
 
     Args:
@@ -47,7 +48,7 @@ def read_market1501(data_root, allow_subset=False):
     return dataset
 
 
-def read_dukemtmc(data_root, allow_subset=False):
+def read_dukemtmc(data_root: FilePath, allow_subset: bool = False) -> ReidDataset:
     """DukeMTMC-reID: 16,522 training images of 702 identities, eight cameras.
 
     Args:

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import tensorflow as tf
 
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import aside
+from hacnn_tf.types import FilePath, Picture, Pixels, Size
 
 DECODE_BATCH = 64
 MAX_PIXELS = 2**25  # of an image to decode; a little more than an 8K video frame
@@ -30,7 +32,7 @@ def mat_image_path(mat, boxes, pair, identity, view):
     return f"{mat}#{boxes}/{pair}/{identity}/{view}"
 
 
-def mat_of(path):
+def mat_of(path: str) -> str | None:
     """The `cuhk-03.mat` in which the image of a path lies; None if it is a file of its own."""
     return path.rpartition("#")[0] if re.fullmatch(MAT_IMAGE, path) else None
 
@@ -120,7 +122,7 @@ def resize(images, size):
 class UnreadableImagesError(InputError):
     """Images that cannot be read; `problems` holds "PATH (reason)" of every one."""
 
-    def __init__(self, problems, count):
+    def __init__(self, problems: list[str], count: int) -> None:
         self.problems = problems
         super().__init__(
             f"{len(problems)} of {count} images cannot be read: {', '.join(problems)}; replace or remove them."
@@ -155,7 +157,7 @@ def load_splits(dataset, splits, size, cache_dir=None):
     return images
 
 
-def load_images(paths, size, cache_dir=None):
+def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = None) -> Pixels:
     """Decodes and resizes images, in parallel.
 
     Args:
@@ -231,7 +233,7 @@ def _open_mat(mat):
     return h5py.File(mat, "r")
 
 
-def read_image(image, size=None):
+def read_image(image: Picture, size: Size | None = None) -> Pixels:
     """The pixels of one image.
 
     Args:

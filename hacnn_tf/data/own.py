@@ -11,6 +11,7 @@ from hacnn_tf.data.manifest import find_manifest, read_manifest, some
 from hacnn_tf.data.table import DISTRACTOR, JUNK, Counts, ReidDataset, check_counts
 from hacnn_tf.data.validation import searchable, split_off
 from hacnn_tf.errors import InputError
+from hacnn_tf.types import FilePath
 
 TEST_SHARE, SPLIT_SEED = 0.5, 0
 LAYOUTS = (
@@ -19,7 +20,12 @@ LAYOUTS = (
 )
 
 
-def read_own(place, test_share=None, split_seed=None, camera_pattern=None):
+def read_own(
+    place: FilePath,
+    test_share: float | None = None,
+    split_seed: int | None = None,
+    camera_pattern: str | None = None,
+) -> ReidDataset:
     """A dataset of one's own. The first of these that fits says how it is laid out:
 
     - a `.csv` or `.parquet` file, or a folder with `manifest.csv` or `manifest.parquet`: see `read_manifest`

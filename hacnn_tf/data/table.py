@@ -2,11 +2,13 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from hacnn_tf.errors import InputError
+from hacnn_tf.types import FilePath
 
 SPLITS = ["train", "query", "gallery", "multi_query"]
 JUNK, DISTRACTOR = -1, 0  # identities of gallery images that show nobody in particular
@@ -38,20 +40,20 @@ class ReidDataset:
     table: pd.DataFrame
     single_shot: bool = False
     listed: bool = False
-    made_splits: dict = dataclasses.field(default_factory=dict)
+    made_splits: dict[str, pd.DataFrame] = dataclasses.field(default_factory=dict)
 
-    def split(self, split):
+    def split(self, split: str) -> pd.DataFrame:
         """The rows of one split, as a `pandas.DataFrame` with a fresh index."""
         return self.table[self.table.split == split].reset_index(drop=True)
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """A hex digest of the training images' names, identities and cameras: another one, other classes."""
         rows = self.split("train")
         names = rows.path.str.rsplit("/", n=1).str[-1]
         text = rows.assign(path=names).to_csv(index=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def summary(self):
+    def summary(self) -> str:
         """What re-id people look at first: the identities, images and cameras of each subset, as text."""
         lines = [self.name, f"{'subset':<12}{'identities':>12}{'images':>10}{'cameras':>10}"]
         for split in SPLITS:
@@ -65,7 +67,7 @@ class ReidDataset:
         return "\n".join(lines)
 
 
-def make_table(paths, pids, camids, split):
+def make_table(paths: Iterable[str], pids: Iterable[int], camids: Iterable[int], split: str) -> pd.DataFrame:
     """A table of one split.
 
     Args:
@@ -89,13 +91,13 @@ class Counts:
     distractors: int | None = None
 
     @classmethod
-    def of(cls, rows):
+    def of(cls, rows: pd.DataFrame) -> "Counts":
         """The counts of the rows of a table."""
         identities = rows.pid[rows.pid > DISTRACTOR].nunique()
         return cls(len(rows), identities, int((rows.pid == JUNK).sum()), int((rows.pid == DISTRACTOR).sum()))
 
 
-def check_counts(dataset, folder, published, allow_subset):
+def check_counts(dataset: ReidDataset, folder: FilePath, published: Mapping[str, Counts], allow_subset: bool) -> None:
     """Checks that a dataset can be used, and is what it is distributed as.
 
     Args:
@@ -130,7 +132,7 @@ def check_counts(dataset, folder, published, allow_subset):
         )
 
 
-def find_folder(data_root, names, dataset, source):
+def find_folder(data_root: FilePath, names: Iterable[str], dataset: str, source: str) -> Path:
     """The first of `names` that is a folder below `data_root`.
 
     Args:

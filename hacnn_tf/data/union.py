@@ -1,5 +1,7 @@
 """Several datasets as one."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from hacnn_tf.data.table import DISTRACTOR, NO_CAMERA, ReidDataset
@@ -7,7 +9,7 @@ from hacnn_tf.errors import InputError
 from hacnn_tf.files import as_file_name
 
 
-def join_datasets(datasets):
+def join_datasets(datasets: Mapping[str, ReidDataset]) -> ReidDataset:
     """The union of datasets: one training set, and one gallery for all queries.
 
     Nobody is in two of them, and no camera: identities and cameras of a dataset are numbered after those of the

@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import socket
+from typing import Any
 from urllib.parse import urlsplit
 
 import gradio as gr
@@ -82,7 +83,7 @@ def page(database, model):
                 (rows,) = database.search(model.embed(picture), where, int(top), reranked=reranked)
             return rows, _pictures(rows), gr.update(visible=False)
 
-        def select(picture, rows, event: gr.SelectData):
+        def select(picture: Any, rows: pd.DataFrame, event: gr.SelectData) -> tuple:
             with _shown_errors():
                 row = rows.iloc[event.index]
                 match = _read(row.path)

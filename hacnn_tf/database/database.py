@@ -5,7 +5,9 @@ import datetime
 import os
 import re
 import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +16,13 @@ from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import rerank
 from hacnn_tf.evaluation.ranking import squared_norms
 from hacnn_tf.reid import ReID
+from hacnn_tf.types import Features, FilePath
 
 try:
     import lancedb
     import pyarrow as pa
 except ImportError:
-    lancedb = None
+    lancedb = None  # type: ignore[assignment]  # a module otherwise
 
 SUFFIX = ".lance"
 EXACT_ROWS = 100_000  # up to so many, all are compared; above, those in the nearest lists of an index
@@ -51,7 +54,7 @@ class Database:
         InputError: LanceDB is not installed, or `path` is not such a database; says how to get either.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: FilePath) -> None:
         self.path = str(path)
         self._connection, self._name = _connect(self.path)
         try:
@@ -66,7 +69,7 @@ class Database:
             ) from None
 
     @classmethod
-    def create(cls, path, model, rows):
+    def create(cls, path: FilePath, model: ReID, rows: pd.DataFrame) -> "Database":
         """Makes an empty database with the columns of a table.
 
         Args:
@@ -92,7 +95,7 @@ class Database:
         return cls(path)
 
     @classmethod
-    def find(cls, path, model, rows):
+    def find(cls, path: FilePath, model: ReID, rows: pd.DataFrame) -> "Database | None":
         """The database at a path; None if it is still to be made, and can be. Arguments as `create`.
 
         Raises:
@@ -110,7 +113,7 @@ class Database:
         database._check_columns(rows)
         return database
 
-    def load_model(self, preset=None):
+    def load_model(self, preset: FilePath | None = None) -> ReID:
         """The `ReID` whose features it holds.
 
         Args:
@@ -123,7 +126,7 @@ class Database:
         self.check_model(model)
         return model
 
-    def check_model(self, model):
+    def check_model(self, model: ReID) -> None:
         """Raises `InputError` if features of a `ReID` cannot be compared with those in here."""
         if (model.fingerprint, model.feature_dim) != (self.fingerprint, self.feature_dim):
             raise InputError(
@@ -132,28 +135,28 @@ class Database:
                 "index the pictures into another database."
             )
 
-    def _check_columns(self, rows):
+    def _check_columns(self, rows: pd.DataFrame) -> None:
         if set(rows.columns) != set(self.columns):
             raise InputError(
                 f"{self.path} has the columns {', '.join(self.columns)}, and these pictures {', '.join(rows.columns)}: "
                 "index them into another database, or give them the same columns."
             )
 
-    def __len__(self):
+    def __len__(self) -> int:
         with self._readable():
             return self._table.count_rows()
 
     @property
-    def columns(self):
+    def columns(self) -> list[str]:
         """The names of all columns but `feature`."""
         return [name for name in self._table.schema.names if name != FEATURE]
 
-    def refresh(self):
+    def refresh(self) -> None:
         """Sees what other processes have written since."""
         with self._readable():
             self._table.checkout_latest()
 
-    def rows(self, columns, where=None):
+    def rows(self, columns: list[str], where: str | None = None) -> pd.DataFrame:
         """Some columns of the rows for which a condition holds, as a `pandas.DataFrame`.
 
         Raises:
@@ -163,12 +166,12 @@ class Database:
         with self._readable(where):
             return _frame((query if where is None else query.where(where)).to_arrow())
 
-    def feature(self, paths):
+    def feature(self, paths: Iterable[str]) -> Features:
         """The features of some pictures that it holds, `(n, feature_dim)` float32, in the order of `paths`."""
         found = self.rows(["path", FEATURE], f"path in ({', '.join(map(quoted, paths))})").set_index("path")
         return np.stack([found.loc[path, FEATURE] for path in paths])
 
-    def write(self, rows, features):
+    def write(self, rows: pd.DataFrame, features: Features) -> None:
         """Adds pictures, or replaces those of the same path, in one transaction.
 
         Args:
@@ -192,7 +195,7 @@ class Database:
             merge = self._table.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(table)
 
-    def tidy(self):
+    def tidy(self) -> None:
         """Merges what many writes have left, removes what nobody sees any more, and keeps the index, if it has one.
 
         No other process may be writing.
@@ -206,7 +209,7 @@ class Database:
                 warnings.simplefilter("ignore")  # it warns of what the docstring says
                 self._table.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=True)
 
-    def remove(self, where):
+    def remove(self, where: str) -> int:
         """Deletes the rows for which a condition holds, for good: nothing of them is left in its files.
 
         LanceDB by itself only marks rows as deleted, so all others are written anew, which takes as much room again
@@ -229,7 +232,9 @@ class Database:
         self.tidy()
         return removed
 
-    def search(self, features, where=None, top=20, exact=False, reranked=False):
+    def search(
+        self, features: Features, where: str | None = None, top: int = 20, exact: bool = False, reranked: bool = False
+    ) -> list[pd.DataFrame]:
         """The nearest pictures of each query.
 
         Args:
@@ -253,7 +258,7 @@ class Database:
         return [search(feature, where, top, exact) for feature in np.asarray(features, np.float32)]
 
     @contextlib.contextmanager
-    def _readable(self, where=None):
+    def _readable(self, where: str | None = None) -> Iterator[None]:
         try:
             yield
         except (OSError, RuntimeError, ValueError) as error:
@@ -264,12 +269,14 @@ class Database:
                 f"{', '.join(self.columns)}."
             ) from None
 
-    def _reranked(self, feature, where, top, exact):
+    def _reranked(self, feature: Features, where: str | None, top: int, exact: bool) -> pd.DataFrame:
         found = self._nearest(feature, where, max(top, CANDIDATES), exact, [FEATURE])
         (found[DISTANCE],) = rerank(feature[None], np.stack(found.pop(FEATURE)))
         return found.sort_values([DISTANCE, "path"], ignore_index=True)[:top]
 
-    def _nearest(self, feature, where, top, exact, more=()):
+    def _nearest(
+        self, feature: Features, where: str | None, top: int, exact: bool, more: Iterable[str] = ()
+    ) -> pd.DataFrame:
         query = self._table.search(feature, vector_column_name=FEATURE).distance_type("l2").limit(top)
         query = query.select([*self.columns, *more, "_distance"])
         if where is not None:
@@ -286,12 +293,12 @@ class Database:
         return found.sort_values([DISTANCE, "path"], ignore_index=True)
 
 
-def quoted(text):
+def quoted(text: Any) -> str:
     """A text as a condition has it."""
     return "'" + str(text).replace("'", "''") + "'"
 
 
-def check_path(path):
+def check_path(path: FilePath) -> tuple[str, str]:
     """The place of a database and its name there. Raises `InputError` if none can have that path."""
     place, slash, name = str(path).rstrip("/").rpartition("/")
     if not name.endswith(SUFFIX) or not re.fullmatch(r"[A-Za-z0-9_.-]+", stem := name.removesuffix(SUFFIX)):
@@ -299,7 +306,7 @@ def check_path(path):
     return place or slash or ".", stem
 
 
-def _connect(path):
+def _connect(path: FilePath) -> tuple[Any, str]:
     """LanceDB's connection to the place of a database, and the database's name there."""
     if lancedb is None:
         raise InputError('A database needs LanceDB: install it with pip install -c constraints.txt -e ".[search]".')
@@ -309,20 +316,20 @@ def _connect(path):
 
 
 @contextlib.contextmanager
-def _refused(what):
+def _refused(what: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"{what}: {_reason(error)}.") from None
 
 
-def _reason(error):
+def _reason(error: Exception) -> str:
     """The first sentence of what LanceDB says, without where in its source it was said."""
     line = re.split(r",? ?/[^ ]*\.rs:|\n", str(error))[0]
     return line.removeprefix("lance error: ").removeprefix("Invalid input, ")[:REASON].strip().rstrip(".,?")
 
 
-def _fields(rows):
+def _fields(rows: pd.DataFrame) -> "list[pa.Field]":
     types = {"path": pa.string(), "bytes": pa.int64(), "modified": pa.int64(), "time": pa.timestamp("us")}
     try:
         return [pa.field(name, types.get(name) or _type(rows[name])) for name in rows.columns]
@@ -330,7 +337,7 @@ def _fields(rows):
         raise InputError(f"A column cannot be kept in a database: {error}.") from None
 
 
-def _type(column):
+def _type(column: pd.Series) -> "pa.DataType":
     found = _array(column, None).type
     if pa.types.is_null(found):
         return pa.int64()
@@ -339,12 +346,12 @@ def _type(column):
     return found
 
 
-def _array(column, kind):
+def _array(column: pd.Series, kind: "pa.DataType | None") -> "pa.Array":
     if kind is not None and pa.types.is_string(kind):
         column = column.map(str, na_action="ignore")  # a column of texts may happen to hold numbers alone
     return pa.array(column, kind, from_pandas=True)
 
 
-def _frame(table):
+def _frame(table: "pa.Table") -> pd.DataFrame:
     """An Arrow table in pandas, whole numbers with gaps as such."""
     return table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)

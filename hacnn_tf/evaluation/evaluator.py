@@ -1,7 +1,12 @@
 """The evaluation of a network on a dataset's test images."""
 
+from collections.abc import Mapping
+
+from hacnn_tf.data.table import ReidDataset
 from hacnn_tf.evaluation.features import extract_features, feature_function
 from hacnn_tf.evaluation.protocols import evaluate_features
+from hacnn_tf.models import HACNN
+from hacnn_tf.types import Extract, Features, Pixels, Results
 
 TEST_SPLITS = ("query", "gallery", "multi_query")
 
@@ -15,14 +20,14 @@ class Evaluator:
         xla: compile the extraction with XLA.
     """
 
-    def __init__(self, dataset, images, xla=False):
+    def __init__(self, dataset: ReidDataset, images: Mapping[str, Pixels], xla: bool = False) -> None:
         self._dataset, self._xla = dataset, xla
         self._images = {split: images[split] for split in TEST_SPLITS if split in images}
 
-    def features(self, function):
+    def features(self, function: Extract) -> dict[str, Features]:
         """Dict from split to `(n, d)` float32 features; `function` is as in `extract_features`."""
         return {split: extract_features(function, images) for split, images in self._images.items()}
 
-    def run(self, model):
+    def run(self, model: HACNN) -> Results:
         """The results of `evaluate_features` for a `HACNN`; traces (and compiles) its extraction anew, some seconds."""
         return evaluate_features(self._dataset, self.features(feature_function(model, self._xla)))

@@ -5,11 +5,14 @@ import hashlib
 import numpy as np
 import tensorflow as tf
 
+from hacnn_tf.models import HACNN
+from hacnn_tf.types import Extract, Features, Pixels
+
 EXTRACTION_BATCH = 64
 PARTS = ("joint", "global", "local")
 
 
-def feature_function(model, xla=False):
+def feature_function(model: HACNN, xla: bool = False) -> Extract:
     """The graph from a batch of images to the features that a `HACNN` gives now, for `extract_features`.
 
     The weights are constants in it, so that TensorFlow folds what depends on them alone: every batch norm goes into
@@ -29,7 +32,7 @@ def feature_function(model, xla=False):
     return tf.function(lambda images: extractor.stateless_call(*weights, images)[0], jit_compile=xla, autograph=False)
 
 
-def fingerprint(model):
+def fingerprint(model: HACNN) -> str:
     """A hex digest of the weights that a `HACNN`'s features depend on: features of another one cannot be compared.
 
     It is that of the weights in half precision, so that it stays when they are stored so.
@@ -40,7 +43,7 @@ def fingerprint(model):
     return digest.hexdigest()[:16]
 
 
-def extract_features(function, images):
+def extract_features(function: Extract, images: Pixels) -> Features:
     """Features of all images, in batches of one size, so that `function` is traced (and compiled) once.
 
     Args:
@@ -59,7 +62,7 @@ def extract_features(function, images):
     return np.concatenate(features).astype(np.float32, copy=False)
 
 
-def feature_part(features, part):
+def feature_part(features: Features, part: str) -> Features:
     """The joint, global or local part of `(n, 2d)` features (Table 7's three)."""
     half = features.shape[1] // 2
     return {"joint": features, "global": features[:, :half], "local": features[:, half:]}[part]

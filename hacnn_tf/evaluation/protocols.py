@@ -1,17 +1,24 @@
 """From features to the numbers that papers report."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
+from hacnn_tf.data.table import ReidDataset
 from hacnn_tf.evaluation.features import PARTS, feature_part
 from hacnn_tf.evaluation.ranking import CMC_RANKS, Matches, half_distances, rank_matches
+from hacnn_tf.types import Distances, Features, Integers, Results
 
 SINGLE_SHOT_REPEATS = 100
 CMC_LENGTH = 50  # ranks of the curve that is kept
 MEASURES = (*(f"rank{k}" for k in CMC_RANKS), "mAP", "mAP_trapezoid", "mINP")
 
 
-def evaluate_features(dataset, features, seed=0, distances=half_distances):
+def evaluate_features(
+    dataset: ReidDataset, features: Mapping[str, Features], seed: int = 0, distances: Distances = half_distances
+) -> Results:
     """Every measure of a dataset's protocol.
 
     Args:
@@ -51,7 +58,7 @@ def evaluate_features(dataset, features, seed=0, distances=half_distances):
     }
 
 
-def pool_queries(rows, features):
+def pool_queries(rows: pd.DataFrame, features: Features) -> tuple[pd.DataFrame, Features]:
     """Multi-query: one query for each identity and camera, the mean of all its features.
 
     Args:
@@ -66,9 +73,17 @@ def pool_queries(rows, features):
     return pd.DataFrame(list(groups), columns=["pid", "camid"]), pooled
 
 
-def _measure(query, query_features, gallery, gallery_features, single_shot, seed, distances):
+def _measure(
+    query: pd.DataFrame,
+    query_features: Features,
+    gallery: pd.DataFrame,
+    gallery_features: Features,
+    single_shot: bool,
+    seed: int,
+    distances: Distances,
+) -> dict[str, Any]:
     shots = _single_shots(gallery.pid.to_numpy(), seed) if single_shot else [np.arange(len(gallery))]
-    matches = [
+    repeats = [
         rank_matches(
             query_features,
             gallery_features[shot],
@@ -80,8 +95,8 @@ def _measure(query, query_features, gallery, gallery_features, single_shot, seed
         )
         for shot in shots
     ]
-    matches = Matches(  # repeats with the same queries: measures over all are the means over repeats
-        np.concatenate([m.ranks for m in matches]), np.concatenate([m.counts for m in matches]), matches[0].unmatched
+    matches = Matches(  # repeats have the same queries: measures over all are the means over repeats
+        np.concatenate([m.ranks for m in repeats]), np.concatenate([m.counts for m in repeats]), repeats[0].unmatched
     )
     cmc = (100 * matches.cmc(range(1, CMC_LENGTH + 1))).tolist()
     return {
@@ -95,14 +110,14 @@ def _measure(query, query_features, gallery, gallery_features, single_shot, seed
     }
 
 
-def _single_shots(pids, seed):
+def _single_shots(pids: Integers, seed: int) -> list[Integers]:
     """Index arrays, one a repeat: one random gallery image of every identity."""
     rng = np.random.default_rng(seed)
     images_of = [np.flatnonzero(pids == pid) for pid in np.unique(pids)]
     return [np.array([rng.choice(images) for images in images_of]) for _ in range(SINGLE_SHOT_REPEATS)]
 
 
-def results_table(results):
+def results_table(results: Results) -> str:
     """The measures as people compare them, one line a setting and feature, in percent.
 
     Args:

@@ -5,11 +5,14 @@ Gallery images at the same distance rank in gallery order. Queries without a tru
 """
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hacnn_tf.data.table import JUNK
 from hacnn_tf.errors import InputError
+from hacnn_tf.types import Distances, Features, Integers
 
 CMC_RANKS = (1, 5, 10, 20)
 QUERY_BLOCK = 512  # queries compared at a time, fewer if their distances would take more than
@@ -26,16 +29,16 @@ class Matches:
         unmatched: number of queries without a true match; they have no part in the measures.
     """
 
-    ranks: np.ndarray
-    counts: np.ndarray
+    ranks: NDArray[np.int64]
+    counts: NDArray[np.int64]
     unmatched: int
 
-    def cmc(self, ranks=CMC_RANKS):
+    def cmc(self, ranks: Iterable[int] = CMC_RANKS) -> NDArray[np.float64]:
         """Share of queries in [0, 1] whose first true match is at rank k or better, for each k in `ranks`."""
         first = self.ranks[self._starts]
         return np.array([np.mean(first <= k) for k in ranks])
 
-    def mean_average_precision(self, trapezoid=False):
+    def mean_average_precision(self, trapezoid: bool = False) -> float:
         """mAP in [0, 1].
 
         Args:
@@ -49,16 +52,16 @@ class Matches:
             precisions = (before + precisions) / 2
         return float(np.mean(np.add.reduceat(precisions, self._starts) / self.counts))
 
-    def mean_inverse_negative_penalty(self):
+    def mean_inverse_negative_penalty(self) -> float:
         """mINP in [0, 1] (Ye et al., 2021): the mean of the precisions at the last, the hardest, true matches."""
         return float(np.mean(self.counts / self.ranks[self._starts + self.counts - 1]))
 
     @property
-    def _starts(self):
+    def _starts(self) -> Integers:
         return np.concatenate([[0], np.cumsum(self.counts)[:-1]])
 
 
-def squared_norms(features):
+def squared_norms(features: Features) -> Features:
     """The squared L2 norms `(n,)` of `(n, d)` float32 features.
 
     Raises:
@@ -72,7 +75,7 @@ def squared_norms(features):
     return norms
 
 
-def half_distances(query_features, gallery_features):
+def half_distances(query_features: Features, gallery_features: Features) -> Iterator[Features]:
     """Half the squared L2 distances, up to a term of the query's own: they rank as L2 distances do.
 
     Computed for at most `QUERY_BLOCK` queries and in `BLOCK_BYTES` at a time. The gallery may be a memory map
@@ -99,14 +102,14 @@ def half_distances(query_features, gallery_features):
 
 
 def rank_matches(
-    query_features,
-    gallery_features,
-    query_pids,
-    gallery_pids,
-    query_camids,
-    gallery_camids,
-    distances=half_distances,
-):
+    query_features: Features,
+    gallery_features: Features,
+    query_pids: Integers,
+    gallery_pids: Integers,
+    query_camids: Integers,
+    gallery_camids: Integers,
+    distances: Distances = half_distances,
+) -> Matches:
     """Ranks the true matches of every query by distance.
 
     Besides the features and what `distances` holds come some 30 bytes a gallery image and 8 a pair of the same
@@ -140,7 +143,9 @@ def rank_matches(
     return Matches(np.concatenate(ranks), counts[counts > 0], int(np.sum(counts == 0)))
 
 
-def _same_person(query_pids, gallery_pids, query_camids, gallery_camids):
+def _same_person(
+    query_pids: Integers, gallery_pids: Integers, query_camids: Integers, gallery_camids: Integers
+) -> Iterator[tuple[Integers, Integers]]:
     """For every query the gallery indices, ascending, of its identity: under other cameras, and under its own."""
     by_pid = np.argsort(gallery_pids, kind="stable")
     sorted_pids = gallery_pids[by_pid]
@@ -151,7 +156,7 @@ def _same_person(query_pids, gallery_pids, query_camids, gallery_camids):
         yield same_person[~same_camera], same_person[same_camera]
 
 
-def _ranks(distances, matches):
+def _ranks(distances: Features, matches: Integers) -> Integers:
     """Ranks from 1 of some gallery images, ascending.
 
     Args:

@@ -4,15 +4,19 @@ An image is encoded by those among its neighbours whose neighbour it is in turn:
 column for every query and gallery image. Distances between encodings are mixed with those between features.
 """
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from hacnn_tf.evaluation.ranking import half_distances, squared_norms
+from hacnn_tf.types import Features, Integers
 
 
-def rerank(query_features, gallery_features, k1=20, k2=6, weight=0.3):
+def rerank(
+    query_features: Features, gallery_features: Features, k1: int = 20, k2: int = 6, weight: float = 0.3
+) -> Iterator[Features]:
     """Distances from queries to a gallery that account for the neighbours of both; as published, by default.
 
     All queries and all of the gallery take part in every neighbour list, whatever their identity and camera.
@@ -43,7 +47,7 @@ def rerank(query_features, gallery_features, k1=20, k2=6, weight=0.3):
         yield weight * original + (1 - weight) * _jaccard(encodings[[i]], having)
 
 
-def _neighbours(features, norms, count):
+def _neighbours(features: Features, norms: Features, count: int) -> tuple[Integers, Features]:
     """Of each image the nearest `(n, count)`, itself among them, nearest first, and the greatest squared L2 `(n,)`.
 
     Images at the same distance come in order. If there are fewer than `count`, all are listed.
@@ -58,7 +62,7 @@ def _neighbours(features, norms, count):
     return neighbours, np.maximum(farthest, np.finfo(np.float32).eps * (norms.max() or 1))
 
 
-def _nearest(distances, count):
+def _nearest(distances: Features, count: int) -> Integers:
     """The indices of the `count` least of `(n,)` distances, ascending, equal ones in order."""
     width = min(len(distances), 8 * count)
     least = distances[: len(distances) // width * width].reshape(-1, width).min(axis=0)
@@ -67,7 +71,7 @@ def _nearest(distances, count):
     return near[np.argsort(distances[near], kind="stable")[:count]]
 
 
-def _encodings(features, norms, farthest, neighbours, k1):
+def _encodings(features: Features, norms: Features, farthest: Features, neighbours: Integers, k1: int) -> csr_array:
     """The `(n, n)` sparse float32 encodings: a row has exp(−distance) at reciprocal neighbours, over their sum."""
     near = _reciprocal(neighbours[:, : k1 + 1])
     close = _reciprocal(neighbours[:, : round(k1 / 2) + 1])
@@ -84,19 +88,19 @@ def _encodings(features, norms, farthest, neighbours, k1):
     return encodings
 
 
-def _reciprocal(neighbours):
+def _reciprocal(neighbours: Integers) -> csr_array:
     """Which images are in each other's list, as an `(n, n)` sparse int32 matrix of ones; `neighbours` is `(n, k)`."""
     lists = _lists(neighbours, np.int32)
     return lists.multiply(lists.T)
 
 
-def _lists(neighbours, dtype):
+def _lists(neighbours: Integers, dtype: type[np.generic]) -> csr_array:
     """The lists `(n, k)` of neighbours as an `(n, n)` sparse matrix of ones."""
     n, k = neighbours.shape
     return csr_array((np.ones(n * k, dtype), neighbours.ravel(), np.arange(0, n * k + 1, k)), shape=(n, n))
 
 
-def _jaccard(encoding, having):
+def _jaccard(encoding: csr_array, having: csr_array) -> Features:
     """The `(g,)` float32 Jaccard distances of one encoding, a sparse matrix of one row, to those of the gallery."""
     shared = having[encoding.indices]
     least = np.minimum(shared.data, np.repeat(encoding.data, np.diff(shared.indptr)))

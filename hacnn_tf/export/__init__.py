@@ -1,6 +1,8 @@
 """Trained networks as files for other runtimes. A module for each format writes it and opens it."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -8,7 +10,9 @@ from hacnn_tf.errors import InputError
 from hacnn_tf.export import keras_file, litert, onnx, openvino, saved_model
 from hacnn_tf.export.exported import Export
 from hacnn_tf.files import aside
+from hacnn_tf.models import HACNN
 from hacnn_tf.training.settings import PRECISIONS
+from hacnn_tf.types import FilePath, Pixels
 
 __all__ = ["FORMATS", "WEIGHT_PRECISIONS", "Export", "export_model", "find_export", "load_export"]
 
@@ -17,7 +21,7 @@ POLICIES = ("keras", "saved_model")  # they are written under a dtype policy
 WEIGHT_PRECISIONS = ["float32", "float16", "int8"]  # those of the others
 
 
-def check_formats(formats, precision):
+def check_formats(formats: Iterable[str], precision: str | None) -> None:
     """Raises `InputError` unless all of these formats are known, and can be written in this precision."""
     for name in formats:
         if name not in FORMATS:
@@ -27,7 +31,13 @@ def check_formats(formats, precision):
             raise InputError(f"{name} is not written in {precision}, but in {', '.join(allowed)}: export it by itself.")
 
 
-def export_model(network, folder, formats=("saved_model", "keras"), precision=None, images=None):
+def export_model(
+    network: HACNN,
+    folder: FilePath,
+    formats: Sequence[str] = ("saved_model", "keras"),
+    precision: str | None = None,
+    images: Pixels | None = None,
+) -> None:
     """Writes a network into a new folder in some formats, whole or not at all.
 
     All of them take any number of images and give the features of `HACNN.feature_extractor`, normalisation included.
@@ -59,7 +69,7 @@ def export_model(network, folder, formats=("saved_model", "keras"), precision=No
                 form.write(network.under("float32"), part / form.FILE, precision or "float32", images)
 
 
-def find_export(path):
+def find_export(path: FilePath) -> tuple[ModuleType, Path] | None:
     """The format, a module, and the file of an export: the path, or the first of `FORMATS` in that folder; or None."""
     path = Path(path)
     if (path / "saved_model.pb").exists():
@@ -72,7 +82,7 @@ def find_export(path):
     return None
 
 
-def load_export(path, precision=None):
+def load_export(path: FilePath, precision: str | None = None) -> Export:
     """Opens an exported network, and tries it.
 
     Args:

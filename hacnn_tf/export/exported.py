@@ -2,7 +2,8 @@
 
 import dataclasses
 import importlib
-from collections.abc import Callable
+from collections.abc import Iterator
+from types import ModuleType
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +12,7 @@ import hacnn_tf
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import feature_function, fingerprint
 from hacnn_tf.models import HACNN
+from hacnn_tf.types import Extract, Pixels, Size
 
 # Layers whose arithmetic stays float in int8: soft attention, positions of regions, lengths of features. They cost
 # little, and in int8 they take a third of the Rank-1 with them.
@@ -31,15 +33,15 @@ class Export:
         network: the `HACNN`, if it is one that can be computed with in Keras; None for a program of another runtime.
     """
 
-    extract: Callable
-    input_size: tuple
+    extract: Extract
+    input_size: Size
     feature_dim: int
     fingerprint: str
     precision: str
     network: HACNN | None = None
 
     @classmethod
-    def of_network(cls, network):
+    def of_network(cls, network: HACNN) -> "Export":
         """A `HACNN`, by TensorFlow."""
         size = tuple(network.input_shape[1:3])
         function = tf.function(
@@ -55,7 +57,7 @@ class Export:
         )
 
 
-def description(network, precision):
+def description(network: HACNN, precision: str) -> dict[str, str]:
     """What a file says of itself, as texts by name."""
     height, width = network.input_shape[1:3]
     features = network.feature_extractor().output_shape[-1]
@@ -68,7 +70,7 @@ def description(network, precision):
     }
 
 
-def needed(*names):
+def needed(*names: str) -> list[ModuleType]:
     """The modules of these names.
 
     Raises:
@@ -83,6 +85,6 @@ def needed(*names):
         ) from None
 
 
-def single_images(images):
+def single_images(images: Pixels) -> Iterator[Pixels]:
     """Images as batches of one, as calibrations take them."""
     return (image[None] for image in np.asarray(images))

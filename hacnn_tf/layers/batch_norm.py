@@ -1,9 +1,12 @@
 """Batch normalisation, of one map or of parallel streams."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from hacnn_tf.backend import normalize_batch
+from hacnn_tf.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="hacnn_tf")
@@ -27,18 +30,18 @@ class BatchNorm(keras.layers.BatchNormalization):
         As `inputs`.
     """
 
-    def __init__(self, momentum=0.9, epsilon=1e-5, **kwargs):
+    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any) -> None:
         super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape | list[Shape]) -> None:
         super().build(input_shape)
         self.input_spec = None  # it would refuse lists
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         normalize = self._by_batch if training and self.trainable else self._by_averages
         return normalize(inputs) if isinstance(inputs, list) else normalize([inputs])[0]
 
-    def _by_batch(self, streams):
+    def _by_batch(self, streams: list[Tensor]) -> list[Tensor]:
         outputs, means, variances = [], [], []
         for x, gamma, beta in zip(streams, *_split([self.gamma, self.beta], len(streams)), strict=True):
             output, mean, variance = normalize_batch(x, gamma, beta, self.epsilon, self.synchronized)
@@ -50,16 +53,16 @@ class BatchNorm(keras.layers.BatchNormalization):
             average.assign(average + (1 - self.momentum) * (value - average))
         return outputs
 
-    def _by_averages(self, streams):
+    def _by_averages(self, streams: list[Tensor]) -> list[Tensor]:
         scale = self.gamma * ops.rsqrt(self.moving_variance + self.epsilon)
         shift = self.beta - self.moving_mean * scale
         scale, shift = (ops.cast(value, self.compute_dtype) for value in (scale, shift))
         scales, shifts = _split([scale, shift], len(streams))
         return [x * a + b for x, a, b in zip(streams, scales, shifts, strict=True)]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape | list[Shape]) -> Shape | list[Shape]:
         return input_shape
 
 
-def _split(values, parts):
+def _split(values: list[Tensor], parts: int) -> list[list[Tensor]]:
     return [ops.split(value, parts) if parts > 1 else [value] for value in values]

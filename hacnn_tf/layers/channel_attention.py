@@ -1,8 +1,11 @@
 """Soft channel attention: which channels matter, by squeeze and excitation."""
 
+from typing import Any
+
 import keras
 
 from hacnn_tf.layers.conv_block import ConvBlock
+from hacnn_tf.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="hacnn_tf")
@@ -25,11 +28,11 @@ class ChannelAttention(keras.layers.Layer):
         ValueError: when built, if the number of channels is not divisible by `reduction`.
     """
 
-    def __init__(self, reduction=16, **kwargs):
+    def __init__(self, reduction: int = 16, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.reduction = reduction
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         channels = input_shape[-1]
         if channels % self.reduction:
             raise ValueError(
@@ -40,11 +43,11 @@ class ChannelAttention(keras.layers.Layer):
         self.squeeze.build(input_shape)
         self.excite.build((*input_shape[:-1], channels // self.reduction))
 
-    def call(self, signature, training=None):
+    def call(self, signature: Tensor, training: bool | None = None) -> Tensor:
         return self.excite(self.squeeze(signature, training=training), training=training)  # Eq. 4
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "reduction": self.reduction}

@@ -1,10 +1,13 @@
 """Convolution, batch normalisation, ReLU: the unit that everything convolutional is made of."""
 
+from typing import Any
+
 import keras
 
 from hacnn_tf.layers.batch_norm import BatchNorm
 from hacnn_tf.layers.initializers import fan_in_uniform
 from hacnn_tf.layers.stream_conv import StreamConv2D
+from hacnn_tf.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="hacnn_tf")
@@ -26,7 +29,7 @@ class ConvBlock(keras.layers.Layer):
         `filters / n` channels.
     """
 
-    def __init__(self, filters, kernel_size=1, strides=1, **kwargs):
+    def __init__(self, filters: int, kernel_size: int = 1, strides: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
@@ -36,18 +39,18 @@ class ConvBlock(keras.layers.Layer):
         )
         self.norm = BatchNorm(dtype=self.dtype_policy, name="norm")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape | list[Shape]) -> None:
         self.conv.build(input_shape)
         self.norm.build(self.conv.compute_output_shape(input_shape))
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         outputs = self.norm(self.conv(inputs), training=training)
         return keras.tree.map_structure(keras.ops.relu, outputs)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape | list[Shape]) -> Shape | list[Shape]:
         return self.conv.compute_output_shape(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "filters": self.filters,

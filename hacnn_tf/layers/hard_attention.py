@@ -1,11 +1,16 @@
 """Hard attention: where the body parts are."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import NDArray
+
+from hacnn_tf.types import Shape, Tensor
 
 
-def stripe_centres(num_regions):
+def stripe_centres(num_regions: int) -> NDArray[np.float32]:
     """`(num_regions, 2)` float32 array of (y, x) in [-1, 1]: even horizontal stripes, top to bottom."""
     y = (2 * np.arange(num_regions) + 1) / num_regions - 1
     return np.stack([y, np.zeros_like(y)], axis=-1).astype("float32")
@@ -31,7 +36,7 @@ class HardAttention(keras.layers.Layer):
         `(batch, num_regions, 2)` float32 tensor of (t_y, t_x) in [-1, 1]: 0 is the image's centre, ±1 its borders.
     """
 
-    def __init__(self, num_regions=4, **kwargs):
+    def __init__(self, num_regions: int = 4, **kwargs: Any) -> None:
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.num_regions = num_regions
         self.translation = keras.layers.Dense(
@@ -44,18 +49,18 @@ class HardAttention(keras.layers.Layer):
         )
         self.translation.trainable = self.trainable
 
-    def _stripes(self, shape, dtype=None):
+    def _stripes(self, shape: Shape, dtype: str | None = None) -> Tensor:
         return ops.reshape(ops.arctanh(ops.convert_to_tensor(stripe_centres(self.num_regions), dtype)), shape)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.translation.build((input_shape[0], input_shape[-1]))
 
-    def call(self, signature):
+    def call(self, signature: Tensor) -> Tensor:
         signature = ops.reshape(signature, (-1, signature.shape[-1]))
         return ops.reshape(self.translation(signature), (-1, self.num_regions, 2))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.num_regions, 2)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_regions": self.num_regions}

@@ -1,5 +1,7 @@
 """Inception-A: four parallel streams, resolution kept."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -7,6 +9,7 @@ from hacnn_tf.layers.batch_norm import BatchNorm
 from hacnn_tf.layers.conv_block import ConvBlock
 from hacnn_tf.layers.initializers import fan_in_uniform
 from hacnn_tf.layers.stream_conv import StreamConv2D
+from hacnn_tf.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="hacnn_tf")
@@ -31,7 +34,7 @@ class InceptionA(keras.layers.Layer):
         ValueError: `filters` is not divisible by 4.
     """
 
-    def __init__(self, filters, **kwargs):
+    def __init__(self, filters: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if filters % 4:
             raise ValueError(f"InceptionA has four equal streams: filters must be divisible by 4, not {filters}.")
@@ -44,7 +47,7 @@ class InceptionA(keras.layers.Layer):
         self.stream3a = ConvBlock(width, 3, dtype=dtype, name="stream3_3x3a")
         self.stream3b = ConvBlock(width, 3, dtype=dtype, name="stream3_3x3b")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         output_shape = self.compute_output_shape(input_shape)
         stream_shape = (*input_shape[:-1], self.filters // 4)
         self.conv.build(input_shape)
@@ -53,15 +56,15 @@ class InceptionA(keras.layers.Layer):
         for layer in (self.stream2, self.stream3a, self.stream3b):
             layer.build(stream_shape)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         convs = self.conv([inputs, inputs, inputs, self.pool(inputs)])
         stream1, stream2, stream3, stream4 = map(ops.relu, self.norm(convs, training=training))
         stream2 = self.stream2(stream2, training=training)
         stream3 = self.stream3b(self.stream3a(stream3, training=training), training=training)
         return ops.concatenate([stream1, stream2, stream3, stream4], axis=-1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters}

@@ -1,9 +1,12 @@
 """Inception-B: three parallel streams, resolution halved."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from hacnn_tf.layers.conv_block import ConvBlock
+from hacnn_tf.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="hacnn_tf")
@@ -27,7 +30,7 @@ class InceptionB(keras.layers.Layer):
         ValueError: `filters` is not divisible by 4.
     """
 
-    def __init__(self, filters, **kwargs):
+    def __init__(self, filters: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if filters % 4:
             raise ValueError(
@@ -42,7 +45,7 @@ class InceptionB(keras.layers.Layer):
         self.pool = keras.layers.MaxPooling2D(3, 2, padding="same", dtype=dtype, name="stream3_pool")
         self.stream3 = ConvBlock(2 * width, dtype=dtype, name="stream3_1x1")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         stream_shape = (*input_shape[:-1], self.filters // 4)
         self.reduce.build(input_shape)
         for layer in (self.stream1, self.stream2a, self.stream2b):
@@ -50,15 +53,15 @@ class InceptionB(keras.layers.Layer):
         self.pool.build(input_shape)
         self.stream3.build(self.pool.compute_output_shape(input_shape))
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         stream1, stream2 = self.reduce([inputs, inputs], training=training)
         stream1 = self.stream1(stream1, training=training)
         stream2 = self.stream2b(self.stream2a(stream2, training=training), training=training)
         stream3 = self.stream3(self.pool(inputs), training=training)
         return ops.concatenate([stream1, stream2, stream3], axis=-1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*self.pool.compute_output_shape(input_shape)[:-1], self.filters)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters}

@@ -3,7 +3,7 @@
 import keras
 
 
-def fan_in_uniform():
+def fan_in_uniform() -> keras.initializers.Initializer:
     """Uniform in ±1/√fan_in, for the kernels of conv and FC layers.
 
     The paper is silent on initialisation. On real CUHK03 images this beats Keras's Glorot default

@@ -1,10 +1,15 @@
 """Region crop: the STN's bilinear sampling for transforms without rotation."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
+from hacnn_tf.types import Shape, Tensor
 
-def hat_weights(centre, crop_size, map_size):
+
+def hat_weights(centre: Tensor, crop_size: int, map_size: int) -> Tensor:
     """Bilinear sampling along one axis as a matrix: `crop = weights @ map`.
 
     Sample i of the crop lies at p_i = ((s·u_i + t + 1)·map_size − 1) / 2 pixels, with u_i the pixel centres of
@@ -52,18 +57,18 @@ class RegionCrop(keras.layers.Layer):
         ValueError: `size` is not two positive numbers, or the map's height or width is not static.
     """
 
-    def __init__(self, size, **kwargs):
+    def __init__(self, size: Sequence[int], **kwargs: Any) -> None:
         # Positions stay float32 under every policy; autocast would round them to half precision.
         super().__init__(autocast=False, **kwargs)
         self.size = tuple(size)
         if len(self.size) != 2 or min(self.size) < 1:
             raise ValueError(f"RegionCrop's size must be (height, width), both at least 1, not {self.size}.")
 
-    def build(self, inputs_shape, centres_shape):
+    def build(self, inputs_shape: Shape, centres_shape: Shape) -> None:
         if None in inputs_shape[1:]:
             raise ValueError(f"RegionCrop needs maps of static height, width and channels, not {inputs_shape}.")
 
-    def call(self, inputs, centres):
+    def call(self, inputs: Tensor, centres: Tensor) -> Tensor:
         inputs = ops.cast(inputs, self.compute_dtype)
         _, height, width, channels = inputs.shape
         rows = ops.cast(hat_weights(centres[..., 0], self.size[0], height), self.compute_dtype)
@@ -75,9 +80,9 @@ class RegionCrop(keras.layers.Layer):
         crops = ops.matmul(columns[:, :, None], crops)
         return ops.reshape(crops, (-1, crop_height, crop_width, channels))
 
-    def compute_output_shape(self, inputs_shape, centres_shape):
+    def compute_output_shape(self, inputs_shape: Shape, centres_shape: Shape) -> Shape:
         batch = None if inputs_shape[0] is None else inputs_shape[0] * centres_shape[1]
         return (batch, *self.size, inputs_shape[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "size": self.size}

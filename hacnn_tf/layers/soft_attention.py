@@ -1,11 +1,14 @@
 """Soft attention: spatial and channel attention, multiplied and blended."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from hacnn_tf.layers.channel_attention import ChannelAttention
 from hacnn_tf.layers.conv_block import ConvBlock
 from hacnn_tf.layers.spatial_attention import SpatialAttention
+from hacnn_tf.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="hacnn_tf")
@@ -32,7 +35,7 @@ class SoftAttention(keras.layers.Layer):
         ValueError: neither `spatial` nor `channel`, or channels not divisible by `reduction`.
     """
 
-    def __init__(self, spatial=True, channel=True, reduction=16, **kwargs):
+    def __init__(self, spatial: bool = True, channel: bool = True, reduction: int = 16, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not (spatial or channel):
             raise ValueError("SoftAttention needs spatial or channel attention; without both, leave the layer out.")
@@ -40,7 +43,7 @@ class SoftAttention(keras.layers.Layer):
         self.channel = ChannelAttention(reduction, dtype=self.dtype_policy, name="channel") if channel else None
         self.reduction = reduction
 
-    def build(self, inputs_shape, signature_shape):
+    def build(self, inputs_shape: Shape, signature_shape: Shape) -> None:
         if self.spatial:
             self.spatial.build(inputs_shape)
         if self.channel:
@@ -48,7 +51,7 @@ class SoftAttention(keras.layers.Layer):
         self.blend = ConvBlock(inputs_shape[-1], dtype=self.dtype_policy, name="blend_1x1")
         self.blend.build(inputs_shape)
 
-    def call(self, inputs, signature, training=None):
+    def call(self, inputs: Tensor, signature: Tensor, training: bool | None = None) -> Tensor:
         product = ops.ones_like(inputs)
         if self.spatial:
             product *= self.spatial(inputs, training=training)
@@ -56,10 +59,10 @@ class SoftAttention(keras.layers.Layer):
             product *= self.channel(signature, training=training)  # Eq. 1
         return ops.sigmoid(self.blend(product, training=training))
 
-    def compute_output_shape(self, inputs_shape, signature_shape):
+    def compute_output_shape(self, inputs_shape: Shape, signature_shape: Shape) -> Shape:
         return inputs_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "spatial": self.spatial is not None,

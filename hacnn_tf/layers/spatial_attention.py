@@ -1,9 +1,12 @@
 """Soft spatial attention: which pixels matter."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from hacnn_tf.layers.conv_block import ConvBlock
+from hacnn_tf.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="hacnn_tf")
@@ -22,16 +25,16 @@ class SpatialAttention(keras.layers.Layer):
         `(batch, height, width, 1)` tensor, values ≥ 0.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.conv = ConvBlock(1, 3, 2, dtype=self.dtype_policy, name="conv_3x3")
         self.scale = ConvBlock(1, dtype=self.dtype_policy, name="scale_1x1")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.conv.build((*input_shape[:-1], 1))
         self.scale.build((*input_shape[:-1], 1))
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         x = ops.mean(inputs, axis=-1, keepdims=True)  # Eq. 2
         x = self.conv(x, training=training)
         # XLA's gradient of a resize is float32 whatever it resized: in half precision the step would not compile.
@@ -39,5 +42,5 @@ class SpatialAttention(keras.layers.Layer):
         x = ops.image.resize(x, inputs.shape[1:3], interpolation="bilinear", data_format="channels_last")
         return self.scale(ops.cast(x, self.compute_dtype), training=training)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], 1)

@@ -1,7 +1,11 @@
 """Parallel convs that keep their kernels side by side."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from hacnn_tf.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="hacnn_tf")
@@ -23,20 +27,20 @@ class StreamConv2D(keras.layers.Conv2D):
         `(batch, new_height, new_width, filters)` tensor, or a list of tensors with `filters / n` channels.
     """
 
-    def __init__(self, filters, kernel_size=1, strides=1, **kwargs):
+    def __init__(self, filters: int, kernel_size: int = 1, strides: int = 1, **kwargs: Any) -> None:
         super().__init__(filters, kernel_size, strides, **{"padding": "same", **kwargs, "use_bias": False})
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape | list[Shape]) -> None:
         super().build(input_shape)
         self.input_spec = None  # it would refuse lists
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         if not isinstance(inputs, list):
             return super().call(inputs)
         kernels = ops.split(self.kernel, len(inputs), axis=-1)
         return [self.convolution_op(x, kernel) for x, kernel in zip(inputs, kernels, strict=True)]
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape | list[Shape]) -> Shape | list[Shape]:
         if not isinstance(input_shape[0], (list, tuple)):
             return super().compute_output_shape(input_shape)
         shapes = [super(StreamConv2D, self).compute_output_shape(shape) for shape in input_shape]

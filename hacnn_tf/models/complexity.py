@@ -2,8 +2,12 @@
 
 import dataclasses
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import keras
+
+from hacnn_tf.types import Tensor
 
 COUNTED = (
     keras.layers.Dense,
@@ -37,7 +41,7 @@ class KernelCall:
     depth: int
 
 
-def kernel_calls(model):
+def kernel_calls(model: keras.Model) -> list[KernelCall]:
     """Every call of a convolution or FC layer that `model` makes for one image, in order.
 
     The graph is traced symbolically through all nested layers. Only products with a kernel count: no biases,
@@ -59,7 +63,7 @@ def kernel_calls(model):
     return walk.calls
 
 
-def count(calls):
+def count(calls: Iterable[KernelCall]) -> dict[str, int]:
     """Totals over kernel calls: `count(kernel_calls(model))`.
 
     Args:
@@ -80,12 +84,12 @@ def count(calls):
 class _Walk:
     """Goes along graphs of symbolic tensors, operation by operation, and into the layers that are made of layers."""
 
-    def __init__(self):
-        self.calls = []
-        self._depths = {}  # by a tensor's id, which is its own as long as the tensor lives
-        self._alive = []
+    def __init__(self) -> None:
+        self.calls: list[KernelCall] = []
+        self._depths: dict[int, int] = {}  # by a tensor's id, which is its own as long as the tensor lives
+        self._alive: list[keras.Model] = []
 
-    def through(self, inputs, outputs):
+    def through(self, inputs: list[Tensor], outputs: Any) -> list[Tensor]:
         """Visits all operations from `inputs` to `outputs`, lists of `keras.Input`s and of what was made of them."""
         graph = keras.Model(inputs, keras.tree.flatten(outputs))
         again = keras.models.clone_model(
@@ -94,7 +98,7 @@ class _Walk:
         self._alive.append(again)
         return again.outputs
 
-    def _visit(self, operation, *args, **kwargs):
+    def _visit(self, operation: keras.Operation, *args: Any, **kwargs: Any) -> Any:
         outputs = operation(*args, **kwargs)
         inputs = _tensors((args, kwargs))
         if isinstance(operation, keras.Layer) and list(operation._flatten_layers(include_self=False)):
@@ -105,11 +109,11 @@ class _Walk:
             self._depths[id(tensor)] = depth
         return outputs
 
-    def _inside(self, layer, args, kwargs):
+    def _inside(self, layer: keras.Layer, args: tuple, kwargs: dict[str, Any]) -> list[int]:
         """The depths of the outputs of a layer that is made of layers, whose own calls are recorded."""
-        stand_ins = []
+        stand_ins: list[Tensor] = []
 
-        def stand_in(x):
+        def stand_in(x: Any) -> Any:
             if not isinstance(x, keras.KerasTensor):
                 return x
             stand_ins.append(keras.Input(batch_shape=x.shape, dtype=x.dtype))
@@ -119,7 +123,7 @@ class _Walk:
         args, kwargs = keras.tree.map_structure(stand_in, (args, kwargs))
         return [self._depths[id(x)] for x in self.through(stand_ins, layer.call(*args, **kwargs))]
 
-    def _record(self, operation, inputs, outputs):
+    def _record(self, operation: keras.Operation, inputs: list[Tensor], outputs: Any) -> int:
         """The depth of an operation's outputs."""
         depth = max((self._depths.get(id(x), 0) for x in inputs), default=0)
         kernels = _kernels(operation) if isinstance(operation, keras.Layer) else []
@@ -132,11 +136,11 @@ class _Walk:
         return depth
 
 
-def _tensors(structure):
+def _tensors(structure: Any) -> list[Tensor]:
     return [x for x in keras.tree.flatten(structure) if isinstance(x, keras.KerasTensor)]
 
 
-def _kernels(layer):
+def _kernels(layer: keras.Layer) -> list[keras.Variable]:
     """The kernels of a layer, in the order they are applied."""
     if isinstance(layer, (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)):
         return [layer.depthwise_kernel, layer.pointwise_kernel]
@@ -147,7 +151,7 @@ def _kernels(layer):
     return []
 
 
-def _positions(layer, inputs, outputs):
+def _positions(layer: keras.Layer, inputs: Tensor, outputs: Tensor) -> int:
     """How often each kernel weight is used: at every position of the output, or a transposed convolution's input."""
     shape = (inputs if "Transpose" in type(layer).__name__ else outputs).shape
     channels_first = getattr(layer, "data_format", None) == "channels_first"

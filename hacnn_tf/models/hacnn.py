@@ -1,11 +1,15 @@
 """The Harmonious Attention network (§3, Fig. 2)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
 from hacnn_tf.layers import ConvBlock, HardAttention, InceptionA, InceptionB, RegionCrop, SoftAttention
 from hacnn_tf.layers.batch_norm import BatchNorm
 from hacnn_tf.layers.initializers import fan_in_uniform
+from hacnn_tf.types import Size, Tensor
 
 # The usual statistics of RGB photographs (ImageNet's), for pixels in [0, 255].
 PIXEL_MEAN = [123.675, 116.28, 103.53]
@@ -53,29 +57,29 @@ class HACNN(keras.Model):
 
     def __init__(
         self,
-        num_identities,
+        num_identities: int,
         *,
-        spatial=True,
-        channel=True,
-        regional=True,
-        interaction=True,
-        num_regions=4,
-        widths=(128, 256, 384),
-        input_size=INPUT_SIZE,
-        feature_dim=512,
-        dtype=None,
-        name="hacnn",
-        **kwargs,
-    ):
+        spatial: bool = True,
+        channel: bool = True,
+        regional: bool = True,
+        interaction: bool = True,
+        num_regions: int = 4,
+        widths: Sequence[int] = (128, 256, 384),
+        input_size: Sequence[int] = INPUT_SIZE,
+        feature_dim: int = 512,
+        dtype: str | dict[str, Any] | keras.DTypePolicy | None = None,
+        name: str = "hacnn",
+        **kwargs: Any,
+    ) -> None:
         _check(num_identities, num_regions, widths, input_size, feature_dim)
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
 
-        def dense(units, name, dtype=policy, use_bias=True):
+        def dense(units: int, name: str, dtype: Any = policy, use_bias: bool = True) -> keras.Layer:
             return keras.layers.Dense(
                 units, use_bias=use_bias, kernel_initializer=fan_in_uniform(), dtype=dtype, name=name
             )
 
-        def feature(x, name):
+        def feature(x: Tensor, name: str) -> Tensor:
             x = dense(feature_dim, f"{name}_fc", use_bias=False)(x)
             return ops.relu(BatchNorm(dtype=policy, name=f"{name}_norm")(x))
 
@@ -135,15 +139,15 @@ class HACNN(keras.Model):
         self._features = joint([unit(features["global"]), unit(features["local"])])
         self._attention = {"regions": regions} | ({"soft": soft_maps} if soft_maps else {})
 
-    def feature_extractor(self):
+    def feature_extractor(self) -> keras.Model:
         """A `keras.Model` from images to `(batch, 2 * feature_dim)` features, on this model's weights."""
         return keras.Model(self.inputs[0], self._features, name="features")
 
-    def attention_extractor(self):
+    def attention_extractor(self) -> keras.Model:
         """A `keras.Model` from images to `{"regions": [...], "soft": [...]}`, on this model's weights."""
         return keras.Model(self.inputs[0], self._attention, name="attention")
 
-    def under(self, dtype):
+    def under(self, dtype: str) -> "HACNN":
         """This network, or one of the same weights that computes under another dtype policy."""
         if dtype == self.dtype_policy.name:
             return self
@@ -151,18 +155,20 @@ class HACNN(keras.Model):
         other.set_weights(self.get_weights())
         return other
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         policy = keras.dtype_policies.serialize(self.dtype_policy)
         return {"name": self.name, "trainable": self.trainable, "dtype": policy, **self._config}
 
 
-def _region_sizes(input_size):
+def _region_sizes(input_size: Sequence[int]) -> list[Size]:
     """(height, width) of a region at the three levels, each twice the next: 24×28, 12×14, 6×7 for 160×64 (§4)."""
     height, width = (round(scale * side / 8) for scale, side in zip(REGION_SCALE, input_size, strict=True))
     return [(4 * height, 4 * width), (2 * height, 2 * width), (height, width)]
 
 
-def _check(num_identities, num_regions, widths, input_size, feature_dim):
+def _check(
+    num_identities: int, num_regions: int, widths: Sequence[int], input_size: Sequence[int], feature_dim: int
+) -> None:
     for name, value in (
         ("num_identities", num_identities),
         ("num_regions", num_regions),

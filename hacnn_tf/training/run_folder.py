@@ -13,7 +13,9 @@ import json
 import math
 import platform
 import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -21,12 +23,15 @@ import numpy as np
 import tensorflow as tf
 
 import hacnn_tf
+from hacnn_tf.data import ReidDataset
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, PARTS
 from hacnn_tf.files import as_file_name, check_new_path, locked, sweep, write_csv, write_json
+from hacnn_tf.models import HACNN
 from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.settings import Settings
-from hacnn_tf.training.state import load_network
+from hacnn_tf.training.state import TrainingState, load_network
+from hacnn_tf.types import FilePath, Results
 
 EVALUATED = ["rank1", "mAP"]  # what `evaluations.csv` has of each part of the feature
 COLUMNS = {  # the columns of its .csv files, which have a row an epoch
@@ -57,9 +62,9 @@ class RunFolder:
         InputError: it is not a run folder, or its `config.json` is damaged or of another version.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: FilePath) -> None:
         self.path = Path(path)
-        self._still_ours = lambda: True  # held by nobody unless it is `opened`
+        self._still_ours: Callable[[], bool] = lambda: True  # held by nobody unless it is `opened`
         config = self.path / "config.json"
         if not config.exists():
             raise InputError(
@@ -77,7 +82,7 @@ class RunFolder:
             raise InputError(f"{config} is damaged or of another version of hacnn_tf: {error}.") from None
 
     @classmethod
-    def find(cls, path, settings, dataset):
+    def find(cls, path: FilePath, settings: Settings, dataset: ReidDataset) -> "RunFolder | None":
         """The run in a folder, if it is one of these settings; None if the folder is still to be made, and can be.
 
         Raises:
@@ -104,7 +109,7 @@ class RunFolder:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, path, settings, dataset, **places):
+    def opened(cls, path: FilePath, settings: Settings, dataset: ReidDataset, **places: Any) -> Iterator["RunFolder"]:
         """The run folder to train in, found or made anew, and kept from other processes while the context lasts.
 
         Args:
@@ -122,7 +127,7 @@ class RunFolder:
             yield run
 
     @classmethod
-    def create(cls, path, settings, dataset, **places):
+    def create(cls, path: FilePath, settings: Settings, dataset: ReidDataset, **places: Any) -> "RunFolder":
         """Starts a run folder; `places` are flags of no consequence for the result, kept for the record."""
         write_json(
             Path(path) / "config.json",
@@ -138,7 +143,7 @@ class RunFolder:
         )
         return cls(path)
 
-    def save(self, state):
+    def save(self, state: TrainingState) -> None:
         """Writes a checkpoint of a `TrainingState`.
 
         Raises:
@@ -147,7 +152,7 @@ class RunFolder:
         self._check_present()
         Checkpoints(self.path / "checkpoints").save(state.epoch, state.step, state.to_arrays())
 
-    def restore(self, state):
+    def restore(self, state: TrainingState) -> None:
         """Takes a `TrainingState` from the newest whole checkpoint; does nothing if there is none.
 
         Raises:
@@ -157,7 +162,7 @@ class RunFolder:
             path, arrays = newest
             state.load_arrays(arrays, path)
 
-    def load_model(self, precision=None):
+    def load_model(self, precision: str | None = None) -> tuple[HACNN, int]:
         """The trained network, from the newest whole checkpoint.
 
         Args:
@@ -179,7 +184,7 @@ class RunFolder:
         load_network(model, arrays, path)
         return model, int(arrays["epoch"])
 
-    def check_dataset(self, dataset):
+    def check_dataset(self, dataset: ReidDataset) -> None:
         """Raises `InputError` if `dataset` does not have the training images of this run."""
         if (dataset.name, dataset.fingerprint()) != (self.dataset_name, self.fingerprint):
             raise InputError(
@@ -187,12 +192,12 @@ class RunFolder:
                 "restore the data (--data_root says where it is), or name another folder with --run_dir."
             )
 
-    def write_rows(self, name, rows):
+    def write_rows(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Replaces `NAME.csv`; `name` is one of `COLUMNS`, `rows` are dicts of its columns."""
         self._check_present()
         write_csv(self.path / f"{name}.csv", COLUMNS[name], rows)
 
-    def read_rows(self, name, last_epoch):
+    def read_rows(self, name: str, last_epoch: int) -> list[dict[str, str]]:
         """The rows of `NAME.csv` up to an epoch, as dicts of strings; none if there is no such file.
 
         Raises:
@@ -210,12 +215,12 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise InputError(f"{path} is damaged ({error!r}): restore it, or remove it.") from None
 
-    def write_metrics(self, results, epoch):
+    def write_metrics(self, results: Results, epoch: int) -> None:
         """Writes `metrics.json`: the dataset's name, the epoch, and the results of `evaluate_features`."""
         self._check_present()
         write_json(self.path / "metrics.json", {"dataset": self.dataset_name, "epoch": epoch, "results": results})
 
-    def write_other_metrics(self, dataset, results, epoch):
+    def write_other_metrics(self, dataset: ReidDataset, results: Results, epoch: int) -> Path:
         """Writes `metrics-DATASET.json`, results on the test set of another `ReidDataset`, and gives its path."""
         self._check_present()
         path = self.path / f"metrics-{as_file_name(dataset.name)}.json"
@@ -223,7 +228,7 @@ class RunFolder:
         write_json(path, content)
         return path
 
-    def read_metrics(self):
+    def read_metrics(self) -> Results:
         """The results of `evaluate_features` for the finished training; older ones lack the measures `ADDED` since.
 
         Raises:
@@ -251,7 +256,7 @@ class RunFolder:
             )
         return results
 
-    def _check_version(self):
+    def _check_version(self) -> None:
         version = self.versions["hacnn_tf"]
         if version != hacnn_tf.__version__:
             raise InputError(
@@ -259,12 +264,12 @@ class RunFolder:
                 "or train anew, in another folder (--run_dir; RUNS, for the scripts)."
             )
 
-    def _check_present(self):
+    def _check_present(self) -> None:
         if not (self.path / "config.json").exists() or not self._still_ours():
             raise InputError(f"{self.path} was removed while it was in use: repeat the command to begin anew.")
 
 
-def _versions():
+def _versions() -> dict[str, str]:
     return {
         "hacnn_tf": hacnn_tf.__version__,
         "python": platform.python_version(),
@@ -272,7 +277,7 @@ def _versions():
     }
 
 
-def _revision():
+def _revision() -> str | None:
     """The git revision of the code, or None where it is not in a git checkout."""
     folder = Path(__file__).parent
     found = subprocess.run(["git", "-C", folder, "describe", "--always", "--dirty"], capture_output=True, text=True)

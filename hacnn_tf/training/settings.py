@@ -1,14 +1,18 @@
 """The settings of a training."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
-from hacnn_tf.data import dataset_names, read_dataset
+from hacnn_tf.cli import Command
+from hacnn_tf.data import ReidDataset, dataset_names, read_dataset
 from hacnn_tf.data.flags import DATASET_FLAGS
 from hacnn_tf.data.validation import hold_out
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import as_file_name
 from hacnn_tf.models import HACNN
 from hacnn_tf.recipes import OPTIONS, RECIPES, Recipe, spelled, usual_recipe
+from hacnn_tf.types import FilePath
 
 PAPER_EPOCHS = 150
 PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
@@ -44,14 +48,14 @@ class Settings:
     seed: int = 0
     eval_every: int = 0
 
-    def completed(self):
+    def completed(self) -> "Settings":
         """These settings with what was left open filled in for the dataset.
 
         Raises:
             InputError: settings that contradict one another.
         """
         names = dataset_names(self.dataset)
-        filled = {"dataset": ",".join(names)}
+        filled: dict[str, Any] = {"dataset": ",".join(names)}
         own = any(name.startswith("folder") for name in names)
         for name, default, allowed, needed in (
             ("split", "767_700", "cuhk03" in names, "cuhk03"),
@@ -77,7 +81,7 @@ class Settings:
         return dataclasses.replace(self, **filled)
 
     @classmethod
-    def from_flags(cls, flags):
+    def from_flags(cls, flags: Mapping[str, Any]) -> "Settings":
         """The settings that flags give.
 
         Args:
@@ -93,29 +97,34 @@ class Settings:
         fields = {name: value for name, value in flags.items() if name not in (*OPTIONS, "recipe")}
         return cls(**fields, recipe=recipe.replaced(**options))
 
-    def to_flags(self):
+    def to_flags(self) -> dict[str, Any]:
         """A dict from flag to value, of which `from_flags` makes these settings; they must be completed."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return fields | {"recipe": self.recipe.name} | self.recipe.options()
+        return fields | {"recipe": self._recipe.name} | self._recipe.options()
 
-    def differences(self, other):
+    def differences(self, other: "Settings") -> dict[str, tuple[str, str]]:
         """Dict from flag to (its value here, its value in `other`), as text, of the flags whose values differ.
 
         Of a recipe only what tells it from others counts: its name, and what was changed in it.
         """
         here, there = self.to_flags(), other.to_flags()
-        untold = set(OPTIONS) - {*self.recipe.changes(), *other.recipe.changes()}
+        untold = set(OPTIONS) - {*self._recipe.changes(), *other._recipe.changes()}
         differing = [name for name in here if here[name] != there[name] and name not in untold]
         return {name: (spelled(here[name]), spelled(there[name])) for name in differing}
 
     @property
-    def run_name(self):
+    def _recipe(self) -> Recipe:
+        assert self.recipe, "these settings are not completed"
+        return self.recipe
+
+    @property
+    def run_name(self) -> str:
         """What its run folder is called if nothing is said: data, and what is not as usual, and the seed."""
         off = [f"no{name}" for name in ("spatial", "channel", "regional", "interaction") if not getattr(self, name)]
         usual = self.epochs == dataclasses.replace(self, epochs=None).completed().epochs
         length = None if usual else f"epochs{self.epochs}"
-        recipe = None if self.recipe.name == usual_recipe(self.dataset) else self.recipe.name
-        changes = [f"{name}{spelled(value)}" for name, value in self.recipe.changes().items()]
+        recipe = None if self._recipe.name == usual_recipe(self.dataset) else self._recipe.name
+        changes = [f"{name}{spelled(value)}" for name, value in self._recipe.changes().items()]
         validation = f"validation{self.validation}" if self.validation else None
         dataset = as_file_name(self.dataset.replace(",", "+"))
         share, drawn, cameras = self.test_share, self.split_seed, self.camera_pattern
@@ -125,7 +134,7 @@ class Settings:
         parts = [*where, *off, recipe, *changes, precision, length, f"seed{self.seed}"]
         return "-".join(str(part) for part in parts if part)
 
-    def as_flags(self):
+    def as_flags(self) -> list[str]:
         """The flags of `python -m hacnn_tf.train` that give these settings."""
         given = {name: value for name, value in self.to_flags().items() if value not in (None, ())}
         return [
@@ -133,13 +142,13 @@ class Settings:
             for name, value in given.items()
         ]
 
-    def read_dataset(self, data_root):
+    def read_dataset(self, data_root: FilePath) -> ReidDataset:
         """The `ReidDataset` trained and tested on; with `validation`, tested on identities held out of training."""
         asked = {name: value for name in DATASET_FLAGS[1:] if (value := getattr(self, name)) is not None}
         dataset = read_dataset(self.dataset, data_root, **asked)
         return hold_out(dataset, self.validation) if self.validation else dataset
 
-    def build_model(self, num_identities):
+    def build_model(self, num_identities: int) -> HACNN:
         """A `HACNN` with fresh weights."""
         return HACNN(
             num_identities,
@@ -155,7 +164,7 @@ class Settings:
 FLAGS = [field.name for field in dataclasses.fields(Settings)] + OPTIONS
 
 
-def define_precision_flag(command):
+def define_precision_flag(command: Command) -> None:
     """Defines `--precision` of a `cli.Command` that computes with a trained network."""
     text = "dtype policy to compute in; the training's if not given"
     command.define("enum", "precision", None, text, enum_values=PRECISIONS)

@@ -14,6 +14,7 @@ from hacnn_tf.data.synthetic.person import Person
 from hacnn_tf.data.table import Counts, ReidDataset, check_counts
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import aside
+from hacnn_tf.types import FilePath
 
 VERSION = 1  # of the pictures; raise it when they change
 SEED = 2018
@@ -26,7 +27,7 @@ COUNTS = {
 }
 
 
-def read_synthetic(data_root, boxes="detected", allow_subset=False):
+def read_synthetic(data_root: FilePath, boxes: str = "detected", allow_subset: bool = False) -> ReidDataset:
     """The embedded dataset, made below `data_root` on first use.
 
     Args:
@@ -55,7 +56,9 @@ def read_synthetic(data_root, boxes="detected", allow_subset=False):
     return dataset
 
 
-def make_synthetic(folder, identities=(TRAIN_IDENTITIES, TEST_IDENTITIES), seed=SEED):
+def make_synthetic(
+    folder: FilePath, identities: tuple[int, int] = (TRAIN_IDENTITIES, TEST_IDENTITIES), seed: int = SEED
+) -> None:
     """Writes `FOLDER/{detected,labeled}/{bounding_box_train,query,bounding_box_test}`, whole or not at all.
 
     Each scene is photographed once and cut out twice, with tight and with badly placed boxes.

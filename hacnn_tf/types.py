@@ -1,0 +1,21 @@
+"""The types that annotations share. What shape an array has, and what its numbers mean, docstrings say."""
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+FilePath = str | os.PathLike[str]
+Pixels = NDArray[np.uint8]
+Features = NDArray[np.float32]
+Integers = NDArray[np.integer]
+Picture = FilePath | bytes | bytearray | memoryview | PIL.Image.Image | Pixels
+Size = tuple[int, int]  # height, width
+Extract = Callable[[Pixels], Features]
+Distances = Callable[[Features, Features], Iterator[Features]]
+Results = dict[str, dict[str, dict[str, Any]]]  # by setting, part and measure, see `evaluate_features`
+Tensor = Any  # one of Keras's backend, or symbolic: these have no type in common
+Shape = tuple[Any, ...]  # of a tensor: ints, and None for any number
