@@ -1,6 +1,5 @@
 """ReID: the evaluation's features, from whatever it is made and whatever pictures are given as."""
 
-import doctest
 import io
 import json
 import shutil
@@ -13,7 +12,6 @@ import pandas as pd
 import PIL.Image
 import pytest
 
-import hacnn_tf
 from hacnn_tf import ReID, reid
 from hacnn_tf.data.images import load_images, read_image
 from hacnn_tf.errors import InputError
@@ -211,20 +209,3 @@ def test_what_is_no_model_at_all(tmp_path, exports):
         ReID.from_preset(tmp_path)
     with pytest.raises(InputError, match="has its own precision"):
         ReID.from_preset(exports / "export/saved_model", precision="mixed_bfloat16")
-
-
-def test_the_examples_of_the_docstrings(small_run, paths, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs").mkdir()
-    shutil.copytree(small_run, tmp_path / "runs/quickstart")
-    query = tmp_path / "data/synthetic/detected/query/0201_c1_1.jpg"
-    query.parent.mkdir(parents=True)
-    shutil.copy(paths[0], query)
-    given = {"np": np, "hacnn_tf": hacnn_tf, "bytes_of_a_jpeg": query.read_bytes(), "model": None}
-    finder, runner, tried = doctest.DocTestFinder(recurse=True), doctest.DocTestRunner(), 0
-    for test in finder.find(ReID, "ReID", globs=given):  # the class first, which makes the model of the others
-        test.globs = given
-        result = runner.run(test, clear_globs=False)
-        tried += result.attempted
-        assert not result.failed
-    assert tried >= 8
