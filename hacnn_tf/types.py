@@ -17,5 +17,5 @@ Size = tuple[int, int]  # height, width
 Extract = Callable[[Pixels], Features]
 Distances = Callable[[Features, Features], Iterator[Features]]
 Results = dict[str, dict[str, dict[str, Any]]]  # by setting, part and measure, see `evaluate_features`
-Tensor = Any  # one of Keras's backend, or symbolic: these have no type in common
+Tensor = Any  # of Keras or its backend, also an array: what there is has no type in common
 Shape = tuple[Any, ...]  # of a tensor: ints, and None for any number

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -132,7 +132,7 @@ def check_counts(dataset: ReidDataset, folder: FilePath, published: Mapping[str,
         )
 
 
-def find_folder(data_root: FilePath, names: Iterable[str], dataset: str, source: str) -> Path:
+def find_folder(data_root: FilePath, names: Sequence[str], dataset: str, source: str) -> Path:
     """The first of `names` that is a folder below `data_root`.
 
     Args:

@@ -5,7 +5,7 @@ import datetime
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +166,7 @@ class Database:
         with self._readable(where):
             return _frame((query if where is None else query.where(where)).to_arrow())
 
-    def feature(self, paths: Iterable[str]) -> Features:
+    def feature(self, paths: Sequence[str]) -> Features:
         """The features of some pictures that it holds, `(n, feature_dim)` float32, in the order of `paths`."""
         found = self.rows(["path", FEATURE], f"path in ({', '.join(map(quoted, paths))})").set_index("path")
         return np.stack([found.loc[path, FEATURE] for path in paths])

@@ -1,12 +1,12 @@
 """The evaluation of a network on a dataset's test images."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from hacnn_tf.data.table import ReidDataset
 from hacnn_tf.evaluation.features import extract_features, feature_function
 from hacnn_tf.evaluation.protocols import evaluate_features
 from hacnn_tf.models import HACNN
-from hacnn_tf.types import Extract, Features, Pixels, Results
+from hacnn_tf.types import Features, Pixels, Results, Tensor
 
 TEST_SPLITS = ("query", "gallery", "multi_query")
 
@@ -24,7 +24,7 @@ class Evaluator:
         self._dataset, self._xla = dataset, xla
         self._images = {split: images[split] for split in TEST_SPLITS if split in images}
 
-    def features(self, function: Extract) -> dict[str, Features]:
+    def features(self, function: Callable[[Pixels], Tensor]) -> dict[str, Features]:
         """Dict from split to `(n, d)` float32 features; `function` is as in `extract_features`."""
         return {split: extract_features(function, images) for split, images in self._images.items()}
 

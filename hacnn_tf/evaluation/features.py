@@ -1,18 +1,19 @@
 """Features of many images."""
 
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from hacnn_tf.models import HACNN
-from hacnn_tf.types import Extract, Features, Pixels
+from hacnn_tf.types import Features, Pixels, Tensor
 
 EXTRACTION_BATCH = 64
 PARTS = ("joint", "global", "local")
 
 
-def feature_function(model: HACNN, xla: bool = False) -> Extract:
+def feature_function(model: HACNN, xla: bool = False) -> Callable[[Tensor], Tensor]:
     """The graph from a batch of images to the features that a `HACNN` gives now, for `extract_features`.
 
     The weights are constants in it, so that TensorFlow folds what depends on them alone: every batch norm goes into
@@ -43,7 +44,7 @@ def fingerprint(model: HACNN) -> str:
     return digest.hexdigest()[:16]
 
 
-def extract_features(function: Extract, images: Pixels) -> Features:
+def extract_features(function: Callable[[Pixels], Tensor], images: Pixels) -> Features:
     """Features of all images, in batches of one size, so that `function` is traced (and compiled) once.
 
     Args:

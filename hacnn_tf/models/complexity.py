@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -63,7 +63,7 @@ def kernel_calls(model: keras.Model) -> list[KernelCall]:
     return walk.calls
 
 
-def count(calls: Iterable[KernelCall]) -> dict[str, int]:
+def count(calls: Sequence[KernelCall]) -> dict[str, int]:
     """Totals over kernel calls: `count(kernel_calls(model))`.
 
     Args:
