@@ -57,7 +57,7 @@ class HardAttention(keras.layers.Layer):
 
     def call(self, signature: Tensor) -> Tensor:
         signature = ops.reshape(signature, (-1, signature.shape[-1]))
-        return ops.reshape(self.translation(signature), (-1, self.num_regions, 2))
+        return ops.reshape(self.translation(signature), (-1, self.num_regions, 2))  # Eq. 5: the translations
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.num_regions, 2)

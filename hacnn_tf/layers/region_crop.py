@@ -12,8 +12,9 @@ from hacnn_tf.types import Shape, Tensor
 def hat_weights(centre: Tensor, crop_size: int, map_size: int) -> Tensor:
     """Bilinear sampling along one axis as a matrix: `crop = weights @ map`.
 
-    Sample i of the crop lies at p_i = ((s·u_i + t + 1)·map_size − 1) / 2 pixels, with u_i the pixel centres of
-    [-1, 1] and s = crop_size / map_size: the samples are one pixel apart. Outside the map lie zeros.
+    Sample i of the crop lies at s·u_i + t (a row of Eq. 5), which is p_i = ((s·u_i + t + 1)·map_size − 1) / 2 in
+    pixels, with u_i the pixel centres of [-1, 1] and s = crop_size / map_size: the samples are one pixel apart. Outside
+    the map lie zeros.
 
     Args:
         centre: `(...)` float32 tensor t in [-1, 1].
@@ -24,7 +25,7 @@ def hat_weights(centre: Tensor, crop_size: int, map_size: int) -> Tensor:
         `(..., crop_size, map_size)` float32 tensor, max(0, 1 − |p_i − j|).
     """
     first = (centre + 1) * (map_size / 2) - crop_size / 2
-    samples = first[..., None] + ops.arange(crop_size, dtype="float32")
+    samples = first[..., None] + ops.arange(crop_size, dtype="float32")  # Eq. 5: p_i, scale and translation in pixels
     offset = samples[..., None] - ops.arange(map_size, dtype="float32")
     # Even stripes put samples exactly on pixels, where the hat has its kinks: relu(1 - |offset|) has no gradient there,
     # and regions that begin there never move. As in a sampler that gathers, it is the gradient to the right of them.

@@ -93,8 +93,8 @@ class HACNN(keras.Model):
             x = InceptionA(width, dtype=policy, name=f"level{level}_inception_a")(x)
             x = InceptionB(width, dtype=policy, name=f"level{level}_inception_b")(x)
 
-            # Harmonious attention: soft and hard share the channel signature (Eq. 3).
-            signature = keras.layers.GlobalAveragePooling2D(
+            # Harmonious attention: soft and hard share the channel signature.
+            signature = keras.layers.GlobalAveragePooling2D(  # Eq. 3
                 keepdims=True, dtype=policy, name=f"level{level}_signature"
             )(x)
             if spatial or channel:

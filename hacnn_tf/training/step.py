@@ -30,6 +30,7 @@ def make_train_step(model, optimizer, recipe, xla, replicas=1):
             logits, features = network(images, training=True)
             losses = branch_losses(labels, logits, features, recipe)
             loss = optimizer.scale_loss((losses["global"] + losses["local"]) / replicas)  # gradients are summed
+        # Eq. 7: the crops of Eq. 6 let the local loss's gradient into the global branch, beside its own.
         optimizer.apply(tape.gradient(loss, model.trainable_variables))
         predicted = tf.argmax(logits["global"] + logits["local"], axis=-1, output_type=labels.dtype)
         accuracy = tf.reduce_mean(tf.cast(predicted == labels, tf.float32))
