@@ -1,4 +1,11 @@
-"""Workers find each other before TensorFlow connects them, which waits for ever and hears no Ctrl-C meanwhile."""
+"""Workers find each other before TensorFlow connects them, which may wait an hour and hears no Ctrl-C meanwhile.
+
+TensorFlow 2.21 cannot do it alone: `MultiWorkerMirroredStrategy()` holds Python's lock while it connects, so made in a
+thread it leaves the main thread neither signals nor a time limit, and with the default handlers SIGTERM stays unheard.
+Its coordination service's register timeout, not public, ended the wait for an absent chief (13 s for 8), but not that
+for another worker (still there after 60 s); its key-value store and gathering need all to be connected already. With
+that service off, peers can be asked one by one and Ctrl-C is heard, but only by private functions of TensorFlow.
+"""
 
 import hashlib
 import json
