@@ -12,8 +12,11 @@ import pytest
 
 from hacnn_tf.data.synthetic import make_synthetic
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in `pytest &` of a script; the tests want to be heard
+# Ignored as in `pytest &` of a script, or under nohup; the commands that the tests start are to hear them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
