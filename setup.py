@@ -23,6 +23,7 @@ EXPORT = [
 setup(
     name="hacnn_tf",
     version=VERSION,
+    license="Apache-2.0",
     description="HA-CNN, the Harmonious Attention network for person re-identification, in TensorFlow and Keras",
     long_description=(HERE / "README.md").read_text(),
     long_description_content_type="text/markdown",

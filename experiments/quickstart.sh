@@ -12,7 +12,7 @@ started=$SECONDS
 
 "$python" -m hacnn_tf.train --run_dir "$run_dir"
 if [ ! "$output/hacnn.keras" -nt "$run_dir/checkpoints" ]; then # none yet, or of an older run
-  rm -rf "$output/saved_model" "$output/hacnn.keras" databases/quickstart.lance
+  rm -rf "$output/saved_model" "$output/hacnn.keras" "$database"
   [ ! -d "$output" ] || rmdir "$output"
   "$python" -m hacnn_tf.export --run_dir "$run_dir" --output "$output"
 fi
