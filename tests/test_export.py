@@ -331,6 +331,29 @@ def test_openvino_computes_in_bfloat16_if_told_to(programs, features, pixels):
         load_export(programs("onnx"), "mixed_bfloat16")
 
 
+SIGNALLED = """
+import gc, os, signal, sys
+from hacnn_tf.export import load_export
+first = load_export(sys.argv[1])
+second = load_export(sys.argv[1])
+del first
+gc.collect()
+del second
+gc.collect()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    signal.pause()
+except KeyboardInterrupt:
+    print("heard")
+"""
+
+
+@pytest.mark.parametrize("form", PROGRAMS)
+def test_a_runtime_that_was_used_leaves_signals_as_they_were(form, programs):
+    done = subprocess.run([sys.executable, "-c", SIGNALLED, programs(form)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
+
+
 @pytest.mark.parametrize("ratio", [2.0, 0.5])
 def test_index_takes_the_faster_runtime(ratio, programs, small_run, features, tmp_path, monkeypatch, capsys):
     file, model = programs("onnx"), ReID.from_preset(small_run)

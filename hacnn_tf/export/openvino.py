@@ -1,5 +1,6 @@
 """OpenVINO, for Intel's and other CPUs."""
 
+import functools
 import logging
 
 from hacnn_tf.export import onnx
@@ -13,7 +14,7 @@ HINTS = {"float32": "f32", "mixed_bfloat16": "bf16"}  # arithmetic under a polic
 def write(network, path, precision, images=None):
     """Writes `path` and its `.bin`: float32, its weights halved ("float16"), or calibrated on `images` ("int8")."""
     (openvino,) = needed("openvino")
-    model = openvino.Core().read_model(onnx.convert(network).SerializeToString())
+    model = _core(openvino).read_model(onnx.convert(network).SerializeToString())
     if precision == "int8":
         model = _quantized(model, images)
     for name, text in description(network, precision).items():
@@ -24,7 +25,7 @@ def write(network, path, precision, images=None):
 def load(path, precision=None):
     """Opens the file as an `Export`, on the CPU, to compute in float32 or under "mixed_bfloat16"."""
     (openvino,) = needed("openvino")
-    core = openvino.Core()
+    core = _core(openvino)
     model = core.read_model(path)
     # By itself it would take bfloat16 wherever the processor has it.
     compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": HINTS[precision or "float32"]})
@@ -37,6 +38,16 @@ def load(path, precision=None):
         known["fingerprint"],
         precision or known["precision"],
     )
+
+
+@functools.cache
+def _core(openvino):
+    """The one `Core` of this process.
+
+    Each gives the thread a stack for signals, and puts back the one before when it goes. Of two that overlap, the one
+    that goes last puts back that of the first, which is gone: the next Ctrl-C is a segmentation fault (2026.4.1).
+    """
+    return openvino.Core()
 
 
 def _quantized(model, images):
