@@ -116,8 +116,9 @@ def networks_table():
 
     Returns:
         A `Table`. Its data has a line a network: `macs`, `flops`, `weights` and `depth`, each `_with` and `_without`
-        the classifier, and for each published figure `... agrees with`: the ways of counting that come within 1% of
-        it, or "none" and the nearest, with their deviations in percent.
+        the classifier, of HA-CNN also `in_sequence` (`depth_in_sequence`), and for each published figure `... agrees
+        with`: the ways of counting that come within 1% of it, or "none" and the nearest, with their deviations in
+        percent.
     """
     published = read_published("table8")
     rows = []
