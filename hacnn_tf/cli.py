@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import os
 import signal
 import sys
 
@@ -67,6 +68,9 @@ class Command:
                 main(values)
         except InputError as error:
             sys.exit(f"{self.name}: {error}")
+        except BrokenPipeError:  # who read it has left, as `| head` does; no more is written, not even at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(128 + signal.SIGPIPE)
         except KeyboardInterrupt as stopped:
             if str(stopped):
                 with contextlib.suppress(OSError):  # Ctrl-C has ended a `| tee` too

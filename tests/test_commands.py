@@ -1,8 +1,10 @@
 """The commands, as typed: help, and bad input that ends in one sentence and leaves nothing behind."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -38,6 +40,15 @@ def test_a_command_typed_wrong_ends_with_one_line_and_a_code():
     done = subprocess.run([sys.executable, "-m", "hacnn_tf.train", "--epoch=3"], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "Unknown command line flag 'epoch'" in done.stderr
+
+
+def test_a_reader_who_leaves_is_no_fault():
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "hacnn_tf.train", "--help"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
 @pytest.mark.parametrize(
