@@ -62,6 +62,14 @@ def small_run(small_data_root, tmp_path_factory):
     return run_dir
 
 
+@pytest.fixture(scope="session")
+def table8():
+    """Table 8, for which five well-known networks are built."""
+    from hacnn_tf.paper.networks import networks_table
+
+    return networks_table()
+
+
 def train_args(data_root, run_dir, *more):
     """Arguments of a short training on the small dataset."""
     args = [f"--data_root={data_root}", f"--run_dir={run_dir}", "--allow_subset", "--epochs=1", "--batch_size=8"]

@@ -13,7 +13,6 @@ from hacnn_tf.paper.accuracy import accuracy_table
 from hacnn_tf.paper.curves import curves
 from hacnn_tf.paper.experiments import Selection
 from hacnn_tf.paper.figures import Figure
-from hacnn_tf.paper.networks import networks_table
 from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.training.run_folder import COLUMNS
 from tests.paper.runs import make_run
@@ -36,7 +35,7 @@ FRAME = f"""<!DOCTYPE html><iframe src="probed.html" width="{PHONE}" height="800
 
 
 @pytest.fixture
-def results(tmp_path):
+def results(table8, tmp_path):
     """A results folder with tables, a wide picture and curves, and the run folders behind them."""
     for seed, rank1 in enumerate((60, 70)):
         run = make_run(tmp_path / "runs" / f"run-{seed}", rank1, seed=seed)
@@ -45,7 +44,7 @@ def results(tmp_path):
     runs, selection, folder = RunFolders(tmp_path / "runs"), Selection(("synthetic",)), tmp_path / "results"
     for name in ("table4", "table5"):
         accuracy_table(name, selection, runs).write(folder)
-    networks_table().write(folder)
+    table8.write(folder)
     Figure("figure6", "Figure 6. Attention", {"one & two": Image.new("RGB", (960, 300), "red")}, ["<a note>"]).write(
         folder
     )

@@ -3,12 +3,7 @@
 import pytest
 
 from hacnn_tf.models import count, kernel_calls
-from hacnn_tf.paper.networks import alexnet, googlenet, networks_table
-
-
-@pytest.fixture(scope="module")
-def table():
-    return networks_table()
+from hacnn_tf.paper.networks import alexnet, googlenet
 
 
 @pytest.mark.parametrize(
@@ -46,13 +41,13 @@ def test_maps_have_the_sizes_of_the_papers():
         ("HA-CNN", "Depth", "branch after branch with classifier"),
     ],
 )
-def test_published_figures_follow_within_one_percent(table, network, figure, way):
-    ways = table.data.set_index("network").loc[network, f"{figure} agrees with"].split(", ")
+def test_published_figures_follow_within_one_percent(table8, network, figure, way):
+    ways = table8.data.set_index("network").loc[network, f"{figure} agrees with"].split(", ")
     assert way in [name.rpartition(" (")[0] for name in ways]
 
 
-def test_figures_that_follow_from_nothing_are_said_to(table):
-    data = table.data.set_index("network")
+def test_figures_that_follow_from_nothing_are_said_to(table8):
+    data = table8.data.set_index("network")
     assert data.loc["HA-CNN", "PN (million) agrees with"] == "none; nearest weights without classifier (+7.7%)"
     assert data.loc["AlexNet, one tower", "FLOPs agrees with"].startswith("none; nearest ")
     assert data.loc["JLML, not counted", "FLOPs agrees with"] == "–"
@@ -67,7 +62,7 @@ def test_groups_halve_the_second_fourth_and_fifth_convolution():
     assert count(kernel_calls(alexnet()))["depth"] == 8
 
 
-def test_where_the_papers_depth_of_hacnn_comes_from(table):
+def test_where_the_papers_depth_of_hacnn_comes_from(table8):
     counted = "first conv 1, Inceptions 18, soft attention 9, local Inceptions 9, FC 1, classifier 1"
-    (note,) = [note for note in table.notes if counted in note]
+    (note,) = [note for note in table8.notes if counted in note]
     assert note.startswith("HA-CNN's longest way has 31 layers.") and "they are 39" in note
