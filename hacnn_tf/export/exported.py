@@ -12,7 +12,7 @@ import hacnn_tf
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import feature_function, fingerprint
 from hacnn_tf.models import HACNN
-from hacnn_tf.types import Extract, Pixels, Size
+from hacnn_tf.types import Extract, Features, Pixels, Size
 
 # Layers whose arithmetic stays float in int8: soft attention, positions of regions, lengths of features. They cost
 # little, and in int8 they take a third of the Rank-1 with them.
@@ -24,8 +24,7 @@ class Export:
     """An exported network, opened.
 
     Attributes:
-        extract: function from `(n, *input_size, 3)` uint8 images, an array in RGB, to `(n, feature_dim)` float32
-            features; threads may share it.
+        compute: the runtime's function from at least one image to features, as `extract`; threads may share it.
         input_size: (height, width) in pixels.
         feature_dim: numbers in a feature.
         fingerprint: of the weights that were exported, see `hacnn_tf.evaluation.fingerprint`.
@@ -33,12 +32,33 @@ class Export:
         network: the `HACNN`, if it is one that can be computed with in Keras; None for a program of another runtime.
     """
 
-    extract: Extract
+    compute: Extract
     input_size: Size
     feature_dim: int
     fingerprint: str
     precision: str
     network: HACNN | None = None
+
+    def extract(self, images: Pixels) -> Features:
+        """Features of images.
+
+        Runtimes do not survive every input: after a batch of no images LiteRT gives wrong features and OpenVINO errors,
+        a list corrupts OpenVINO's memory, and one image without a batch axis is one to some of them.
+
+        Args:
+            images: `(n, *input_size, 3)` uint8 array in RGB; n may be 0.
+
+        Returns:
+            `(n, feature_dim)` float32 array.
+
+        Raises:
+            InputError: images of another shape or type.
+        """
+        images = np.asarray(images)
+        if images.shape[1:] != (*self.input_size, 3) or images.dtype != np.uint8:
+            height, width = self.input_size
+            raise InputError(f"Images must be uint8 (n, {height}, {width}, 3), not {images.dtype} {images.shape}.")
+        return self.compute(images) if len(images) else np.zeros((0, self.feature_dim), np.float32)
 
     @classmethod
     def of_network(cls, network: HACNN) -> "Export":
