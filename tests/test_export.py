@@ -287,6 +287,7 @@ def test_a_bad_image_does_not_lose_the_others(signature, exported, features):
     ("args", "words"),
     [
         (["--format=onxx"], "There is no format 'onxx': --format takes keras, saved_model, onnx, openvino, litert"),
+        (["--format="], "No format is named"),
         (["--format=onnx", "--precision=mixed_bfloat16"], "onnx is not written in mixed_bfloat16, but in"),
         (["--precision=int8"], "saved_model is not written in int8"),
         (["--precision=int4"], "int4"),

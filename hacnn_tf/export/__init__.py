@@ -1,6 +1,6 @@
 """Trained networks as files for other runtimes. A module for each format writes it and opens it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -21,8 +21,10 @@ POLICIES = ("keras", "saved_model")  # they are written under a dtype policy
 WEIGHT_PRECISIONS = ["float32", "float16", "int8"]  # those of the others
 
 
-def check_formats(formats: Iterable[str], precision: str | None) -> None:
+def check_formats(formats: Sequence[str], precision: str | None) -> None:
     """Raises `InputError` unless all of these formats are known, and can be written in this precision."""
+    if not formats:
+        raise InputError(f"No format is named: --format takes {', '.join(FORMATS)}, with commas.")
     for name in formats:
         if name not in FORMATS:
             raise InputError(f"There is no format {name!r}: --format takes {', '.join(FORMATS)}, with commas.")
