@@ -131,6 +131,21 @@ def test_a_failed_export_leaves_nothing(small_run, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_an_export_to_a_full_disk(form, small_run, tmp_path):
+    """A file may not grow beyond what a process may write."""
+    needs(form)
+    script = (
+        "import resource, signal, sys; from hacnn_tf.export import __main__ as export;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20));"
+        "export.COMMAND.run(export.main)"
+    )
+    args = [f"--run_dir={small_run}", f"--output={tmp_path}/out", f"--format={form}"]
+    done = subprocess.run([sys.executable, "-c", script, *args], capture_output=True, text=True)
+    assert done.returncode == 1 and "Cannot write" in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 PROGRAMS = ["onnx", "openvino", "litert"]  # formats that take pixels of the network's size
 
 

@@ -3,6 +3,7 @@
 import functools
 import logging
 
+from hacnn_tf.errors import InputError
 from hacnn_tf.export import onnx
 from hacnn_tf.export.exported import KEPT_FLOAT, Export, description, needed, single_images
 
@@ -19,7 +20,10 @@ def write(network, path, precision, images=None):
         model = _quantized(model, images)
     for name, text in description(network, precision).items():
         model.set_rt_info(text, ["hacnn_tf", name])
-    openvino.save_model(model, path, compress_to_fp16=precision == "float16")
+    try:
+        openvino.save_model(model, path, compress_to_fp16=precision == "float16")
+    except RuntimeError as error:  # OpenVINO's own, where others have OSError
+        raise InputError(f"Cannot write {path}: {error}.") from None
 
 
 def load(path, precision=None):
