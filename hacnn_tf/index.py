@@ -29,7 +29,7 @@ from hacnn_tf.database import Database
 from hacnn_tf.database.database import SUFFIX, check_path
 from hacnn_tf.database.pictures import list_pictures, times
 from hacnn_tf.errors import InputError
-from hacnn_tf.export import load_export, onnx
+from hacnn_tf.export import find_export, load_export, onnx
 from hacnn_tf.files import locked, printable
 from hacnn_tf.reid import ReID
 from hacnn_tf.training.settings import define_precision_flag
@@ -72,6 +72,8 @@ def main(flags):
 def faster(model, file):
     """The `ReID` itself, or that of the same weights in an ONNX file, if there is one and it is faster on this CPU."""
     if not file.is_file() or not importlib.util.find_spec("onnxruntime") or tf.config.list_physical_devices("GPU"):
+        return model
+    if model.network is None and find_export(file.parent) == (onnx, file):  # it is that file's already
         return model
     export = load_export(file)
     if (export.fingerprint, export.precision) != (model.fingerprint, "float32"):

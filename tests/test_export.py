@@ -391,6 +391,8 @@ def test_index_takes_the_faster_runtime(ratio, programs, small_run, features, tm
     other = ReID.from_preset("hacnn_cuhk03_detected_strong")
     assert index.faster(other, file) is other  # the file is of other weights
     assert index.faster(model, tmp_path / "none.onnx") is model
+    same = ReID.from_preset(file.parent)
+    assert index.faster(same, file) is same  # it is ONNX Runtime's already
     found = index.faster(model, file)
     assert (found is model) == (ratio < 1)
     assert ("ONNX Runtime, which here is 2.00 times" in capsys.readouterr().out) == (ratio > 1)
