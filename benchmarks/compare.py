@@ -31,7 +31,6 @@ PEERS = {
 MARKET = {"queries": 3368, "gallery": 19732, "identities": 750, "junk": 3819, "distractors": 2798}
 
 
-
 def define_flags(command, trained_on, output, rounds):
     """Defines the flags of a `cli.Command` that compares both sides with a network trained on some dataset."""
     command.define("string", "peer_python", None, "interpreter of the peers' environment")

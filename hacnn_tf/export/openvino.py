@@ -58,6 +58,4 @@ def _quantized(model, images):
     (nncf,) = needed("nncf")
     nncf.set_log_level(logging.ERROR)  # it tells of every operation that stays float
     kept = nncf.IgnoredScope(patterns=[f".*{word}.*" for word in KEPT_FLOAT], validate=False)
-    return nncf.quantize(
-        model, nncf.Dataset(list(single_images(images))), subset_size=len(images), ignored_scope=kept
-    )
+    return nncf.quantize(model, nncf.Dataset(list(single_images(images))), subset_size=len(images), ignored_scope=kept)
