@@ -3,7 +3,7 @@
 # -m network for those that ask the package index.
 EXTRAS=dev source "$(dirname "${BASH_SOURCE[0]}")/../experiments/setup.sh"
 "$python" -m ruff check .
-"$python" -m ruff format --check --quiet .
+"$python" -m ruff format --check .
 "$python" -m mypy
 { type -P chromium || type -P chromium-browser || type -P google-chrome; } > /dev/null ||
   echo "No Chromium here, so the page is not tested in a browser; to have it, install one, as with: apt install chromium"
