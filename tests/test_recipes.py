@@ -20,6 +20,14 @@ def test_the_papers_recipe_is_section_4():
     assert paper.schedule != "constant"
 
 
+def test_published_results_rest_on_these_options():
+    """What REPRODUCE.md and the cards of shipped weights call `paper` and `strong`: with other values it is another."""
+    paper = {"learning_rate": 5e-4, "schedule": "cosine", "final_rate": 0.01, "weight_decay": 8.0}
+    added = {"warmup": 0.05, "label_smoothing": 0.1, "flip": True, "crop_padding": 8, "erasing": 0.5}
+    for name, expected in (("paper", paper), ("strong", paper | added)):
+        assert {option: value for option, value in RECIPES[name].options().items() if value} == expected
+
+
 def test_the_constant_recipe_differs_from_the_papers_in_schedule_and_weight_decay_alone():
     differing = {
         name for name, value in RECIPES["paper"].options().items() if RECIPES["constant"].options()[name] != value

@@ -19,9 +19,8 @@ MARKET1501_COUNTS = {
     "gallery": Counts(19732, 750, junk=3819, distractors=2798),
 }
 DUKEMTMC_COUNTS = {"train": Counts(16522, 702), "query": Counts(2228, 702), "gallery": Counts(17661)}
-FILE_NAME = re.compile(
-    r"(-?[0-9]{1,9})_c([0-9]{1,9})(?![0-9])"
-)  # 0002_c1s1_000451_03.jpg, 0005_c2_f0046985.jpg, 0003_c1_1.png
+# As in 0002_c1s1_000451_03.jpg, 0005_c2_f0046985.jpg, 0003_c1_1.png.
+FILE_NAME = re.compile(r"(-?[0-9]{1,9})_c([0-9]{1,9})(?![0-9])")
 
 
 def read_market1501(data_root: FilePath, allow_subset: bool = False) -> ReidDataset:

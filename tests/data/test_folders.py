@@ -55,6 +55,20 @@ def test_multi_query_has_the_queries_persons_and_cameras_only(market):
     assert 0 < len(found) < 9000
 
 
+def test_dukemtmc_full_size(tmp_path):
+    """§4 and Table 1; one image less is noticed."""
+    sizes = {"bounding_box_train": (702, 16_522), "query": (702, 2_228), "bounding_box_test": (1_110, 17_661)}
+    for part, (identities, images) in sizes.items():
+        camera = 1 if part == "query" else 2
+        names = [f"{1 + i % identities:04}_c{camera}_f{i:07}.jpg" for i in range(images)]
+        touch(tmp_path / "DukeMTMC-reID" / part, names)
+    dataset = read_dataset("dukemtmc", tmp_path)
+    assert [len(dataset.split(split)) for split in ("train", "query", "gallery")] == [16_522, 2_228, 17_661]
+    (tmp_path / "DukeMTMC-reID" / "query" / "0001_c1_f0000000.jpg").unlink()
+    with pytest.raises(InputError, match="2,227 query images instead of 2,228"):
+        read_dataset("dukemtmc", tmp_path)
+
+
 def test_dukemtmc_names(tmp_path):
     folder = tmp_path / "DukeMTMC-reID"
     for name in ("bounding_box_train", "query", "bounding_box_test"):
@@ -76,7 +90,7 @@ def test_a_part_of_a_dataset_must_be_asked_for(tmp_path):
 
 @pytest.mark.parametrize("name", ["market1501", "dukemtmc", "cuhk03"])
 def test_a_missing_dataset_says_what_was_tried(name, tmp_path):
-    with pytest.raises(InputError, match=f"not found: tried {tmp_path}.* or .*README.md.*--data_root"):
+    with pytest.raises(InputError, match=f"not found: tried {tmp_path}.*README.md.*--data_root"):
         read_dataset(name, tmp_path)
 
 

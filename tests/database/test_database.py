@@ -70,6 +70,9 @@ def test_reranking_orders_as_that_of_the_evaluation(filled):
     (expected,) = rerank(query, features)
     np.testing.assert_allclose(found.distance, expected[numbers(found)], atol=1e-5)
     assert (np.diff(found.distance) >= 0).all()
+    (nearest,) = people.search(query, top=5, reranked=True)  # out of many candidates, not of the five alone
+    np.testing.assert_array_equal(numbers(nearest), numbers(found)[:5])
+    assert set(numbers(nearest)) != set(numbers(people.search(query, top=5)[0]))
 
 
 def test_equal_distances_come_by_path(tmp_path):

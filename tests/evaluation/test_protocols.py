@@ -65,6 +65,10 @@ def test_single_shot_averages_over_random_gallery_images():
         assert measures["queries"] == 1
 
 
+def test_single_shot_is_the_mean_of_a_hundred_galleries():
+    assert SINGLE_SHOT_REPEATS == 100  # CUHK03's protocol
+
+
 def test_every_random_gallery_has_distances_of_its_own():
     data = dataset(True, query=[(1, 1), (2, 1)], gallery=[(1, 2), (1, 2), (2, 2), (3, 2)])
     features = {"query": np.eye(2, 4, dtype=np.float32), "gallery": np.eye(4, dtype=np.float32)}

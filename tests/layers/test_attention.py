@@ -1,10 +1,70 @@
-"""Ranges and initial values that the paper and the design state."""
+"""The attentions against the paper's equations, and the ranges and initial values that it states."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import ops
 
-from hacnn_tf.layers import HardAttention, SoftAttention, SpatialAttention
+from hacnn_tf.layers import ChannelAttention, HardAttention, SoftAttention, SpatialAttention
+from tests.layers.oracle import block, trained
+
+
+@pytest.fixture
+def x():
+    return np.random.default_rng(0).normal(1, 20, size=(2, 10, 6, 32)).astype("float32")
+
+
+@pytest.fixture
+def signature(x):
+    return x.mean((1, 2), keepdims=True)
+
+
+def spatial(layer, x):
+    """Eq. 2, a conv of stride 2, a resize back, a scaling conv."""
+    mean = sum(x[..., c : c + 1] for c in range(x.shape[-1])) / x.shape[-1]
+    half = block(mean, layer.conv)
+    assert half.shape[1:3] == (x.shape[1] // 2, x.shape[2] // 2)
+    return np.asarray(block(ops.image.resize(half, x.shape[1:3], "bilinear"), layer.scale))
+
+
+def channel(layer, signature):
+    """Eq. 4: squeeze, excite, a ReLU after each."""
+    return np.asarray(block(block(signature, layer.squeeze), layer.excite))
+
+
+def test_spatial_attention_is_that_of_the_mean_over_channels(x):
+    layer = trained(SpatialAttention(), x)
+    expected = spatial(layer, x)
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(layer(x), expected, atol=1e-4)
+
+
+def test_channel_attention_squeezes_and_excites(signature):
+    layer = trained(ChannelAttention(reduction=4), signature)
+    expected = channel(layer, signature)
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(layer(signature), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("parts", [("spatial", "channel"), ("spatial",), ("channel",)])
+def test_soft_attention_blends_the_product_of_both(parts, x, signature):
+    layer = trained(SoftAttention(**{part: part in parts for part in ("spatial", "channel")}), x, signature)
+    product = np.ones_like(x)
+    if "spatial" in parts:
+        product = product * spatial(layer.spatial, x)
+    if "channel" in parts:
+        product = product * channel(layer.channel, signature)  # Eq. 1
+    expected = 1 / (1 + np.exp(-np.asarray(block(product, layer.blend))))
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(layer(x, signature), expected, atol=1e-4)
+
+
+def test_hard_attention_is_a_tanh_of_the_signature(signature):
+    layer = trained(HardAttention(3), signature)
+    kernel, bias = map(np.asarray, layer.translation.get_weights())
+    expected = np.tanh(signature[:, 0, 0] @ kernel + bias).reshape(2, 3, 2)
+    assert expected.std() > 0.01
+    np.testing.assert_allclose(layer(signature), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -2,34 +2,11 @@
 
 import keras
 import numpy as np
-from keras import ops
 
 from hacnn_tf.layers import InceptionA, InceptionB
+from tests.layers.oracle import block, conv_bn_relu, trained
 
 WIDTH = 6
-
-
-def trained(layer, x):
-    """The layer with weights, BN statistics included, that are unlike its initial ones."""
-    layer(x)
-    rng = np.random.default_rng(1)
-    for variable in layer.variables:
-        positive = "variance" in variable.path or "gamma" in variable.path
-        variable.assign(rng.uniform(0.5, 1.5, variable.shape) if positive else rng.normal(0, 0.3, variable.shape))
-    return layer
-
-
-def conv_bn_relu(x, kernel, norm, part, strides=1):
-    """Conv, inference batch norm on the channels `part` of `norm`, ReLU."""
-    x = ops.conv(x, kernel, strides, "same")
-    gamma, beta, mean, variance = (
-        np.asarray(v)[part] for v in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
-    )
-    return ops.relu((x - mean) / np.sqrt(variance + norm.epsilon) * gamma + beta)
-
-
-def block(x, layer):
-    return conv_bn_relu(x, layer.conv.kernel, layer.norm, slice(None), layer.strides)
 
 
 def test_inception_a_is_four_streams():

@@ -37,6 +37,53 @@ def test_three_views_of_the_same_weights(images):
     assert np.abs(np.asarray(model.feature_extractor()(images)) - before).max() > 1e-3
 
 
+@pytest.mark.parametrize("level", [2, 3])
+def test_a_level_reads_what_soft_attention_leaves_of_the_level_before(level, images):
+    model, before = HACNN(7, **SMALL), f"level{level - 1}"
+    read, x, attention = (
+        np.asarray(value)
+        for value in keras.Model(
+            model.input,
+            [
+                model.get_layer(f"level{level}_inception_a").input,
+                model.get_layer(f"{before}_inception_b").output,
+                model.get_layer(f"{before}_soft_attention").output,
+            ],
+        )(images, training=True)
+    )
+    assert x.std() > 0.1 and attention.std() > 0.01
+    np.testing.assert_allclose(read, x * attention, atol=1e-6)
+
+
+@pytest.mark.parametrize("level", [2, 3])
+def test_the_local_branch_adds_its_regions_of_the_global_one(level, images):
+    """Eq. 6."""
+    model = HACNN(7, **SMALL)
+    read, local, crops = (
+        np.asarray(value)
+        for value in keras.Model(
+            model.input,
+            [
+                model.get_layer(f"level{level}_local_inception_b").input,
+                model.get_layer(f"level{level - 1}_local_inception_b").output,
+                model.get_layer(f"level{level}_regions").output,
+            ],
+        )(images, training=True)
+    )
+    assert local.std() > 0.1 and crops.std() > 0.1
+    np.testing.assert_allclose(read, local + crops, atol=1e-6)
+
+
+def test_both_losses_teach_the_global_branch(images):
+    """Eq. 7: through the regions, which stay where they are here so that no gradient goes through their centres."""
+    model = HACNN(7, regional=False, **SMALL)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(images, training=True)["local"] ** 2)
+    layers = [model.get_layer(name) for name in ("stem", "level1_inception_a", "level2_inception_b")]
+    gradients = tape.gradient(loss, [layer.trainable_variables[0].value for layer in layers])
+    assert all(gradient is not None and np.abs(gradient).max() > 1e-6 for gradient in gradients)
+
+
 def test_features_are_what_the_classifiers_read(images):
     model = HACNN(7, **SMALL)
     reader = keras.Model(model.input, [model.get_layer(f"{b}_classifier").input for b in ("global", "local")])

@@ -70,6 +70,17 @@ def test_no_flipped_bit_and_no_cut_gets_through(tmp_path, capsys):
     assert noticed > 0.9 * len(content)
 
 
+def test_an_archive_that_lacks_an_array_is_damaged(tmp_path, capsys):
+    checkpoints = Checkpoints(tmp_path)
+    for epoch in (1, 2):
+        checkpoints.save(epoch, 0, ARRAYS)
+    newest = tmp_path / "epoch0002-step00000.npz"
+    with np.load(newest) as whole:
+        np.savez(newest, **{name: whole[name] for name in whole.files if name != "model/stem/kernel"})
+    path, _ = checkpoints.newest()
+    assert path.name == "epoch0001-step00000.npz" and f"{newest} is damaged" in capsys.readouterr().err
+
+
 def test_all_damaged(tmp_path):
     Checkpoints(tmp_path).save(1, 0, ARRAYS)
     next(tmp_path.iterdir()).write_bytes(b"PK")

@@ -302,6 +302,10 @@ def test_half_precision_trains(small_network, small_data_root, tmp_path, precisi
 def test_the_loss_is_the_sum_of_both_cross_entropies(small_network):
     """One step of plain gradient descent moves a classifier's bias by the gradient of its own cross-entropy."""
     model = Settings(dataset="synthetic").build_model(3)
+    # The branches disagree, so that the accuracy tells whose logits it is of.
+    model.get_layer("global_classifier").bias.assign([0, 0, 9])
+    model.get_layer("local_classifier").bias.assign([20, 0, 0])
+    before = {branch: model.get_layer(f"{branch}_classifier").bias.numpy() for branch in ("global", "local")}
     images = np.random.default_rng(0).integers(0, 256, (4, 160, 64, 3), dtype=np.uint8)
     labels = np.array([0, 1, 2, 2], np.int32)
     logits = {branch: z.numpy() for branch, z in model(images, training=True).items()}
@@ -313,7 +317,8 @@ def test_the_loss_is_the_sum_of_both_cross_entropies(small_network):
         probabilities = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
         assert mean == pytest.approx(-np.log(probabilities[np.arange(4), labels]).mean(), rel=1e-4)
         gradient = (probabilities - np.eye(3)[labels]).mean(0)
-        np.testing.assert_allclose(biases[branch], -gradient, atol=1e-4)
+        np.testing.assert_allclose(biases[branch], before[branch] - gradient, atol=1e-4)
+    assert logits["global"].argmax(-1).tolist() == [2] * 4 and means[2] == 0.25
     assert means[2] == np.mean((logits["global"] + logits["local"]).argmax(-1) == labels)
 
 
