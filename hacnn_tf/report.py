@@ -11,7 +11,7 @@ from hacnn_tf import cli
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import write_text
 from hacnn_tf.page import page, section
-from hacnn_tf.paper.experiments import EXPERIMENTS
+from hacnn_tf.paper.layouts import EXPERIMENTS
 from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.paper.table import Table
 from hacnn_tf.recipes import spelled

@@ -12,7 +12,7 @@ import sys
 
 from hacnn_tf import cli
 from hacnn_tf.errors import InputError
-from hacnn_tf.paper.experiments import EXPERIMENTS, Selection, listed
+from hacnn_tf.paper.layouts import EXPERIMENTS, Selection, listed
 from hacnn_tf.paper.reproduction import Reproduction
 from hacnn_tf.report import write_report
 from hacnn_tf.signals import STOPPING, Stopped

@@ -8,7 +8,7 @@ found count; runs with other settings than the table's are named and left out.
 
 from hacnn_tf import cli
 from hacnn_tf.paper.accuracy import accuracy_table
-from hacnn_tf.paper.experiments import TABLES, Selection
+from hacnn_tf.paper.layouts import TABLES, Selection
 from hacnn_tf.paper.run_folders import RunFolders
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.tables")

@@ -65,7 +65,7 @@ def small_run(small_data_root, tmp_path_factory):
 @pytest.fixture(scope="session")
 def table8():
     """Table 8, for which five well-known networks are built."""
-    from hacnn_tf.paper.networks import networks_table
+    from hacnn_tf.paper.table8 import networks_table
 
     return networks_table()
 

@@ -177,3 +177,18 @@ def test_the_commands_of_a_page(page):
             module = importlib.import_module(name)
         if "--help" not in args:
             _parse(module.COMMAND.values, [name, *args])
+
+
+def test_flags_that_pages_speak_of_are_there():
+    """Bare ones in code spans, as in `--eval_every`, of whichever command."""
+    names = [path.stem for path in HERE.glob("hacnn_tf/*.py") if "COMMAND = " in path.read_text()]
+    flags = {"help"}
+    for name in (*names, "export.__main__"):
+        values = importlib.import_module(f"hacnn_tf.{name}").COMMAND.values
+        flags |= {*values, *(f"no{flag}" for flag in values if values[flag].boolean)}
+    spoken = {}
+    for page in (README, *DOCS, HERE / "REPRODUCE.md", HERE / "data/README.md", HERE / "CONTRIBUTING.md"):
+        for flag in re.findall(r"`--([a-z_]+)", page.read_text()):
+            spoken.setdefault(flag, page)
+    assert len(spoken) > 30
+    assert {flag: of_page(page) for flag, page in spoken.items() if flag not in flags} == {}

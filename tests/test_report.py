@@ -11,8 +11,8 @@ from PIL import Image
 from hacnn_tf import report
 from hacnn_tf.paper.accuracy import accuracy_table
 from hacnn_tf.paper.curves import curves
-from hacnn_tf.paper.experiments import Selection
 from hacnn_tf.paper.figures import Figure
+from hacnn_tf.paper.layouts import Selection
 from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.training.run_folder import COLUMNS
 from tests.paper.runs import make_run

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from hacnn_tf.errors import InputError
-from hacnn_tf.paper.experiments import TABLES
+from hacnn_tf.paper.layouts import TABLES
 from hacnn_tf.paper.published import number, read_published
 from hacnn_tf.paper.table import NOTHING, Table
 

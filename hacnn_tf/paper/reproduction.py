@@ -12,10 +12,10 @@ from hacnn_tf.data.pipeline import steps_per_epoch
 from hacnn_tf.errors import InputError
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.paper.accuracy import accuracy_table
-from hacnn_tf.paper.experiments import ALL, PER_DATASET, TABLES, TRAINED
-from hacnn_tf.paper.networks import networks_table
-from hacnn_tf.paper.protocol import protocol_table
+from hacnn_tf.paper.layouts import ALL, PER_DATASET, TABLES, TRAINED
 from hacnn_tf.paper.run_folders import RunFolders, data_key
+from hacnn_tf.paper.table1 import protocol_table
+from hacnn_tf.paper.table8 import networks_table
 from hacnn_tf.training.run_folder import RunFolder
 
 SHOW_ONE_SEED = ("figure6", "ranking")

@@ -49,6 +49,27 @@ def random_case(seed):
     return q, g, *pids, *camids
 
 
+@pytest.mark.parametrize(
+    ("pid", "camid", "rank"),
+    [
+        pytest.param(-1, 2, 1, id="junk is left out"),
+        pytest.param(7, 1, 1, id="the query's own camera is left out"),
+        pytest.param(0, 2, 2, id="a distractor stays"),
+        pytest.param(3, 1, 2, id="another person before the query's camera stays"),
+    ],
+)
+def test_what_is_nearer_than_the_match(pid, camid, rank):
+    matches = rank_matches(
+        np.zeros((1, 1), np.float32),
+        np.array([[1], [2]], np.float32),
+        np.array([7]),
+        np.array([pid, 7]),
+        np.array([1]),
+        np.array([camid, 2]),
+    )
+    assert matches.ranks.tolist() == [rank]
+
+
 @pytest.mark.parametrize("block_bytes", [1, 10_000, ranking.BLOCK_BYTES])
 @pytest.mark.parametrize("seed", range(30))
 def test_equals_the_brute_force(seed, block_bytes, monkeypatch):

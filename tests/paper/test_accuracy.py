@@ -7,7 +7,7 @@ import pytest
 
 from hacnn_tf.errors import InputError
 from hacnn_tf.paper.accuracy import accuracy_table
-from hacnn_tf.paper.experiments import TABLES, Selection
+from hacnn_tf.paper.layouts import TABLES, Selection
 from hacnn_tf.paper.published import read_published
 from hacnn_tf.paper.run_folders import RunFolders, data_key
 from tests.paper.runs import make_run

@@ -1,7 +1,7 @@
 """Table 1 from a dataset whose counts are known."""
 
 from hacnn_tf.data import read_dataset
-from hacnn_tf.paper.protocol import protocol_table
+from hacnn_tf.paper.table1 import protocol_table
 
 
 def test_counts_of_a_dataset(small_data_root):

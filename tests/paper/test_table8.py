@@ -3,7 +3,7 @@
 import pytest
 
 from hacnn_tf.models import count, kernel_calls
-from hacnn_tf.paper.networks import alexnet, googlenet
+from hacnn_tf.paper.table8 import alexnet, googlenet
 
 
 @pytest.mark.parametrize(
