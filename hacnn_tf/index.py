@@ -75,7 +75,11 @@ def faster(model, file):
         return model
     if model.network is None and find_export(file.parent) == (onnx, file):  # it is that file's already
         return model
-    export = load_export(file)
+    try:
+        export = load_export(file)
+    except InputError as error:  # it would only be the faster way
+        print(f"{error} Computed by TensorFlow.", file=sys.stderr)
+        return model
     if (export.fingerprint, export.precision) != (model.fingerprint, "float32"):
         return model
     images = np.zeros((32, *model.input_size, 3), np.uint8)

@@ -305,6 +305,11 @@ def test_a_bad_image_does_not_lose_the_others(signature, exported, features):
         assert found["features"].shape == (len(encoded), 1024) and found["status"].shape == (len(encoded),)
 
 
+def test_no_images_are_no_features(exported):
+    network = tf.saved_model.load(exported / "saved_model").signatures["images"]
+    assert network(images=tf.zeros((0, 90, 40, 3), tf.uint8))["features"].shape == (0, 1024)
+
+
 @pytest.mark.parametrize(
     ("args", "words"),
     [
@@ -313,6 +318,7 @@ def test_a_bad_image_does_not_lose_the_others(signature, exported, features):
         (["--format=onnx", "--precision=mixed_bfloat16"], "onnx is not written in mixed_bfloat16, but in"),
         (["--precision=int8"], "saved_model is not written in int8"),
         (["--precision=int4"], "int4"),
+        (["--format=onnx", "--calibration_images=/none"], "--calibration_images is for --precision int8"),
         (["--format=onnx", "--precision=int8", "--calibration_images=/none"], "/none"),
         (["--run_dir=hacnn_cuhk03_detected_strong", "--format=onnx", "--precision=int8"], "name a folder of pictures"),
         (["--run_dir=/none"], "/none is not a run folder, preset or export"),
@@ -337,7 +343,7 @@ def test_a_converter_or_runtime_that_is_missing(form, programs, network, tmp_pat
     file = programs(form)
     for package in ("onnx", "tf2onnx", "onnxruntime", "openvino", "ai_edge_litert.interpreter"):
         monkeypatch.setitem(sys.modules, package, None)
-    sentence = r"is not installed, which this format needs: pip install .*\[export\]"
+    sentence = r"(is|are) not installed, which this format needs: pip install .*\[export\]"
     with pytest.raises(InputError, match=sentence):
         ReID.from_preset(file)
     if form != "litert":  # its converter is TensorFlow's
@@ -400,6 +406,9 @@ def test_index_takes_the_faster_runtime(ratio, programs, small_run, features, tm
     assert index.faster(model, tmp_path / "none.onnx") is model
     same = ReID.from_preset(file.parent)
     assert index.faster(same, file) is same  # it is ONNX Runtime's already
+    (tmp_path / "damaged.onnx").write_bytes(file.read_bytes()[:5000])
+    assert index.faster(model, tmp_path / "damaged.onnx") is model
+    assert "damaged.onnx is not an exported network" in capsys.readouterr().err
     found = index.faster(model, file)
     assert (found is model) == (ratio < 1)
     assert ("ONNX Runtime, which here is 2.00 times" in capsys.readouterr().out) == (ratio > 1)

@@ -8,7 +8,7 @@ import numpy as np
 
 from hacnn_tf.errors import InputError
 from hacnn_tf.export import keras_file, litert, onnx, openvino, saved_model
-from hacnn_tf.export.exported import Export
+from hacnn_tf.export.exported import Export, check_installed
 from hacnn_tf.files import aside
 from hacnn_tf.models import HACNN
 from hacnn_tf.training.settings import PRECISIONS
@@ -22,7 +22,7 @@ WEIGHT_PRECISIONS = ["float32", "float16", "int8"]  # those of the others
 
 
 def check_formats(formats: Sequence[str], precision: str | None) -> None:
-    """Raises `InputError` unless all of these formats are known, and can be written in this precision."""
+    """Raises `InputError` unless all of these formats are known, and can be written in this precision, here."""
     if not formats:
         raise InputError(f"No format is named: --format takes {', '.join(FORMATS)}, with commas.")
     for name in formats:
@@ -31,6 +31,8 @@ def check_formats(formats: Sequence[str], precision: str | None) -> None:
         allowed = PRECISIONS if name in POLICIES else WEIGHT_PRECISIONS
         if precision and precision not in allowed:
             raise InputError(f"{name} is not written in {precision}, but in {', '.join(allowed)}: export it by itself.")
+    programs = [FORMATS[name] for name in formats if name not in POLICIES]
+    check_installed(name for form in programs for name in form.NEEDS + form.INT8_NEEDS * (precision == "int8"))
 
 
 def export_model(

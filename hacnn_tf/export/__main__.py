@@ -56,6 +56,8 @@ def main(flags):
     if Path(flags.output).suffix in {Path(form.FILE).suffix for form in FORMATS.values()} - {""}:
         raise InputError(f"--output {flags.output} is a folder to make, in which the files have names of their own.")
     check_formats(formats, flags.precision)
+    if flags.calibration_images and flags.precision != "int8":
+        raise InputError("--calibration_images is for --precision int8: leave it out, or add that.")
     network = ReID.from_preset(flags.run_dir).network
     if network is None:
         raise InputError(f"{flags.run_dir} is an export already: export its run folder.")

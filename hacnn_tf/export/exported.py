@@ -2,7 +2,8 @@
 
 import dataclasses
 import importlib
-from collections.abc import Iterator
+import importlib.util
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 
 import numpy as np
@@ -17,6 +18,7 @@ from hacnn_tf.types import Extract, Features, Pixels, Size
 # Layers whose arithmetic stays float in int8: soft attention, positions of regions, lengths of features. They cost
 # little, and in int8 they take a third of the Rank-1 with them.
 KEPT_FLOAT = ("attention", "regions", "unit_norm")
+INSTALL = 'this format needs: pip install -c constraints.txt -e ".[export]".'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +92,14 @@ def description(network: HACNN, precision: str) -> dict[str, str]:
     }
 
 
+def check_installed(names: Iterable[str]) -> None:
+    """Raises `InputError` unless all modules of these names can be imported; names all that cannot."""
+    missing = [name for name in dict.fromkeys(names) if not importlib.util.find_spec(name)]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        raise InputError(f"{', '.join(missing)} {verb} not installed, which {INSTALL}")
+
+
 def needed(*names: str) -> list[ModuleType]:
     """The modules of these names.
 
@@ -99,10 +109,7 @@ def needed(*names: str) -> list[ModuleType]:
     try:
         return [importlib.import_module(name) for name in names]
     except ImportError as error:
-        raise InputError(
-            f"{error.name or names[0]} is not installed, which this format needs: "
-            'pip install -c constraints.txt -e ".[export]".'
-        ) from None
+        raise InputError(f"{error.name or names[0]} is not installed, which {INSTALL}") from None
 
 
 def single_images(images: Pixels) -> Iterator[Pixels]:

@@ -13,6 +13,8 @@ from hacnn_tf.startup import quiet_stderr
 
 FILE = "hacnn.tflite"
 ABOUT = "for LiteRT (TensorFlow Lite)"
+NEEDS: list[str] = []  # to be written, beside TensorFlow
+INT8_NEEDS = ["ai_edge_litert"]
 METADATA = "hacnn_tf"  # JSON of the `description`
 
 
@@ -35,7 +37,8 @@ def write(network, path, precision, images=None):
 def load(path):
     """Opens the file as an `Export`."""
     (interpreter,) = needed("ai_edge_litert.interpreter")
-    runner = interpreter.Interpreter(str(path), num_threads=_cores()).get_signature_runner()
+    with quiet_stderr():  # it tells of its delegate
+        runner = interpreter.Interpreter(str(path), num_threads=_cores()).get_signature_runner()
     lock = threading.Lock()  # an interpreter has its tensors once
 
     def extract(batch):

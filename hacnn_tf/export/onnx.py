@@ -9,6 +9,8 @@ from hacnn_tf.export.exported import KEPT_FLOAT, Export, description, needed, si
 
 FILE = "hacnn.onnx"
 ABOUT = "for ONNX Runtime"
+NEEDS = ["onnx", "tf2onnx"]  # to be written
+INT8_NEEDS = ["onnxruntime"]
 OPSET = 18
 # In int8: what computes, and what only passes on, so that a map isn't changed to float and back between two convs.
 QUANTIZED = ["Conv", "MatMul", "Gemm", "Relu", "MaxPool", "AveragePool", "Concat"]

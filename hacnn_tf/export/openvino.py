@@ -9,6 +9,8 @@ from hacnn_tf.export.exported import KEPT_FLOAT, Export, description, needed, si
 
 FILE = "hacnn.xml"  # and hacnn.bin beside it
 ABOUT = "for OpenVINO, with hacnn.bin"
+NEEDS = ["openvino", *onnx.NEEDS]  # to be written
+INT8_NEEDS = ["nncf"]
 HINTS = {"float32": "f32", "mixed_bfloat16": "bf16"}  # arithmetic under a policy
 
 

@@ -23,14 +23,18 @@ def write(network, path, precision):
     size = network.input_shape[1:3]
     extractor = feature_function(network)
 
+    def extract(pixels):
+        count = tf.shape(pixels)[0]
+        none = tf.cast(tf.equal(count, 0), tf.int32)
+        padded = tf.pad(pixels, [[0, none], [0, 0], [0, 0], [0, 0]])  # convs on some CPUs fail without an image
+        return extractor(padded)[:count]
+
     def from_images(images):
-        return {"features": extractor(resize(images, size))}
+        return {"features": extract(resize(images, size))}
 
     def from_encoded(encoded):
         pixels, status = decode_each(encoded, size)
-        none = tf.cast(tf.equal(tf.size(encoded), 0), tf.int32)
-        pixels = tf.pad(pixels, [[0, none], [0, 0], [0, 0], [0, 0]])  # convs on some CPUs fail without an image
-        features = tf.where(tf.equal(status, "ok")[:, None], extractor(pixels)[: tf.size(encoded)], 0)
+        features = tf.where(tf.equal(status, "ok")[:, None], extract(pixels), 0)
         return {"features": features, "status": status}
 
     encoded = tf.function(from_encoded, [tf.TensorSpec((None,), tf.string, "encoded")])
