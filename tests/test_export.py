@@ -131,6 +131,7 @@ def test_a_failed_export_leaves_nothing(small_run, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FORMATS)
 def test_an_export_to_a_full_disk(form, small_run, tmp_path):
     """A file may not grow beyond what a process may write."""
@@ -390,7 +391,7 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("form", PROGRAMS)
+@pytest.mark.parametrize("form", ["openvino", *(pytest.param(f, marks=pytest.mark.slow) for f in ("onnx", "litert"))])
 def test_a_runtime_that_was_used_leaves_signals_as_they_were(form, programs):
     done = subprocess.run([sys.executable, "-c", SIGNALLED, programs(form)], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr

@@ -61,6 +61,7 @@ np.savez(output, results=results, **moved)
 """
 
 
+@pytest.mark.slow
 def test_two_devices_take_the_step_of_one(tmp_path):
     """Loss, gradients and batch norm's averages of one step; where ReLUs flip, float32 differs by a little."""
     for replicas in (1, 2):
