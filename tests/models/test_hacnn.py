@@ -37,19 +37,18 @@ def test_three_views_of_the_same_weights(images):
     assert np.abs(np.asarray(model.feature_extractor()(images)) - before).max() > 1e-3
 
 
+def inside(images, *tensors):
+    """What layers of a network take or give in training, as in "stem.output"."""
+    model = HACNN(7, **SMALL)
+    found = [getattr(model.get_layer(layer), side) for layer, side in (tensor.split(".") for tensor in tensors)]
+    return [np.asarray(value) for value in keras.Model(model.input, found)(images, training=True)]
+
+
 @pytest.mark.parametrize("level", [2, 3])
 def test_a_level_reads_what_soft_attention_leaves_of_the_level_before(level, images):
-    model, before = HACNN(7, **SMALL), f"level{level - 1}"
-    read, x, attention = (
-        np.asarray(value)
-        for value in keras.Model(
-            model.input,
-            [
-                model.get_layer(f"level{level}_inception_a").input,
-                model.get_layer(f"{before}_inception_b").output,
-                model.get_layer(f"{before}_soft_attention").output,
-            ],
-        )(images, training=True)
+    before = f"level{level - 1}"
+    read, x, attention = inside(
+        images, f"level{level}_inception_a.input", f"{before}_inception_b.output", f"{before}_soft_attention.output"
     )
     assert x.std() > 0.1 and attention.std() > 0.01
     np.testing.assert_allclose(read, x * attention, atol=1e-6)
@@ -58,17 +57,11 @@ def test_a_level_reads_what_soft_attention_leaves_of_the_level_before(level, ima
 @pytest.mark.parametrize("level", [2, 3])
 def test_the_local_branch_adds_its_regions_of_the_global_one(level, images):
     """Eq. 6."""
-    model = HACNN(7, **SMALL)
-    read, local, crops = (
-        np.asarray(value)
-        for value in keras.Model(
-            model.input,
-            [
-                model.get_layer(f"level{level}_local_inception_b").input,
-                model.get_layer(f"level{level - 1}_local_inception_b").output,
-                model.get_layer(f"level{level}_regions").output,
-            ],
-        )(images, training=True)
+    read, local, crops = inside(
+        images,
+        f"level{level}_local_inception_b.input",
+        f"level{level - 1}_local_inception_b.output",
+        f"level{level}_regions.output",
     )
     assert local.std() > 0.1 and crops.std() > 0.1
     np.testing.assert_allclose(read, local + crops, atol=1e-6)

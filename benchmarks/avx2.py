@@ -1,0 +1,52 @@
+"""Training beside torchreid as on a processor without AVX-512: oneDNN, MKL and PyTorch are held to AVX2.
+
+    python benchmarks/avx2.py --peer_python .venv-peers/bin/python --torchreid .venv-peers/torchreid-0.2.5 \\
+        --run_dir runs/benchmark [--rounds 3] [--output results/avx2]
+
+`benchmarks/run.sh` makes what it needs. Caches, clock and memory stay this processor's. See `compare.py` for how the
+sides take turns.
+"""
+
+import os
+
+from compare import PEERS, Comparison, both_sides, define_flags, describe, output_folder, row, write
+
+from hacnn_tf import cli
+
+HELD = {"ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
+STEP = {"work": "train", "size": 32, "precision": "float32", "repeats": 4}
+PRODUCTS = {"work": "sgemm", "size": 2048, "repeats": 5, "precision": "float32", "tf32": False}
+
+COMMAND = cli.Command(__doc__, "avx2")
+define_flags(COMMAND, "the embedded dataset", "results/avx2", 3)
+COMMAND.group("Comparison")
+
+
+def main(flags):
+    output = output_folder(flags)
+    os.environ |= HELD  # read by the sides as they start
+    limit, ours = ("ours", "matrix products, float32, AVX2"), ("ours", "train, batch 32, float32, AVX2")
+    peers = {("peer", f"train, batch 32, float32, AVX2, {name}"): STEP | variant for name, variant in PEERS.items()}
+    with both_sides(flags) as (us, peer):
+        machine = describe(us, peer)
+        comparison = Comparison(us, peer, flags.rounds)
+        comparison.measure("gflops", {limit: PRODUCTS})
+        comparison.measure("per_second", {ours: STEP, **peers})
+    share, _ = comparison.ratio(ours, limit)
+    rows = [
+        row(f"limit: {limit[1]}", comparison.figures[limit], "GFLOP/s"),
+        row(
+            ours[1],
+            comparison.figures[ours],
+            "images/s",
+            share=[6 * machine["macs"] * value / 1e9 for value in share],
+            shipped=comparison.ratio(ours, next(iter(peers)))[0],
+            best=comparison.ratio(ours, peers),
+        ),
+        *(row(f"peer: {name[1]}", values, "images/s") for name, values in comparison.figures.items() if name in peers),
+    ]
+    write(output, machine, comparison, rows)
+
+
+if __name__ == "__main__":
+    COMMAND.run(main)
