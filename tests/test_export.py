@@ -1,6 +1,5 @@
 """Exports: the same features where hacnn_tf is not installed, from pixels of any size and from encoded bytes."""
 
-import functools
 import json
 import subprocess
 import sys
@@ -160,12 +159,14 @@ def programs(network, tmp_path_factory):
     """A function that gives the file of a format in a precision, made once."""
     folder = tmp_path_factory.mktemp("programs")
 
-    @functools.cache
     def made(form, precision="float32"):
         needs(form)
+        file = folder / f"{form}-{precision}" / FORMATS[form].FILE
+        if file.exists():
+            return file
         images = np.random.default_rng(0).integers(0, 256, (16, 160, 64, 3), dtype=np.uint8)
-        export_model(network, folder / f"{form}-{precision}", [form], precision, images)
-        return folder / f"{form}-{precision}" / FORMATS[form].FILE
+        export_model(network, file.parent, [form], precision, images)
+        return file
 
     return made
 
