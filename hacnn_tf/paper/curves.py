@@ -1,4 +1,4 @@
-"""Curves of trainings: the two losses, identity accuracy, and CMC."""
+"""Curves of trainings: the two losses, identity accuracy, Rank-1 and mAP by epoch, and CMC."""
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -9,7 +9,9 @@ COLOURS = {"joint": "tab:blue", "global": "tab:orange", "local": "tab:green"}
 
 
 def curves(found):
-    """Loss and identity accuracy by epoch, and CMC after the last, a line a seed.
+    """Loss, identity accuracy, and Rank-1 and mAP by epoch, and CMC after the last, a line a seed.
+
+    Rank-1 and mAP are as far apart as `--eval_every` has it; without it there is a point after the last epoch.
 
     Args:
         found: list of (`RunFolder`, results), as `RunFolders.select` gives it.
@@ -17,8 +19,8 @@ def curves(found):
     Returns:
         `matplotlib` figure.
     """
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
-    losses, accuracy, cmc = figure.subplots(1, 3)
+    figure = Figure(figsize=(10, 7), layout="constrained")
+    losses, accuracy, tests, cmc = figure.subplots(2, 2).flat
     for run, results in found:
         log = run.read_rows("log", run.settings.epochs)
         epochs = [int(row["epoch"]) for row in log]
@@ -27,16 +29,23 @@ def curves(found):
                 epochs, [float(row[f"{branch}_loss"]) for row in log], ".-", color=COLOURS[branch], label=branch
             )
         accuracy.plot(epochs, [100 * float(row["identity_accuracy"]) for row in log], ".-", color="tab:gray")
+        tested = run.read_rows("evaluations", run.settings.epochs)
+        epochs = [int(row["epoch"]) for row in tested]
+        for part, colour in COLOURS.items():
+            for measure, name, style in (("rank1", "Rank-1", "o-"), ("mAP", "mAP", "x--")):
+                values = [float(row[f"{part}_{measure}"]) for row in tested]
+                tests.plot(epochs, values, style, color=colour, label=f"{part}, {name}", markersize=4)
         for part, measures in results["single_query"].items():
             cmc.plot(range(1, CMC_LENGTH + 1), measures["cmc"], color=COLOURS[part], label=part)
     losses.set(xlabel="epoch", ylabel="nats", title="loss", yscale="log")
     accuracy.set(xlabel="epoch", ylabel="%", title="identity accuracy (training)", ylim=(0, 100))
+    tests.set(xlabel="epoch", ylabel="%", title="Rank-1 and mAP (single query)", ylim=(0, 100))
     cmc.set(xlabel="rank", ylabel="matching rate, %", title="CMC (single query)", xlim=(1, CMC_LENGTH))
-    for axes in (losses, accuracy):
+    for axes in (losses, accuracy, tests):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for axes in (losses, cmc):
+    for axes in (losses, tests, cmc):
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # one a label, not one a seed
         axes.legend(handles.values(), handles.keys())
-    for axes in (losses, accuracy, cmc):
+    for axes in (losses, accuracy, tests, cmc):
         axes.grid(alpha=0.3)
     return figure
