@@ -1,0 +1,83 @@
+"""Keeps the records of finished trainings beside this file: their run folders, without checkpoints and places.
+
+    python experiments/measured/record.py runs/RUN ...
+
+Writes README.md anew, a line a run. The tables of REPRODUCE.md are made from these folders (`--runs_dir
+experiments/measured`).
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from hacnn_tf.errors import InputError
+from hacnn_tf.files import write_json, write_text
+from hacnn_tf.paper.run_folders import RunFolders
+from hacnn_tf.training.run_folder import COLUMNS, RunFolder
+from hacnn_tf.training.settings import Settings
+
+HERE = Path(__file__).parent
+MEASURES = {"Rank-1": "rank1", "5": "rank5", "10": "rank10", "20": "rank20", "mAP": "mAP", "mINP": "mINP"}
+HEAD = """# Runs that were measured
+
+The records of the trainings behind [REPRODUCE.md](../../REPRODUCE.md): [run folders](../../docs/run_folder.md) without
+checkpoints, and without the paths of where they were trained. `config.json` has all settings, versions and the
+revision, `log.csv` the losses by epoch, `metrics.json` every measure. `python experiments/measured/record.py runs/RUN`
+adds one and writes this page.
+
+Test set, joint feature, single query, in percent. Hours are of training alone, on two cores of an AMD EPYC with
+AVX512-BF16 that others shared, so that they compare only roughly.
+
+"""
+
+
+def record(path):
+    """Copies what there is to know of a finished run. Raises `InputError` if it is not finished, or cannot be read."""
+    run = RunFolder(path)
+    run.read_metrics()
+    if not run.revision or run.revision.endswith("-dirty"):
+        raise InputError(f"{path} was trained by code that is no revision ({run.revision}): nobody could get it again.")
+    folder = HERE / run.path.name
+    folder.mkdir(exist_ok=True)
+    for name in ("metrics.json", *(f"{rows}.csv" for rows in COLUMNS)):
+        shutil.copy(run.path / name, folder / name)
+    config = json.loads((run.path / "config.json").read_text())
+    write_json(folder / "config.json", config | {"places": {}})
+
+
+def page():
+    """README.md: a line a run, and their commands."""
+    rows = [["run", "epochs", "hours", *MEASURES, "revision"], ["---"] * (len(MEASURES) + 4)]
+    runs = RunFolders(HERE).all()
+    for run in runs:
+        joint = run.read_metrics()["single_query"]["joint"]
+        measures = [f"{joint[name]:.1f}" for name in MEASURES.values()]
+        link = f"[{run.path.name}]({run.path.name}/config.json)"
+        rows.append([link, str(run.settings.epochs), f"{hours(run):.2f}", *measures, run.revision])
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return HEAD + "\n".join([*lines, "", "```bash", *map(command, runs), "```"]) + "\n"
+
+
+def command(run):
+    """What trained a run, without where its data was."""
+    changed = run.settings.differences(Settings(dataset=run.settings.dataset).completed())
+    told = {f"--{prefix}{name}" for name in ("dataset", *changed) for prefix in ("", "no")}
+    flags = [flag for flag in run.settings.as_flags() if flag.split("=")[0] in told]
+    return " ".join(["python -m hacnn_tf.train", *flags])
+
+
+def hours(run):
+    """How long a run trained, without evaluations and checkpoints."""
+    log, speed = (run.read_rows(rows, run.settings.epochs) for rows in ("log", "speed"))
+    images = int(log[-1]["step"]) / len(log) * run.settings.batch_size  # of an epoch
+    return sum(images / float(row["images_per_second"]) for row in speed) / 3600
+
+
+if __name__ == "__main__":
+    try:
+        for path in sys.argv[1:]:
+            record(path)
+        write_text(HERE / "README.md", page())
+    except (InputError, OSError) as error:
+        sys.exit(str(error))
