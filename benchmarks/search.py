@@ -32,6 +32,7 @@ VARIANTS = {  # name: (flags, reading)
     "norm-momentum": ("--recipe paper", "norm-momentum"),
     "glorot": ("--recipe paper", "glorot"),
     "crop-scale": ("--recipe paper", "crop-scale"),
+    "free-regions": ("--recipe paper", "free-regions"),
     "float32": ("--recipe paper --precision float32", None),
     "flip": ("--recipe paper --flip", None),
     "crop": ("--recipe paper --flip --crop_padding 8", None),
@@ -72,12 +73,26 @@ def change_regions():
     hacnn.REGION_SCALE = (0.25, 1.0)
 
 
+def change_decay():
+    from hacnn_tf.training.adam import FusedAdam
+
+    build = FusedAdam.build
+
+    def build_with_free_regions(adam, variables):
+        regions = [v for v in variables if "hard_attention" in v.path]
+        adam.exclude_from_weight_decay(regions, var_names=["gamma", "beta", "bias"])
+        build(adam, variables)
+
+    FusedAdam.build = build_with_free_regions
+
+
 READINGS = {
     "norm-epsilon": functools.partial(change_norm, epsilon=1e-3),
     "norm-momentum": functools.partial(change_norm, momentum=0.99),
     "adam-epsilon": change_adam,
     "glorot": change_initializer,
     "crop-scale": change_regions,
+    "free-regions": change_decay,
 }
 
 
