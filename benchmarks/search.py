@@ -33,6 +33,7 @@ VARIANTS = {  # name: (flags, reading)
     "glorot": ("--recipe paper", "glorot"),
     "crop-scale": ("--recipe paper", "crop-scale"),
     "free-regions": ("--recipe paper", "free-regions"),
+    "free-attention": ("--recipe paper", "free-attention"),
     "float32": ("--recipe paper --precision float32", None),
     "flip": ("--recipe paper --flip", None),
     "crop": ("--recipe paper --flip --crop_padding 8", None),
@@ -73,17 +74,18 @@ def change_regions():
     hacnn.REGION_SCALE = (0.25, 1.0)
 
 
-def change_decay():
+def change_decay(*parts):
+    """No decay of the layers whose paths have one of these parts."""
     from hacnn_tf.training.adam import FusedAdam
 
     build = FusedAdam.build
 
-    def build_with_free_regions(adam, variables):
-        regions = [v for v in variables if "hard_attention" in v.path]
-        adam.exclude_from_weight_decay(regions, var_names=["gamma", "beta", "bias"])
+    def build_without(adam, variables):
+        free = [v for v in variables if any(part in v.path for part in parts)]
+        adam.exclude_from_weight_decay(free, var_names=["gamma", "beta", "bias"])
         build(adam, variables)
 
-    FusedAdam.build = build_with_free_regions
+    FusedAdam.build = build_without
 
 
 READINGS = {
@@ -92,7 +94,8 @@ READINGS = {
     "adam-epsilon": change_adam,
     "glorot": change_initializer,
     "crop-scale": change_regions,
-    "free-regions": change_decay,
+    "free-regions": functools.partial(change_decay, "hard_attention"),
+    "free-attention": functools.partial(change_decay, "hard_attention", "spatial"),
 }
 
 
