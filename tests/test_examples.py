@@ -25,7 +25,14 @@ from tests.conftest import needs
 HERE = Path(__file__).parents[1]
 README = HERE / "README.md"
 DOCS = sorted(HERE.glob("docs/**/*.md"))
-COMMAND_PAGES = ["REPRODUCE.md", "CONTRIBUTING.md", "data/README.md", "benchmarks/*.md", "hacnn_tf/presets/*/README.md"]
+COMMAND_PAGES = [
+    "REPRODUCE.md",
+    "CONTRIBUTING.md",
+    "data/README.md",
+    "benchmarks/*.md",
+    "experiments/measured/README.md",
+    "hacnn_tf/presets/*/README.md",
+]
 FENCE = re.compile(r"^( *)```(\w*)[^\n`]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 SHELLS = ("bash", "sh", "shell", "console")
 GIVEN = {  # what a page's blocks may use as their reader's own
