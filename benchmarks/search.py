@@ -19,8 +19,8 @@ VARIANTS = {  # name: (flags, reading)
     "cosine": ("--recipe constant --schedule cosine", None),
     "exponential": ("--recipe constant --schedule exponential", None),
     "constant": ("--recipe constant --schedule constant", None),
-    "cosine-decay": ("--recipe constant --schedule cosine --weight_decay 2", None),
-    "cosine-decay-8": ("--recipe constant --schedule cosine --weight_decay 8", None),
+    "cosine-decay": ("--recipe constant --schedule cosine --weight_decay 2", "decayed-attention"),
+    "cosine-decay-8": ("--recipe constant --schedule cosine --weight_decay 8", "decayed-attention"),
     "cosine-decay-20": ("--recipe constant --schedule cosine --weight_decay 20", None),
     "constant-decay-8": ("--recipe constant --schedule constant --weight_decay 8", None),
     "step-decay-8": ("--recipe constant --schedule step --drops 0.6,0.9 --weight_decay 8", None),
@@ -32,8 +32,8 @@ VARIANTS = {  # name: (flags, reading)
     "norm-momentum": ("--recipe paper", "norm-momentum"),
     "glorot": ("--recipe paper", "glorot"),
     "crop-scale": ("--recipe paper", "crop-scale"),
-    "free-regions": ("--recipe paper", "free-regions"),
-    "free-attention": ("--recipe paper", "free-attention"),
+    "free-regions": ("--recipe paper", "decayed-spatial"),
+    "free-attention": ("--recipe paper", None),
     "float32": ("--recipe paper --precision float32", None),
     "flip": ("--recipe paper --flip", None),
     "crop": ("--recipe paper --flip --crop_padding 8", None),
@@ -74,18 +74,10 @@ def change_regions():
     hacnn.REGION_SCALE = (0.25, 1.0)
 
 
-def change_decay(*parts):
-    """No decay of the layers whose paths have one of these parts."""
-    from hacnn_tf.training.adam import FusedAdam
+def change_decay(*undecayed):
+    from hacnn_tf.training import loop
 
-    build = FusedAdam.build
-
-    def build_without(adam, variables):
-        free = [v for v in variables if any(part in v.path for part in parts)]
-        adam.exclude_from_weight_decay(free, var_names=["gamma", "beta", "bias"])
-        build(adam, variables)
-
-    FusedAdam.build = build_without
+    loop.UNDECAYED = undecayed
 
 
 READINGS = {
@@ -94,8 +86,8 @@ READINGS = {
     "adam-epsilon": change_adam,
     "glorot": change_initializer,
     "crop-scale": change_regions,
-    "free-regions": functools.partial(change_decay, "hard_attention"),
-    "free-attention": functools.partial(change_decay, "hard_attention", "spatial"),
+    "decayed-attention": change_decay,
+    "decayed-spatial": functools.partial(change_decay, "hard_attention/"),
 }
 
 

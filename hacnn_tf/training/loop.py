@@ -17,6 +17,10 @@ from hacnn_tf.training.progress import Progress
 from hacnn_tf.training.schedule import Schedule
 from hacnn_tf.training.state import TrainingState
 
+# What no weight decay touches. Spatial attention's convs have one filter of one channel: decayed, what they give varies
+# less than batch norm's epsilon, so that it is not rescaled any more, and the map dies (REPRODUCE.md, "Does attention
+# help?"). Hard attention's FC layers start at 0, and no batch norm follows them.
+UNDECAYED = ("/spatial/", "hard_attention/")
 DEFERRED = "stops after this step, with a checkpoint; a second signal stops at once"
 
 
@@ -105,18 +109,20 @@ def train(settings, images, rows, devices, xla=False, run=None, evaluate=None, c
 def make_state(settings, num_identities, steps):
     """A fresh network and optimizer, as a `TrainingState`; `steps` are those of an epoch."""
     model = settings.build_model(num_identities)
-    optimizer = make_optimizer(settings.recipe, steps * settings.epochs, settings.precision)
+    undecayed = [v for v in model.trainable_variables if any(part in v.path for part in UNDECAYED)]
+    optimizer = make_optimizer(settings.recipe, steps * settings.epochs, settings.precision, undecayed)
     optimizer.build(model.trainable_variables)
     return TrainingState(model, optimizer)
 
 
-def make_optimizer(recipe, steps, precision="float32"):
+def make_optimizer(recipe, steps, precision="float32", undecayed=()):
     """Adam as §4 has it; epsilon is that of TensorFlow 1's Adam, which the paper used.
 
     Args:
         recipe: the `Recipe`.
         steps: of the whole training.
         precision: dtype policy; mixed_float16 gets loss scaling.
+        undecayed: variables without weight decay, besides biases and batch norm's weights.
 
     Returns:
         `keras.optimizers.Optimizer`.
@@ -129,7 +135,7 @@ def make_optimizer(recipe, steps, precision="float32"):
         weight_decay=recipe.weight_decay or None,
         name="adam",
     )
-    adam.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    adam.exclude_from_weight_decay(undecayed, var_names=["gamma", "beta", "bias"])
     return keras.optimizers.LossScaleOptimizer(adam) if precision == "mixed_float16" else adam
 
 

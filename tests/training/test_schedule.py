@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from hacnn_tf.recipes import RECIPES, Recipe
-from hacnn_tf.training.loop import make_optimizer
+from hacnn_tf.training.loop import make_optimizer, make_state
 from hacnn_tf.training.schedule import Schedule
+from hacnn_tf.training.settings import Settings
 
 STEPS = 200
 RATE = 5e-4
@@ -80,3 +81,22 @@ def test_weight_decay_shrinks_kernels_alone():
         optimizer.apply([np.zeros(1, "float32")] * 4)
     expected = 2 * (1 - RATE * 100) * (1 - RATE / 10 * 100)
     np.testing.assert_allclose([float(v[0]) for v in variables], [expected, 2, 2, 2], rtol=1e-5)
+
+
+def test_weight_decay_leaves_spatial_and_hard_attention_alone():
+    """With no gradient, all kernels shrink but theirs; at 0, where some begin, it would not show."""
+    state = make_state(Settings.from_flags({"dataset": "synthetic", "recipe": "paper"}).completed(), 3, steps=10)
+    variables = state.model.trainable_variables
+    for variable in variables:
+        variable.assign(np.ones(variable.shape))
+    state.optimizer.apply([np.zeros(variable.shape, "float32") for variable in variables])
+    kept = {v.path for v in variables if v.name == "kernel" and np.all(np.asarray(v) == 1)}
+    assert kept == {
+        f"level{level}_{kernel}/kernel"
+        for level in (1, 2, 3)
+        for kernel in (
+            "soft_attention/spatial/conv_3x3/conv",
+            "soft_attention/spatial/scale_1x1/conv",
+            "hard_attention/translation",
+        )
+    }
