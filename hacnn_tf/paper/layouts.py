@@ -134,6 +134,7 @@ class Selection:
         recipe: of the trainings, one of `hacnn_tf.recipes.RECIPES`; None for the dataset's usual one.
         precision: of the trainings, as in `Settings`.
         allow_subset: the datasets may be parts.
+        validation: training identities that are held out and tested on, as in `Settings`.
     """
 
     datasets: tuple = ()
@@ -142,6 +143,7 @@ class Selection:
     recipe: str | None = None
     precision: str = Settings.precision
     allow_subset: bool = False
+    validation: int = 0
 
     def __post_init__(self):
         unknown = [name for name in self.datasets if name not in NAMES]
@@ -160,6 +162,13 @@ class Selection:
             enum_values=["detected", "labelled"],
         )
         command.define("boolean", "allow_subset", False, "the datasets are parts")
+        command.define(
+            "integer",
+            "validation",
+            Settings.validation,
+            "trainings hold out so many training identities and are tested on those",
+            lower_bound=0,
+        )
         command.define("integer", "epochs", None, "of the trainings; as in hacnn_tf.train if not given", lower_bound=1)
         command.define(
             "enum", "recipe", None, "of the trainings; as in hacnn_tf.train if not given", enum_values=list(RECIPES)
@@ -171,13 +180,18 @@ class Selection:
     def from_flags(cls, flags):
         """The selection that a user asks for. Raises `InputError` for an unknown dataset."""
         datasets = tuple(listed(flags.dataset))
-        return cls(datasets, flags.boxes, flags.epochs, flags.recipe, flags.precision, flags.allow_subset)
+        given = (flags.boxes, flags.epochs, flags.recipe, flags.precision, flags.allow_subset, flags.validation)
+        return cls(datasets, *given)
 
     def columns(self, table):
-        """The columns of an `AccuracyLayout` to measure."""
-        return [
+        """The columns of an `AccuracyLayout` to measure; on validation identities none of them is the paper's."""
+        columns = [
             column for dataset in self.datasets or table.datasets for column in table.columns_on(dataset, self.boxes)
         ]
+        if not self.validation:
+            return columns
+        what = f"{self.validation} validation identities"
+        return [dataclasses.replace(column, name=f"{column.name}, {what}".strip(", ")) for column in columns]
 
     def settings(self, row, column, seed=0):
         """The `Settings` of the training behind a cell."""
@@ -188,6 +202,7 @@ class Selection:
             recipe=RECIPES[self.recipe] if self.recipe else None,
             precision=self.precision,
             allow_subset=self.allow_subset,
+            validation=self.validation,
             seed=seed,
         ).completed()
 

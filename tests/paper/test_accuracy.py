@@ -48,6 +48,18 @@ def test_seeds_give_mean_and_sample_deviation_and_the_difference_to_the_paper(tm
     assert "150 epochs" in markdown and "m0, m1, m2" in markdown
 
 
+def test_validation_identities_are_a_column_of_their_own_that_no_published_figure_is_beside(tmp_path):
+    make_run(tmp_path / "test", 90, dataset="market1501")
+    make_run(tmp_path / "validated", 60, dataset="market1501", validation=7)
+    for validation, expected in ((0, 90), (7, 60)):
+        selection = Selection(("market1501",), validation=validation)
+        table = accuracy_table("table7", selection, RunFolders(tmp_path))
+        measured = table.data.dropna(subset="measured")
+        assert set(measured.column) == {"Market-1501, 7 validation identities" if validation else "Market-1501"}
+        assert measured.measured.max() == expected
+        assert measured.difference.notna().any() == (not validation)
+
+
 def test_rows_take_the_runs_of_their_switches(tmp_path):
     make_run(tmp_path / "all", 60, dataset="synthetic")
     make_run(tmp_path / "none", 50, dataset="synthetic", spatial=False, channel=False, regional=False)
