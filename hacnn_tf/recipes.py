@@ -22,7 +22,8 @@ class Recipe:
         final_rate: what "exponential" and "cosine" end at, as a share of `learning_rate`, from 1e-6 to 1; 0.01 if it is
             None, which it is for the others.
         warmup: for how long the rate first rises from 0, as a share of the training; in [0, 1).
-        weight_decay: a step takes so much times the learning rate of each kernel off it (AdamW); 0: none.
+        weight_decay: a step takes so much times the learning rate of each kernel off it (AdamW), but for those of
+            spatial and hard attention; 0: none.
         label_smoothing: share of each label that is spread over all identities, in [0, 1).
         flip: mirror half of the images.
         crop_padding: pixels of padding on each side, out of which an image of the old size is cropped; 0: none.
