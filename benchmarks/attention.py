@@ -3,7 +3,8 @@
     python benchmarks/attention.py --model RUN_OR_PRESET --dataset cuhk03 --data_root DATA
 
 Prints, over the images of the gallery: how much of soft attention differs from image to image, and where the regions
-are, with how far they go; then Rank-1 and mAP as trained, and with soft attention or the regions put to their means.
+are, with how far they go; the variances that spatial attention's convs had in training, beside batch norm's epsilon;
+then Rank-1 and mAP as trained, and with soft attention or the regions put to their means.
 What is lost by that, the network had learnt to use; what a network learns that never had attention, is Table 5's.
 """
 
@@ -43,7 +44,8 @@ def main(flags):
     images = load_splits(dataset, TEST_SPLITS, model.input_size)
     soft, centres = moments(model.network, images["gallery"])
     print(f"{flags.model} on {dataset.name}, {len(images['gallery']):,} gallery images\n")
-    print(soft_table(soft), regions_table(centres), sep="\n\n", end="\n\n", flush=True)
+    tables = soft_table(soft), regions_table(centres), spatial_table(model.network)
+    print(*tables, sep="\n\n", end="\n\n", flush=True)
 
     evaluator = Evaluator(dataset, images)
     print("| | Rank-1 | mAP |\n|---|---|---|")
@@ -84,6 +86,17 @@ def regions_table(centres):
             for axis, deviation in enumerate(np.sqrt(np.maximum(variance, 0)).T)
         ]
         lines.append(f"| level {level} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
+def spatial_table(network):
+    """The variances by which batch norm divides what spatial attention's two convs give, a line a level."""
+    lines = ["| spatial attention | variance after its 3×3 conv | after its 1×1 conv | epsilon |", "|---|---|---|---|"]
+    for layer in network.layers:
+        if isinstance(layer, SoftAttention) and layer.spatial:
+            norms = layer.spatial.conv.norm, layer.spatial.scale.norm
+            shown = [f"{float(norm.moving_variance[0]):.1e}" for norm in norms]
+            lines.append(f"| level {len(lines) - 1} | {' | '.join(shown)} | {norms[0].epsilon:.0e} |")
     return "\n".join(lines)
 
 
