@@ -26,8 +26,8 @@ checkpoints, and without the paths of where they were trained. `config.json` has
 revision, `log.csv` the losses by epoch, `metrics.json` every measure. `python experiments/measured/record.py runs/RUN`
 adds one and writes this page.
 
-Test set (or with `validation` in the name those training identities), joint feature, single query, in percent. Hours are of
-training alone, on one or two cores of an AMD EPYC with AVX512-BF16 that others shared: they compare only roughly.
+Test set, or with `validation` in the name those training identities; joint feature, single query, in percent. Hours are
+of training alone, on one or two cores of an AMD EPYC with AVX512-BF16 that others shared: they compare only roughly.
 
 """
 
