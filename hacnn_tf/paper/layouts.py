@@ -180,8 +180,8 @@ class Selection:
     def from_flags(cls, flags):
         """The selection that a user asks for. Raises `InputError` for an unknown dataset."""
         datasets = tuple(listed(flags.dataset))
-        given = (flags.boxes, flags.epochs, flags.recipe, flags.precision, flags.allow_subset, flags.validation)
-        return cls(datasets, *given)
+        others = [field.name for field in dataclasses.fields(cls) if field.name != "datasets"]
+        return cls(datasets, **{name: getattr(flags, name) for name in others})
 
     def columns(self, table):
         """The columns of an `AccuracyLayout` to measure; on validation identities none of them is the paper's."""
