@@ -1,4 +1,4 @@
-"""Fixtures that several test files share: a small dataset of the embedded kind, and a run trained on it."""
+"""Fixtures that several test files share: a small dataset of the embedded kind, a run trained on it, and its export."""
 
 import gc
 import os
@@ -9,6 +9,7 @@ import signal
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 from hacnn_tf.data.synthetic import make_synthetic
@@ -63,11 +64,38 @@ def small_run(small_data_root, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def exported(small_run, tmp_path_factory):
+    """The folder of the small run's export, a SavedModel and a Keras file."""
+    from hacnn_tf.export import __main__ as export
+
+    output = tmp_path_factory.mktemp("exports") / "small"
+    command(export, f"--run_dir={small_run}", f"--output={output}")
+    return output
+
+
+@pytest.fixture(scope="session")
+def features(small_run, small_data_root, tmp_path_factory):
+    """The evaluation's features of the query images, and their paths."""
+    from hacnn_tf import evaluate
+
+    path = tmp_path_factory.mktemp("features") / "features.npz"
+    command(evaluate, f"--run_dir={small_run}", f"--data_root={small_data_root}", f"--features={path}")
+    with np.load(path, allow_pickle=False) as arrays:
+        assert len(arrays["gallery_features"]) == len(arrays["gallery_pids"]) == len(arrays["gallery_camids"]) == 32
+        return arrays["query_features"], arrays["query_paths"]
+
+
+@pytest.fixture(scope="session")
 def table8():
     """Table 8, for which five well-known networks are built."""
     from hacnn_tf.paper.table8 import networks_table
 
     return networks_table()
+
+
+def command(module, *args):
+    """Runs a command with these arguments, in this process."""
+    module.COMMAND.run(module.main, [module.COMMAND.name, *map(str, args)])
 
 
 def train_args(data_root, run_dir, *more):

@@ -21,11 +21,8 @@ from hacnn_tf.database import Database
 from hacnn_tf.evaluation import evaluate_features
 from hacnn_tf.export import Export
 from hacnn_tf.files import locked
+from tests.conftest import command
 from tests.test_commands import fails
-
-
-def command(module, *args):
-    module.COMMAND.run(module.main, [module.COMMAND.name, *map(str, args)])
 
 
 @pytest.fixture(scope="module")

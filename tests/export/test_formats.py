@@ -1,126 +1,22 @@
-"""Exports: the same features where hacnn_tf is not installed, from pixels of any size and from encoded bytes."""
+"""Every format of an export gives the network's features, in every precision, and says what it is."""
 
-import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 import hacnn_tf
 from hacnn_tf import ReID, evaluate, index
 from hacnn_tf.data import read_dataset
-from hacnn_tf.data.images import MAX_PIXELS, load_images, load_splits
+from hacnn_tf.data.images import load_splits
 from hacnn_tf.data.synthetic import make_synthetic
 from hacnn_tf.errors import InputError
-from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, fingerprint, rerank, results_table
+from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, fingerprint
 from hacnn_tf.export import FORMATS, export_model, load_export
 from hacnn_tf.export import __main__ as export
-from hacnn_tf.training.run_folder import RunFolder
-from tests.conftest import needs
-
-
-def command(module, *args):
-    module.COMMAND.run(module.main, [module.COMMAND.name, *args])
-
-
-@pytest.fixture(scope="module")
-def exported(small_run, tmp_path_factory):
-    output = tmp_path_factory.mktemp("exports") / "small"
-    command(export, f"--run_dir={small_run}", f"--output={output}")
-    return output
-
-
-@pytest.fixture(scope="module")
-def features(small_run, small_data_root, tmp_path_factory):
-    """The evaluation's features of the query images, and their paths."""
-    path = tmp_path_factory.mktemp("features") / "features.npz"
-    command(evaluate, f"--run_dir={small_run}", f"--data_root={small_data_root}", f"--features={path}")
-    with np.load(path, allow_pickle=False) as arrays:
-        assert len(arrays["gallery_features"]) == len(arrays["gallery_pids"]) == len(arrays["gallery_camids"]) == 32
-        return arrays["query_features"], arrays["query_paths"]
-
-
-FOREIGN_SCRIPT = """
-import sys
-sys.modules["hacnn_tf"] = None  # cannot be imported
-import numpy as np
-import tensorflow as tf
-folder, output, *paths = sys.argv[1:]
-model = tf.saved_model.load(folder)
-encoded = [tf.io.read_file(path) for path in paths]
-from_bytes = model.signatures["encoded"](encoded=tf.stack(encoded))["features"]
-one_by_one = [model.signatures["images"](images=tf.io.decode_image(x)[None])["features"] for x in encoded]
-np.savez(output, from_bytes=from_bytes, from_images=tf.concat(one_by_one, 0))
-"""
-
-
-def test_a_foreign_process_gets_the_evaluations_features(exported, features, tmp_path):
-    expected, paths = features
-    args = [sys.executable, "-c", FOREIGN_SCRIPT, exported / "saved_model", tmp_path / "foreign.npz", *paths]
-    subprocess.run(args, check=True, cwd=tmp_path)
-    with np.load(tmp_path / "foreign.npz") as found:
-        assert found["from_bytes"].shape == (16, 1024)
-        np.testing.assert_allclose(found["from_bytes"], expected, atol=1e-5)
-        np.testing.assert_allclose(found["from_images"], expected, atol=1e-5)
-
-
-def test_the_keras_file_loads_once_hacnn_tf_is_imported(exported):
-    script = "import sys, keras, hacnn_tf; print(type(keras.saving.load_model(sys.argv[1], safe_mode=True)).__name__)"
-    args = [sys.executable, "-c", script, exported / "hacnn.keras"]
-    assert subprocess.run(args, check=True, capture_output=True, text=True).stdout == "HACNN\n"
-
-
-def test_the_keras_file_is_the_network(exported, small_run):
-    loaded = keras.saving.load_model(exported / "hacnn.keras", safe_mode=True)
-    model, _ = RunFolder(small_run).load_model()
-    images = np.random.default_rng(0).integers(0, 256, (2, 160, 64, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(loaded.feature_extractor()(images), model.feature_extractor()(images))
-
-
-def test_the_export_evaluates_like_the_run(exported, small_run, small_data_root, features, capsys):
-    args = [f"--run_dir={small_run}", f"--data_root={small_data_root}"]
-    command(evaluate, *args)
-    table = capsys.readouterr().out.splitlines()[1:]
-    before = json.loads((small_run / "metrics.json").read_text())
-    command(evaluate, *args, f"--export={exported}/saved_model")
-    assert capsys.readouterr().out.splitlines()[1:] == table
-    assert json.loads((small_run / "metrics.json").read_text()) == before
-
-
-def test_reranking_is_printed_beside_the_plain_results_and_not_recorded(small_run, small_data_root, tmp_path, capsys):
-    before = (small_run / "metrics.json").read_bytes()
-    args = [f"--run_dir={small_run}", f"--data_root={small_data_root}"]
-    command(evaluate, *args)
-    plain = capsys.readouterr().out.splitlines()
-    path = tmp_path / "features.npz"
-    command(evaluate, *args, "--rerank", f"--features={path}")
-    lines = capsys.readouterr().out.splitlines()
-    title = "After k-reciprocal re-ranking:"
-    assert lines[: len(plain) + 2] == [*plain, f"Features: {path}", title]
-    dataset = RunFolder(small_run).settings.read_dataset(small_data_root)
-    with np.load(path) as arrays:
-        features = {split: arrays[f"{split}_features"] for split in ("query", "gallery")}
-    reranked = results_table(evaluate_features(dataset, features, distances=rerank)).splitlines()
-    assert lines[len(plain) + 2 :] == reranked != plain[1:]
-    assert (small_run / "metrics.json").read_bytes() == before
-
-
-def test_another_precision(exported, small_run, small_data_root, features, tmp_path):
-    """The features are close to those of float32, and metrics.json stays that of the run's own precision."""
-    before = json.loads((small_run / "metrics.json").read_text())
-    args = [f"--run_dir={small_run}", f"--data_root={small_data_root}"]
-    command(evaluate, *args, "--precision=mixed_bfloat16", f"--features={tmp_path}/features.npz")
-    with np.load(tmp_path / "features.npz") as arrays:
-        cosines = np.sum(arrays["query_features"] * features[0], axis=1) / 2
-    assert 0.99 < cosines.min() < 1 - 1e-7
-    assert json.loads((small_run / "metrics.json").read_text()) == before
-    with pytest.raises(SystemExit, match="has its own precision"):
-        command(evaluate, *args, "--precision=mixed_bfloat16", f"--export={exported}/saved_model")
+from tests.conftest import command, needs
 
 
 def test_a_failed_export_leaves_nothing(small_run, tmp_path, monkeypatch):
@@ -147,33 +43,6 @@ def test_an_export_to_a_full_disk(form, small_run, tmp_path):
 
 
 PROGRAMS = ["onnx", "openvino", "litert"]  # formats that take pixels of the network's size
-
-
-@pytest.fixture(scope="module")
-def network(small_run):
-    return ReID.from_preset(small_run).network
-
-
-@pytest.fixture(scope="module")
-def programs(network, tmp_path_factory):
-    """A function that gives the file of a format in a precision, made once."""
-    folder = tmp_path_factory.mktemp("programs")
-
-    def made(form, precision="float32"):
-        needs(form)
-        file = folder / f"{form}-{precision}" / FORMATS[form].FILE
-        if file.exists():
-            return file
-        images = np.random.default_rng(0).integers(0, 256, (16, 160, 64, 3), dtype=np.uint8)
-        export_model(network, file.parent, [form], precision, images)
-        return file
-
-    return made
-
-
-@pytest.fixture(scope="module")
-def pixels(features):
-    return load_images(features[1], (160, 64))
 
 
 @pytest.mark.parametrize("form", PROGRAMS)
@@ -283,35 +152,6 @@ def test_smaller_weights_find_as_many(form, precision, difference, shipped, tmp_
     assert (np.abs(found - expected) <= [difference + 1, difference]).all(), (found, expected)
 
 
-@pytest.mark.parametrize("signature", ["encoded", "serving_default"])
-def test_a_bad_image_does_not_lose_the_others(signature, exported, features):
-    expected, paths = features
-    good = [Path(path).read_bytes() for path in paths[:2]]
-    png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (2**14).to_bytes(4, "big") + (2**14).to_bytes(4, "big")
-    given = [b"", good[0], b"text", good[1][:700], png + b"\x08\2\0\0\0", good[1]]
-    assert MAX_PIXELS < 2**28
-    network = tf.saved_model.load(exported / "saved_model").signatures[signature]
-    found = network(encoded=tf.constant(given))
-    assert [status.decode() for status in found["status"].numpy()] == [
-        "not a JPEG or PNG image",
-        "ok",
-        "not a JPEG or PNG image",
-        "damaged or truncated image",
-        "image of too many pixels",
-        "ok",
-    ]
-    np.testing.assert_allclose(found["features"].numpy()[[1, 5]], expected[:2], atol=1e-5)
-    assert not found["features"].numpy()[[0, 2, 3, 4]].any()
-    for encoded in ([], [b"", b"x"]):
-        found = network(encoded=tf.constant(encoded, tf.string))
-        assert found["features"].shape == (len(encoded), 1024) and found["status"].shape == (len(encoded),)
-
-
-def test_no_images_are_no_features(exported):
-    network = tf.saved_model.load(exported / "saved_model").signatures["images"]
-    assert network(images=tf.zeros((0, 90, 40, 3), tf.uint8))["features"].shape == (0, 1024)
-
-
 @pytest.mark.parametrize(
     ("args", "words"),
     [
@@ -364,6 +204,15 @@ def test_a_file_that_is_damaged_or_of_another_kind(form, damage, programs, tmp_p
     (tmp_path / file.name).write_bytes(bad)
     with pytest.raises(InputError, match="is not an exported network of this version of hacnn_tf, damaged, or not for"):
         ReID.from_preset(tmp_path / file.name)
+
+
+def test_a_file_that_says_nothing_of_its_weights(programs, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(programs("onnx"))
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "foreign.onnx")
+    with pytest.raises(InputError, match="foreign.onnx is not an exported network .*it has no 'fingerprint'"):
+        ReID.from_preset(tmp_path / "foreign.onnx")
 
 
 def test_openvino_computes_in_bfloat16_if_told_to(programs, features, pixels):

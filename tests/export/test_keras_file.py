@@ -1,0 +1,22 @@
+"""Keras files: the network itself."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+
+from hacnn_tf.training.run_folder import RunFolder
+
+
+def test_the_keras_file_loads_once_hacnn_tf_is_imported(exported):
+    script = "import sys, keras, hacnn_tf; print(type(keras.saving.load_model(sys.argv[1], safe_mode=True)).__name__)"
+    args = [sys.executable, "-c", script, exported / "hacnn.keras"]
+    assert subprocess.run(args, check=True, capture_output=True, text=True).stdout == "HACNN\n"
+
+
+def test_the_keras_file_is_the_network(exported, small_run):
+    loaded = keras.saving.load_model(exported / "hacnn.keras", safe_mode=True)
+    model, _ = RunFolder(small_run).load_model()
+    images = np.random.default_rng(0).integers(0, 256, (2, 160, 64, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(loaded.feature_extractor()(images), model.feature_extractor()(images))

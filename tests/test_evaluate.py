@@ -1,0 +1,52 @@
+"""What `evaluate` prints, and what it leaves alone: of exports, after re-ranking, in another precision."""
+
+import json
+
+import numpy as np
+import pytest
+
+from hacnn_tf import evaluate
+from hacnn_tf.evaluation import evaluate_features, rerank, results_table
+from hacnn_tf.training.run_folder import RunFolder
+from tests.conftest import command
+
+
+def test_the_export_evaluates_like_the_run(exported, small_run, small_data_root, features, capsys):
+    args = [f"--run_dir={small_run}", f"--data_root={small_data_root}"]
+    command(evaluate, *args)
+    table = capsys.readouterr().out.splitlines()[1:]
+    before = json.loads((small_run / "metrics.json").read_text())
+    command(evaluate, *args, f"--export={exported}/saved_model")
+    assert capsys.readouterr().out.splitlines()[1:] == table
+    assert json.loads((small_run / "metrics.json").read_text()) == before
+
+
+def test_reranking_is_printed_beside_the_plain_results_and_not_recorded(small_run, small_data_root, tmp_path, capsys):
+    before = (small_run / "metrics.json").read_bytes()
+    args = [f"--run_dir={small_run}", f"--data_root={small_data_root}"]
+    command(evaluate, *args)
+    plain = capsys.readouterr().out.splitlines()
+    path = tmp_path / "features.npz"
+    command(evaluate, *args, "--rerank", f"--features={path}")
+    lines = capsys.readouterr().out.splitlines()
+    title = "After k-reciprocal re-ranking:"
+    assert lines[: len(plain) + 2] == [*plain, f"Features: {path}", title]
+    dataset = RunFolder(small_run).settings.read_dataset(small_data_root)
+    with np.load(path) as arrays:
+        features = {split: arrays[f"{split}_features"] for split in ("query", "gallery")}
+    reranked = results_table(evaluate_features(dataset, features, distances=rerank)).splitlines()
+    assert lines[len(plain) + 2 :] == reranked != plain[1:]
+    assert (small_run / "metrics.json").read_bytes() == before
+
+
+def test_another_precision(exported, small_run, small_data_root, features, tmp_path):
+    """The features are close to those of float32, and metrics.json stays that of the run's own precision."""
+    before = json.loads((small_run / "metrics.json").read_text())
+    args = [f"--run_dir={small_run}", f"--data_root={small_data_root}"]
+    command(evaluate, *args, "--precision=mixed_bfloat16", f"--features={tmp_path}/features.npz")
+    with np.load(tmp_path / "features.npz") as arrays:
+        cosines = np.sum(arrays["query_features"] * features[0], axis=1) / 2
+    assert 0.99 < cosines.min() < 1 - 1e-7
+    assert json.loads((small_run / "metrics.json").read_text()) == before
+    with pytest.raises(SystemExit, match="has its own precision"):
+        command(evaluate, *args, "--precision=mixed_bfloat16", f"--export={exported}/saved_model")
