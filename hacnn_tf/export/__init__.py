@@ -115,7 +115,8 @@ def load_export(path: FilePath, precision: str | None = None) -> Export:
     except InputError:
         raise
     except Exception as error:  # whatever a runtime raises for a file of another kind, or a damaged one
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        said = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        reason = " ".join(said.split())[:200] or type(error).__name__
         raise InputError(
             f"{path} is not an exported network of this version of hacnn_tf, damaged, or not for the runtime that is "
             f"installed ({reason}): make one with python -m hacnn_tf.export."

@@ -211,7 +211,7 @@ def test_a_file_that_says_nothing_of_its_weights(programs, tmp_path):
     model = onnx.load(programs("onnx"))
     del model.metadata_props[:]
     onnx.save(model, tmp_path / "foreign.onnx")
-    with pytest.raises(InputError, match="foreign.onnx is not an exported network .*it has no 'fingerprint'"):
+    with pytest.raises(InputError, match=r"foreign.onnx is not an exported network .*it has no 'fingerprint'"):
         ReID.from_preset(tmp_path / "foreign.onnx")
 
 
