@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import textwrap
 from itertools import takewhile
 from pathlib import Path
@@ -199,3 +200,25 @@ def test_flags_that_pages_speak_of_are_there():
             spoken.setdefault(flag, page)
     assert len(spoken) > 30
     assert {flag: of_page(page) for flag, page in spoken.items() if flag not in flags} == {}
+
+
+REVISIONS = re.compile(r"revisions? ([0-9a-f]{7}\b(?:(?:,| and|:) [0-9a-f]{7}\b)*)|\| ([0-9a-f]{7}) \|\n")
+
+
+def test_revisions_that_pages_name_are_there():
+    """So that a figure's code can be looked at: "revision 1226254", also in lists and in the last column of tables."""
+    history, pages = (
+        subprocess.run(["git", "-C", HERE, *args], capture_output=True, text=True).stdout.split()
+        for args in (["log", "--format=%H"], ["ls-files", "*.md"])
+    )
+    if len(history) < 100:
+        pytest.skip("the history is not whole here")
+    named = {
+        revision: page
+        for page in pages
+        for found in REVISIONS.findall((HERE / page).read_text())
+        for revision in re.findall("[0-9a-f]{7}", " ".join(found))
+    }
+    known = {commit[:7] for commit in history}
+    assert len(named) > 20
+    assert {revision: page for revision, page in named.items() if revision not in known} == {}
