@@ -11,6 +11,7 @@ import PIL.Image
 import tqdm
 
 from hacnn_tf.data.images import mat_of, read_image
+from hacnn_tf.data.table import matched
 from hacnn_tf.errors import InputError
 
 COLUMNS = ["problem", "path", "detail"]
@@ -94,11 +95,10 @@ def _two_identities(table, inspected):
 
 
 def _no_match(dataset):
-    query, gallery = dataset.split("query"), dataset.split("gallery")
-    cameras = gallery.groupby("pid").camid.agg(set).to_dict()
-    for path, pid, camid in zip(query.path, query.pid, query.camid, strict=True):
-        if not cameras.get(pid, set()) - {camid}:
-            yield "no match", path, f"the gallery does not have identity {pid} under another camera than {camid}"
+    query = dataset.split("query")
+    for row in query[~matched(query, dataset.split("gallery"))].itertuples():
+        who = f"identity {row.pid} under another camera than {row.camid}"
+        yield "no match", row.path, f"the gallery does not have {who}"
 
 
 def _not_in_protocol(table, listed_elsewhere):

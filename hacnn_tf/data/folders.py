@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from hacnn_tf.data.manifest import some
 from hacnn_tf.data.table import Counts, ReidDataset, check_counts, find_folder, make_table
 from hacnn_tf.errors import InputError
 from hacnn_tf.types import FilePath
@@ -104,9 +105,25 @@ def read_folders(folder):
             "a name begins like 0002_c1 (identity 2, camera 1); rename these files or take them out."
         )
     table = pd.concat(tables, ignore_index=True)
+    check_names(table.path)
     asked = pd.MultiIndex.from_frame(table.loc[table.split == "query", ["pid", "camid"]])
     keep = (table.split != "multi_query") | pd.MultiIndex.from_frame(table[["pid", "camid"]]).isin(asked)
     return table[keep].reset_index(drop=True)
+
+
+def check_names(paths):
+    """Raises `InputError` if the names of files are not all in UTF-8: they go into records that are."""
+    if undecodable := [path for path in map(str, paths) if not _is_utf8(path)]:
+        raise InputError(
+            f"The names of {len(undecodable):,} images are not in UTF-8: {some(undecodable)}; rename them."
+        )
+
+
+def _is_utf8(text):
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def _image_names(folder):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from hacnn_tf.data.folders import FILE_NAME, FOLDERS, IMAGE_SUFFIXES, read_folders
-from hacnn_tf.data.manifest import find_manifest, read_manifest, some
-from hacnn_tf.data.table import DISTRACTOR, JUNK, Counts, ReidDataset, check_counts
+from hacnn_tf.data.folders import FILE_NAME, FOLDERS, IMAGE_SUFFIXES, check_names, read_folders
+from hacnn_tf.data.manifest import TEXTS, find_manifest, read_manifest, some
+from hacnn_tf.data.table import DISTRACTOR, JUNK, NO_CAMERA, Counts, ReidDataset, check_counts, matched
 from hacnn_tf.data.validation import searchable, split_off
 from hacnn_tf.errors import InputError
 from hacnn_tf.types import FilePath
@@ -33,8 +33,9 @@ def read_own(
     - a folder of images, whose names begin like 0002_c1 (identity 2, camera 1)
     - a folder of folders: each is an identity, and holds its images, or folders of them, one a camera
 
-    Names of identities and cameras become numbers from 1, in their order; pid -1 stays junk. Where there is no split,
-    one is drawn, which depends on nothing but the arguments and the names of files, identities and cameras.
+    Names of identities and cameras become numbers from 1, in their order, those that are trained on before all others;
+    pid -1 stays junk, camid -1 a camera that is not known. Where there is no split, one is drawn, which depends on
+    nothing but the arguments and the names of files, identities and cameras.
 
     Args:
         place: path of the folder, or of the manifest.
@@ -61,24 +62,24 @@ def read_own(
     if camera_pattern is not None:
         rows = rows.assign(camid=_cameras(rows.path, camera_pattern))
     rows = rows.sort_values("path", ignore_index=True)
-    table = rows[["path"]].assign(
-        pid=_numbers(rows.pid), camid=_numbers(rows.camid) if "camid" in rows else -_numbers(rows.path)
-    )
     name, made = os.path.basename(os.path.abspath(place)), {}
     if "split" in rows:
         if test_share is not None or split_seed is not None:
             raise InputError(f"{place} has a split of its own: leave --test_share and --split_seed out.")
-        table["split"] = rows.split
-        if ((table.pid == JUNK) & (table.split != "gallery")).any():
-            raise InputError(f"{place} has images of pid {JUNK}, nobody in particular, outside of the gallery.")
     else:
         seed = SPLIT_SEED if split_seed is None else split_seed
-        table = _draw_split(table, place, TEST_SHARE if test_share is None else test_share, seed)
-        trained, tested = (table.pid[table.split == split].nunique() for split in ("train", "query"))
+        drawn = _draw_split(_numbered(rows), place, TEST_SHARE if test_share is None else test_share, seed)
+        trained, tested = (drawn.pid[drawn.split == split].nunique() for split in ("train", "query"))
         name += f" {trained}/{tested}, split seed {seed}"
-        splits = rows.path.map(dict(zip(table.path, table.split, strict=True)))
-        columns = [column for column in ("path", "pid", "camid") if column in rows]
-        made["split.csv"] = rows[columns].assign(path=rows.path.map(os.path.abspath), split=splits)
+        rows = rows.assign(split=rows.path.map(dict(zip(drawn.path, drawn.split, strict=True))))
+        columns = [column for column in TEXTS if column in rows]
+        made["split.csv"] = rows[columns].assign(path=rows.path.map(os.path.abspath))
+    table = _numbered(rows).assign(split=rows.split)
+    if ((table.pid <= DISTRACTOR) & (table.split != "gallery")).any():
+        raise InputError(
+            f"{place} has images of identity {DISTRACTOR} or {JUNK}, nobody in particular, outside of the gallery: "
+            "number persons from 1."
+        )
     dataset = ReidDataset(name, table, listed=bool(manifest), made_splits=made)
     check_counts(dataset, place, {"query": Counts(), "gallery": Counts()}, allow_subset=True)
     return dataset
@@ -125,18 +126,8 @@ def images_below(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         images = [n for n in names if os.path.splitext(n)[1].lower() in IMAGE_SUFFIXES and not n.startswith(".")]
         found += [Path(parent) / name for name in images]
-    if undecodable := [path for path in found if not _is_utf8(str(path))]:
-        raise InputError(
-            f"The names of {len(undecodable):,} images are not in UTF-8: {some(undecodable)}; rename them."
-        )
+    check_names(found)
     return sorted(found)
-
-
-def _is_utf8(text):
-    try:
-        return bool(text.encode())
-    except UnicodeEncodeError:
-        return False
 
 
 def camera_regex(pattern):
@@ -165,11 +156,25 @@ def _cameras(paths, pattern):
     return [match[1] for match in found]
 
 
-def _numbers(values):
-    """Whole numbers as they are; texts numbered from 1, those of whole numbers first, by value; -1 stays."""
+def _numbered(rows):
+    """Path, pid and camid as numbers; a camera that is not known is each image's own."""
+    table = rows[["path"]].assign(pid=_numbers(rows, "pid"), camid=-_numbers(rows, "path"))
+    if "camid" in rows:
+        cameras = _numbers(rows, "camid")
+        table["camid"] = cameras.where(cameras > NO_CAMERA, table.camid)
+    return table
+
+
+def _numbers(rows, column):
+    """Whole numbers as they are; texts numbered from 1, those of whole numbers first, by value; -1 stays.
+
+    Those that are trained on come before all others, so that they keep their numbers when test images come or go.
+    """
+    values = rows[column]
     if pd.api.types.is_integer_dtype(values):
         return values
-    ordered = sorted(set(values) - {str(JUNK)}, key=_order)
+    trained = set(values[rows.split == "train"]) if "split" in rows else set()
+    ordered = sorted(set(values) - {str(JUNK)}, key=lambda text: (text not in trained, *_order(text)))
     return values.map({str(JUNK): JUNK} | {text: i for i, text in enumerate(ordered, 1)}).astype(int)
 
 
@@ -192,8 +197,8 @@ def _draw_split(table, place, share, seed):
             "where cameras are not known, on two images)."
         )
     drawn = split_off(people, asked, seed)
-    found = drawn[drawn.split == "query"].reset_index().merge(drawn[drawn.split == "gallery"], on="pid")
-    matched = found["index"][found.camid_x != found.camid_y]
-    drawn.loc[(drawn.split == "query") & ~drawn.index.isin(matched), "split"] = "gallery"
+    queries = drawn[drawn.split == "query"]
+    alone = queries.index[~matched(queries, drawn[drawn.split == "gallery"])]
+    drawn.loc[alone, "split"] = "gallery"
     others = table[table.pid <= DISTRACTOR].assign(split="gallery")
     return pd.concat([drawn, others], ignore_index=True)

@@ -124,12 +124,25 @@ def check_counts(dataset: ReidDataset, folder: FilePath, published: Mapping[str,
             f"{dataset.name} in {folder} holds {', '.join(wrong)}: "
             "get the rest, or pass --allow_subset to use this part of it."
         )
-    pairs = dataset.split("query").merge(dataset.split("gallery"), on="pid")
-    if not (pairs.camid_x != pairs.camid_y).any():
+    if not matched(dataset.split("query"), dataset.split("gallery")).any():
         raise InputError(
             f"{dataset.name} in {folder}: no query has a match in the gallery, the same identity under another camera; "
             "check that both are of the same dataset."
         )
+
+
+def matched(query: pd.DataFrame, gallery: pd.DataFrame) -> pd.Series:
+    """Whether each query has a match in a gallery, its identity under another camera.
+
+    Args:
+        query, gallery: rows of a table; columns `pid` and `camid`.
+
+    Returns:
+        `pandas.Series` of bool, with the index of `query`.
+    """
+    cameras = gallery.groupby("pid").camid.agg(["min", "max"])
+    seen = query[["pid", "camid"]].join(cameras, on="pid")
+    return seen["min"].notna() & ((seen["min"] != seen.camid) | (seen["max"] != seen.camid))
 
 
 def find_folder(data_root: FilePath, names: Sequence[str], dataset: str, source: str) -> Path:

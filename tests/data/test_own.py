@@ -1,6 +1,7 @@
 """Images of one's own: every layout, the split that is drawn, and what cannot be used. No image is opened."""
 
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.own import read_own
-from hacnn_tf.data.table import WITHOUT_CAMERAS
+from hacnn_tf.data.table import WITHOUT_CAMERAS, matched
 from hacnn_tf.data.validation import hold_out
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import rank_matches
@@ -57,8 +58,13 @@ def test_folders_of_identities(name, pattern, tmp_path):
     dataset = read_own(tmp_path / "cam", camera_pattern=pattern)
     assert len(dataset.table) == 4 * 3 * 2
     assert cameras_of(dataset) == {1: {"0"}, 2: {"1"}, 3: {"2"}}
-    by_path = dict(zip(dataset.table.path, dataset.table.pid, strict=True))
-    assert all(f"/p{pid}/" in path for path, pid in by_path.items())
+    table = dataset.table.assign(
+        name=[Path(path).relative_to(tmp_path / "cam").parts[0] for path in dataset.table.path]
+    )
+    trained, tested = (sorted(set(table.name[table.split == split])) for split in ("train", "gallery"))
+    assert len(trained) == len(tested) == 2
+    numbers = {name: i for i, name in enumerate([*trained, *tested], 1)}
+    assert table.pid.tolist() == [numbers[name] for name in table.name]
 
 
 def test_names_like_market1501s_say_the_camera_before_folders_do(tmp_path):
@@ -145,7 +151,7 @@ def test_identities_and_cameras_of_a_manifest_are_numbered_in_order(tmp_path):
     splits = ["train", "train", "query", "gallery", "train", "gallery", "train", "train"]
     lines = [f"{i}.jpg,{p},{c},{s}" for i, (p, c, s) in enumerate(zip(pids, cameras, splits, strict=True))]
     dataset = read_own(manifest(tmp_path, "path,pid,camid,split", *lines))
-    numbers = {"0": 1, "09": 2, "9": 3, "10": 4, "a": 5, "b": 6, "-1": -1}
+    numbers = {"0": 1, "09": 2, "10": 3, "a": 4, "b": 5, "9": 6, "-1": -1}  # nobody trains on 9
     assert list(dataset.table.pid) == [numbers[pid] for pid in pids]
     assert list(dataset.table.camid) == [{"A": 1, "B": 2}[camera] for camera in cameras]
     shuffled = read_own(manifest(tmp_path, "path,pid,camid,split", *reversed(lines)))
@@ -221,8 +227,58 @@ def test_what_is_not_there(tmp_path):
 def test_junk_is_only_in_the_gallery(tmp_path):
     touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
     lines = ["a.jpg,1,query", "b.jpg,1,gallery", "c.jpg,-1,train"]
-    with pytest.raises(InputError, match="images of pid -1, nobody in particular, outside of the gallery"):
+    with pytest.raises(InputError, match="images of identity 0 or -1, nobody in particular, outside of the gallery"):
         read_own(manifest(tmp_path, "path,pid,split", *lines))
+
+
+def test_persons_are_not_numbered_from_0(tmp_path):
+    """0 is a distractor's: two datasets with a person 0 would make one person of both."""
+    for folder in ("bounding_box_train", "query", "bounding_box_test"):
+        touch(tmp_path / folder, "0000_c1_1.jpg", "0001_c2_1.jpg", "0001_c1_1.jpg")
+    with pytest.raises(InputError, match="number persons from 1"):
+        read_own(tmp_path)
+
+
+def test_a_camera_of_minus_1_is_not_known(tmp_path):
+    """Each such image is its own camera, with a split and without."""
+    touch(tmp_path, *"abcdef")
+    names = [f"{name},{i // 2},-1" for i, name in enumerate("abcdef", 2)]
+    drawn = read_own(manifest(tmp_path, "path,pid,camid", *names))
+    assert drawn.table.camid.nunique() == 6 and drawn.table.camid.max() == -1
+    assert len(drawn.split("query")) and WITHOUT_CAMERAS in drawn.summary()
+    lines = ["a,1,-1,query", "b,1,-1,gallery", "c,1,4,gallery"]
+    given = read_own(manifest(tmp_path, "path,pid,camid,split", *lines))
+    assert given.table.camid.tolist()[:2] == [-1, -2] and given.table.camid[2] > 0
+
+
+@pytest.mark.parametrize("columns", ["path,pid,split", "path,pid,camid,split"])
+def test_training_images_keep_their_numbers_when_others_come(columns, tmp_path):
+    def read(*lines):
+        touch(tmp_path, *(line.split(",")[0] for line in lines))
+        lines = [line if "camid" in columns else ",".join(np.array(line.split(","))[[0, 1, 3]]) for line in lines]
+        return read_own(manifest(tmp_path, columns, *lines)).fingerprint()
+
+    lines = ["m.jpg,max,door,train", "n.jpg,nia,gate,train", "q.jpg,zoe,door,query", "r.jpg,zoe,gate,gallery"]
+    before = read(*lines)
+    assert read(*lines, "a.jpg,ada,attic,gallery") == before
+    assert read(*lines, "a.jpg,ada,attic,train") != before
+
+
+def test_many_images_of_few_people_take_no_room(tmp_path):
+    """A thousand queries of a person, each with a thousand matches, are no table of a million rows."""
+    rows = pd.DataFrame({"pid": np.repeat([1, 2, 3], 1000), "camid": np.tile([1, 2], 1500)})
+    tracemalloc.start()
+    assert matched(rows, rows.iloc[:2000]).tolist() == [True] * 2000 + [False] * 1000
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+
+
+def test_matches_equal_a_slow_search():
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        query, gallery = (pd.DataFrame(rng.integers(-1, 4, (9, 2)), columns=["pid", "camid"]) for _ in range(2))
+        expected = [any((gallery.pid == q.pid) & (gallery.camid != q.camid)) for q in query.itertuples()]
+        assert matched(query, gallery).tolist() == expected
 
 
 def test_a_manifest_with_a_split_needs_queries_that_can_be_found(tmp_path):
@@ -241,3 +297,8 @@ def test_names_that_are_not_utf8(tmp_path):
         pytest.skip("this file system has UTF-8 names alone")
     with pytest.raises(InputError, match=r"The names of 1 images are not in UTF-8: '.*\\udcff\.jpg'"):
         read_own(tmp_path)
+    for folder in ("bounding_box_train", "query", "bounding_box_test"):
+        touch(tmp_path / "b" / folder, "0001_c1_1.jpg")
+    open(bytes(tmp_path) + b"/b/query/0001_c1_\xff.jpg", "w").close()
+    with pytest.raises(InputError, match="The names of 1 images are not in UTF-8"):
+        read_own(tmp_path / "b")

@@ -76,6 +76,15 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
         read_dataset("synthetic", tmp_path / "file")
 
 
+def test_what_another_process_has_made_meanwhile_is_taken(tmp_path, monkeypatch):
+    def made_by_both(folder):
+        make_synthetic(folder, identities=(1, 2))
+        make_synthetic(folder, identities=(1, 2))
+
+    monkeypatch.setattr(synthetic, "make_synthetic", made_by_both)
+    assert len(read_dataset("synthetic", tmp_path, allow_subset=True).split("query"))
+
+
 def test_interrupted_making_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(synthetic, "make_pictures", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):

@@ -44,7 +44,11 @@ def read_synthetic(data_root: FilePath, boxes: str = "detected", allow_subset: b
     folder = Path(data_root) / "synthetic"
     if not folder.exists():
         print(f"Making the embedded dataset in {folder} ...", flush=True)
-        make_synthetic(folder)
+        try:
+            make_synthetic(folder)
+        except InputError:
+            if not folder.exists():  # else another process has made it meanwhile
+                raise
     try:
         version = json.loads((folder / "dataset.json").read_text())["version"]
     except (OSError, ValueError, KeyError, TypeError):
