@@ -24,15 +24,15 @@ class Command:
     def __init__(self, doc, name):
         self.doc, self.name = doc, name
         self.values = flags.FlagValues()
-        self._groups = {}
+        self._groups, self._ungrouped = {}, []
 
     def group(self, title):
         """Puts flags defined since the last group under a heading of `--help`."""
-        grouped = {name for names in self._groups.values() for name in names}
-        self._groups[title] = [name for name in self.values if name not in grouped]
+        self._groups[title], self._ungrouped = self._ungrouped, []
 
     def define(self, kind, name, default, text, **kwargs):
         """Defines a flag; `kind` is "string", "integer", "float", "boolean" or "enum" (with `enum_values`)."""
+        self._ungrouped.append(name)
         getattr(flags, f"DEFINE_{kind}")(name, default, help=text, flag_values=self.values, **kwargs)
 
     def help(self):
@@ -68,6 +68,8 @@ class Command:
                 main(values)
         except InputError as error:
             sys.exit(f"{self.name}: {error}")
+        except PermissionError as error:  # a folder on the way there is closed to us, wherever that is noticed
+            sys.exit(f"{self.name}: {error.filename}: {error.strerror}; name a path that you may read and write.")
         except BrokenPipeError:  # who read it has left, as `| head` does; no more is written, not even at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(128 + signal.SIGPIPE)

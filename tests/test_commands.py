@@ -1,5 +1,6 @@
 """The commands, as typed: help, and bad input that ends in one sentence and leaves nothing behind."""
 
+import errno
 import json
 import os
 import re
@@ -40,6 +41,17 @@ def test_a_command_typed_wrong_ends_with_one_line_and_a_code():
     done = subprocess.run([sys.executable, "-m", "hacnn_tf.train", "--epoch=3"], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "Unknown command line flag 'epoch'" in done.stderr
+
+
+def test_a_folder_that_is_closed_to_us_is_one_sentence(monkeypatch, capsys):
+    """As another user's home, wherever it is first looked into."""
+
+    def closed(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied", "/home/other/data")
+
+    monkeypatch.setattr("pathlib.Path.is_dir", closed)
+    said = fails(train, ["--dataset=market1501", "--data_root=/home/other/data"], capsys)
+    assert "/home/other/data: Permission denied; name a path" in said
 
 
 def test_a_reader_who_leaves_is_no_fault():

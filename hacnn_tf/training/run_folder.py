@@ -12,6 +12,7 @@ import dataclasses
 import json
 import math
 import platform
+import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -278,7 +279,13 @@ def _versions() -> dict[str, str]:
 
 
 def _revision() -> str | None:
-    """The git revision of the code, or None where it is not in a git checkout."""
-    folder = Path(__file__).parent
-    found = subprocess.run(["git", "-C", folder, "describe", "--always", "--dirty"], capture_output=True, text=True)
-    return found.stdout.strip() or None
+    """The git revision of the code, or None where there is no git, or the code is not in a checkout of its own."""
+    here = Path(__file__)
+
+    def git(*args: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", "-C", here.parent, *args], capture_output=True, text=True)
+
+    # A package may be installed below a checkout of something else.
+    if not shutil.which("git") or git("ls-files", "--error-unmatch", here.name).returncode:
+        return None
+    return git("describe", "--always", "--dirty").stdout.strip() or None
