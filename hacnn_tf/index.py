@@ -60,8 +60,8 @@ def main(flags):
         with _alone(flags.database):
             index(model, pictures, flags.database)
     else:
-        if flags.model or flags.images:
-            raise InputError("--remove takes nothing but --database: leave --model and --images out.")
+        if given := [f"--{name}" for name in ("model", "images", "precision", "camera_pattern") if flags[name].value]:
+            raise InputError(f"--remove takes nothing but --database: leave {' and '.join(given)} out.")
         database = Database(flags.database)
         with _alone(flags.database):
             database.refresh()
@@ -105,17 +105,18 @@ def index(model, pictures, path):
         InputError: the database is of another model or has other columns, or no picture can be read.
     """
     database = Database.find(path, model, pictures.assign(time=pd.NaT))
-    known = database.rows(database.columns) if database else pictures[:0].assign(time=pd.NaT)
-    unchanged, told_anew = _compare(pictures, known)
+    known = pictures[:0].assign(time=pd.NaT) if database is None else database.rows(database.columns)
+    unchanged, told_anew = _compare(pictures if database is None else database.as_kept(pictures), known)
     todo = pictures[~unchanged & ~told_anew].reset_index(drop=True)
     done = replaced = 0
     for rows, features in _extracted(model, todo):
         rows = rows.assign(time=rows.time if "time" in rows else times(rows.path))
-        database = database or Database.create(path, model, rows)
+        if database is None:
+            database = Database.create(path, model, rows)
         database.write(rows, features)
         done += len(rows)
         replaced += rows.path.isin(known.path).sum()
-    if not database:
+    if database is None:
         raise InputError(f"None of the {len(pictures):,} pictures can be read.")
     _tell_anew(database, pictures[told_anew], known)
     if done or told_anew.any():

@@ -152,7 +152,7 @@ def test_the_filters_of_the_page_as_conditions():
         "camid in ('a''b') and time >= timestamp '2026-11-24 08:00:00' "
         "and time <= timestamp '2026-11-24 23:59:59.999999'"
     )
-    for text in ("soon", "NaT", "' or 1=1 --", "24/11/2026", "nan"):
+    for text in ("soon", "NaT", "' or 1=1 --", "24/11/2026", "nan", "2026-11", "2026"):
         with pytest.raises(InputError, match=r"From is no time: write it as 2026-11-24 15:30\."):
             _condition([], text, "")
 

@@ -91,19 +91,30 @@ def test_what_is_said_of_a_picture_can_be_corrected_without_extracting_it_again(
     np.testing.assert_array_equal(np.stack(rows.feature), before)
 
 
-def test_a_manifest_of_another_day_may_hold_other_kinds_of_values(small_run, gallery, tmp_path):
+def test_a_manifest_of_another_day_may_hold_other_kinds_of_values(small_run, gallery, tmp_path, capsys):
     files = sorted(gallery.iterdir())[:2]
     for file in files:
         shutil.copy(file, tmp_path)
     path = tmp_path / "people.lance"
     for line in (f"{files[0].name},door,170", f"{files[1].name},7,"):
         (tmp_path / "manifest.csv").write_text(f"path,camid,height\n{line}\n")
-        command(index, f"--model={small_run}", f"--images={tmp_path}", f"--database={path}")
+        for _ in range(2):
+            command(index, f"--model={small_run}", f"--images={tmp_path}", f"--database={path}")
+        assert "0 added, 0 replaced, 1 as they were, 0 described anew" in capsys.readouterr().out.splitlines()[-1]
     rows = Database(path).rows(["camid", "height"])
     assert rows.camid.tolist() == ["door", "7"] and rows.height.isna().tolist() == [False, True]
     (tmp_path / "manifest.csv").write_text(f"path,shoes\n{files[0].name},red\n")
     with pytest.raises(SystemExit, match=r"has the columns .*height.*, and these pictures .*shoes"):
         command(index, f"--model={small_run}", f"--images={tmp_path}", f"--database={path}")
+
+
+def test_a_database_of_which_all_was_removed_is_indexed_into_again(small_run, gallery, tmp_path, capsys):
+    path = tmp_path / "people.lance"
+    shutil.copy(min(gallery.iterdir()), tmp_path / "a.jpg")
+    for args in ([f"--model={small_run}", f"--images={tmp_path}"], ["--remove=true"]) * 2:
+        command(index, *args, f"--database={path}")
+    said = [line for line in capsys.readouterr().out.splitlines() if str(path) in line]
+    assert ["1 added" in said[0], "1 removed" in said[1], "1 added" in said[2], "1 removed" in said[3]] == [True] * 4
 
 
 def test_searching_every_query_gives_the_evaluations_measures(small_run, small_data_root, tmp_path):

@@ -188,6 +188,8 @@ def _condition(cameras, since, until):
 def _time(text, name):
     """A time as a condition has it; a day alone is taken to its end by "To"."""
     try:
+        if len(text.strip()) < len("20261124"):  # a year or a month would be its first instant
+            raise ValueError(text)
         time = pd.to_datetime(text.strip(), format="ISO8601", utc=True).tz_localize(None)
         if name == "To" and len(text.strip()) <= len("2026-11-24"):
             time += pd.Timedelta(days=1) - pd.Timedelta("1us")

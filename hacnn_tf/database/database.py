@@ -195,6 +195,12 @@ class Database:
             merge = self._table.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(table)
 
+    def as_kept(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Rows as they would be read again: numbers are texts in a column of texts."""
+        schema = self._table.schema
+        texts = [name for name in rows.columns if pa.types.is_string(schema.field(name).type)]
+        return rows.assign(**{name: _texts(rows[name]) for name in texts})
+
     def tidy(self) -> None:
         """Merges what many writes have left, removes what nobody sees any more, and keeps the index, if it has one.
 
@@ -347,9 +353,13 @@ def _type(column: pd.Series) -> "pa.DataType":
 
 
 def _array(column: pd.Series, kind: "pa.DataType | None") -> "pa.Array":
-    if kind is not None and pa.types.is_string(kind):
-        column = column.map(str, na_action="ignore")  # a column of texts may happen to hold numbers alone
-    return pa.array(column, kind, from_pandas=True)
+    texts = kind is not None and pa.types.is_string(kind)
+    return pa.array(_texts(column) if texts else column, kind, from_pandas=True)
+
+
+def _texts(column: pd.Series) -> pd.Series:
+    """A column for one of texts, which may happen to hold numbers alone."""
+    return column.map(str, na_action="ignore")
 
 
 def _frame(table: "pa.Table") -> pd.DataFrame:
