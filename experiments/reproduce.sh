@@ -17,7 +17,7 @@ reproduce() { # the experiments, separated by commas, and further flags
   shift
   [ -z "${DATASET:-}" ] || flags+=(--dataset "${DATASET// /,}")
   [ -z "${BOXES:-}" ] || flags+=(--boxes "$BOXES")
-  [ -z "${ALLOW_SUBSET:-}" ] || flags+=(--allow_subset)
+  [ "${ALLOW_SUBSET:-0}" = 0 ] || flags+=(--allow_subset)
   [ -z "${SEEDS:-}" ] || flags+=(--seeds "${SEEDS// /,}")
   [ -z "${EPOCHS:-}" ] || flags+=(--epochs "$EPOCHS")
   [ -z "${RECIPE:-}" ] || flags+=(--recipe "$RECIPE")

@@ -134,7 +134,13 @@ def check_new_path(path, suffix=""):
         raise InputError(f"{path} must end in {suffix}.")
     if path.exists():
         raise InputError(f"{path} exists: remove it or name another output.")
-    existing = next(parent for parent in path.absolute().parents if parent.exists())
+    check_folder(path)
+
+
+def check_folder(path):
+    """Raises `InputError` if a folder cannot be written, or if it is not there, not made."""
+    path = Path(path)
+    existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise InputError(f"{path} cannot be written: {existing} is not a folder that you may write to.")
 

@@ -3,6 +3,7 @@
 The trainings themselves are left out here; tests/test_experiments.py runs the scripts for real.
 """
 
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -165,6 +166,34 @@ def test_datasets_that_are_there_are_used_though_another_is_missing(places, trai
 )
 def test_bad_flags_end_in_one_sentence(args, words, capsys):
     assert words in fails(reproduce, args, capsys)
+
+
+def test_what_cannot_be_made_is_said_before_any_training(places, trainings, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    closed = [*places, f"--results_dir={tmp_path}/file/results"]
+    assert "is not a folder that you may write to" in fails(reproduce, ["--experiment=table7", *SMALL, *closed], capsys)
+    with monkeypatch.context() as patched:
+        patched.setattr("hacnn_tf.paper.published.FOLDER", tmp_path)
+        said = fails(reproduce, ["--experiment=table7", *SMALL, *places], capsys)
+        assert "the paper's numbers come with a checkout" in said
+    monkeypatch.setitem(sys.modules, "hacnn_tf.paper.figures", None)
+    monkeypatch.delattr("hacnn_tf.paper.figures", raising=False)
+    assert "Figures need matplotlib" in fails(reproduce, ["--experiment=all", *SMALL, *places], capsys)
+    assert not trainings
+
+
+def test_validation_identities_stand_in_no_row_of_the_papers(places, tmp_path):
+    """Table 1's counts are those of the test set."""
+    for folder, identities in (("bounding_box_train", [1, 2, 3, 4]), ("query", [5]), ("bounding_box_test", [5])):
+        (tmp_path / "market1501" / folder).mkdir(parents=True)
+        for name in (f"{pid:04}_c{camera}_{i}.jpg" for pid in identities for camera in (1, 2) for i in (1, 2)):
+            (tmp_path / "market1501" / folder / name).touch()
+    flags = ["--experiment=table1", "--dataset=market1501", "--allow_subset", f"--data_root={tmp_path}"]
+    for more, name in ([], "Market-1501"), (["--validation=2"], "Market-1501, 2 validation identities"):
+        run(*flags, *more, *places[1:])
+        lines = (tmp_path / "results/table1.md").read_text().splitlines()
+        (counted,) = [line for line in lines if line.startswith("| ") and not line.endswith(" – |")][2:]
+        assert counted.startswith(f"| {name} |")
 
 
 def test_a_run_folder_in_the_way_is_named(places, trainings, tmp_path, capsys):

@@ -71,7 +71,8 @@ def hours(run):
     """How long a run trained, without evaluations and checkpoints."""
     log, speed = (run.read_rows(rows, run.settings.epochs) for rows in ("log", "speed"))
     images = int(log[-1]["step"]) / len(log) * run.settings.batch_size  # of an epoch
-    return sum(images / float(row["images_per_second"]) for row in speed) / 3600
+    speeds = [float(row["images_per_second"]) for row in speed]
+    return sum(images / images_per_second for images_per_second in speeds if images_per_second) / 3600
 
 
 if __name__ == "__main__":

@@ -10,14 +10,17 @@ import tensorflow as tf
 from hacnn_tf.data.images import load_images
 from hacnn_tf.data.pipeline import steps_per_epoch
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import check_folder
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.paper.accuracy import accuracy_table
 from hacnn_tf.paper.layouts import ALL, PER_DATASET, TABLES, TRAINED
+from hacnn_tf.paper.published import read_published
 from hacnn_tf.paper.run_folders import RunFolders, data_key
 from hacnn_tf.paper.table1 import protocol_table
 from hacnn_tf.paper.table8 import networks_table
 from hacnn_tf.training.run_folder import RunFolder
 
+TABLES_OF_THE_PAPER = (*TABLES, "table1", "table8")
 SHOW_ONE_SEED = ("figure6", "ranking")
 CPU_IMAGES_PER_SECOND = 36  # on two cores, benchmarks/README.md; only for the estimate
 
@@ -37,7 +40,8 @@ class Reproduction:
         missing: a sentence for each dataset that was asked for and cannot be read.
 
     Raises:
-        InputError: one of the images cannot be read.
+        InputError: one of the images cannot be read, the results could not be written, or what they are made with or
+            compared with is not there.
     """
 
     def __init__(self, experiments, selection, seeds, images, examples, data_root, runs_dir, results_dir):
@@ -46,8 +50,15 @@ class Reproduction:
         self._images, self._examples = images, examples
         self._data_root, self._runs_dir, self._results_dir = data_root, Path(runs_dir), results_dir
         self._datasets, self._fingerprints = {}, {}
+        # What would be refused after the trainings is refused before them.
         if images:
-            load_images(images, INPUT_SIZE)  # can they be read? better known before a training than after it
+            load_images(images, INPUT_SIZE)
+        check_folder(results_dir)
+        for name in experiments:
+            if name in TABLES_OF_THE_PAPER:
+                read_published(name)
+            else:
+                _figures()
 
     def plan(self):
         """Says what is to be trained, and gives it: a list of (`Settings`, path of the run folder)."""
@@ -92,16 +103,15 @@ class Reproduction:
         if not found:
             return None
         if name == "table1":
-            return protocol_table({c.name: (c.data["dataset"], found[c.name]) for c in columns if c.name in found})
+            published = not self._selection.validation  # of other identities the paper says nothing
+            counted = {c.name: (c.data["dataset"] * published, found[c.name]) for c in columns if c.name in found}
+            return protocol_table(counted)
         if name in TABLES:
             return accuracy_table(name, self._selection, self._runs())
         return self._figure(name, columns, found)
 
     def _figure(self, name, columns, datasets):
-        try:
-            from hacnn_tf.paper import figures
-        except ImportError as error:
-            raise InputError(f'Figures need matplotlib ({error}): pip install -e ".[plot]".') from None
+        figures = _figures()
         if name == "figure5":
             return figures.pairs_figure(datasets, self._examples)
         if name == "augmentation":
@@ -146,6 +156,15 @@ class Reproduction:
 
     def _runs(self):
         return RunFolders(self._runs_dir, self._fingerprints)
+
+
+def _figures():
+    """The module that makes figures. Raises `InputError` where it cannot be imported."""
+    try:
+        from hacnn_tf.paper import figures
+    except ImportError as error:
+        raise InputError(f'Figures need matplotlib ({error}): pip install -e ".[plot]".') from None
+    return figures
 
 
 def _estimate(images, runs_dir):

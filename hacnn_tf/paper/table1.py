@@ -13,7 +13,8 @@ def protocol_table(datasets):
     """Table 1 of the paper beside what the datasets hold.
 
     Args:
-        datasets: dict from what it is, for people, to (name as in `Settings`, `ReidDataset`).
+        datasets: dict from what it is, for people, to (name as in `Settings`, `ReidDataset`); without a name, it stands
+            in a row of its own and not in the paper's.
 
     Returns:
         A `Table`; its data has a line a dataset: identities in all, of training and of the queries, and images of each
