@@ -9,7 +9,9 @@ import base64
 import functools
 import importlib.util
 import io
+import os
 import sys
+import time
 import warnings
 
 import numpy as np
@@ -22,6 +24,7 @@ SOURCE = sys.argv[1]
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 MEAN, STD = np.array([123.675, 116.28, 103.53], np.float32), np.array([58.395, 57.12, 57.375], np.float32)
 IDENTITIES = 767
+UNDECAYED = ("spatial_attn.", "hard_attn.")  # as of hacnn_tf.training.loop
 
 
 def load(path):
@@ -97,6 +100,71 @@ def extract(size, precision, repeats, channels_last=False, compiled=False, tf32=
     return {"per_second": size / seconds(features, repeats)}
 
 
+@functools.cache
+def learner(identities, weight_decay, seed, compiled):
+    """A network to train for real, as it is called, and its optimizer: Adam as `hacnn_tf.training.loop` makes it."""
+    torch.manual_seed(seed)
+    net = load("models/hacnn").HACNN(identities, use_gpu=DEVICE == "cuda").to(DEVICE, memory_format=torch.channels_last)
+    groups = {True: [], False: []}
+    for name, parameter in net.named_parameters():
+        groups[parameter.ndim > 1 and not any(part in name for part in UNDECAYED)].append(parameter)
+    decays = [{"params": group, "weight_decay": weight_decay * decayed} for decayed, group in groups.items()]
+    optimizer = torch.optim.AdamW(decays, betas=(0.9, 0.999), eps=1e-8)
+    return net, torch.compile(net, dynamic=False) if compiled else net, optimizer
+
+
+def normalized(images):
+    """uint8 images `(n, h, w, 3)` as the network takes them, channels last in memory."""
+    return torch.from_numpy((images - MEAN) / STD).permute(0, 3, 1, 2).to(DEVICE)
+
+
+def learn(path, precision, smoothing, network):
+    """An epoch on the batches in a file; gives the means of both losses, and the speed in images a second."""
+    net, run, optimizer = learner(**network)
+    net.train()
+    batches, sums, start = np.load(path), np.zeros(2), time.perf_counter()
+    images, labels, rates = (batches[name] for name in ("images", "labels", "rates"))
+    for x, y, rate in zip(images, torch.from_numpy(labels).to(DEVICE), rates, strict=True):
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.zero_grad()
+        with autocast(precision):
+            logits = run(normalized(x))
+        losses = [torch.nn.functional.cross_entropy(z.float(), y, label_smoothing=smoothing) for z in logits]
+        sum(losses).backward()
+        optimizer.step()
+        sums += [loss.item() for loss in losses]
+    speed = labels.size / (time.perf_counter() - start)
+    losses = dict(zip(("global_loss", "local_loss"), sums / len(rates), strict=True))
+    return {**losses, "images_per_second": speed}
+
+
+def embed(path, precision, network):
+    """Replaces the images in a file by their features."""
+    net, *_ = learner(**network)
+    net.eval()
+    images = np.load(path)
+    with torch.inference_mode(), autocast(precision):
+        found = [net(normalized(images[i : i + 64])).float().cpu().numpy() for i in range(0, len(images), 64)]
+    np.save(path, np.concatenate(found))
+    return {}
+
+
+def save(path, network):
+    net, _, optimizer = learner(**network)
+    torch.save([net.state_dict(), optimizer.state_dict()], f"{path}.part")
+    os.replace(f"{path}.part", path)
+    return {}
+
+
+def restore(path, network):
+    net, _, optimizer = learner(**network)
+    states = torch.load(path, map_location=DEVICE, weights_only=True)
+    for part, state in zip((net, optimizer), states, strict=True):
+        part.load_state_dict(state)
+    return {}
+
+
 def to_onnx(path):
     """Writes the network of features as an ONNX file, from float images of channels first, for any number of them."""
     net, _, _ = network(False, False)
@@ -157,4 +225,5 @@ def machine():
 
 
 WARM = set()
-serve({f.__name__: f for f in (train, extract, to_onnx, latency, ranking, sgemm, machine)})
+WORKS = (train, extract, learn, embed, save, restore, to_onnx, latency, ranking, sgemm, machine)
+serve({work.__name__: work for work in WORKS})
