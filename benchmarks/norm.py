@@ -1,0 +1,68 @@
+"""What do batch norm's moving averages cost? A network's accuracy with them, and with averages over an epoch.
+
+    python benchmarks/norm.py --run_dir RUN --data_root DATA
+
+Momentum 0.9 (§4) averages over some ten batches, and each of those was computed by other weights, which matters while
+the learning rate is high. Here the weights stand still: each batch of an epoch passes once in training, and the means
+over all batches take the moving averages' place. Prints Rank-1 and mAP of both on the images that the run is tested on.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from hacnn_tf import cli
+from hacnn_tf.data.images import load_splits
+from hacnn_tf.data.pipeline import epoch_order
+from hacnn_tf.evaluation import PARTS, TEST_SPLITS, Evaluator
+from hacnn_tf.models import INPUT_SIZE
+from hacnn_tf.training.run_folder import RunFolder
+
+COMMAND = cli.Command(__doc__, "norm")
+COMMAND.define("string", "run_dir", None, "the run folder")
+COMMAND.define("string", "data_root", "data", "folder that holds the datasets")
+COMMAND.group("Run")
+
+AVERAGES = ("moving_mean", "moving_variance")
+
+
+def main(flags):
+    cli.require(flags, "run_dir")
+    run = RunFolder(flags.run_dir)
+    model, epoch = run.load_model("float32")
+    dataset = run.settings.read_dataset(flags.data_root)
+    images = load_splits(dataset, ("train", *TEST_SPLITS), INPUT_SIZE)
+    evaluator = Evaluator(dataset, images)
+    print(f"{run.path}, epoch {epoch}\n\n| batch norm by | {' | '.join(PARTS)} |\n|---|---|---|---|")
+    _print_accuracy("moving averages", evaluator, model)
+    settings = run.settings
+    order = epoch_order(dataset.split("train").pid, settings.batch_size, settings.recipe, settings.seed, epoch + 1)
+    average_over(model, (images["train"][indices] for indices in order))
+    _print_accuracy("averages over an epoch", evaluator, model)
+
+
+def _print_accuracy(what, evaluator, model):
+    results = evaluator.run(model)["single_query"]
+    shown = [f"{results[part]['rank1']:.1f}/{results[part]['mAP']:.1f}" for part in PARTS]
+    print(f"| {what} | {' | '.join(shown)} |", flush=True)
+
+
+def average_over(model, batches):
+    """Sets the moving averages of a `HACNN` to the means over batches of what they are of each alone."""
+    norms = [layer for layer in model._flatten_layers() if hasattr(layer, "moving_mean")]
+    momenta = [norm.momentum for norm in norms]
+    averages = [getattr(norm, name) for norm in norms for name in AVERAGES]
+    for norm in norms:
+        norm.momentum = 0.0
+    step = tf.function(lambda images: model(images, training=True), autograph=False)
+    sums, count = [0.0] * len(averages), 0
+    for images in batches:
+        step(images)
+        sums, count = [total + np.asarray(v, np.float64) for total, v in zip(sums, averages, strict=True)], count + 1
+    for variable, total in zip(averages, sums, strict=True):
+        variable.assign(total / count)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+
+
+if __name__ == "__main__":
+    COMMAND.run(main)
