@@ -103,9 +103,9 @@ class Reproduction:
         if not found:
             return None
         if name == "table1":
-            published = not self._selection.validation  # of other identities the paper says nothing
-            counted = {c.name: (c.data["dataset"] * published, found[c.name]) for c in columns if c.name in found}
-            return protocol_table(counted)
+            # Of validation identities the paper says nothing, so that they are of no dataset of its table.
+            of = {c.name: "" if self._selection.validation else c.data["dataset"] for c in columns}
+            return protocol_table({name: (of[name], dataset) for name, dataset in found.items()})
         if name in TABLES:
             return accuracy_table(name, self._selection, self._runs())
         return self._figure(name, columns, found)
