@@ -9,11 +9,12 @@ over all batches take the moving averages' place. Prints Rank-1 and mAP of both 
 
 import numpy as np
 import tensorflow as tf
+from accuracy import table
 
 from hacnn_tf import cli
 from hacnn_tf.data.images import load_splits
 from hacnn_tf.data.pipeline import epoch_order
-from hacnn_tf.evaluation import PARTS, TEST_SPLITS, Evaluator
+from hacnn_tf.evaluation import TEST_SPLITS, Evaluator
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.training.run_folder import RunFolder
 
@@ -32,24 +33,16 @@ def main(flags):
     dataset = run.settings.read_dataset(flags.data_root)
     images = load_splits(dataset, ("train", *TEST_SPLITS), INPUT_SIZE)
     evaluator = Evaluator(dataset, images)
-    print(f"{run.path}, epoch {epoch}\n\n| batch norm by | {' | '.join(PARTS)} |\n|---|---|---|---|")
-    _print_accuracy("moving averages", evaluator, model)
-    settings = run.settings
+    settings, results = run.settings, {"moving averages": evaluator.run(model)}
     order = epoch_order(dataset.split("train").pid, settings.batch_size, settings.recipe, settings.seed, epoch + 1)
     average_over(model, (images["train"][indices] for indices in order))
-    _print_accuracy("averages over an epoch", evaluator, model)
-
-
-def _print_accuracy(what, evaluator, model):
-    results = evaluator.run(model)["single_query"]
-    shown = [f"{results[part]['rank1']:.1f}/{results[part]['mAP']:.1f}" for part in PARTS]
-    print(f"| {what} | {' | '.join(shown)} |", flush=True)
+    results["averages over an epoch"] = evaluator.run(model)
+    print(f"{run.path}, epoch {epoch}\n\n{table(results)}")
 
 
 def average_over(model, batches):
-    """Sets the moving averages of a `HACNN` to the means over batches of what they are of each alone."""
+    """Sets the moving averages of a `HACNN` to the means over batches of what they are of each alone, for good."""
     norms = [layer for layer in model._flatten_layers() if hasattr(layer, "moving_mean")]
-    momenta = [norm.momentum for norm in norms]
     averages = [getattr(norm, name) for norm in norms for name in AVERAGES]
     for norm in norms:
         norm.momentum = 0.0
@@ -60,8 +53,6 @@ def average_over(model, batches):
         sums, count = [total + np.asarray(v, np.float64) for total, v in zip(sums, averages, strict=True)], count + 1
     for variable, total in zip(averages, sums, strict=True):
         variable.assign(total / count)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
 
 
 if __name__ == "__main__":
