@@ -27,7 +27,7 @@ revision, `log.csv` the losses by epoch, `metrics.json` every measure. `python e
 adds one and writes this page. In `before-043228d/` is a run whose weight decay acted on spatial and hard attention too.
 
 Test set, or with `validation` in the name those training identities; joint feature, single query, in percent. Hours are
-of training alone, on one or two cores of an AMD EPYC with AVX512-BF16 (revision be7401a: an Intel Xeon with AMX) that
+of training alone, on one or two cores of an AMD EPYC with AVX512-BF16 (be7401a, cb0c6dc: an Intel Xeon with AMX) that
 others shared: they compare only roughly.
 
 """

@@ -1,5 +1,7 @@
 """Tables 2 to 7: the published accuracy, the measured one and the difference."""
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -116,4 +118,13 @@ def _settings(runs):
             f"TensorFlow {run.versions['tensorflow']}; runs in "
         )
         groups.setdefault((text, run.path.parent), []).append(run.path.name)
-    return [f"{text}{folder}: {', '.join(names)}." for (text, folder), names in groups.items()]
+    return [f"{text}{folder}: {', '.join(_folded(names))}." for (text, folder), names in groups.items()]
+
+
+def _folded(names):
+    """Names that differ only in the seed at their end as one, the way a shell expands it: `run-seed{0,1}`."""
+    groups = {}
+    for name in names:
+        stem = re.sub(r"(?<=-seed)\d+$", "", name)
+        groups.setdefault(stem, []).append(name[len(stem) :])
+    return [stem + (seeds[0] if len(seeds) == 1 else f"{{{','.join(seeds)}}}") for stem, seeds in groups.items()]

@@ -173,6 +173,15 @@ def test_rows_with_fewer_seeds_say_so(tmp_path):
     assert "| 40.0 (n = 1) |" in table.markdown() and "| 60.0 ± 0.0 |" in table.markdown()
 
 
+def test_runs_that_differ_in_the_seed_are_named_in_one(tmp_path):
+    for seed in range(3):
+        make_run(tmp_path / f"all-seed{seed}", 60, seed=seed)
+    make_run(tmp_path / "apart-seed1", 40, seed=1, interaction=False)
+    make_run(tmp_path / "apart", 40, interaction=False)
+    (note,) = [note for note in accuracy_table("table6", SYNTHETIC, RunFolders(tmp_path)).notes if "runs in" in note]
+    assert note.endswith(f"runs in {tmp_path}: apart, apart-seed1, all-seed{{0,1,2}}.")
+
+
 def test_the_images_at_hand_decide_which_runs_count(tmp_path):
     make_run(tmp_path / "a-old", 10, images=("old.jpg",))
     now = make_run(tmp_path / "now", 60, seed=1)
