@@ -33,7 +33,6 @@ COMMAND.define("string", "data_root", "data", "folder that holds its dataset")
 COMMAND.define("string", "peer_python", None, "interpreter of the peers' environment")
 COMMAND.define("string", "torchreid", None, "torchreid's unpacked source distribution")
 COMMAND.define("string", "output", None, "folder for peer.pt and log.json; results/accuracy/RUN if not given")
-COMMAND.define("boolean", "compile", True, "by torch.compile: faster, after some minutes")
 COMMAND.group("Comparison")
 
 
@@ -50,7 +49,7 @@ def main(flags):
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, open(output / "log.txt", "w") as log:
         worker = Worker(flags.peer_python, str(Path(__file__).parent / "peer.py"), flags.torchreid, log=log)
-        peer = Peer(worker, run, flags.compile)
+        peer = Peer(worker, run)
         epochs = train(peer, run, dataset, images["train"], output, Path(folder))
         results = evaluate_features(dataset, peer.features(images, Path(folder)))
         peer.close()
@@ -61,14 +60,13 @@ def main(flags):
 class Peer:
     """The other side's network, of as many identities as a run's, and with its seed, weight decay and precision."""
 
-    def __init__(self, worker, run, compiled):
+    def __init__(self, worker, run):
         recipe, precision = run.settings.recipe, run.settings.precision
         self._worker = worker
         self._network = {
             "identities": run.num_identities,
             "weight_decay": recipe.weight_decay,
             "seed": run.settings.seed,
-            "compiled": compiled,
         }
         self._how = {"precision": precision.replace("mixed_", "")}
         self._smoothing = recipe.label_smoothing
