@@ -62,14 +62,16 @@ def write_report(results_dir, runs_dir, names):
 
 
 def _settings_table(runs):
-    """Every setting of every run, a run a line."""
+    """The settings in which runs differ, a run a line; those that all have, in a note."""
     rows = {}
     for run in runs.all():
         values = {**run.settings.to_flags(), "revision": run.revision, **run.versions, "images": run.fingerprint}
         rows[run.path.name] = {name: "" if value in (None, ()) else spelled(value) for name, value in values.items()}
     shown = pd.DataFrame.from_dict(rows, orient="index")
-    notes = [f"In {runs.folder}.", *(f"Left out: {sentence}" for sentence in runs.left_out)]
-    return Table("runs", "Run settings", shown, shown.rename_axis("run"), notes)
+    common = [name for name in shown if shown[name].nunique() == 1]
+    told = ", ".join(f"{name} {value}" for name, value in shown[common].iloc[0].items() if value)
+    notes = [f"In {runs.folder}; all of them: {told}.", *(f"Left out: {sentence}" for sentence in runs.left_out)]
+    return Table("runs", "Run settings", shown, shown.drop(columns=common).rename_axis("run"), notes)
 
 
 if __name__ == "__main__":

@@ -66,6 +66,12 @@ def test_the_report_holds_everything_and_asks_for_no_other_file(results):
     assert "run-1" in text
 
 
+def test_of_the_settings_of_runs_a_column_shows_what_differs_and_a_note_the_rest(results):
+    table = make_report(results).partition('<h2 id="runs"')[2]
+    assert re.findall(r"<th[^>]*>([^<]*)</th>", table.partition("<tbody>")[0]) == ["run", "seed"]
+    assert re.search(r"<li>In [^<]*; all of them: dataset synthetic, boxes detected, [^<]*epochs 4, ", table)
+
+
 def test_a_browser_shows_it_on_a_phone(results, tmp_path):
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:

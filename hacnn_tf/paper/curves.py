@@ -41,6 +41,7 @@ def curves(found):
     accuracy.set(xlabel="epoch", ylabel="%", title="identity accuracy (training)", ylim=(0, 100))
     tests.set(xlabel="epoch", ylabel="%", title="Rank-1 and mAP (single query)", ylim=(0, 100))
     cmc.set(xlabel="rank", ylabel="matching rate, %", title="CMC (single query)", xlim=(1, CMC_LENGTH))
+    tests.set_xlim(losses.get_xlim())  # also where it has one point
     for axes in (losses, accuracy, tests):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (losses, tests, cmc):
