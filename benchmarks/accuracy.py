@@ -116,8 +116,8 @@ def train(peer, run, dataset, images, output, folder):
         rates = [float(schedule(step)) for step in range((epoch - 1) * steps, epoch * steps)]
         write_npz(folder / "epoch.npz", {"images": x, "labels": y.astype(np.int64), "rates": np.array(rates)})
         said = peer.learn(folder / "epoch.npz")
-        print(f"epoch {epoch}/{settings.epochs} " + " ".join(f"{what} {value:.4g}" for what, value in said.items()))
-        sys.stdout.flush()
+        told = " ".join(f"{what} {value:.4g}" for what, value in said.items())
+        print(f"epoch {epoch}/{settings.epochs} {told}", flush=True)
         epochs.append(said)
         peer.save(output / "peer.pt")
         write_json(log, {"epochs": epochs})

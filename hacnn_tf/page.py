@@ -12,8 +12,8 @@ h2 { font-size: 1.2rem; margin-top: 2.5rem; border-top: 1px solid #d5dae0; paddi
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid #e4e8ec; vertical-align: baseline; }
 td { white-space: nowrap; }
-tbody th, thead th:first-child { text-align: left; position: sticky; left: 0; background: #fff; }
-tbody th, thead th:first-child { max-width: max(9rem, 25vw); }
+tbody th, thead th:first-child { text-align: left; position: sticky; left: 0; background: #fff;
+  max-width: max(9rem, 25vw); }
 tbody th { overflow-wrap: break-word; min-width: 7rem; }
 th.measured, td.measured { background: #f0f6ff; }
 ul { padding-left: 1.2rem; overflow-wrap: anywhere; font-size: .85rem; color: #4a5560; }
