@@ -59,7 +59,7 @@ class Command:
             if {"--help", "-help", "-h"} & set(argv[1:]):
                 print(self.help())
                 return
-            values = _parse(self.values, argv)
+            values = parse(self.values, argv)
             if keras.backend.backend() != "tensorflow":
                 raise InputError(
                     f"Keras is set to {keras.backend.backend()}: set KERAS_BACKEND=tensorflow to run commands."
@@ -94,7 +94,8 @@ def aligned(table, align=str.ljust):
     return "\n".join("  ".join([*map(align, line, widths), line[-1]]) for line in lines)
 
 
-def _parse(values, argv):
+def parse(values, argv):
+    """A copy of absl's `FlagValues`, with those that a command line sets; raises `InputError` if it cannot."""
     values = copy.deepcopy(values)
     try:
         rest = values(argv)[1:]

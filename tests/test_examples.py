@@ -16,7 +16,7 @@ import PIL.Image
 import pytest
 
 from hacnn_tf import index
-from hacnn_tf.cli import _parse
+from hacnn_tf.cli import parse
 from hacnn_tf.data import synthetic
 from hacnn_tf.data.table import Counts
 from hacnn_tf.export import FORMATS, export_model
@@ -184,7 +184,7 @@ def test_the_commands_of_a_page(page):
         except ModuleNotFoundError:
             module = importlib.import_module(name)
         if "--help" not in args:
-            _parse(module.COMMAND.values, [name, *args])
+            parse(module.COMMAND.values, [name, *args])
 
 
 def test_flags_that_pages_speak_of_are_there():

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from hacnn_tf import train
-from hacnn_tf.cli import _parse
+from hacnn_tf.cli import parse
 from hacnn_tf.errors import InputError
 from hacnn_tf.recipes import RECIPES, Recipe
 from hacnn_tf.training.settings import FLAGS, Settings
@@ -103,7 +103,7 @@ def test_settings_come_back_from_their_flags(name, schedule):
     for recipe in (RECIPES[name], RECIPES[name].replaced(label_smoothing=0.25, schedule=schedule)):
         settings = Settings(dataset="cuhk03", validation=7, recipe=recipe).completed()
         assert Settings.from_flags(json.loads(json.dumps(settings.to_flags()))) == settings  # as in a run folder
-        typed = _parse(train.COMMAND.values, ["train", *settings.as_flags()])
+        typed = parse(train.COMMAND.values, ["train", *settings.as_flags()])
         assert Settings.from_flags({flag: typed[flag].value for flag in FLAGS}) == settings
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from hacnn_tf import reproduce, tables, train
-from hacnn_tf.cli import _parse
+from hacnn_tf.cli import parse
 from hacnn_tf.training.run_folder import COLUMNS, RunFolder
 from hacnn_tf.training.settings import FLAGS, Settings
 from tests.paper.runs import PARTS, make_run, measures
@@ -38,7 +38,7 @@ def trainings(monkeypatch):
     done = []
 
     def pretend(args, **_):
-        flags = _parse(train.COMMAND.values, ["train", *args[3:]])
+        flags = parse(train.COMMAND.values, ["train", *args[3:]])
         settings = Settings.from_flags({name: flags[name].value for name in FLAGS}).completed()
         done.append(settings)
         run = RunFolder.create(flags.run_dir, settings, settings.read_dataset(flags.data_root))

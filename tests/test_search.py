@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import search
 from hacnn_tf import train
-from hacnn_tf.cli import _parse
+from hacnn_tf.cli import parse
 from hacnn_tf.training.settings import FLAGS, Settings
 from tests.paper.runs import make_run
 
@@ -38,7 +38,7 @@ print(json.dumps({
 @pytest.mark.parametrize("name", search.VARIANTS)
 def test_variants_are_trainings_without_the_test_set(name):
     flags, reading = search.VARIANTS[name]
-    typed = _parse(train.COMMAND.values, ["train", *search.COMMON, *flags.split()])
+    typed = parse(train.COMMAND.values, ["train", *search.COMMON, *flags.split()])
     settings = Settings.from_flags({flag: typed[flag].value for flag in FLAGS}).completed()
     assert settings.validation == 384
     assert reading is None or reading in search.READINGS

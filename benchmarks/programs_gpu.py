@@ -1,0 +1,278 @@
+"""Runs the trainings that `programs.py` wrote, where there is JAX: on a GPU, if it has one.
+
+    python benchmarks/programs_gpu.py PROGRAMS RESULTS [--at_once 1] [--keep TEXT] [--only TEXT]
+
+Needs JAX, Keras (which draws the initial weights), NumPy, pandas, SciPy, h5py, absl-py and simplejpeg (which decodes
+JPEGs to the bit as TensorFlow does), and no TensorFlow: batches and evaluation are this package's, which are NumPy's,
+and the step and the extraction are programs. `--at_once` trainings share the GPU. RESULTS/log.jsonl gets a line an
+epoch and a line an evaluation, and RESULTS/RUN.npz the weights of the runs with TEXT in their names.
+"""
+
+import argparse
+import collections
+import concurrent.futures
+import functools
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import types
+from pathlib import Path
+
+os.environ |= {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import jax
+import jax.extend.backend
+import keras
+import numpy as np
+import pandas as pd
+import simplejpeg
+from jax._src.interpreters import mlir
+from jax._src.lib import xla_client
+from jaxlib.mlir.dialects import stablehlo
+
+import hacnn_tf  # noqa: F401
+
+jax.config.update("jax_enable_x64", True)  # Adam counts its steps in int64
+keras.utils.set_random_seed(0)  # Keras notices now that there is no TensorFlow
+sys.modules["tensorflow"] = types.ModuleType("tensorflow")  # for modules of which only NumPy's part is used here
+
+from hacnn_tf.data.augmentation import augment  # noqa: E402
+from hacnn_tf.data.pipeline import epoch_order  # noqa: E402
+from hacnn_tf.data.table import ReidDataset  # noqa: E402
+from hacnn_tf.evaluation.features import extract_features  # noqa: E402
+from hacnn_tf.evaluation.protocols import evaluate_features  # noqa: E402
+from hacnn_tf.models import INPUT_SIZE  # noqa: E402
+from hacnn_tf.training.settings import Settings  # noqa: E402
+
+SPLITS = ("train", "query", "gallery")
+DTYPES = {"f32": np.float32, "bf16": jax.numpy.bfloat16, "i32": np.int32, "i64": np.int64, "ui8": np.uint8}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("programs", type=Path)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--at_once", type=int, default=1)
+    parser.add_argument("--keep", default="")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    args.results.mkdir(parents=True, exist_ok=True)
+    if args.work:
+        return run(args)
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as work:
+        decode(args.programs / "images.npz", Path(work))
+        commands = [
+            [sys.executable, __file__, place.parent, args.results, "--work", work, "--keep", args.keep]
+            for place in sorted(args.programs.glob("*/training.json"))
+            if args.only in place.parent.name
+        ]
+        with concurrent.futures.ThreadPoolExecutor(args.at_once) as pool:
+            codes = list(pool.map(subprocess.call, commands))
+    sys.exit(max(codes))
+
+
+def decode(path, work):
+    """Decodes all images of an archive into `work`: images.npy, and their names in names.json."""
+    encoded = np.load(path)
+    names = list(encoded)
+    images = np.lib.format.open_memmap(work / "images.npy", "w+", np.uint8, (len(names), *INPUT_SIZE, 3))
+
+    def one(i, content):
+        images[i] = resize(simplejpeg.decode_jpeg(content, fastdct=True))
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        list(pool.map(one, range(len(names)), (encoded[name].tobytes() for name in names)))
+    (work / "names.json").write_text(json.dumps(names))
+
+
+def resize(image):
+    """Bilinear, antialiased where it shrinks: `tf.image.resize` to the bit, of a `(height, width, 3)` uint8 image."""
+    for axis, size in enumerate(INPUT_SIZE):
+        if image.shape[axis] != size:
+            image = np.moveaxis(_resize_rows(np.moveaxis(image, axis, 0), size), 0, axis)
+    return np.round(np.clip(image, 0, 255)).astype(np.uint8)
+
+
+def _resize_rows(image, size):
+    one, half = np.float32(1), np.float32(0.5)
+    inverse = one / np.float32(size / len(image))
+    width = max(inverse, one)
+    rows = np.zeros((size, *image.shape[1:]), np.float32)
+    for i in range(size):
+        center = (np.float32(i) + half) * inverse
+        first = max(int(np.ceil(center - width - half)), 0)
+        last = min(int(np.floor(center + width - half)), len(image) - 1)
+        taken = np.arange(first, last + 1, dtype=np.float32)
+        weights = np.maximum(np.float32(0), one - np.abs((taken + half - center) / width))
+        for weight, row in zip(weights * (one / weights.sum(dtype=np.float32)), image[first : last + 1], strict=True):
+            rows[i] += weight * row.astype(np.float32)
+    return rows
+
+
+class Program:
+    """A StableHLO program and what it is to be given.
+
+    Args:
+        path: without the suffix; `programs.write_program` says what is there.
+
+    Attributes:
+        captured: list of what its inputs are after its arguments: a place in a list of variables, or an array.
+        changed: of which of these variables its outputs are new values, in their order.
+    """
+
+    def __init__(self, path):
+        captured = json.loads(path.with_suffix(".json").read_text())["captured"]
+        with mlir.make_ir_context() as context:
+            module = stablehlo.deserialize_portable_artifact(context, path.with_suffix(".mlir").read_bytes())
+            kinds = next(op for op in module.body.operations if op.attributes["sym_name"].value == "main").type
+            bytecode = mlir.module_to_bytecode(module)
+        self.inputs = [(tuple(kind.shape), DTYPES[str(kind.element_type)]) for kind in kinds.inputs]
+        self.captured = [
+            x if isinstance(x, int) else jax.device_put(np.array(x).astype(dtype))
+            for x, (_, dtype) in zip(captured, self.inputs[-len(captured) :], strict=True)
+        ]
+        places = [x for x in captured if isinstance(x, int)]
+        self.changed = places if len(kinds.results) > 1 else []
+        if len(kinds.results) != 1 + len(self.changed):
+            raise SystemExit(f"{path}: {len(kinds.results)} outputs, and {len(places)} variables.")
+        backend, device = jax.extend.backend.get_backend(), jax.local_devices()[0]
+        options = xla_client.CompileOptions()
+        options.num_replicas = options.num_partitions = 1
+        self._executable = backend.compile_and_load(bytecode, xla_client.DeviceList((device,)), options)
+
+    def __call__(self, variables, *arguments):
+        """The result, a `jax.Array`; replaces in the list `variables` those that the program changes."""
+        captured = [variables[x] if isinstance(x, int) else x for x in self.captured]
+        result, *changed = self._executable.execute([*map(jax.device_put, arguments), *captured])
+        for place, value in zip(self.changed, changed, strict=True):
+            variables[place] = value
+        return result
+
+    def kinds(self):
+        """Dict from the place of a variable to its shape and dtype, of those that it is given."""
+        given = zip(self.captured, self.inputs[-len(self.captured) :], strict=True)
+        return {x: kind for x, kind in given if isinstance(x, int)}
+
+
+def run(args):
+    """The trainings of one program, one after the other."""
+    content = json.loads((args.programs / "training.json").read_text())
+    training = Training(args.programs, content, args.work)
+    for flags in content["trainings"]:
+        settings = Settings.from_flags(flags)
+        variables = training.run(settings, args.results / "log.jsonl")
+        if args.keep and args.keep in settings.run_name:
+            weights = {str(i): np.asarray(variables[i]) for i in range(training.weights)}
+            np.savez(args.results / f"{settings.run_name}.npz", **weights)
+
+
+class Training:
+    """What trainings that differ in the seed have in common.
+
+    Args:
+        path: folder of the programs.
+        content: of its training.json.
+        work: folder with the decoded images.
+
+    Attributes:
+        weights: number of the network's variables.
+    """
+
+    def __init__(self, path, content, work):
+        begin = time.perf_counter()
+        self._step, self._extract = Program(path / "train"), Program(path / "extract")
+        compiled = time.perf_counter() - begin
+        print(f"{path.name}: {jax.local_devices()[0].device_kind}, compiled in {compiled:.0f} s", flush=True)
+        self._identities = content["identities"]
+        self._dataset = ReidDataset(content["dataset"], pd.read_csv(path / "table.csv"))
+        self._work = work
+        names = {name: i for i, name in enumerate(json.loads((work / "names.json").read_text()))}
+        self._rows = {split: [names[name] for name in self._dataset.split(split).path] for split in SPLITS}
+        images = np.load(work / "images.npy", mmap_mode="r")
+        self._tested = {split: images[self._rows[split]] for split in SPLITS[1:]}
+        self._labels = np.unique(self._dataset.split("train").pid, return_inverse=True)[1].astype(np.int32)
+
+    def run(self, settings, log):
+        """Trains as `Settings` say, and gives the list of variables; tells the `Path` of a log of each epoch."""
+
+        def say(**line):
+            with open(log, "a") as file:
+                file.write(json.dumps({"run": settings.run_name, "epoch": epoch, **line}) + "\n")
+
+        variables = self._initial(settings)
+        for epoch, (images, labels) in enumerate(self._epochs(settings), 1):
+            begin = time.perf_counter()
+            means = np.asarray(self._step(variables, images, labels), np.float64).mean(axis=0)
+            speed = round(labels.size / (time.perf_counter() - begin), 1)
+            say(steps=len(labels), means=means.tolist(), images_per_second=speed)
+            print(f"{settings.run_name}: {epoch} {means.round(3).tolist()} {speed} images/s", flush=True)
+            if epoch == settings.epochs or (settings.eval_every and epoch % settings.eval_every == 0):
+                begin = time.perf_counter()
+                results = self._test(variables)
+                took = time.perf_counter() - begin
+                say(results=results)
+                joint = results["single_query"]["joint"]
+                print(f"{settings.run_name}: {joint['rank1']:.1f}/{joint['mAP']:.1f} in {took:.0f} s", flush=True)
+        return variables
+
+    def _initial(self, settings):
+        """Fresh weights, drawn by Keras under JAX, and an optimizer's variables, which begin as 0."""
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(settings.seed)
+        weights = [np.asarray(v) for v in settings.build_model(self._identities).variables]
+        self.weights = len(weights)
+        kinds = self._step.kinds()
+        for i, weight in enumerate(weights):
+            if kinds.get(i, (weight.shape,))[0] != weight.shape:
+                raise SystemExit(f"Keras {keras.__version__} orders the variables otherwise than where it was written.")
+        zeros = [np.zeros(*kinds[i]) for i in range(self.weights, max(kinds) + 1)]
+        return [jax.device_put(x) for x in weights + zeros]
+
+    def _epochs(self, settings):
+        """The batches of epoch after epoch, two of them made ahead: images `(steps, batch, ...)`, and labels."""
+        make = functools.partial(make_epoch, settings, self._rows["train"], self._labels, self._work)
+        with concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+            pending = collections.deque()
+            for epoch in range(1, settings.epochs + 3):
+                if epoch <= settings.epochs:
+                    pending.append(pool.submit(make, epoch))
+                if epoch > 2:
+                    file, order = pending.popleft().result()
+                    images = jax.device_put(np.load(file))
+                    file.unlink()
+                    yield images, self._labels[order]
+
+    def _test(self, variables):
+        extract = functools.partial(self._extract, variables)
+        features = {split: extract_features(extract, images) for split, images in self._tested.items()}
+        return evaluate_features(self._dataset, features)
+
+
+def make_epoch(settings, rows, labels, work, epoch):
+    """Writes the images of an epoch's batches to a file; gives its path and the order.
+
+    Args:
+        settings: the `Settings`.
+        rows: where in images.npy the training images are.
+        labels: `(n,)` their classes.
+        work: folder of images.npy.
+        epoch: from 1.
+    """
+    order = epoch_order(labels, settings.batch_size, settings.recipe, settings.seed, epoch)
+    flat = order.ravel()
+    images = np.load(work / "images.npy", mmap_mode="r")[np.asarray(rows)[flat]]
+    if settings.recipe.augments:
+        images = augment(images, flat, settings.recipe, settings.seed, epoch)
+    file = work / f"{settings.run_name}-{epoch}.npy"
+    np.save(file, images.reshape(*order.shape, *images.shape[1:]))
+    return file, order
+
+
+if __name__ == "__main__":
+    main()
