@@ -65,7 +65,7 @@ def main():
     args.results.mkdir(parents=True, exist_ok=True)
     if args.work:
         return run(args)
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as work:
+    with tempfile.TemporaryDirectory() as work:
         decode(args.programs / "images.npz", Path(work))
         commands = [
             [sys.executable, __file__, place.parent, args.results, "--work", work, "--keep", args.keep]
