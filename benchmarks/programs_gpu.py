@@ -130,6 +130,7 @@ class Program:
         captured = json.loads(path.with_suffix(".json").read_text())["captured"]
         with mlir.make_ir_context() as context:
             module = stablehlo.deserialize_portable_artifact(context, path.with_suffix(".mlir").read_bytes())
+            remove_copies(module)
             kinds = next(op for op in module.body.operations if op.attributes["sym_name"].value == "main").type
             bytecode = mlir.module_to_bytecode(module)
         self.inputs = [(tuple(kind.shape), DTYPES[str(kind.element_type)]) for kind in kinds.inputs]
@@ -158,6 +159,21 @@ class Program:
         """Dict from the place of a variable to its shape and dtype, of those that it is given."""
         given = zip(self.captured, self.inputs[-len(self.captured) :], strict=True)
         return {x: kind for x, kind in given if isinstance(x, int)}
+
+
+def remove_copies(module):
+    """Takes TensorFlow's `mhlo.copy` out of a module: a value is a value, and JAX on a GPU refuses them."""
+    copies = []
+
+    def look(op):
+        if op.name == "mhlo.copy":
+            copies.append(op)
+        return ir.WalkResult.ADVANCE
+
+    module.operation.walk(look)
+    for op in copies:
+        op.results[0].replace_all_uses_with(op.operands[0])
+        op.erase()
 
 
 def run(args):
