@@ -33,6 +33,7 @@ import pandas as pd
 import simplejpeg
 from jax._src.interpreters import mlir
 from jax._src.lib import xla_client
+from jaxlib.mlir import ir
 from jaxlib.mlir.dialects import stablehlo
 
 import hacnn_tf  # noqa: F401
