@@ -12,6 +12,8 @@ import argparse
 import collections
 import concurrent.futures
 import functools
+import importlib.machinery
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -19,7 +21,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import types
 from pathlib import Path
 
 os.environ |= {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -40,7 +41,8 @@ import hacnn_tf  # noqa: F401
 
 jax.config.update("jax_enable_x64", True)  # Adam counts its steps in int64
 keras.utils.set_random_seed(0)  # Keras notices now that there is no TensorFlow
-sys.modules["tensorflow"] = types.ModuleType("tensorflow")  # for modules of which only NumPy's part is used here
+# An empty TensorFlow, for modules of which only NumPy's part is used here.
+sys.modules["tensorflow"] = importlib.util.module_from_spec(importlib.machinery.ModuleSpec("tensorflow", None))
 
 from hacnn_tf.data.augmentation import augment  # noqa: E402
 from hacnn_tf.data.pipeline import epoch_order  # noqa: E402
@@ -179,34 +181,36 @@ def remove_copies(module):
 
 def run(args):
     """The trainings of one program, one after the other."""
-    content = json.loads((args.programs / "training.json").read_text())
-    training = Training(args.programs, content, args.work)
-    for flags in content["trainings"]:
-        settings = Settings.from_flags(flags)
-        variables = training.run(settings, args.results / "log.jsonl")
+    begin = time.perf_counter()
+    step, extract = Program(args.programs / "train"), Program(args.programs / "extract")
+    took = time.perf_counter() - begin
+    print(f"{args.programs.name}: {jax.local_devices()[0].device_kind}, compiled in {took:.0f} s", flush=True)
+    data = Data(args.programs, args.work)
+    for settings in data.trainings:
+        variables, weights = initial(settings, data.identities, step)
+        parts = [functools.partial(program, variables) for program in (step, extract)]
+        train(data, settings, *parts, args.results / "log.jsonl")
         if args.keep and args.keep in settings.run_name:
-            weights = {str(i): np.asarray(variables[i]) for i in range(training.weights)}
-            np.savez(args.results / f"{settings.run_name}.npz", **weights)
+            kept = {str(i): np.asarray(v) for i, v in enumerate(variables[:weights])}
+            np.savez(args.results / f"{settings.run_name}.npz", **kept)
 
 
-class Training:
-    """What trainings that differ in the seed have in common.
+class Data:
+    """The images of trainings that differ in the seed.
 
     Args:
-        path: folder of the programs.
-        content: of its training.json.
+        path: folder of their programs.
         work: folder with the decoded images.
 
     Attributes:
-        weights: number of the network's variables.
+        trainings: list of their `Settings`.
+        identities: number of training identities.
     """
 
-    def __init__(self, path, content, work):
-        begin = time.perf_counter()
-        self._step, self._extract = Program(path / "train"), Program(path / "extract")
-        compiled = time.perf_counter() - begin
-        print(f"{path.name}: {jax.local_devices()[0].device_kind}, compiled in {compiled:.0f} s", flush=True)
-        self._identities = content["identities"]
+    def __init__(self, path, work):
+        content = json.loads((path / "training.json").read_text())
+        self.trainings = [Settings.from_flags(flags) for flags in content["trainings"]]
+        self.identities = content["identities"]
         self._dataset = ReidDataset(content["dataset"], pd.read_csv(path / "table.csv"))
         self._work = work
         names = {name: i for i, name in enumerate(json.loads((work / "names.json").read_text()))}
@@ -215,43 +219,7 @@ class Training:
         self._tested = {split: images[self._rows[split]] for split in SPLITS[1:]}
         self._labels = np.unique(self._dataset.split("train").pid, return_inverse=True)[1].astype(np.int32)
 
-    def run(self, settings, log):
-        """Trains as `Settings` say, and gives the list of variables; tells the `Path` of a log of each epoch."""
-
-        def say(**line):
-            with open(log, "a") as file:
-                file.write(json.dumps({"run": settings.run_name, "epoch": epoch, **line}) + "\n")
-
-        variables = self._initial(settings)
-        for epoch, (images, labels) in enumerate(self._epochs(settings), 1):
-            begin = time.perf_counter()
-            means = np.asarray(self._step(variables, images, labels), np.float64).mean(axis=0)
-            speed = round(labels.size / (time.perf_counter() - begin), 1)
-            say(steps=len(labels), means=means.tolist(), images_per_second=speed)
-            print(f"{settings.run_name}: {epoch} {means.round(3).tolist()} {speed} images/s", flush=True)
-            if epoch == settings.epochs or (settings.eval_every and epoch % settings.eval_every == 0):
-                begin = time.perf_counter()
-                results = self._test(variables)
-                took = time.perf_counter() - begin
-                say(results=results)
-                joint = results["single_query"]["joint"]
-                print(f"{settings.run_name}: {joint['rank1']:.1f}/{joint['mAP']:.1f} in {took:.0f} s", flush=True)
-        return variables
-
-    def _initial(self, settings):
-        """Fresh weights, drawn by Keras under JAX, and an optimizer's variables, which begin as 0."""
-        keras.backend.clear_session()
-        keras.utils.set_random_seed(settings.seed)
-        weights = [np.asarray(v) for v in settings.build_model(self._identities).variables]
-        self.weights = len(weights)
-        kinds = self._step.kinds()
-        for i, weight in enumerate(weights):
-            if kinds.get(i, (weight.shape,))[0] != weight.shape:
-                raise SystemExit(f"Keras {keras.__version__} orders the variables otherwise than where it was written.")
-        zeros = [np.zeros(*kinds[i]) for i in range(self.weights, max(kinds) + 1)]
-        return [jax.device_put(x) for x in weights + zeros]
-
-    def _epochs(self, settings):
+    def epochs(self, settings):
         """The batches of epoch after epoch, two of them made ahead: images `(steps, batch, ...)`, and labels."""
         make = functools.partial(make_epoch, settings, self._rows["train"], self._labels, self._work)
         with concurrent.futures.ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
@@ -261,14 +229,61 @@ class Training:
                     pending.append(pool.submit(make, epoch))
                 if epoch > 2:
                     file, order = pending.popleft().result()
-                    images = jax.device_put(np.load(file))
+                    images = np.load(file)
                     file.unlink()
                     yield images, self._labels[order]
 
-    def _test(self, variables):
-        extract = functools.partial(self._extract, variables)
+    def test(self, extract):
+        """The results of `evaluate_features`; `extract` is the function of `extract_features`."""
         features = {split: extract_features(extract, images) for split, images in self._tested.items()}
         return evaluate_features(self._dataset, features)
+
+
+def train(data, settings, step, extract, log):
+    """Trains as `Settings` say, and tells a log of each epoch.
+
+    Args:
+        data: a `Data`.
+        settings: one of its trainings.
+        step: function from the images and labels of an epoch to the `(steps, 3)` results of its steps.
+        extract: as in `Data.test`.
+        log: `Path` of the log.
+    """
+
+    def say(**line):
+        with open(log, "a") as file:
+            file.write(json.dumps({"run": settings.run_name, "epoch": epoch, **line}) + "\n")
+
+    for epoch, (images, labels) in enumerate(data.epochs(settings), 1):
+        begin = time.perf_counter()
+        means = np.asarray(step(images, labels), np.float64).mean(axis=0)
+        speed = round(labels.size / (time.perf_counter() - begin), 1)
+        say(steps=len(labels), means=means.tolist(), images_per_second=speed)
+        print(f"{settings.run_name}: {epoch} {means.round(3).tolist()} {speed} images/s", flush=True)
+        if epoch == settings.epochs or (settings.eval_every and epoch % settings.eval_every == 0):
+            begin = time.perf_counter()
+            results = data.test(extract)
+            took = time.perf_counter() - begin
+            say(results=results)
+            joint = results["single_query"]["joint"]
+            print(f"{settings.run_name}: {joint['rank1']:.1f}/{joint['mAP']:.1f} in {took:.0f} s", flush=True)
+
+
+def initial(settings, identities, program):
+    """A training's variables: fresh weights, drawn by Keras under JAX, and the optimizer's, which begin as 0.
+
+    Returns:
+        List of `jax.Array`, and how many of them, from the first, are the network's.
+    """
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(settings.seed)
+    weights = [np.asarray(v) for v in settings.build_model(identities).variables]
+    kinds = program.kinds()
+    for i, weight in enumerate(weights):
+        if kinds.get(i, (weight.shape,))[0] != weight.shape:
+            raise SystemExit(f"Keras {keras.__version__} orders the variables otherwise than where it was written.")
+    zeros = [np.zeros(*kinds[i]) for i in range(len(weights), max(kinds) + 1)]
+    return [jax.device_put(x) for x in weights + zeros], len(weights)
 
 
 def make_epoch(settings, rows, labels, work, epoch):

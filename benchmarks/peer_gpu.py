@@ -1,0 +1,125 @@
+"""torchreid's HACNN by a recipe of ours on a GPU: the batches, rates and decay of a training that `programs.py` wrote.
+
+    python benchmarks/peer_gpu.py TRAINING RESULTS TORCHREID [--eager]
+
+TRAINING is a folder in the one that `programs.py` wrote; the first of its trainings is taken. TORCHREID is torchreid's
+unpacked source distribution. Needs PyTorch beside what `programs_gpu.py` needs. The step is captured as a CUDA graph,
+so that the GPU does not wait for Python, unless --eager. RESULTS/log.jsonl is as that of `programs_gpu.py`.
+"""
+
+import argparse
+import copy
+import importlib.util
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import programs_gpu
+import torch
+
+from hacnn_tf.training.schedule import Schedule
+
+MEAN, STD = (torch.tensor(values).cuda() for values in ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]))
+UNDECAYED = ("spatial_attn.", "hard_attn.")  # as of hacnn_tf.training.loop
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("training", type=Path)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("torchreid", type=Path)
+    parser.add_argument("--eager", action="store_true")
+    args = parser.parse_args()
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
+    with tempfile.TemporaryDirectory() as work:
+        programs_gpu.decode(args.training.parent / "images.npz", Path(work))
+        data = programs_gpu.Data(args.training, Path(work))
+        settings = data.trainings[0]
+        peer = Peer(args.torchreid, settings, data.identities, args.eager)
+        programs_gpu.train(data, settings, peer.learn, peer.features, args.results / "log.jsonl")
+
+
+class Peer:
+    """torchreid's HACNN and its optimizer, AdamW as `hacnn_tf.training.loop` makes it, in autocast bfloat16."""
+
+    def __init__(self, source, settings, identities, eager):
+        spec = importlib.util.spec_from_file_location("hacnn", source / "torchreid/reid/models/hacnn.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        torch.manual_seed(settings.seed)
+        self._net = module.HACNN(identities, use_gpu=True).to("cuda", memory_format=torch.channels_last)
+        self._net.scale_factors = [factors.cuda() for factors in self._net.scale_factors]
+        torch.set_default_device("cuda")  # it makes its transformations where tensors are made if nothing is said
+        groups = {True: [], False: []}
+        for name, parameter in self._net.named_parameters():
+            groups[parameter.ndim > 1 and not any(part in name for part in UNDECAYED)].append(parameter)
+        decays = [{"params": group, "weight_decay": settings.recipe.weight_decay * on} for on, group in groups.items()]
+        self._rate = torch.zeros(())
+        self._optimizer = torch.optim.AdamW(decays, self._rate, betas=(0.9, 0.999), eps=1e-8, capturable=True)
+        self._settings, self._done, self._schedule = settings, 0, None
+        self._smoothing = settings.recipe.label_smoothing
+        self._images = torch.zeros(settings.batch_size, 160, 64, 3, dtype=torch.uint8)
+        self._labels = torch.zeros(settings.batch_size, dtype=torch.int64)
+        self._results = torch.zeros(3)
+        self._run = self._step if eager else self._captured()
+
+    def learn(self, images, labels):
+        """An epoch: see `programs_gpu.train`."""
+        self._net.train()
+        self._schedule = self._schedule or Schedule(self._settings.recipe, len(labels) * self._settings.epochs)
+        rates = np.array(self._schedule(np.arange(self._done, self._done + len(labels))))
+        epoch = [torch.from_numpy(x).cuda() for x in (images, labels.astype(np.int64), rates)]
+        results = torch.zeros(len(labels), 3)
+        for i, (x, y, rate) in enumerate(zip(*epoch, strict=True)):
+            self._images.copy_(x)
+            self._labels.copy_(y)
+            self._rate.copy_(rate)
+            self._run()
+            results[i] = self._results
+        self._done += len(labels)
+        return results.cpu().numpy()
+
+    def features(self, images):
+        """Features of a batch of uint8 images."""
+        self._net.eval()
+        with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16, cache_enabled=False):
+            return self._net(normalized(torch.from_numpy(images).cuda())).float().cpu().numpy()
+
+    def _step(self):
+        self._optimizer.zero_grad(set_to_none=False)
+        with torch.autocast("cuda", torch.bfloat16, cache_enabled=False):
+            logits = [z.float() for z in self._net(normalized(self._images))]
+        entropy = torch.nn.functional.cross_entropy
+        losses = [entropy(z, self._labels, label_smoothing=self._smoothing) for z in logits]
+        sum(losses).backward()
+        self._optimizer.step()
+        accuracy = (sum(logits).argmax(-1) == self._labels).float().mean()
+        self._results.copy_(torch.stack([*losses, accuracy]).detach())
+
+    def _captured(self):
+        """The step as a CUDA graph; what trying it has changed is undone."""
+        fresh = copy.deepcopy(self._net.state_dict())
+        self._net.train()
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                self._step()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._step()
+        self._net.load_state_dict(fresh)
+        for state in self._optimizer.state.values():
+            for value in state.values():
+                value.zero_()
+        return graph.replay
+
+
+def normalized(images):
+    """uint8 images `(n, h, w, 3)` as the network takes them, channels last in memory."""
+    return ((images.float() - MEAN) / STD).permute(0, 3, 1, 2)
+
+
+if __name__ == "__main__":
+    main()
