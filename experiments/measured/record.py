@@ -28,7 +28,8 @@ adds one and writes this page. In `before-043228d/` is a run whose weight decay 
 
 Test set, or with `validation` in the name those training identities; joint feature, single query, in percent. Hours are
 of training alone, on one or two cores of an AMD EPYC with AVX512-BF16 (be7401a, cb0c6dc: an Intel Xeon with AMX) that
-others shared: they compare only roughly.
+others shared: they compare only roughly. What has `--xla=on` in its command is of an NVIDIA H200, to which
+[benchmarks/programs.py](../../benchmarks/programs.py) carried it: with initial weights that Keras drew under JAX.
 
 """
 
