@@ -24,7 +24,7 @@ from hacnn_tf import cli
 from hacnn_tf.data.pipeline import steps_per_epoch
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation.features import EXTRACTION_BATCH
-from hacnn_tf.files import write_json, write_npz
+from hacnn_tf.files import check_new_path, write_json, write_npz
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.train import COMMAND as TRAIN
 from hacnn_tf.training.epoch_log import EpochLog
@@ -72,14 +72,19 @@ def write(trainings, folder, runs_dir, data_root):
 
     Returns:
         Dict from name, as in the table written, to path, of the images that it needs.
+
+    Raises:
+        InputError: one of the folders exists.
     """
     settings = trainings[0]
     dataset = settings.read_dataset(data_root)
     rows = dataset.split("train")
     steps, identities = steps_per_epoch(len(rows), settings.batch_size), rows.pid.nunique()
+    place = folder / settings.run_name
+    for path in (place, *(runs_dir / one.run_name for one in trainings)):
+        check_new_path(path)
     for one in trainings:
         RunFolder.create(runs_dir / one.run_name, one, dataset)
-    place = folder / settings.run_name
     place.mkdir(parents=True)
     keras.backend.clear_session()
     state = make_state(settings, identities, steps)

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import programs
 from hacnn_tf.data import read_dataset
+from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import evaluate_features
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import Settings
@@ -39,6 +40,13 @@ def test_each_variable_is_captured_once(written):
         assert sorted(x for x in captured if isinstance(x, int)) == sorted(places)
         assert (place / f"{name}.mlir").stat().st_size > 10_000
     assert sorted(run.name[-5:] for run in runs.iterdir()) == ["seed0", "seed1"]
+
+
+def test_a_run_that_is_there_is_not_begun_anew(written, small_data_root, tmp_path):
+    _, runs = written
+    with pytest.raises(InputError, match="exists"):
+        programs.write([programs.parse(f"{FLAGS} --seed 1")], tmp_path, runs, small_data_root)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_comes_back_completes_the_run_folder(written, small_data_root, tmp_path):
