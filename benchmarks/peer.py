@@ -2,12 +2,11 @@
 
     python peer.py TORCHREID
 
-TORCHREID is the unpacked source distribution; its files are loaded by path, as its package needs more than they do.
+TORCHREID is the unpacked source distribution.
 """
 
 import base64
 import functools
-import importlib.util
 import io
 import os
 import sys
@@ -15,6 +14,7 @@ import time
 import warnings
 
 import numpy as np
+import peer_network
 import torch
 from PIL import Image
 from worker import seconds, serve
@@ -22,25 +22,14 @@ from worker import seconds, serve
 warnings.filterwarnings("ignore")
 SOURCE = sys.argv[1]
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-MEAN, STD = np.array([123.675, 116.28, 103.53], np.float32), np.array([58.395, 57.12, 57.375], np.float32)
 IDENTITIES = 767
-UNDECAYED = ("spatial_attn.", "hard_attn.")  # as of hacnn_tf.training.loop
-
-
-def load(path):
-    spec = importlib.util.spec_from_file_location(path.replace("/", "_"), f"{SOURCE}/torchreid/reid/{path}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 torch._dynamo.config.recompile_limit = 64  # beyond its 8 it would run uncompiled, without a word
 
 
 @functools.cache
 def network(channels_last, compiled, *kind):
     """The network, as it is called, and its optimizer (the paper's); compiled once for each kind of call."""
-    net = load("models/hacnn").HACNN(IDENTITIES, use_gpu=DEVICE == "cuda").to(DEVICE)
+    net = peer_network.build(SOURCE, IDENTITIES, DEVICE)
     if channels_last:
         net = net.to(memory_format=torch.channels_last)
     return net, torch.compile(net, dynamic=False) if compiled else net, torch.optim.Adam(net.parameters(), 5e-4)
@@ -106,18 +95,13 @@ def learner(identities, weight_decay, seed):
 
     Not compiled: torch.compile gained 7% in float32, and in bfloat16 had not ended after five minutes.
     """
-    torch.manual_seed(seed)
-    net = load("models/hacnn").HACNN(identities, use_gpu=DEVICE == "cuda").to(DEVICE, memory_format=torch.channels_last)
-    groups = {True: [], False: []}
-    for name, parameter in net.named_parameters():
-        groups[parameter.ndim > 1 and not any(part in name for part in UNDECAYED)].append(parameter)
-    decays = [{"params": group, "weight_decay": weight_decay * decayed} for decayed, group in groups.items()]
-    return net, torch.optim.AdamW(decays, betas=(0.9, 0.999), eps=1e-8)
+    net = peer_network.build(SOURCE, identities, DEVICE, seed).to(memory_format=torch.channels_last)
+    return net, torch.optim.AdamW(peer_network.decay_groups(net, weight_decay), betas=(0.9, 0.999), eps=1e-8)
 
 
 def normalized(images):
-    """uint8 images `(n, h, w, 3)` as the network takes them, channels last in memory."""
-    return torch.from_numpy((images - MEAN) / STD).permute(0, 3, 1, 2).to(DEVICE)
+    """A uint8 array `(n, height, width, 3)` as the network takes it."""
+    return peer_network.normalized(torch.from_numpy(images).to(DEVICE))
 
 
 def learn(path, precision, smoothing, network):
@@ -182,9 +166,8 @@ def latency(encoded, repeats):
 
     def feature():
         image = Image.open(io.BytesIO(content)).convert("RGB").resize((64, 160), Image.BILINEAR)
-        pixels = (np.asarray(image, np.float32) - MEAN) / STD
         with torch.inference_mode():
-            run(torch.from_numpy(pixels).permute(2, 0, 1)[None].to(DEVICE)).cpu().numpy()
+            run(normalized(np.array(image)[None])).cpu().numpy()
 
     feature(), feature()
     return {"seconds": seconds(feature, repeats)}
@@ -196,12 +179,12 @@ def ranking(path, whole):
     query, gallery = (torch.from_numpy(arrays[name]) for name in ("query", "gallery"))
     pids = arrays["query_pids"], arrays["gallery_pids"]
     camids = arrays["query_camids"], arrays["gallery_camids"]
-    distance = load("metrics/distance").euclidean_squared_distance
+    distance = peer_network.load(SOURCE, "metrics/distance").euclidean_squared_distance
 
     def work():
         distances = distance(query, gallery).numpy()
         if whole:
-            load("metrics/rank").eval_market1501(distances, *pids, *camids, 50)
+            peer_network.load(SOURCE, "metrics/rank").eval_market1501(distances, *pids, *camids, 50)
         else:
             order = np.argsort(distances, axis=1)
             (pids[1][order] == pids[0][:, None]).astype(np.int32)

@@ -9,18 +9,15 @@ so that the GPU does not wait for Python, unless --eager. RESULTS/log.jsonl is a
 
 import argparse
 import copy
-import importlib.util
 import tempfile
 from pathlib import Path
 
 import numpy as np
+import peer_network
 import programs_gpu
 import torch
 
 from hacnn_tf.training.schedule import Schedule
-
-MEAN, STD = (torch.tensor(values).cuda() for values in ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]))
-UNDECAYED = ("spatial_attn.", "hard_attn.")  # as of hacnn_tf.training.loop
 
 
 def main():
@@ -43,17 +40,10 @@ class Peer:
     """torchreid's HACNN and its optimizer, AdamW as `hacnn_tf.training.loop` makes it, in autocast bfloat16."""
 
     def __init__(self, source, settings, identities, eager):
-        spec = importlib.util.spec_from_file_location("hacnn", source / "torchreid/reid/models/hacnn.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        torch.manual_seed(settings.seed)
-        self._net = module.HACNN(identities, use_gpu=True).to("cuda", memory_format=torch.channels_last)
+        self._net = peer_network.build(source, identities, "cuda", settings.seed).to(memory_format=torch.channels_last)
         self._net.scale_factors = [factors.cuda() for factors in self._net.scale_factors]
         torch.set_default_device("cuda")  # it makes its transformations where tensors are made if nothing is said
-        groups = {True: [], False: []}
-        for name, parameter in self._net.named_parameters():
-            groups[parameter.ndim > 1 and not any(part in name for part in UNDECAYED)].append(parameter)
-        decays = [{"params": group, "weight_decay": settings.recipe.weight_decay * on} for on, group in groups.items()]
+        decays = peer_network.decay_groups(self._net, settings.recipe.weight_decay)
         self._rate = torch.zeros(())
         self._optimizer = torch.optim.AdamW(decays, self._rate, betas=(0.9, 0.999), eps=1e-8, capturable=True)
         self._settings, self._done, self._schedule = settings, 0, None
@@ -83,12 +73,12 @@ class Peer:
         """Features of a batch of uint8 images."""
         self._net.eval()
         with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16, cache_enabled=False):
-            return self._net(normalized(torch.from_numpy(images).cuda())).float().cpu().numpy()
+            return self._net(peer_network.normalized(torch.from_numpy(images).cuda())).float().cpu().numpy()
 
     def _step(self):
         self._optimizer.zero_grad(set_to_none=False)
         with torch.autocast("cuda", torch.bfloat16, cache_enabled=False):
-            logits = [z.float() for z in self._net(normalized(self._images))]
+            logits = [z.float() for z in self._net(peer_network.normalized(self._images))]
         entropy = torch.nn.functional.cross_entropy
         losses = [entropy(z, self._labels, label_smoothing=self._smoothing) for z in logits]
         sum(losses).backward()
@@ -114,11 +104,6 @@ class Peer:
             for value in state.values():
                 value.zero_()
         return graph.replay
-
-
-def normalized(images):
-    """uint8 images `(n, h, w, 3)` as the network takes them, channels last in memory."""
-    return ((images.float() - MEAN) / STD).permute(0, 3, 1, 2)
 
 
 if __name__ == "__main__":

@@ -260,7 +260,7 @@ def train(data, settings, step, extract, log):
         speed = round(labels.size / (time.perf_counter() - begin), 1)
         say(steps=len(labels), means=means.tolist(), images_per_second=speed)
         print(f"{settings.run_name}: {epoch} {means.round(3).tolist()} {speed} images/s", flush=True)
-        if epoch == settings.epochs or (settings.eval_every and epoch % settings.eval_every == 0):
+        if settings.evaluates_after(epoch):
             begin = time.perf_counter()
             results = data.test(extract)
             took = time.perf_counter() - begin
@@ -299,8 +299,7 @@ def make_epoch(settings, rows, labels, work, epoch):
     order = epoch_order(labels, settings.batch_size, settings.recipe, settings.seed, epoch)
     flat = order.ravel()
     images = np.load(work / "images.npy", mmap_mode="r")[np.asarray(rows)[flat]]
-    if settings.recipe.augments:
-        images = augment(images, flat, settings.recipe, settings.seed, epoch)
+    images = augment(images, flat, settings.recipe, settings.seed, epoch)
     file = work / f"{settings.run_name}-{epoch}.npy"
     np.save(file, images.reshape(*order.shape, *images.shape[1:]))
     return file, order

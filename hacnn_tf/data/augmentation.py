@@ -27,7 +27,7 @@ class Change:
 
 
 def augment(images, rows, recipe, seed, epoch):
-    """Changes a batch as its recipe says.
+    """A batch as its recipe has it, changed or as it is.
 
     Args:
         images: `(n, height, width, 3)` uint8 array.
@@ -37,8 +37,10 @@ def augment(images, rows, recipe, seed, epoch):
         epoch: from 1.
 
     Returns:
-        Array as `images`, a new one.
+        Array as `images`; `images` itself under a recipe that changes nothing.
     """
+    if not recipe.augments:
+        return images
     changes = [draw(recipe, images.shape[1:3], seed, epoch, row) for row in rows]
     return np.stack([apply(image, change) for image, change in zip(images, changes, strict=True)])
 

@@ -86,8 +86,7 @@ def training_batches(images, labels, batch_size, recipe, seed, epoch, done=0, pa
     order = order.reshape(len(order), parts, -1)[done:, part].ravel()
 
     def take(rows):
-        taken = images[rows]
-        return augment(taken, rows, recipe, seed, epoch) if recipe.augments else taken, labels[rows]
+        return augment(images[rows], rows, recipe, seed, epoch), labels[rows]
 
     def batch(rows):
         x, y = tf.numpy_function(take, [rows], (tf.uint8, tf.int32), stateful=False)

@@ -67,8 +67,7 @@ def train(settings, images, rows, devices, xla=False, run=None, evaluate=None, c
     def evaluate_if_due():
         """The results, where an evaluation is due after the last whole epoch and has not been made."""
         epoch = state.epoch
-        due = epoch == settings.epochs or (epoch and settings.eval_every and epoch % settings.eval_every == 0)
-        if not log or not due or state.step or log.evaluated(epoch):
+        if not log or state.step or not settings.evaluates_after(epoch) or log.evaluated(epoch):
             return results
         return log.results(epoch, evaluate(state.model))
 

@@ -142,6 +142,10 @@ class Settings:
             for name, value in given.items()
         ]
 
+    def evaluates_after(self, epoch: int) -> bool:
+        """Whether the network is tested after that many epochs: after the last, and every `eval_every`."""
+        return epoch == self.epochs or bool(epoch and self.eval_every and epoch % self.eval_every == 0)
+
     def read_dataset(self, data_root: FilePath) -> ReidDataset:
         """The `ReidDataset` trained and tested on; with `validation`, tested on identities held out of training."""
         asked = {name: value for name in DATASET_FLAGS[1:] if (value := getattr(self, name)) is not None}

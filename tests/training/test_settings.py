@@ -25,3 +25,11 @@ def test_the_defaults_are_the_papers():
 def test_contradictions_are_named(settings, flag):
     with pytest.raises(InputError, match=f"{flag} needs --dataset cuhk03"):
         Settings(**settings).completed()
+
+
+def test_tests_are_after_the_last_epoch_and_every_so_many():
+    def tested(**settings):
+        return [epoch for epoch in range(8) if Settings(epochs=7, **settings).evaluates_after(epoch)]
+
+    assert tested() == [7]
+    assert tested(eval_every=3) == [3, 6, 7]
