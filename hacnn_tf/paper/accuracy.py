@@ -1,13 +1,12 @@
 """Tables 2 to 7: the published accuracy, the measured one and the difference."""
 
-import re
-
 import numpy as np
 import pandas as pd
 
 from hacnn_tf.errors import InputError
 from hacnn_tf.paper.layouts import TABLES
 from hacnn_tf.paper.published import number, read_published
+from hacnn_tf.paper.run_folders import folded
 from hacnn_tf.paper.table import NOTHING, Table
 
 MEASURES = {"R1": "rank1", "mAP": "mAP"}
@@ -118,13 +117,4 @@ def _settings(runs):
             f"TensorFlow {run.versions['tensorflow']}; runs in "
         )
         groups.setdefault((text, run.path.parent), []).append(run.path.name)
-    return [f"{text}{folder}: {', '.join(_folded(names))}." for (text, folder), names in groups.items()]
-
-
-def _folded(names):
-    """Names that differ only in the seed at their end as one, the way a shell expands it: `run-seed{0,1}`."""
-    groups = {}
-    for name in names:
-        stem = re.sub(r"(?<=-seed)\d+$", "", name)
-        groups.setdefault(stem, []).append(name[len(stem) :])
-    return [stem + (seeds[0] if len(seeds) == 1 else f"{{{','.join(seeds)}}}") for stem, seeds in groups.items()]
+    return [f"{text}{folder}: {', '.join(folded(names))}." for (text, folder), names in groups.items()]

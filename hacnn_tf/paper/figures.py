@@ -13,6 +13,7 @@ from hacnn_tf.files import aside, write_text
 from hacnn_tf.page import page
 from hacnn_tf.paper import pictures
 from hacnn_tf.paper.curves import curves
+from hacnn_tf.paper.run_folders import folded
 from hacnn_tf.recipes import RECIPES
 
 
@@ -124,7 +125,7 @@ def curves_figure(found, left_out):
         left_out: `RunFolders.left_out`.
     """
     shown = {what: curves(selected) for what, selected in found.items() if selected}
-    notes = [f"{what}: {', '.join(str(run.path) for run, _ in found[what])}." for what in shown]
+    notes = [f"{what}: {', '.join(folded(str(run.path) for run, _ in found[what]))}." for what in shown]
     return Figure("curves", "Curves", shown, notes + [f"Left out: {sentence}" for sentence in left_out])
 
 

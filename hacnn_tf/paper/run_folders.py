@@ -1,5 +1,6 @@
 """Which run folders a table is made from."""
 
+import re
 from pathlib import Path
 
 import hacnn_tf
@@ -20,9 +21,6 @@ class RunFolders:
         fingerprints: dict from `data_key` to the fingerprint that runs on this data must have; where it says nothing,
             the first run that is selected decides for all.
 
-    Attributes:
-        left_out: one sentence for each run folder that was asked for and could not be used; grows with `select`.
-
     Raises:
         InputError: there is no such folder.
     """
@@ -31,12 +29,17 @@ class RunFolders:
         self.folder, self._fingerprints = Path(folder), dict(fingerprints or {})
         if not self.folder.is_dir():
             raise InputError(f"There is no folder {folder} with runs: train them, or name the folder that holds them.")
-        self.left_out, self._runs = [], []
+        self._left_out, self._runs = [], []
         for config in sorted(self.folder.glob("*/config.json")):
             try:
                 self._runs.append(RunFolder(config.parent))
             except InputError as error:
                 self._leave_out(str(error))
+
+    @property
+    def left_out(self):
+        """Sentences on the run folders that were asked for and could not be used; grows with `select`."""
+        return folded(self._left_out)
 
     def all(self):
         """All run folders, finished or not, by name."""
@@ -70,8 +73,20 @@ class RunFolders:
         return [selected[seed] for seed in sorted(selected)]
 
     def _leave_out(self, sentence):
-        if sentence not in self.left_out:
-            self.left_out.append(sentence)
+        if sentence not in self._left_out:
+            self._left_out.append(sentence)
+
+
+def folded(texts):
+    """Texts that differ only in the seed of a run folder's name as one, the way a shell expands it: `run-seed{0,1}`."""
+    groups = {}
+    for text in texts:
+        before, seed, after = re.fullmatch(r"(?:(.*?-seed)(\d+)\b)?(.*)", text, re.DOTALL).groups()
+        groups.setdefault((before or "", after), []).append(seed or "")
+    return [
+        before + (seeds[0] if len(seeds) == 1 else f"{{{','.join(seeds)}}}") + after
+        for (before, after), seeds in groups.items()
+    ]
 
 
 def data_key(settings):

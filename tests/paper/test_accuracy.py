@@ -178,8 +178,11 @@ def test_runs_that_differ_in_the_seed_are_named_in_one(tmp_path):
         make_run(tmp_path / f"all-seed{seed}", 60, seed=seed)
     make_run(tmp_path / "apart-seed1", 40, seed=1, interaction=False)
     make_run(tmp_path / "apart", 40, interaction=False)
-    (note,) = [note for note in accuracy_table("table6", SYNTHETIC, RunFolders(tmp_path)).notes if "runs in" in note]
-    assert note.endswith(f"runs in {tmp_path}: apart, apart-seed1, all-seed{{0,1,2}}.")
+    for seed in range(2):
+        make_run(tmp_path / f"long-seed{seed}", 80, seed=seed, epochs=5)
+    used, left_out = accuracy_table("table6", SYNTHETIC, RunFolders(tmp_path)).notes[1:]
+    assert used.endswith(f"runs in {tmp_path}: apart, apart-seed1, all-seed{{0,1,2}}.")
+    assert left_out.startswith(f"Left out: {tmp_path}/long-seed{{0,1}} was trained with --epochs 5")
 
 
 def test_the_images_at_hand_decide_which_runs_count(tmp_path):
