@@ -1,25 +1,29 @@
 """The records of what was measured: whole, and what the pages show is made from them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from experiments.measured import record
+from experiments.measured import gains, record
 from hacnn_tf import tables, train
 from hacnn_tf.errors import InputError
 from hacnn_tf.training.run_folder import EVALUATED, RunFolder
 from hacnn_tf.training.settings import FLAGS, Settings
-from tests.test_examples import commands
+from tests.paper.runs import make_run
+from tests.test_examples import arguments, commands
 
 ROOT = Path(__file__).parents[2]
 RUNS = sorted(config.parent for config in record.HERE.glob("*/config.json"))
-COMMANDS = commands((ROOT / "REPRODUCE.md").read_text())
+PAGE = (ROOT / "REPRODUCE.md").read_text()
+COMMANDS = commands(PAGE)
+GAINS = [arguments(words) for words in re.findall(r"^python (experiments/measured/gains.py .*)", PAGE, re.MULTILINE)]
 TABLES = [words for words in COMMANDS if words[0] == "hacnn_tf.tables" and "experiments/measured" in words]
 
 
 def test_there_are_some():
-    assert RUNS and TABLES
+    assert RUNS and TABLES and GAINS
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.name)
@@ -58,4 +62,23 @@ def test_a_table_of_reproduce_is_made_from_them(words, tmp_path, monkeypatch, ca
     monkeypatch.chdir(ROOT)
     capsys.readouterr()
     tables.COMMAND.run(tables.main, [*words, f"--results_dir={tmp_path}"])
-    assert capsys.readouterr().out in (ROOT / "REPRODUCE.md").read_text()
+    assert capsys.readouterr().out in PAGE
+
+
+@pytest.mark.parametrize("words", GAINS, ids=" ".join)
+def test_gains_of_reproduce_are_made_from_them(words, capsys):
+    capsys.readouterr()
+    gains.COMMAND.run(gains.main, words)
+    assert capsys.readouterr().out in PAGE
+
+
+def test_a_gain_is_within_a_seed(capsys, tmp_path):
+    for seed, (without, having) in enumerate([(50, 60), (54, 60), (70, 0)]):
+        make_run(tmp_path / f"a{seed}", without, seed=seed, interaction=False)
+        if having:
+            make_run(tmp_path / f"b{seed}", having, seed=seed)
+    gains.COMMAND.run(gains.main, ["gains", "--dataset=synthetic", f"--runs_dir={tmp_path}"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split(" | ")[2:4] == ["seed 0", "seed 1"]
+    assert lines[-1].startswith("| w/ CAIL − w/o CAIL | +4.6/+9.5 | +10.0/") and "| +8.0 ± 2.8 |" in lines[-1]
+    assert "| SSA − No Attention | +0.8/+0.5 | – | – | – | – |" in lines
