@@ -202,7 +202,7 @@ def _agreement(counts, figure, published):
     near = {way: d for way, d in deviations.items() if abs(d) < AGREES}
     nearest = min(deviations, key=lambda way: abs(deviations[way]))
     named = near or {f"none; nearest {nearest}": deviations[nearest]}
-    return ", ".join(f"{way} ({100 * d:+.1f}%)" for way, d in named.items())
+    return ", ".join(f"{way} ({round(100 * d, 1) + 0.0:+.1f}%)" for way, d in named.items())
 
 
 def _shown(data):
