@@ -27,6 +27,7 @@ def main():
     parser.add_argument("torchreid", type=Path)
     parser.add_argument("--eager", action="store_true")
     args = parser.parse_args()
+    args.results.mkdir(parents=True, exist_ok=True)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
     with tempfile.TemporaryDirectory() as work:
         programs_gpu.decode(args.training.parent / "images.npz", Path(work))
@@ -57,7 +58,8 @@ class Peer:
         """An epoch: see `programs_gpu.train`."""
         self._net.train()
         self._schedule = self._schedule or Schedule(self._settings.recipe, len(labels) * self._settings.epochs)
-        rates = np.array(self._schedule(np.arange(self._done, self._done + len(labels))))
+        steps = np.arange(self._done, self._done + len(labels))
+        rates = np.broadcast_to(self._schedule(steps), steps.shape).copy()  # a constant one is a number
         epoch = [torch.from_numpy(x).cuda() for x in (images, labels.astype(np.int64), rates)]
         results = torch.zeros(len(labels), 3)
         for i, (x, y, rate) in enumerate(zip(*epoch, strict=True)):

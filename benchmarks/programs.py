@@ -58,6 +58,8 @@ def main(flags):
 def parse(line):
     """The `Settings` of a line of flags, compiled by XLA whatever it says."""
     values = cli.parse(TRAIN.values, ["train", *shlex.split(line), "--xla=on"])
+    if others := [name for name in values if values[name].present and name not in FLAGS]:
+        raise InputError(f"--{others[0]} says where or how to train, which {Path(__file__).name} does: leave it out.")
     return Settings.from_flags({name: values[name].value for name in FLAGS}).completed()
 
 
@@ -155,8 +157,8 @@ def read(results, runs_dir):
     for name in sorted({line["run"] for line in lines}):
         run = RunFolder(runs_dir / name)
         log, tests = EpochLog(run, 0), {}
-        for line in (line for line in lines if line["run"] == name):
-            epoch = line["epoch"]
+        own = {(line["epoch"], "results" in line): line for line in lines if line["run"] == name}  # the last of each
+        for (epoch, _), line in sorted(own.items(), key=lambda item: item[0]):
             if "results" in line:
                 tests[epoch] = log.results(epoch, line["results"])
             else:

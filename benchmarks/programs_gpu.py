@@ -47,12 +47,12 @@ sys.modules["tensorflow"] = importlib.util.module_from_spec(importlib.machinery.
 from hacnn_tf.data.augmentation import augment  # noqa: E402
 from hacnn_tf.data.pipeline import epoch_order  # noqa: E402
 from hacnn_tf.data.table import ReidDataset  # noqa: E402
+from hacnn_tf.evaluation import TEST_SPLITS  # noqa: E402
 from hacnn_tf.evaluation.features import extract_features  # noqa: E402
 from hacnn_tf.evaluation.protocols import evaluate_features  # noqa: E402
 from hacnn_tf.models import INPUT_SIZE  # noqa: E402
 from hacnn_tf.training.settings import Settings  # noqa: E402
 
-SPLITS = ("train", "query", "gallery")
 DTYPES = {"f32": np.float32, "bf16": jax.numpy.bfloat16, "i32": np.int32, "i64": np.int64, "ui8": np.uint8}
 
 
@@ -77,7 +77,7 @@ def main():
         ]
         with concurrent.futures.ThreadPoolExecutor(args.at_once) as pool:
             codes = list(pool.map(subprocess.call, commands))
-    sys.exit(max(codes))
+    sys.exit(max(map(abs, codes), default=1))  # a signal's is negative
 
 
 def decode(path, work):
@@ -214,9 +214,10 @@ class Data:
         self._dataset = ReidDataset(content["dataset"], pd.read_csv(path / "table.csv"))
         self._work = work
         names = {name: i for i, name in enumerate(json.loads((work / "names.json").read_text()))}
-        self._rows = {split: [names[name] for name in self._dataset.split(split).path] for split in SPLITS}
+        splits = {split: self._dataset.split(split).path for split in ("train", *TEST_SPLITS)}
+        self._rows = {split: [names[name] for name in paths] for split, paths in splits.items() if len(paths)}
         images = np.load(work / "images.npy", mmap_mode="r")
-        self._tested = {split: images[self._rows[split]] for split in SPLITS[1:]}
+        self._tested = {split: images[rows] for split, rows in self._rows.items() if split != "train"}
         self._labels = np.unique(self._dataset.split("train").pid, return_inverse=True)[1].astype(np.int32)
 
     def epochs(self, settings):

@@ -31,7 +31,7 @@ class Command:
         self._groups[title], self._ungrouped = self._ungrouped, []
 
     def define(self, kind, name, default, text, **kwargs):
-        """Defines a flag; `kind` is "string", "integer", "float", "boolean" or "enum" (with `enum_values`)."""
+        """Defines a flag; `kind` is absl's, as "string", "list" or "enum" (with `enum_values`)."""
         self._ungrouped.append(name)
         getattr(flags, f"DEFINE_{kind}")(name, default, help=text, flag_values=self.values, **kwargs)
 
@@ -66,6 +66,7 @@ class Command:
                 )
             with stoppable():
                 main(values)
+            sys.stdout.flush()
         except InputError as error:
             sys.exit(f"{self.name}: {error}")
         except PermissionError as error:  # a folder on the way there is closed to us, wherever that is noticed

@@ -112,14 +112,14 @@ def index(model, pictures, path):
     for rows, features in _extracted(model, todo):
         rows = rows.assign(time=rows.time if "time" in rows else times(rows.path))
         if database is None:
-            database = Database.create(path, model, rows)
+            database = Database.create(path, model, pictures.assign(time=pd.NaT))
         database.write(rows, features)
         done += len(rows)
         replaced += rows.path.isin(known.path).sum()
     if database is None:
         raise InputError(f"None of the {len(pictures):,} pictures can be read.")
     _tell_anew(database, pictures[told_anew], known)
-    if done or told_anew.any():
+    if not database.tidied:  # that was stopped too, perhaps
         database.tidy()
     print(
         f"{database.path}: {done - replaced:,} added, {replaced:,} replaced, {unchanged.sum():,} as they were, "

@@ -20,6 +20,7 @@ from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.recipes import RECIPES, SCHEDULES
 from hacnn_tf.training.devices import STRATEGIES, Devices, check_supported, use_xla
 from hacnn_tf.training.loop import train
+from hacnn_tf.training.progress import say
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import FLAGS, PRECISIONS, Settings
 
@@ -121,7 +122,7 @@ def main(flags):
 
     def evaluate(model):
         results = evaluator.run(model)
-        print(results_table(results), flush=True)
+        say(results_table(results))
         return results
 
     places = {"data_root": flags.data_root, "cache_dir": flags.cache_dir, "strategy": flags.strategy}

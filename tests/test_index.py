@@ -108,6 +108,28 @@ def test_a_manifest_of_another_day_may_hold_other_kinds_of_values(small_run, gal
         command(index, f"--model={small_run}", f"--images={tmp_path}", f"--database={path}")
 
 
+def test_a_column_may_say_nothing_of_the_first_pictures(small_run, gallery, tmp_path, monkeypatch):
+    monkeypatch.setattr(index, "BATCH", 1)
+    for name, file in zip(("a.jpg", "b.jpg"), sorted(gallery.iterdir()), strict=False):
+        shutil.copy(file, tmp_path / name)
+    (tmp_path / "manifest.csv").write_text("path,coat\na.jpg,\nb.jpg,red\n")
+    path = tmp_path / "people.lance"
+    command(index, f"--model={small_run}", f"--images={tmp_path}", f"--database={path}")
+    assert Database(path).rows(["coat"]).coat.dropna().tolist() == ["red"]
+
+
+def test_what_was_stopped_while_it_tidied_is_tidied_by_the_same_command(small_run, gallery, tmp_path, monkeypatch):
+    path = tmp_path / "people.lance"
+    shutil.copy(min(gallery.iterdir()), tmp_path / "a.jpg")
+    args = f"--model={small_run}", f"--images={tmp_path}", f"--database={path}"
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(Database, "tidy", lambda _: signal.raise_signal(signal.SIGINT))
+        command(index, *args)
+    assert not Database(path).tidied
+    command(index, *args)
+    assert Database(path).tidied
+
+
 def test_a_database_of_which_all_was_removed_is_indexed_into_again(small_run, gallery, tmp_path, capsys):
     path = tmp_path / "people.lance"
     shutil.copy(min(gallery.iterdir()), tmp_path / "a.jpg")

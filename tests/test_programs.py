@@ -64,7 +64,7 @@ def test_what_comes_back_completes_the_run_folder(written, small_data_root, tmp_
     features = {split: rng.normal(size=(len(dataset.split(split)), 8)).astype("f") for split in ("query", "gallery")}
     results = evaluate_features(dataset, features)
     lines = []
-    for epoch in (1, 2):
+    for epoch in (1, 1, 2):  # begun anew after it was stopped
         lines.append({"epoch": epoch, "steps": 3, "means": [4 / epoch, 2, 0.5], "images_per_second": 7.0})
         lines.append({"epoch": epoch, "results": results})
     name = run.path.name
@@ -80,3 +80,8 @@ def test_what_comes_back_completes_the_run_folder(written, small_data_root, tmp_
     assert epoch == 2
     for variable, weight in zip(loaded.variables, weights, strict=True):
         np.testing.assert_array_equal(variable, weight)
+
+
+def test_what_is_no_setting_of_a_training_is_refused():
+    with pytest.raises(InputError, match="--run_dir says where"):
+        programs.parse("--dataset synthetic --run_dir runs/a")

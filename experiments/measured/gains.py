@@ -15,7 +15,7 @@ from hacnn_tf.errors import InputError
 from hacnn_tf.paper.layouts import TABLES, Selection
 from hacnn_tf.paper.published import number, read_published
 from hacnn_tf.paper.run_folders import RunFolders
-from hacnn_tf.paper.table import NOTHING
+from hacnn_tf.paper.table import NOTHING, signed
 
 GAINS = [("table5", name, "No Attention") for name in ("SSA", "SCA", "SSA+SCA", "HRA", "All")]
 GAINS += [("table5", "All", "SSA+SCA"), ("table6", "w/ CAIL", "w/o CAIL")]
@@ -82,7 +82,7 @@ def _pair(values):
 
 
 def _signed(value):
-    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "−")
+    return signed(value).replace("-", "−")
 
 
 def _line(cells):

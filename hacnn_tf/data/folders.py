@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from hacnn_tf.data.manifest import some
-from hacnn_tf.data.table import Counts, ReidDataset, check_counts, find_folder, make_table
+from hacnn_tf.data.table import Counts, ReidDataset, check_counts, find_folder, make_table, without_unasked
 from hacnn_tf.errors import InputError
 from hacnn_tf.types import FilePath
 
@@ -106,9 +106,7 @@ def read_folders(folder):
         )
     table = pd.concat(tables, ignore_index=True)
     check_names(table.path)
-    asked = pd.MultiIndex.from_frame(table.loc[table.split == "query", ["pid", "camid"]])
-    keep = (table.split != "multi_query") | pd.MultiIndex.from_frame(table[["pid", "camid"]]).isin(asked)
-    return table[keep].reset_index(drop=True)
+    return without_unasked(table)
 
 
 def check_names(paths):

@@ -87,9 +87,20 @@ def _read_csv(path):
     rows = pd.DataFrame(lines, columns=names, dtype=object)
     if not rows.columns.duplicated().any():
         for name in set(names).difference(TEXTS):
-            numbers = pd.to_numeric(rows[name], errors="coerce")
-            rows[name] = rows[name] if numbers.isna().any() else numbers
+            numbers = as_numbers(rows[name])
+            rows[name] = rows[name] if numbers is None else numbers
     return rows
+
+
+def as_numbers(values):
+    """A column of objects, most often texts, as numbers; None if one of them is none, or would be another as one."""
+    if values.map(type).eq(bool).any():
+        return None
+    numbers = pd.to_numeric(values, errors="coerce")
+    if numbers.isna().any() or numbers.dtype.kind == "u":
+        return None
+    whole = values.map(str).str.fullmatch(r"[+-]?\d+")
+    return None if numbers.dtype.kind == "f" and (whole & (numbers.abs() >= 2**53)).any() else numbers
 
 
 def _read_parquet(path):

@@ -8,7 +8,16 @@ import pandas as pd
 
 from hacnn_tf.data.folders import FILE_NAME, FOLDERS, IMAGE_SUFFIXES, check_names, read_folders
 from hacnn_tf.data.manifest import TEXTS, find_manifest, read_manifest, some
-from hacnn_tf.data.table import DISTRACTOR, JUNK, NO_CAMERA, Counts, ReidDataset, check_counts, matched
+from hacnn_tf.data.table import (
+    DISTRACTOR,
+    JUNK,
+    NO_CAMERA,
+    Counts,
+    ReidDataset,
+    check_counts,
+    matched,
+    without_unasked,
+)
 from hacnn_tf.data.validation import searchable, split_off
 from hacnn_tf.errors import InputError
 from hacnn_tf.types import FilePath
@@ -74,7 +83,7 @@ def read_own(
         rows = rows.assign(split=rows.path.map(dict(zip(drawn.path, drawn.split, strict=True))))
         columns = [column for column in TEXTS if column in rows]
         made["split.csv"] = rows[columns].assign(path=rows.path.map(os.path.abspath))
-    table = _numbered(rows).assign(split=rows.split)
+    table = without_unasked(_numbered(rows).assign(split=rows.split))
     if ((table.pid <= DISTRACTOR) & (table.split != "gallery")).any():
         raise InputError(
             f"{place} has images of identity {DISTRACTOR} or {JUNK}, nobody in particular, outside of the gallery: "

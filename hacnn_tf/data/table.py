@@ -124,11 +124,20 @@ def check_counts(dataset: ReidDataset, folder: FilePath, published: Mapping[str,
             f"{dataset.name} in {folder} holds {', '.join(wrong)}: "
             "get the rest, or pass --allow_subset to use this part of it."
         )
-    if not matched(dataset.split("query"), dataset.split("gallery")).any():
-        raise InputError(
-            f"{dataset.name} in {folder}: no query has a match in the gallery, the same identity under another camera; "
-            "check that both are of the same dataset."
-        )
+    for split in ("query", "multi_query"):
+        queries = dataset.split(split)
+        if (split == "query" or len(queries)) and not matched(queries, dataset.split("gallery")).any():
+            raise InputError(
+                f"{dataset.name} in {folder}: no {split} has a match in the gallery, the same identity under another "
+                "camera; check that both are of the same dataset."
+            )
+
+
+def without_unasked(table: pd.DataFrame) -> pd.DataFrame:
+    """A table without the multi_query images that no query asks for with its identity and camera."""
+    pairs = pd.MultiIndex.from_frame(table[["pid", "camid"]])
+    keep = (table.split != "multi_query") | pairs.isin(pairs[table.split == "query"])
+    return table[keep].reset_index(drop=True)
 
 
 def matched(query: pd.DataFrame, gallery: pd.DataFrame) -> pd.Series:

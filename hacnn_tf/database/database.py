@@ -201,13 +201,22 @@ class Database:
         texts = [name for name in rows.columns if pa.types.is_string(schema.field(name).type)]
         return rows.assign(**{name: _texts(rows[name]) for name in texts})
 
+    @property
+    def tidied(self) -> bool:
+        """Whether nothing was written since `tidy` last came to its end."""
+        with self._readable():
+            return len(self._table.list_versions()) == 1 and not self._lacks_index()
+
+    def _lacks_index(self) -> bool:
+        return len(self) > EXACT_ROWS and not self._table.list_indices()
+
     def tidy(self) -> None:
         """Merges what many writes have left, removes what nobody sees any more, and keeps the index, if it has one.
 
         No other process may be writing.
         """
         with _refused(f"Cannot write {self.path}"):
-            if len(self) > EXACT_ROWS and not self._table.list_indices():
+            if self._lacks_index():
                 lists = max(1, len(self) // ROWS_A_LIST)
                 config = lancedb.index.IvfFlat(distance_type="l2", num_partitions=lists)
                 self._table.create_index(FEATURE, config=config)

@@ -9,7 +9,7 @@ import pandas as pd
 import PIL.Image
 
 from hacnn_tf.data.folders import FILE_NAME
-from hacnn_tf.data.manifest import TEXTS, find_manifest, read_manifest, some
+from hacnn_tf.data.manifest import TEXTS, as_numbers, find_manifest, read_manifest, some
 from hacnn_tf.data.own import camera_regex, images_below
 from hacnn_tf.database.database import DISTANCE, FEATURE, FILE_COLUMNS
 from hacnn_tf.errors import InputError
@@ -90,8 +90,8 @@ def _with_gaps(column):
     if column.dtype != object:
         return column
     column = column.mask(column == "")
-    numbers = pd.to_numeric(column, errors="coerce")
-    return numbers.convert_dtypes() if (numbers.isna() == column.isna()).all() else column
+    numbers = as_numbers(column.dropna())
+    return column if numbers is None else numbers.convert_dtypes().reindex(column.index)
 
 
 def _parsed_times(manifest, column):

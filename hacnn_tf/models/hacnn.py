@@ -121,6 +121,9 @@ class HACNN(keras.Model):
             branch: dense(num_identities, f"{branch}_classifier", dtype="float32")(x) for branch, x in features.items()
         }
         super().__init__(inputs=images, outputs=logits, name=name, **kwargs)
+        if kwargs.get("trainable") is False:  # Keras says so to the model before it has layers
+            for layer in self.layers:
+                layer.trainable = False
 
         self.dtype_policy = policy
         self._config = {

@@ -7,7 +7,7 @@ from hacnn_tf.errors import InputError
 from hacnn_tf.paper.layouts import TABLES
 from hacnn_tf.paper.published import number, read_published
 from hacnn_tf.paper.run_folders import folded
-from hacnn_tf.paper.table import NOTHING, Table
+from hacnn_tf.paper.table import NOTHING, Table, signed
 
 MEASURES = {"R1": "rank1", "mAP": "mAP"}
 
@@ -90,12 +90,12 @@ def _shown(data, rows):
                 for mean, sd, n in zip(cells.measured, cells.sd, counts, strict=True)
             ]
         if cells.difference.notna().any():
-            shown[f"{name} difference"] = [_text(value, "+.1f") for value in cells.difference]
+            shown[f"{name} difference"] = [_text(value, signed) for value in cells.difference]
     return shown
 
 
-def _text(value, form=".1f"):
-    return NOTHING if np.isnan(value) else format(value, form)
+def _text(value, form="{:.1f}".format):
+    return NOTHING if np.isnan(value) else form(value)
 
 
 def _legend(data):

@@ -37,7 +37,7 @@ def cross_view_pairs(dataset, count, seed=0):
         other = views[index][views[index].camid != first.camid.iloc[0]].sample(1, random_state=rng)
         paths += [first.path.iloc[0], other.path.iloc[0]]
     pictures = load_images(paths, INPUT_SIZE)
-    grid = _Grid(1, len(paths), spaced=range(2, len(paths), 2))
+    grid = _Grid(1, len(paths), INPUT_SIZE, spaced=range(2, len(paths), 2))
     for i, picture in enumerate(pictures):
         grid.put(0, i, picture)
     return grid.image
@@ -70,7 +70,7 @@ def attention_of(model, images):
         for name, draw in (("regions", _draw_regions), ("soft", _draw_soft)):
             if level < len(maps.get(name, [])):
                 columns.append([draw(*pair) for pair in zip(images, maps[name][level], strict=True)])
-    grid = _Grid(len(images), len(columns), titled=True)
+    grid = _Grid(len(images), len(columns), images.shape[1:3], titled=True)
     for j, column in enumerate(columns):
         grid.title(j, f"({chr(ord('a') + j)})")
         for i, picture in enumerate(column):
@@ -99,7 +99,7 @@ def ranking(model, dataset, count, seed=0):
     features = [extract_features(function, images) for images in (queries, candidates)]
     centres = np.asarray(model.attention_extractor()(queries)["regions"][0])
 
-    grid = _Grid(len(query), SHOWN + 1, spaced=[1])
+    grid = _Grid(len(query), SHOWN + 1, queries.shape[1:3], spaced=[1])
     for i, similarities in enumerate(features[0] @ features[1].T):
         grid.put(i, 0, _draw_regions(queries[i], centres[i]))
         own = (gallery.pid == query.pid[i]) & (gallery.camid == query.camid[i])
@@ -127,7 +127,7 @@ def augmented(dataset, recipe, count, epochs=3, seed=0):
     paths = dataset.split("train").path
     rows = np.random.default_rng(seed).permutation(len(paths))[:count]
     images = load_images(paths[rows], INPUT_SIZE)
-    grid = _Grid(1 + epochs, len(rows))
+    grid = _Grid(1 + epochs, len(rows), INPUT_SIZE)
     for i, batch in enumerate([images, *(augment(images, rows, recipe, seed, e + 1) for e in range(epochs))]):
         for j, picture in enumerate(batch):
             grid.put(i, j, picture)
@@ -141,10 +141,10 @@ def random_queries(dataset, count, seed=0):
 
 
 class _Grid:
-    """Pictures of one size in rows and columns on white; a wider gap before the columns `spaced`."""
+    """Pictures of one (height, width) in rows and columns on white; a wider gap before the columns `spaced`."""
 
-    def __init__(self, rows, columns, spaced=(), titled=False):
-        self._size = (INPUT_SIZE[1] * SCALE, INPUT_SIZE[0] * SCALE)
+    def __init__(self, rows, columns, size, spaced=(), titled=False):
+        self._size = (size[1] * SCALE, size[0] * SCALE)
         self._extra = [2 * GAP * sum(before <= j for before in spaced) for j in range(columns)]
         self._top = LETTERS if titled else 0
         width = columns * (self._size[0] + GAP) + GAP + self._extra[-1]

@@ -13,6 +13,11 @@ NOTHING = "–"
 MEASURED = ("measured", "difference", "agrees with")  # columns that are ours, beside the paper's
 
 
+def signed(value):
+    """A difference with its sign and one decimal; what rounds to nothing is +0.0."""
+    return f"{round(value, 1) + 0.0:+.1f}"
+
+
 @dataclasses.dataclass
 class Table:
     """A table and where it comes from.

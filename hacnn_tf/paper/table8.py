@@ -5,7 +5,7 @@ import pandas as pd
 
 from hacnn_tf.models import HACNN, count, kernel_calls
 from hacnn_tf.paper.published import number, read_published
-from hacnn_tf.paper.table import NOTHING, Table
+from hacnn_tf.paper.table import NOTHING, Table, signed
 
 
 def alexnet(groups=2, classes=1000):
@@ -202,7 +202,7 @@ def _agreement(counts, figure, published):
     near = {way: d for way, d in deviations.items() if abs(d) < AGREES}
     nearest = min(deviations, key=lambda way: abs(deviations[way]))
     named = near or {f"none; nearest {nearest}": deviations[nearest]}
-    return ", ".join(f"{way} ({round(100 * d, 1) + 0.0:+.1f}%)" for way, d in named.items())
+    return ", ".join(f"{way} ({signed(100 * d)}%)" for way, d in named.items())
 
 
 def _shown(data):

@@ -10,7 +10,7 @@ class NanSearch:
     """Finds the layer in which a step first met an infinity or a NaN, by taking the step again with open eyes.
 
     Args:
-        model: the `HACNN` in training; `find` leaves it with the weights from before the step.
+        model: the `HACNN` in training; `find` leaves it with the trainable weights from before the step.
         recipe: the `Recipe` of the training.
     """
 

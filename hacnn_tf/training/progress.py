@@ -73,10 +73,14 @@ class _Epoch:
                 f"{self.images_per_second:.0f} images/s, {left} left"
             )
         else:
-            with contextlib.suppress(BrokenPipeError):  # Ctrl-C has ended a `| tee` too; the training ends after this
-                print(
-                    f"epoch {self._epoch}/{progress.epochs} step {step}/{progress.steps} "
-                    f"global loss {global_loss:.4f} local loss {local_loss:.4f} identity accuracy {accuracy:.3f} "
-                    f"{self.images_per_second:.1f} images/s {left} left",
-                    flush=True,
-                )
+            say(
+                f"epoch {self._epoch}/{progress.epochs} step {step}/{progress.steps} "
+                f"global loss {global_loss:.4f} local loss {local_loss:.4f} identity accuracy {accuracy:.3f} "
+                f"{self.images_per_second:.1f} images/s {left} left"
+            )
+
+
+def say(text):
+    """Prints a line of a training, which goes on if who read it has left, as `| head` or a `| tee` at Ctrl-C does."""
+    with contextlib.suppress(BrokenPipeError):
+        print(text, flush=True)

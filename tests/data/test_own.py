@@ -289,6 +289,16 @@ def test_a_manifest_with_a_split_needs_queries_that_can_be_found(tmp_path):
         read_own(manifest(tmp_path, "path,pid,split", "a.jpg,1,query", "b.jpg,2,gallery"))
 
 
+def test_multi_queries_of_a_manifest_are_those_of_its_queries(tmp_path):
+    touch(tmp_path, *(f"{name}.jpg" for name in "abcde"))
+    rows = ["a.jpg,1,1,query", "b.jpg,1,2,gallery", "c.jpg,1,1,multi_query", "d.jpg,2,1,multi_query"]
+    dataset = read_own(manifest(tmp_path, "path,pid,camid,split", *rows))
+    assert [Path(path).name for path in dataset.split("multi_query").path] == ["c.jpg"]
+    rows = ["a.jpg,1,1,query", "b.jpg,1,2,gallery", "c.jpg,2,1,query", "d.jpg,2,1,multi_query"]
+    with pytest.raises(InputError, match="no multi_query has a match in the gallery"):
+        read_own(manifest(tmp_path, "path,pid,camid,split", *rows))
+
+
 def test_names_that_are_not_utf8(tmp_path):
     (tmp_path / "a").mkdir()
     try:

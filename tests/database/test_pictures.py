@@ -70,6 +70,19 @@ def test_empty_values_are_missing_and_numbers_stay_numbers(tmp_path):
     assert rows.pid.tolist() == ["01", "1"], "two persons"
 
 
+def test_no_value_becomes_another(tmp_path):
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        picture(tmp_path / name)
+    lines = ["path,ticket,long", "a.jpg,12345678901234567,1", "b.jpg,,12345678901234567890123", "c.jpg,-2,3"]
+    (tmp_path / "manifest.csv").write_text("\n".join(lines))
+    rows = list_pictures(tmp_path)
+    assert rows.ticket.dropna().tolist() == [12345678901234567, -2]
+    assert rows.long.tolist() == ["1", "12345678901234567890123", "3"]
+    (tmp_path / "manifest.csv").unlink()
+    pd.DataFrame({"path": ["a.jpg", "b.jpg"], "seen": [True, None]}).to_parquet(tmp_path / "manifest.parquet")
+    assert list_pictures(tmp_path).seen[0] is True
+
+
 def test_a_link_to_nothing_is_listed_and_cannot_be_read(tmp_path):
     (tmp_path / "a.jpg").symlink_to(tmp_path / "none")
     assert list_pictures(tmp_path)[["bytes", "modified"]].to_numpy().tolist() == [[-1, -1]]

@@ -143,6 +143,16 @@ def test_saved_and_loaded_it_gives_the_same(images, tmp_path):
             np.testing.assert_array_equal(keras.ops.cast(a, "float32"), keras.ops.cast(b, "float32"))
 
 
+def test_a_frozen_network_is_loaded_frozen(tmp_path):
+    model = HACNN(7, **SMALL)
+    model.trainable = False
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.feature_extractor().trainable_variables == []
+    loaded.trainable = True
+    assert len(loaded.trainable_variables) == len(HACNN(7, **SMALL).trainable_variables)
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_keeps_features_and_positions_exact(images, policy):
     exact, mixed = HACNN(7, **SMALL), HACNN(7, **SMALL, dtype=policy)

@@ -10,6 +10,7 @@ from hacnn_tf.paper.accuracy import accuracy_table
 from hacnn_tf.paper.layouts import TABLES, Selection
 from hacnn_tf.paper.published import read_published
 from hacnn_tf.paper.run_folders import RunFolders, data_key
+from hacnn_tf.paper.table import signed
 from tests.paper.runs import make_run
 
 SYNTHETIC = Selection(("synthetic",))
@@ -219,3 +220,8 @@ def test_files_agree_with_one_another(tmp_path):
     for path in paths:
         assert "60.0" in path.read_text()
     assert paths[1].read_text() == table.markdown()
+
+
+@pytest.mark.parametrize(("value", "text"), [(-0.04, "+0.0"), (0, "+0.0"), (-0.06, "-0.1"), (10.55, "+10.6")])
+def test_a_difference_has_a_sign_and_nothing_is_not_negative(value, text):
+    assert signed(value) == text

@@ -91,6 +91,11 @@ def test_attention_has_a_column_for_each_map_of_the_network(dataset, switches, c
     assert image.size == (columns * CELL[0] + 8, 2 * CELL[1] + 8 + pictures.LETTERS)
 
 
+def test_attention_of_larger_images(dataset):
+    image = pictures.attention(network(input_size=(192, 96)), pictures.random_queries(dataset, 2))
+    assert image.size == (7 * (96 * 2 + 8) + 8, 2 * (192 * 2 + 8) + 8 + pictures.LETTERS)
+
+
 def test_regions_are_drawn_in_the_papers_colours_from_head_to_feet(dataset):
     image = pictures.attention(network(), pictures.random_queries(dataset, 1))
     x, top = 8 + CELL[0] + 64, 8 + pictures.LETTERS

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import io
 import json
 import os
 import shutil
@@ -350,6 +351,19 @@ irs["triplet"] = ir(narrow(), TRIPLET)
 irs["extraction"] = feature_function(narrow(), xla=True).experimental_get_compiler_ir(IMAGES)
 print(json.dumps({name: ir(stage="hlo") for name, ir in irs.items()}))
 """
+
+
+def test_results_are_kept_when_who_read_them_has_left(small_network, small_data_root, tmp_path, monkeypatch):
+    class Left(io.StringIO):
+        def write(self, text):
+            if "Rank-1" in text:
+                raise BrokenPipeError
+            return super().write(text)
+
+    monkeypatch.setattr(sys, "stdout", Left())
+    run(small_data_root, tmp_path / "run", "--epochs=2", "--eval_every=1")
+    assert RunFolder(tmp_path / "run").read_metrics()["single_query"]
+    assert len(RunFolder(tmp_path / "run").read_rows("evaluations", 2)) == 2
 
 
 def run_xla(script):
