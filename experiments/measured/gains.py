@@ -9,13 +9,14 @@ in percent, the paper's of Market-1501.
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from hacnn_tf import cli
 from hacnn_tf.errors import InputError
 from hacnn_tf.paper.layouts import TABLES, Selection
 from hacnn_tf.paper.published import number, read_published
 from hacnn_tf.paper.run_folders import RunFolders
-from hacnn_tf.paper.table import NOTHING, signed
+from hacnn_tf.paper.table import NOTHING, markdown, signed
 
 GAINS = [("table5", name, "No Attention") for name in ("SSA", "SCA", "SSA+SCA", "HRA", "All")]
 GAINS += [("table5", "All", "SSA+SCA"), ("table6", "w/ CAIL", "w/o CAIL")]
@@ -34,35 +35,41 @@ COMMAND.group("Places")
 
 def main(flags):
     selection, runs = Selection.from_flags(flags), RunFolders(flags.runs_dir or Path(__file__).parent)
-    gains = {gain: _by_seed(*gain, flags.part, selection, runs) for gain in GAINS}
+    measured = _measured(flags.part, selection, runs)
+    gains = {(table, row, without): _differences(measured[row], measured[without]) for table, row, without in GAINS}
     seeds = sorted({seed for gain in gains.values() for seed in gain})
     if not seeds:
         raise InputError(
             f"No two networks in {runs.folder} have these settings and one seed. " + " ".join(runs.left_out)
         )
-    header = ["", "paper", *(f"seed {seed}" for seed in seeds), "Rank-1, mean ± sd", "mAP, mean ± sd"]
-    print(_line(header), _line(["---"] * len(header)), sep="\n")
+    shown = {}
     for (table, row, without), gain in gains.items():
-        cells = [_pair(gain[seed]) if seed in gain else NOTHING for seed in seeds]
+        cells = {f"seed {seed}": _pair(gain[seed]) if seed in gain else NOTHING for seed in seeds}
         values = np.array(list(gain.values())).reshape(-1, len(MEASURES))
         paper = _published(table, row, without) if flags.part == "joint" else NOTHING
-        print(_line([f"{row} − {without}", paper, *cells, *map(_mean, values.T)]))
+        means = dict(zip(("Rank-1, mean ± sd", "mAP, mean ± sd"), map(_mean, values.T), strict=True))
+        shown[f"{row} − {without}"] = {"paper": paper, **cells, **means}
+    print(markdown(pd.DataFrame.from_dict(shown, orient="index")))
 
 
-def _by_seed(table, row, without, part, selection, runs):
-    """Dict from seed to the gains in `MEASURES`, of the seeds that both networks have."""
-    columns = selection.columns(TABLES[table])
+def _measured(part, selection, runs):
+    """Dict from a row of Tables 5 and 6 to a dict from seed to its `MEASURES`."""
+    tables = [TABLES[name] for name in ("table5", "table6")]
+    columns = selection.columns(tables[0])  # both tables have the same
     if len(columns) != 1:
         raise InputError("Gains are of one dataset: name it with --dataset.")
-    having, lacking = (
-        {
+    return {
+        row.name: {
             run.settings.seed: np.array([results["single_query"][part][measure] for measure in MEASURES])
-            for r in TABLES[table].rows
-            if r.name == name
-            for run, results in runs.select(selection.settings(r, columns[0]))
+            for run, results in runs.select(selection.settings(row, columns[0]))
         }
-        for name in (row, without)
-    )
+        for table in tables
+        for row in table.rows
+    }
+
+
+def _differences(having, lacking):
+    """Dict from seed to the gain, of the seeds that both networks have."""
     return {seed: having[seed] - lacking[seed] for seed in sorted(having.keys() & lacking.keys())}
 
 
@@ -83,10 +90,6 @@ def _pair(values):
 
 def _signed(value):
     return signed(value).replace("-", "−")
-
-
-def _line(cells):
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

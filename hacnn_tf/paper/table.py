@@ -18,6 +18,13 @@ def signed(value):
     return f"{round(value, 1) + 0.0:+.1f}"
 
 
+def markdown(shown):
+    """A `pandas.DataFrame` of str as a table of GitHub-flavoured Markdown, its index the first column."""
+    header = [shown.index.name or "", *shown.columns]
+    rows = [[name, *row] for name, row in zip(shown.index, shown.to_numpy().tolist(), strict=True)]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows))
+
+
 @dataclasses.dataclass
 class Table:
     """A table and where it comes from.
@@ -38,10 +45,8 @@ class Table:
 
     def markdown(self):
         """The table as GitHub-flavoured Markdown."""
-        header = [self.shown.index.name or "", *self.shown.columns]
-        rows = [[name, *row] for name, row in zip(self.shown.index, self.shown.to_numpy().tolist(), strict=True)]
-        lines = ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)]
-        return "\n".join([f"**{self.title}**", "", *lines, "", *(f"- {note}" for note in self.notes)]) + "\n"
+        lines = [f"**{self.title}**", "", markdown(self.shown), "", *(f"- {note}" for note in self.notes)]
+        return "\n".join(lines) + "\n"
 
     def html(self):
         """The table as a section of a page."""
