@@ -74,7 +74,7 @@ class Figure:
 def pairs_figure(datasets, count):
     """Figure 5. `datasets` is a dict from what it is, for people, to `ReidDataset`; `count` is of pairs from each."""
     shown = {what: pictures.cross_view_pairs(dataset, count) for what, dataset in datasets.items()}
-    notes = ["Random test identities (seed 0), each as two of the cameras see it."]
+    notes = [f"Random test identities (seed {pictures.SEED}), each as two of the cameras see it."]
     return Figure("figure5", "Figure 5. Example cross-view matched pairs", shown, notes)
 
 
@@ -86,7 +86,10 @@ def augmentation_figure(datasets, count):
         f"mirrored half of the time, shifted by up to {recipe.crop_padding} pixels, and erased in a rectangle with "
         f"probability {recipe.erasing:g}"
     )
-    notes = [f"Random training images (seed 0), and below each what the network sees in epochs 1 to 3: {changes}."]
+    notes = [
+        f"Random training images (seed {pictures.SEED}), and below each what the network sees in epochs 1 to 3: "
+        f"{changes}."
+    ]
     return Figure("augmentation", "Training images under --recipe strong", shown, notes)
 
 
@@ -113,7 +116,7 @@ def ranking_figure(runs, count):
     for what, (run, dataset) in runs.items():
         model, epoch = run.load_model()
         shown[what] = pictures.ranking(model, dataset, count)
-        notes.append(f"{what}: {run.path}, epoch {epoch}; random queries (seed 0).")
+        notes.append(f"{what}: {run.path}, epoch {epoch}; random queries (seed {pictures.SEED}).")
     return Figure("ranking", "Rankings", shown, notes)
 
 

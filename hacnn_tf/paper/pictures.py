@@ -15,20 +15,20 @@ REGION_COLOURS = ["red", "blue", "green", "violet"]  # head to lower legs, as in
 RIGHT, WRONG = (40, 160, 70), (210, 50, 50)
 SCALE, GAP, FRAME, LETTERS = 2, 8, 4, 22  # pixels: of a pixel, between pictures, around one, of a line of text
 SHOWN = 10  # gallery images of a ranking
+SEED = 0  # of what is chosen at random
 
 
-def cross_view_pairs(dataset, count, seed=0):
+def cross_view_pairs(dataset, count):
     """Figure 5: random test persons, each as two cameras see them.
 
     Args:
         dataset: a `ReidDataset`.
         count: of pairs, at most; fewer where there are no more persons.
-        seed: which.
 
     Returns:
         `PIL.Image`.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     test = dataset.table[dataset.table.split.isin(["query", "gallery"]) & (dataset.table.pid > DISTRACTOR)]
     views = [rows for _, rows in test.groupby("pid") if rows.camid.nunique() > 1]
     paths = []
@@ -78,7 +78,7 @@ def attention_of(model, images):
     return grid.image
 
 
-def ranking(model, dataset, count, seed=0):
+def ranking(model, dataset, count):
     """Random queries with their regions of hard attention, and the nearest gallery images, right and wrong framed.
 
     As in the evaluation, gallery images of the query's person before the same camera, and junk, are left out.
@@ -87,13 +87,11 @@ def ranking(model, dataset, count, seed=0):
         model: a trained `HACNN`.
         dataset: a `ReidDataset`.
         count: of queries, at most.
-        seed: which.
 
     Returns:
         `PIL.Image`, a row a query.
     """
-    query, gallery = dataset.split("query"), dataset.split("gallery")
-    query = query.sample(min(count, len(query)), random_state=np.random.default_rng(seed)).reset_index(drop=True)
+    query, gallery = _random_queries(dataset, count), dataset.split("gallery")
     queries, candidates = (load_images(rows.path, model.input_shape[1:3]) for rows in (query, gallery))
     function = feature_function(model)
     features = [extract_features(function, images) for images in (queries, candidates)]
@@ -111,33 +109,36 @@ def ranking(model, dataset, count, seed=0):
     return grid.image
 
 
-def augmented(dataset, recipe, count, epochs=3, seed=0):
-    """Random training images, and below each what the network sees of it in the first epochs.
+def augmented(dataset, recipe, count):
+    """Random training images, and below each what the network sees of it in the first three epochs.
 
     Args:
         dataset: a `ReidDataset`.
         recipe: a `hacnn_tf.recipes.Recipe`.
         count: of images, at most.
-        epochs: how many.
-        seed: of the choice and of the training.
 
     Returns:
         `PIL.Image`, a column an image.
     """
     paths = dataset.split("train").path
-    rows = np.random.default_rng(seed).permutation(len(paths))[:count]
+    rows = np.random.default_rng(SEED).permutation(len(paths))[:count]
     images = load_images(paths[rows], INPUT_SIZE)
-    grid = _Grid(1 + epochs, len(rows), INPUT_SIZE)
-    for i, batch in enumerate([images, *(augment(images, rows, recipe, seed, e + 1) for e in range(epochs))]):
+    seen = [augment(images, rows, recipe, SEED, epoch) for epoch in (1, 2, 3)]
+    grid = _Grid(1 + len(seen), len(rows), INPUT_SIZE)
+    for i, batch in enumerate([images, *seen]):
         for j, picture in enumerate(batch):
             grid.put(i, j, picture)
     return grid.image
 
 
-def random_queries(dataset, count, seed=0):
-    """Paths of random queries of a dataset."""
+def random_queries(dataset, count):
+    """Paths of random queries of a dataset: those of `ranking`."""
+    return _random_queries(dataset, count).path.tolist()
+
+
+def _random_queries(dataset, count):
     query = dataset.split("query")
-    return query.path.sample(min(count, len(query)), random_state=np.random.default_rng(seed)).tolist()
+    return query.sample(min(count, len(query)), random_state=np.random.default_rng(SEED)).reset_index(drop=True)
 
 
 class _Grid:

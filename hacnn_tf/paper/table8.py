@@ -7,14 +7,15 @@ from hacnn_tf.models import HACNN, count, kernel_calls
 from hacnn_tf.paper.published import number, read_published
 from hacnn_tf.paper.table import NOTHING, Table, signed
 
+IMAGENET_CLASSES = 1000
 
-def alexnet(groups=2, classes=1000):
+
+def alexnet(groups=2):
     """AlexNet (Krizhevsky et al., NIPS 2012), without its weightless normalisations.
 
     Args:
         groups: 2 as trained on two GPUs: the second, fourth and fifth convolution each see half of the maps; 1 where
             one GPU holds them all.
-        classes: of the classifier.
     """
     layers = keras.layers
     return keras.Sequential(
@@ -31,7 +32,7 @@ def alexnet(groups=2, classes=1000):
             layers.Flatten(),
             layers.Dense(4096, activation="relu"),
             layers.Dense(4096, activation="relu"),
-            layers.Dense(classes, activation="softmax"),
+            layers.Dense(IMAGENET_CLASSES, activation="softmax"),
         ],
         name="alexnet",
     )
@@ -48,7 +49,7 @@ def unpadded_resnet50():
     return keras.models.clone_model(keras.applications.ResNet50(weights=None), clone_function=copy)
 
 
-def googlenet(classes=1000):
+def googlenet():
     """GoogLeNet (Szegedy et al., CVPR 2015, Table 1), as it is used: without the auxiliary classifiers."""
     layers = keras.layers
 
@@ -80,7 +81,7 @@ def googlenet(classes=1000):
     x = inception(x, 256, 160, 320, 32, 128, 128)
     x = inception(x, 384, 192, 384, 48, 128, 128)
     x = layers.GlobalAveragePooling2D()(x)
-    return keras.Model(images, layers.Dense(classes, activation="softmax")(x), name="googlenet")
+    return keras.Model(images, layers.Dense(IMAGENET_CLASSES, activation="softmax")(x), name="googlenet")
 
 
 MARKET1501_IDENTITIES = 751

@@ -60,22 +60,20 @@ def read_synthetic(data_root: FilePath, boxes: str = "detected", allow_subset: b
     return dataset
 
 
-def make_synthetic(
-    folder: FilePath, identities: tuple[int, int] = (TRAIN_IDENTITIES, TEST_IDENTITIES), seed: int = SEED
-) -> None:
+def make_synthetic(folder: FilePath, identities: tuple[int, int] = (TRAIN_IDENTITIES, TEST_IDENTITIES)) -> None:
     """Writes `FOLDER/{detected,labeled}/{bounding_box_train,query,bounding_box_test}`, whole or not at all.
 
-    Each scene is photographed once and cut out twice, with tight and with badly placed boxes.
+    Each scene is photographed once and cut out twice, with tight and with badly placed boxes. A picture depends on the
+    identity, the camera, its number and `SEED`, and on nothing else.
 
     Args:
         folder: to be made.
         identities: number of training and of test identities.
-        seed: every picture depends on it, the identity, the camera and nothing else.
 
     Raises:
         InputError: it cannot be written.
     """
-    cameras = make_cameras(seed)
+    cameras = make_cameras()
     with aside(folder) as part:
         for boxes in BOXES_FOLDERS.values():
             for split in ("train", "query", "gallery"):
@@ -86,28 +84,28 @@ def make_synthetic(
             splits = ["train"] * TRAIN_IMAGES if trained else ["query"] * QUERY_IMAGES + ["gallery"] * GALLERY_IMAGES
             for camid, camera in enumerate(cameras, start=1):
                 for index, split in enumerate(splits, start=1):
-                    for boxes, picture in make_pictures(camera, seed, pid, camid, index).items():
+                    for boxes, picture in make_pictures(camera, pid, camid, index).items():
                         name = f"{pid:04d}_c{camid}_{index}.jpg"
                         (part / BOXES_FOLDERS[boxes] / FOLDERS[split] / name).write_bytes(picture)
 
         with ThreadPoolExecutor() as pool:
             list(pool.map(write_pictures, range(1, sum(identities) + 1)))  # a list, so that errors are raised
-        content = {"version": VERSION, "seed": seed, "identities": list(identities)}
+        content = {"version": VERSION, "seed": SEED, "identities": list(identities)}
         (part / "dataset.json").write_text(json.dumps(content))
 
 
-def make_cameras(seed=SEED):
+def make_cameras():
     """The cameras, one at each place, each seeing people mostly from another side."""
     return [
-        Camera.random(np.random.default_rng([seed, 0, i]), place, math.pi / 2 * i + 0.4)
+        Camera.random(np.random.default_rng([SEED, 0, i]), place, math.pi / 2 * i + 0.4)
         for i, place in enumerate(PLACES)
     ]
 
 
-def make_pictures(camera, seed, pid, camid, index):
+def make_pictures(camera, pid, camid, index):
     """One photograph of an identity, cut out by "labelled" and "detected" boxes: dict of JPEG bytes."""
-    rng = np.random.default_rng([seed, pid, camid, index])
-    person = Person.random(np.random.default_rng([seed, pid]))
+    rng = np.random.default_rng([SEED, pid, camid, index])
+    person = Person.random(np.random.default_rng([SEED, pid]))
     passer_by = Person.random(rng)
     scene, tight = camera.photograph(person, rng, passer_by)
     boxes = {boxes: _inside(camera.box(tight, rng, boxes == "detected"), scene) for boxes in BOXES_FOLDERS}
