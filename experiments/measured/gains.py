@@ -13,13 +13,16 @@ import pandas as pd
 
 from hacnn_tf import cli
 from hacnn_tf.errors import InputError
-from hacnn_tf.paper.layouts import TABLES, Selection
+from hacnn_tf.paper.layouts import TABLES, Row, Selection
 from hacnn_tf.paper.published import number, read_published
 from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.paper.table import NOTHING, markdown, signed
 
+# The paper has no such row. "No Attention" adds Eq. 6's crops still, of even stripes: does CAIL help by itself?
+NEITHER = Row("No Attention, w/o CAIL", dict.fromkeys(("spatial", "channel", "regional", "interaction"), False))
+ROWS = [*TABLES["table5"].rows, *TABLES["table6"].rows, NEITHER]
 GAINS = [("table5", name, "No Attention") for name in ("SSA", "SCA", "SSA+SCA", "HRA", "All")]
-GAINS += [("table5", "All", "SSA+SCA"), ("table6", "w/ CAIL", "w/o CAIL")]
+GAINS += [("table5", "All", "SSA+SCA"), ("table6", "w/ CAIL", "w/o CAIL"), (None, "No Attention", NEITHER.name)]
 MEASURES = ("rank1", "mAP")
 PUBLISHED = ("Market-1501 R1", "Market-1501 mAP")
 
@@ -36,26 +39,25 @@ COMMAND.group("Places")
 def main(flags):
     selection, runs = Selection.from_flags(flags), RunFolders(flags.runs_dir or Path(__file__).parent)
     measured = _measured(flags.part, selection, runs)
-    gains = {(table, row, without): _differences(measured[row], measured[without]) for table, row, without in GAINS}
-    seeds = sorted({seed for gain in gains.values() for seed in gain})
-    if not seeds:
+    gains = {gain: _differences(*(measured[name] for name in gain[1:])) for gain in GAINS}
+    gains = {gain: by_seed for gain, by_seed in gains.items() if by_seed}
+    if not gains:
         raise InputError(
             f"No two networks in {runs.folder} have these settings and one seed. " + " ".join(runs.left_out)
         )
-    shown = {}
-    for (table, row, without), gain in gains.items():
-        cells = {f"seed {seed}": _pair(gain[seed]) if seed in gain else NOTHING for seed in seeds}
-        values = np.array(list(gain.values())).reshape(-1, len(MEASURES))
-        paper = _published(table, row, without) if flags.part == "joint" else NOTHING
-        means = dict(zip(("Rank-1, mean ± sd", "mAP, mean ± sd"), map(_mean, values.T), strict=True))
+    seeds, shown = sorted(set().union(*gains.values())), {}
+    for (table, row, without), by_seed in gains.items():
+        cells = {f"seed {seed}": _pair(by_seed[seed]) if seed in by_seed else NOTHING for seed in seeds}
+        paper = _published(table, row, without) if table and flags.part == "joint" else NOTHING
+        rank1, mean_ap = map(_mean, np.transpose([*by_seed.values()]))
+        means = {"Rank-1, mean ± sd": rank1, "mAP, mean ± sd": mean_ap}
         shown[f"{row} − {without}"] = {"paper": paper, **cells, **means}
     print(markdown(pd.DataFrame.from_dict(shown, orient="index")))
 
 
 def _measured(part, selection, runs):
-    """Dict from a row of Tables 5 and 6 to a dict from seed to its `MEASURES`."""
-    tables = [TABLES[name] for name in ("table5", "table6")]
-    columns = selection.columns(tables[0])  # both tables have the same
+    """Dict from the name of a row to a dict from seed to its `MEASURES`."""
+    columns = selection.columns(TABLES["table5"])  # Table 6 has the same
     if len(columns) != 1:
         raise InputError("Gains are of one dataset: name it with --dataset.")
     return {
@@ -63,8 +65,7 @@ def _measured(part, selection, runs):
             run.settings.seed: np.array([results["single_query"][part][measure] for measure in MEASURES])
             for run, results in runs.select(selection.settings(row, columns[0]))
         }
-        for table in tables
-        for row in table.rows
+        for row in ROWS
     }
 
 

@@ -81,4 +81,4 @@ def test_a_gain_is_within_a_seed(capsys, tmp_path):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split(" | ")[2:4] == ["seed 0", "seed 1"]
     assert lines[-1].startswith("| w/ CAIL − w/o CAIL | +4.6/+9.5 | +10.0/") and "| +8.0 ± 2.8 |" in lines[-1]
-    assert "| SSA − No Attention | +0.8/+0.5 | – | – | – | – |" in lines
+    assert len(lines) == 3  # nothing of the networks that are not there
