@@ -52,9 +52,7 @@ COMMAND.define(
     upper_bound=2**32 - 1,
 )
 COMMAND.define("enum", "precision", Settings.precision, "dtype policy", enum_values=PRECISIONS)
-COMMAND.define(
-    "enum", "xla", Settings.xla, "compile the step; auto: where there is a GPU", enum_values=["auto", "on", "off"]
-)
+COMMAND.define("enum", "xla", Settings.xla, "compile the step; auto: on one GPU", enum_values=["auto", "on", "off"])
 COMMAND.define(
     "enum",
     "strategy",

@@ -170,5 +170,5 @@ FLAGS = [field.name for field in dataclasses.fields(Settings)] + OPTIONS
 
 def define_precision_flag(command: Command) -> None:
     """Defines `--precision` of a `cli.Command` that computes with a trained network."""
-    text = "dtype policy to compute in; the training's if not given"
+    text = "dtype policy to compute in; if not given the training's, float32 for presets that come along"
     command.define("enum", "precision", None, text, enum_values=PRECISIONS)
