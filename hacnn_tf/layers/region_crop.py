@@ -8,6 +8,8 @@ from keras import ops
 
 from hacnn_tf.types import Shape, Tensor
 
+ON_PIXEL = 1e-4  # pixels: a tanh's last bits, which compilers round differently, move a sample by less
+
 
 def hat_weights(centre: Tensor, crop_size: int, map_size: int) -> Tensor:
     """Bilinear sampling along one axis as a matrix: `crop = weights @ map`.
@@ -22,15 +24,17 @@ def hat_weights(centre: Tensor, crop_size: int, map_size: int) -> Tensor:
         map_size: number of pixels of the map along this axis.
 
     Returns:
-        `(..., crop_size, map_size)` float32 tensor, max(0, 1 − |p_i − j|).
+        `(..., crop_size, map_size)` float32 tensor, max(0, 1 − |p_i − j|); of a sample less than `ON_PIXEL` to the left
+        of a pixel, the line that the hat follows to the right of it, which is as near as that.
     """
     first = (centre + 1) * (map_size / 2) - crop_size / 2
     samples = first[..., None] + ops.arange(crop_size, dtype="float32")  # Eq. 5: p_i, scale and translation in pixels
     offset = samples[..., None] - ops.arange(map_size, dtype="float32")
-    # Even stripes put samples exactly on pixels, where the hat has its kinks: relu(1 - |offset|) has no gradient there,
-    # and regions that begin there never move. As in a sampler that gathers, it is the gradient to the right of them.
-    weights = ops.where(offset < 0, 1 + offset, 1 - offset)
-    return ops.where((offset >= -1) & (offset < 1), weights, 0.0)
+    # Even stripes put samples on pixels, where the hat has its kinks: relu(1 - |offset|) has no gradient there, and
+    # regions that begin there never move. As in a sampler that gathers, it is the gradient to the right of them; and
+    # with `ON_PIXEL` it is so however their positions were rounded.
+    weights = ops.where(offset < -ON_PIXEL, 1 + offset, 1 - offset)
+    return ops.where((offset >= -1 - ON_PIXEL) & (offset < 1 - ON_PIXEL), weights, 0.0)
 
 
 @keras.saving.register_keras_serializable(package="hacnn_tf")

@@ -95,11 +95,26 @@ def test_the_run_folder_records_the_training(small_run):
     assert {value.tag for event in events for value in event.summary.value} >= {"global_loss", "joint_rank1"}
 
 
-def test_the_seed_fixes_everything(small_network, small_data_root, tmp_path):
+def test_the_seed_fixes_everything(small_network, small_data_root, tmp_path, monkeypatch):
+    initial, restore = [], RunFolder.restore
+
+    def remember(run_folder, state):
+        initial.append(state.model.get_layer("stem").get_weights()[0])
+        return restore(run_folder, state)
+
+    monkeypatch.setattr(RunFolder, "restore", remember)
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         run(small_data_root, tmp_path / name, "--epochs=2", f"--seed={seed}")
     assert log(tmp_path / "a") == log(tmp_path / "b")
     assert log(tmp_path / "a") != log(tmp_path / "c")
+    assert np.array_equal(initial[0], initial[1]) and np.abs(initial[2] - initial[0]).max() > 0.01
+
+
+def test_results_read_a_step_late_are_the_same(small_network, small_data_root, tmp_path, monkeypatch):
+    run(small_data_root, tmp_path / "at once", "--epochs=2")
+    monkeypatch.setattr(Devices, "ahead", property(lambda _: 1, lambda *_: None), raising=False)  # as on a GPU
+    run(small_data_root, tmp_path / "late", "--epochs=2")
+    assert differences(tmp_path / "at once", tmp_path / "late") == []
 
 
 def press_ctrl_c(*_):
@@ -178,6 +193,27 @@ def test_every_part_of_a_recipe_goes_on_bit_for_bit(small_network, small_data_ro
     assert differences(tmp_path / "whole", tmp_path / "stopped") == []
     run(small_data_root, tmp_path / "constant", "--epochs=2", "--recipe=constant")
     assert differences(tmp_path / "whole", tmp_path / "constant")
+
+
+def test_every_part_of_a_recipe_reaches_the_training(small_network, small_data_root, tmp_path):
+    grouped = ["--batch_identities=4"]
+    parts = [
+        [],
+        ["--learning_rate=1e-3"],
+        ["--schedule=cosine"],
+        ["--warmup=0.5"],
+        ["--weight_decay=8"],
+        ["--label_smoothing=0.1"],
+        ["--flip"],
+        ["--crop_padding=4"],
+        ["--erasing=1"],
+        grouped,
+        [*grouped, "--triplet=1"],
+    ]
+    for i, flags in enumerate(parts):
+        run(small_data_root, tmp_path / f"{i}", "--recipe=constant", *flags)
+    losses = [log(tmp_path / f"{i}")[0]["global_loss"] for i in range(len(parts))]
+    assert len({*losses}) == len(parts), losses
 
 
 def test_a_run_of_before_there_were_recipes_goes_on_as_constant(small_network, small_data_root, tmp_path, capsys):
@@ -392,3 +428,31 @@ def test_xla_compiles_the_step_in_half_precision(precision):
     """To the end: only then does it check that types agree."""
     compiled = f"ir(narrow({precision!r}), TRIPLET, {precision!r})(stage='optimized_hlo')"
     assert "fusion" in run_xla(f"print({compiled})")
+
+
+TWO_STEPS = """
+import keras
+import numpy as np
+
+def step(xla):
+    keras.utils.set_random_seed(0)
+    model, optimizer = narrow(), keras.optimizers.SGD(1.0)
+    optimizer.build(model.trainable_variables)
+    before = [v.numpy() for v in model.variables]
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, IMAGES.shape, dtype=np.uint8), np.array([0, 1, 2, 2], np.int32)
+    results = make_train_step(model, optimizer, RECIPES["constant"], xla)(images, labels).numpy()
+    moved = [v.numpy() - old for v, old in zip(model.variables, before, strict=True)]
+    return results.tolist(), np.concatenate([array.ravel() for array in moved]).astype(float)
+
+(plain, moved), (compiled, moved_too) = step(xla=False), step(xla=True)
+print(json.dumps([plain, compiled, np.linalg.norm(moved), np.linalg.norm(moved_too - moved)]))
+"""
+
+
+@pytest.mark.slow
+def test_the_step_that_xla_compiled_moves_the_network_as_the_other_does():
+    """Gradients and batch norm's averages; where ReLUs flip, float32 differs by a little."""
+    plain, compiled, moved, difference = json.loads(run_xla(TWO_STEPS))
+    np.testing.assert_allclose(compiled, plain, rtol=1e-4)
+    assert 0 < difference < 0.03 * moved
