@@ -4,6 +4,7 @@ import gc
 import os
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the tests are of CPUs: bit for bit, and without XLA unless they say so
 
 import signal
 from pathlib import Path
@@ -77,11 +78,15 @@ def exported(small_run, tmp_path_factory):
 def features(small_run, small_data_root, tmp_path_factory):
     """The evaluation's features of the query images, and their paths."""
     from hacnn_tf import evaluate
+    from hacnn_tf.data import read_dataset
 
     path = tmp_path_factory.mktemp("features") / "features.npz"
     command(evaluate, f"--run_dir={small_run}", f"--data_root={small_data_root}", f"--features={path}")
     with np.load(path, allow_pickle=False) as arrays:
-        assert len(arrays["gallery_features"]) == len(arrays["gallery_pids"]) == len(arrays["gallery_camids"]) == 32
+        gallery = read_dataset("synthetic", small_data_root, allow_subset=True).split("gallery")
+        for name in ("path", "pid", "camid"):
+            assert arrays[f"gallery_{name}s"].tolist() == gallery[name].tolist()
+        assert len(arrays["gallery_features"]) == 32
         return arrays["query_features"], arrays["query_paths"]
 
 

@@ -161,11 +161,11 @@ def test_a_run_without_a_checkpoint(small_run, tmp_path, capsys):
     assert "no checkpoint yet" in fails(evaluate, [f"--run_dir={tmp_path}"], capsys)
 
 
-@pytest.mark.parametrize(("name", "value"), [("num_regions", 5), ("spatial", False), ("regional", False)])
-def test_a_checkpoint_of_another_network(small_run, tmp_path, name, value, capsys):
+@pytest.mark.parametrize("name", ["num_regions", "spatial", "channel", "regional", "interaction"])
+def test_a_checkpoint_of_another_network(small_run, tmp_path, name, capsys):
     shutil.copytree(small_run, tmp_path / "run")
     config = json.loads((tmp_path / "run/config.json").read_text())
-    config["settings"][name] = value
+    config["settings"][name] = 5 if name == "num_regions" else False
     (tmp_path / "run/config.json").write_text(json.dumps(config))
     assert "is of another network than" in fails(evaluate, [f"--run_dir={tmp_path}/run"], capsys)
 

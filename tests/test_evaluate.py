@@ -50,3 +50,11 @@ def test_another_precision(exported, small_run, small_data_root, features, tmp_p
     assert json.loads((small_run / "metrics.json").read_text()) == before
     with pytest.raises(SystemExit, match="has its own precision"):
         command(evaluate, *args, "--precision=mixed_bfloat16", f"--export={exported}/saved_model")
+
+
+def test_a_preset_that_comes_along_evaluates_by_its_name(small_data_root, capsys):
+    name = "hacnn_cuhk03_detected"
+    args = ["--dataset=synthetic", "--allow_subset", f"--data_root={small_data_root}"]
+    command(evaluate, f"--export={name}", *args)
+    printed = capsys.readouterr().out
+    assert f"{name} on synthetic, detected boxes:" in printed and "single-query  joint" in printed

@@ -184,6 +184,16 @@ def test_search_prints_the_nearest_and_writes_a_page(people, query, tmp_path, ca
     assert not re.search(r'(src|href)="(?!data:)', content), "needs no other file"
 
 
+def test_names_of_files_are_no_html(small_run, query, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    shutil.copy(query[0], images / "<b>&.jpg")
+    command(index, f"--model={small_run}", f"--images={images}", f"--database={tmp_path}/p.lance")
+    command(search, f"--database={tmp_path}/p.lance", f"--query={query[0]}", f"--html={tmp_path}/found.html")
+    content = (tmp_path / "found.html").read_text()
+    assert "&lt;b&gt;&amp;.jpg" in content and "<b>&.jpg" not in content
+
+
 def test_pictures_of_one_person_are_one_query(people, query, small_run, capsys):
     command(search, f"--database={people}", *(f"--query={path}" for path in query[:3]), "--one_person", "--top=3")
     lines = capsys.readouterr().out.splitlines()
@@ -274,7 +284,7 @@ def test_search_refuses_another_model(people, query, small_run, tmp_path, capsys
 
 @pytest.mark.slow
 def test_what_was_killed_goes_on_with_the_same_command(small_run, tmp_path):
-    make_synthetic(tmp_path / "data", identities=(60, 1))
+    make_synthetic(tmp_path / "data", identities=(120, 1))  # so many that no kill comes too late
     in_small_batches = "from hacnn_tf import index; index.BATCH = 16; index.COMMAND.run(index.main)"
     images = tmp_path / "data/detected/bounding_box_train"
     args = [sys.executable, "-c", in_small_batches, f"--model={small_run}", f"--images={images}"]

@@ -8,7 +8,9 @@ import pytest
 from hacnn_tf import train
 from hacnn_tf.cli import parse
 from hacnn_tf.errors import InputError
+from hacnn_tf.layers.initializers import fan_in_uniform
 from hacnn_tf.recipes import RECIPES, Recipe
+from hacnn_tf.training.loop import make_optimizer
 from hacnn_tf.training.settings import FLAGS, Settings
 
 
@@ -26,6 +28,11 @@ def test_published_results_rest_on_these_options():
     added = {"warmup": 0.05, "label_smoothing": 0.1, "flip": True, "crop_padding": 8, "erasing": 0.5}
     for name, expected in (("paper", paper), ("strong", paper | added)):
         assert {option: value for option, value in RECIPES[name].options().items() if value} == expected
+    adam = make_optimizer(RECIPES["paper"], steps=10)
+    assert (adam.beta_1, adam.beta_2, adam.epsilon, adam.weight_decay) == (0.9, 0.999, 1e-8, 8.0)
+    kernels = fan_in_uniform().get_config()  # a variance of 1 / (3 fan_in): uniform in ±1/√fan_in
+    assert (kernels["mode"], kernels["distribution"]) == ("fan_in", "uniform")
+    assert kernels["scale"] == pytest.approx(1 / 3)
 
 
 def test_the_constant_recipe_differs_from_the_papers_in_schedule_and_weight_decay_alone():

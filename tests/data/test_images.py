@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hacnn_tf.data.images import load_images, mat_image_path
+from hacnn_tf.data.images import load_images, mat_image_path, read_image
 from hacnn_tf.errors import InputError
 
 SIZE = (20, 10)
@@ -75,6 +75,18 @@ def test_a_broken_image_inside_a_mat_file_is_named(tmp_path):
     assert paths[1] in str(error.value) and paths[2] in str(error.value) and paths[0] not in str(error.value)
 
 
+def test_nothing_is_turned_by_exif(tmp_path):
+    turned = Image.Exif()
+    turned[0x0112] = 6  # its top is its right side
+    pixels = np.zeros((30, 20, 3), np.uint8)
+    pixels[:15] = 200
+    path = tmp_path / "turned.jpg"
+    Image.fromarray(pixels).save(path, quality=95, exif=turned)
+    for picture in (path, path.read_bytes(), Image.open(path)):
+        read = read_image(picture).astype(int)
+        assert read.shape == pixels.shape and np.abs(read - pixels).mean() < 4
+
+
 def test_resizing_is_antialiased(tmp_path):
     stripes = np.zeros((160, 64, 3), np.uint8)
     stripes[::2] = 255
@@ -101,6 +113,8 @@ def test_the_disk_cache_holds_the_same_and_notices_changed_files(tmp_path):
         assert isinstance(cached, np.memmap)
         np.testing.assert_array_equal(cached, expected)
         assert len(list(cache.iterdir())) == 1
+    np.testing.assert_array_equal(load_images(paths[::-1], SIZE, cache), expected[::-1])
+    assert load_images(paths, (8, 4), cache).shape == (3, 8, 4, 3)
     save(tmp_path / "0.png", array=np.full((31, 15, 3), 200, np.uint8))
     assert load_images(paths, SIZE, cache)[0].min() == 200
 

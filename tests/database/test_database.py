@@ -144,28 +144,28 @@ def test_rows_that_were_never_known_are_kept_by_a_condition_on_them(tmp_path):
 
 def test_above_its_size_an_index_is_searched_which_also_has_what_came_later(filled, monkeypatch):
     monkeypatch.setattr(database, "EXACT_ROWS", 100)
-    monkeypatch.setattr(database, "ROWS_A_LIST", 50)
-    monkeypatch.setattr(database, "LISTS_SEARCHED", 0.5)
-    people, _ = filled
-    features = make_features(1000, seed=2)
-    people.write(make_rows(range(100, 1100)), features)
+    monkeypatch.setattr(database, "LISTS_SEARCHED", 0.4)  # of three lists one; much shorter ones LanceDB would join
+    people, first = filled
+    added = make_features(6000, seed=2)
+    people.write(make_rows(range(100, 6100)), added)
     people.tidy()
     assert people._table.list_indices()
     queries = make_features(20, seed=3)
     exact = people.search(queries, exact=True)
-    nearest = np.argsort(np.linalg.norm(queries[0] - features, axis=1))[:20] + 100
-    assert len({*nearest} & {*numbers(exact[0])}) >= 18, "fifty others are there too"
+    distances = np.linalg.norm(queries[:, None] - np.concatenate([first, added]), axis=-1)
+    nearest = np.concatenate([np.arange(50), np.arange(100, 6100)])[np.argsort(distances)[:, :20]]
+    assert [numbers(found).tolist() for found in exact] == nearest.tolist()
     found = people.search(queries)
     recall = np.mean([len({*f.path} & {*e.path}) / 20 for f, e in zip(found, exact, strict=True)])
-    assert recall > 0.7
-    people.write(make_rows([5000]), queries[:1])
+    assert 0.3 < recall < 0.9, "some are missed: it is the index that was searched"
+    people.write(make_rows([7000]), queries[:1])
     (later,) = people.search(queries[:1])
-    assert numbers(later)[0] == 5000
+    assert numbers(later)[0] == 7000
     people.tidy()
     (later,) = people.search(queries[:1])
-    assert numbers(later)[0] == 5000
-    people.remove("path = '/people/5000.jpg'")
-    assert 5000 not in numbers(people.search(queries[:1])[0])
+    assert numbers(later)[0] == 7000
+    people.remove("path = '/people/7000.jpg'")
+    assert 7000 not in numbers(people.search(queries[:1])[0])
     assert queries[0].tobytes() not in bytes_below(Path(people.path)), "nor in the index's files"
 
 

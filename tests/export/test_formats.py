@@ -16,6 +16,7 @@ from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, fingerprint
 from hacnn_tf.export import FORMATS, export_model, load_export
 from hacnn_tf.export import __main__ as export
+from hacnn_tf.training.run_folder import RunFolder
 from tests.conftest import command, needs
 
 
@@ -173,6 +174,21 @@ def test_what_cannot_be_exported(args, words, small_run, tmp_path, monkeypatch):
         command(export, f"--run_dir={small_run}", "--output=out", *args)
     assert words in str(error.value) and "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_int8_is_calibrated_on_the_training_images(small_run, small_data_root, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(export, "export_model", lambda *args: calls.append(args))
+    args = [f"--run_dir={small_run}", f"--output={tmp_path}/out", "--format=onnx", "--precision=int8"]
+    command(export, *args, f"--data_root={small_data_root}")
+    ((_, _, formats, precision, images),) = calls
+    assert (formats, precision) == (["onnx"], "int8")
+    train = load_splits(RunFolder(small_run).settings.read_dataset(small_data_root), ["train"], (160, 64))["train"]
+    assert np.array_equal(images, train), "all 48, which are fewer than it takes"
+    make_synthetic(tmp_path / "synthetic", identities=(5, 4))
+    with pytest.raises(SystemExit, match="was trained on other images"):
+        command(export, *args, f"--data_root={tmp_path}")
+    assert len(calls) == 1
 
 
 def test_int8_of_no_images(network, tmp_path):

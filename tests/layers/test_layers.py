@@ -60,7 +60,21 @@ def test_half_precision_is_close_to_float32(case, policy):
     output = half(*inputs)
     kept_exact = case == "hard_attention"
     assert keras.backend.standardize_dtype(output.dtype) == ("float32" if kept_exact else policy.removeprefix("mixed_"))
-    np.testing.assert_allclose(keras.ops.cast(output, "float32"), expected, atol=0.05)
+    # Centres in bfloat16 would be off by a good part of a pixel, which half precision alone is not.
+    atol = 0.012 if case == "region_crop" else 0.05
+    np.testing.assert_allclose(keras.ops.cast(output, "float32"), expected, atol=atol)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case not in ("hard_attention", "region_crop")])
+def test_training_takes_statistics_of_the_batch_everywhere(case):
+    cls, config, shapes, _ = CASES[case]
+    layer, inputs = cls(**config), arrays(shapes)
+    layer(*inputs)
+    before = [np.array(average) for average in layer.non_trainable_variables]
+    layer(*inputs, training=True)
+    assert before
+    for old, average in zip(before, layer.non_trainable_variables, strict=True):
+        assert not np.array_equal(old, average), average.path
 
 
 @pytest.mark.parametrize("case", CASES)

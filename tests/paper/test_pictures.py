@@ -107,6 +107,32 @@ def test_regions_are_drawn_in_the_papers_colours_from_head_to_feet(dataset):
         assert colours[name] in drawn
 
 
+class OfEachLevel:
+    """Attention of a network that looks somewhere else at each level."""
+
+    input_shape = (None, 160, 64, 3)
+
+    def attention_extractor(self):
+        def maps(images):
+            soft = [np.zeros((len(images), 16, 8, 5), np.float32) for _ in range(3)]
+            for level, array in enumerate(soft):
+                array[:, 4 * level : 4 * level + 4] = 1
+            return {"regions": [np.full((len(images), 1, 2), 0.5 * level - 0.5) for level in range(3)], "soft": soft}
+
+        return maps
+
+
+def test_attention_shows_each_level_in_its_columns(dataset):
+    image = pictures.attention(OfEachLevel(), pictures.random_queries(dataset, 1))
+    for level in range(3):
+        regions, soft = (8 + (1 + 2 * level + i) * CELL[0] for i in (0, 1))
+        top = 8 + pictures.LETTERS
+        middle = 64 * (0.5 * level + 0.5), 160 * (0.5 * level + 0.5) - 0.15 * 320  # of the upper edge of the region
+        assert (255, 0, 0) in {image.getpixel((regions + middle[0], top + middle[1] + d)) for d in (-2, -1, 0, 1, 2)}
+        brightness = [sum(image.getpixel((soft + 64, top + y))) for y in (40, 120, 200)]  # of each quarter's middle
+        assert np.argmax(brightness) == level and min(brightness) < 0.5 * max(brightness)
+
+
 def test_pairs_show_one_person_under_two_cameras(dataset):
     image = pictures.cross_view_pairs(dataset, count=5)
     assert image.size == (6 * CELL[0] + 8 + 2 * 16, CELL[1] + 8), "three pairs, since there are three persons"

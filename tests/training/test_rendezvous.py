@@ -52,7 +52,7 @@ def test_a_stranger_is_no_worker(addresses):
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(meet, addresses[:2], 0, "same", 4)
         for content in (b"GET / HTTP/1.1\r\n\r\n", b"[1]", b"", b"x" * 5000):
-            while True:
+            while not waiting.done():
                 try:
                     with socket.create_connection(("127.0.0.1", int(addresses[0].split(":")[1])), 1) as stranger:
                         stranger.sendall(content)
