@@ -9,8 +9,6 @@ smoothing; its initial weights are its own, of the run's seed. In bfloat16, as a
 mixed_bfloat16. Interrupted, the same command goes on after the last whole epoch.
 """
 
-import json
-import sys
 import tempfile
 from pathlib import Path
 
@@ -42,6 +40,9 @@ def main(flags):
     settings = run.settings
     if settings.recipe.triplet:
         raise InputError(f"{run.path} was trained with a triplet loss, which the peer is not taught here.")
+    if settings.precision == "mixed_float16":
+        raise InputError(f"{run.path} was trained in mixed_float16, in which the peer does not train here.")
+    ours = run.read_metrics()
     dataset = settings.read_dataset(flags.data_root)
     run.check_dataset(dataset)
     images = load_splits(dataset, ("train", *TEST_SPLITS), INPUT_SIZE)
@@ -53,7 +54,7 @@ def main(flags):
         epochs = train(peer, run, dataset, images["train"], output, Path(folder))
         results = evaluate_features(dataset, peer.features(images, Path(folder)))
         peer.close()
-    print(table({run.path.name: run.read_metrics(), "torchreid": results}))
+    print(table({run.path.name: ours, "torchreid": results}))
     write_json(output / "log.json", {"epochs": epochs, "results": results})
 
 
@@ -75,11 +76,13 @@ class Peer:
         """Trains on the batches in a file, and gives the means of its losses and its speed."""
         return self._ask("learn", path=str(path), smoothing=self._smoothing, **self._how)
 
-    def save(self, path):
-        self._ask("save", path=str(path))
+    def save(self, path, epochs):
+        """Keeps its state, with what was said of each epoch until then."""
+        self._ask("save", path=str(path), epochs=epochs)
 
     def restore(self, path):
-        self._ask("restore", path=str(path))
+        """Takes a state that was kept, and gives what was said of each epoch until then."""
+        return self._ask("restore", path=str(path))["epochs"]
 
     def features(self, images, folder):
         """Dict from split to `(n, d)` float32 features of uint8 images."""
@@ -95,10 +98,7 @@ class Peer:
         self._worker.close()
 
     def _ask(self, work, **request):
-        answer = self._worker.ask(work=work, network=self._network, **request)
-        if "error" in answer:
-            sys.exit(f"The peer cannot {work}: {answer['error']}")
-        return answer
+        return self._worker.ask(work=work, network=self._network, **request)
 
 
 def train(peer, run, dataset, images, output, folder):
@@ -106,10 +106,8 @@ def train(peer, run, dataset, images, output, folder):
     settings, labels = run.settings, np.unique(dataset.split("train").pid, return_inverse=True)[1]
     steps = steps_per_epoch(len(images), settings.batch_size)
     schedule = Schedule(settings.recipe, steps * settings.epochs)
-    log = output / "log.json"
-    epochs = json.loads(log.read_text())["epochs"] if log.exists() else []
-    if epochs:
-        peer.restore(output / "peer.pt")
+    kept = output / "peer.pt"
+    epochs = peer.restore(kept) if kept.exists() else []
     for epoch in range(len(epochs) + 1, settings.epochs + 1):
         batches = training_batches(images, labels, settings.batch_size, settings.recipe, settings.seed, epoch)
         x, y = (np.stack(arrays) for arrays in zip(*batches.as_numpy_iterator(), strict=True))
@@ -119,8 +117,7 @@ def train(peer, run, dataset, images, output, folder):
         told = " ".join(f"{what} {value:.4g}" for what, value in said.items())
         print(f"epoch {epoch}/{settings.epochs} {told}", flush=True)
         epochs.append(said)
-        peer.save(output / "peer.pt")
-        write_json(log, {"epochs": epochs})
+        peer.save(kept, epochs)
     return epochs
 
 

@@ -9,7 +9,7 @@ sides take turns.
 
 import os
 
-from compare import PEERS, Comparison, both_sides, define_flags, describe, output_folder, row, write
+from compare import PEERS, Comparison, both_sides, define_flags, describe, output_folder, row, written
 
 from hacnn_tf import cli
 
@@ -30,22 +30,23 @@ def main(flags):
     with both_sides(flags) as (us, peer):
         machine = describe(us, peer)
         comparison = Comparison(us, peer, flags.rounds)
-        comparison.measure("gflops", {limit: PRODUCTS})
-        comparison.measure("per_second", {ours: STEP, **peers})
-    share, _ = comparison.ratio(ours, limit)
-    rows = [
-        row(f"limit: {limit[1]}", comparison.figures[limit], "GFLOP/s"),
-        row(
-            ours[1],
-            comparison.figures[ours],
-            "images/s",
-            share=[6 * machine["macs"] * value / 1e9 for value in share],
-            shipped=comparison.ratio(ours, next(iter(peers)))[0],
-            best=comparison.ratio(ours, peers),
-        ),
-        *(row(f"peer: {name[1]}", values, "images/s") for name, values in comparison.figures.items() if name in peers),
-    ]
-    write(output, machine, comparison, rows)
+        with written(output, machine, comparison) as rows:
+            comparison.measure("gflops", {limit: PRODUCTS})
+            comparison.measure("per_second", {ours: STEP, **peers})
+            share, _ = comparison.ratio(ours, limit)
+            rows.append(row(f"limit: {limit[1]}", comparison.figures[limit], "GFLOP/s"))
+            rows.append(
+                row(
+                    ours[1],
+                    comparison.figures[ours],
+                    "images/s",
+                    share=[6 * machine["macs"] * value / 1e9 for value in share],
+                    shipped=comparison.ratio(ours, next(iter(peers)))[0],
+                    best=comparison.ratio(ours, peers),
+                )
+            )
+            measured = {name: values for name, values in comparison.figures.items() if name in peers}
+            rows += [row(f"peer: {name[1]}", values, "images/s") for name, values in measured.items()]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from worker import Worker
+from worker import Worker, WorkError
 
 from hacnn_tf import cli
 from hacnn_tf.errors import InputError
@@ -66,9 +66,10 @@ class Comparison:
             for (side, name), request in requests.items():
                 if (side, name) in self.errors:
                     continue
-                answer = self._sides[side].ask(**request)
-                if "error" in answer:
-                    self.errors[side, name] = answer["error"]
+                try:
+                    answer = self._sides[side].ask(**request)
+                except WorkError as error:
+                    self.errors[side, name] = str(error)
                     self.figures.pop((side, name), None)
                     continue
                 self.figures.setdefault((side, name), []).append(answer[key])
@@ -92,10 +93,15 @@ def main(flags):
         machine = describe(ours, peer)
         comparison = Comparison(ours, peer, flags.rounds)
         variants = {name: kind for name, kind in PEERS.items() if flags.compile or "compiled" not in kind}
-        rows = [*limits(comparison, machine), *networks(comparison, machine, variants), *latency(comparison, ours)]
-        rows += [*accuracy(ours), *ranking(comparison, ours), *pipeline(comparison, ours)]
-    rows += [*start(flags, output), *(large(output) if flags.large else [])]
-    write(output, machine, comparison, rows)
+        with written(output, machine, comparison) as rows:
+            rows += limits(comparison, machine)
+            rows += networks(comparison, machine, variants)
+            rows += latency(comparison, ours)
+            rows += accuracy(ours)
+            rows += ranking(comparison, ours)
+            rows += pipeline(comparison, ours)
+            rows += start(flags, output)
+            rows += large(output) if flags.large else []
 
 
 def output_folder(flags):
@@ -116,6 +122,16 @@ def both_sides(flags):
         stack.callback(peer.close)
         stack.callback(ours.close)
         yield ours, peer
+
+
+@contextlib.contextmanager
+def written(output, machine, comparison):
+    """A list for the table's rows. What was measured is written when the context ends, however it ends."""
+    rows = []
+    try:
+        yield rows
+    finally:
+        write(output, machine, comparison, rows)
 
 
 def write(output, machine, comparison, rows):
@@ -309,7 +325,7 @@ def large(output):
         },
     }.items():
         command = [sys.executable, str(HERE / "large_ranking.py"), *arguments]
-        answer = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        answer = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
         print(what, answer, flush=True)
         figure = f"{answer['seconds']:.1f} s, {answer['bytes_above_features'] / 2**20:,.0f} MiB above the features"
         yield {"what": what, "figure": figure}

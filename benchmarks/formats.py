@@ -18,8 +18,9 @@ from compare import (
     output_folder,
     row,
     slower_peer,
-    write,
+    written,
 )
+from worker import WorkError
 
 from hacnn_tf import cli
 
@@ -44,12 +45,13 @@ def main(flags):
         machine = describe(ours, peer)
         machine["processor"] += f" ({', '.join(extensions()) or 'none of the vector extensions asked for'})"
         comparison = Comparison(ours, peer, flags.rounds)
-        rows = list(limits(comparison, machine))
-        peer.ask(work="to_onnx", path=peers_onnx)
-        for size in (32, 1):
-            rows += speeds(comparison, machine, size, peers_onnx)
-        rows += [*pictures(comparison, ours), *(accuracies(ours) if flags.accuracy else [])]
-    write(output, machine, comparison, rows)
+        with written(output, machine, comparison) as rows:
+            rows += limits(comparison, machine)
+            peer.ask(work="to_onnx", path=peers_onnx)
+            for size in (32, 1):
+                rows += speeds(comparison, machine, size, peers_onnx)
+            rows += pictures(comparison, ours)
+            rows += accuracies(ours) if flags.accuracy else []
 
 
 def extensions():
@@ -127,10 +129,15 @@ def pictures(comparison, ours):
 def accuracies(ours):
     """Rank-1 and mAP of every variant on the test images of the run."""
     for form, precision in VARIANTS:
-        measures = ours.ask(work="accuracy_export", form=form, precision=precision)
-        text = measures.get("error") or f"Rank-1 {measures['rank1']:.2f}, mAP {measures['mAP']:.2f}"
+        try:
+            measures = ours.ask(work="accuracy_export", form=form, precision=precision)
+        except WorkError as error:
+            what, text = f"{form}, {precision}", str(error)
+        else:
+            what = f"{measures['dataset']}: {form}, {precision}"
+            text = f"Rank-1 {measures['rank1']:.2f}, mAP {measures['mAP']:.2f}"
         print(form, precision, text, flush=True)
-        yield {"what": f"{measures.get('dataset', '')}: {form}, {precision}", "figure": text}
+        yield {"what": what, "figure": text}
 
 
 if __name__ == "__main__":

@@ -136,19 +136,20 @@ def embed(path, precision, network):
     return {}
 
 
-def save(path, network):
-    net, optimizer = learner(**network)
-    torch.save([net.state_dict(), optimizer.state_dict()], f"{path}.part")
+def save(path, epochs, network):
+    states = [part.state_dict() for part in learner(**network)]
+    torch.save({"network": network, "epochs": epochs, "states": states}, f"{path}.part")
     os.replace(f"{path}.part", path)
     return {}
 
 
 def restore(path, network):
-    net, optimizer = learner(**network)
-    states = torch.load(path, map_location=DEVICE, weights_only=True)
-    for part, state in zip((net, optimizer), states, strict=True):
+    kept = torch.load(path, map_location=DEVICE, weights_only=True)
+    if kept["network"] != network:
+        raise ValueError(f"{path} is of another training, {kept['network']}")
+    for part, state in zip(learner(**network), kept["states"], strict=True):
         part.load_state_dict(state)
-    return {}
+    return {"epochs": kept["epochs"]}
 
 
 def to_onnx(path):
@@ -167,7 +168,7 @@ def latency(encoded, repeats):
     def feature():
         image = Image.open(io.BytesIO(content)).convert("RGB").resize((64, 160), Image.BILINEAR)
         with torch.inference_mode():
-            run(normalized(np.array(image)[None])).cpu().numpy()
+            run(normalized(np.array(image)[None]).contiguous()).cpu().numpy()
 
     feature(), feature()
     return {"seconds": seconds(feature, repeats)}
@@ -206,7 +207,7 @@ def sgemm(size, repeats, precision, tf32):
 
 def machine():
     device = torch.cuda.get_device_name() if DEVICE == "cuda" else "CPU"
-    return {"torch": torch.__version__, "threads": torch.get_num_threads(), "device": device}
+    return {"torch": torch.__version__, "device": device}
 
 
 WARM = set()

@@ -1,10 +1,12 @@
 """What both sides of a comparison share: a process that does a piece of work when asked, and says how long it took."""
 
+import contextlib
 import json
 import statistics
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 
 def seconds(work, repeats):
@@ -33,21 +35,36 @@ def serve(works):
         print(json.dumps(answer), file=answers, flush=True)
 
 
+class WorkError(SystemExit):
+    """A piece of work could not be done; the process is there for the next one. Says why if nobody catches it."""
+
+
 class Worker:
     """The other end of `serve`: a process that is asked. Its standard error goes to `log`."""
 
     def __init__(self, *command, log):
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
-        )
+        self._name, self._log = Path(command[1]).name, log.name
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
+            )
+        except OSError as error:
+            raise SystemExit(f"{command[0]} cannot be started: {error.strerror}.") from None
 
     def ask(self, **request):
-        self._process.stdin.write(json.dumps(request) + "\n")
-        answer = self._process.stdout.readline()
+        """The answer to a request of `serve`. Raises `WorkError`, or SystemExit if the process has ended."""
+        answer = ""
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(request) + "\n")
+            answer = self._process.stdout.readline()
         if not answer:
-            raise SystemExit(f"The process of {self._process.args[1]} has ended; its log says why.")
-        return json.loads(answer)
+            raise SystemExit(f"{self._name} has ended; {self._log} says why.")
+        answer = json.loads(answer)
+        if "error" in answer:
+            raise WorkError(f"{self._name} cannot {request['work']}: {answer['error']}")
+        return answer
 
     def close(self):
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
