@@ -16,6 +16,7 @@ from keras import ops
 from hacnn_tf import ReID, cli
 from hacnn_tf.data.flags import DATASET_FLAGS, define_dataset_flags
 from hacnn_tf.data.images import load_splits
+from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features
 from hacnn_tf.layers import HardAttention, SoftAttention
 from hacnn_tf.layers.hard_attention import stripe_centres
@@ -40,6 +41,8 @@ SOFT_HELD = {  # which of its axes (height, width, channel) a map keeps, and whe
 def main(flags):
     cli.require(flags, "model")
     model = ReID.from_preset(flags.model, flags.precision)
+    if model.network is None:
+        raise InputError(f"{flags.model} is an export, whose attention cannot be held still: name its run or a preset.")
     dataset = Settings.from_flags({name: flags[name].value for name in DATASET_FLAGS}).read_dataset(flags.data_root)
     images = load_splits(dataset, TEST_SPLITS, model.input_size)
     soft, centres = moments(model.network, images["gallery"])

@@ -1,30 +1,40 @@
 """The database of features at a million pictures: time, memory, size, and what its index misses. Beside FAISS.
 
-    python benchmarks/database.py [--rows 1000000] [--queries 100] [--folder /tmp/database]
+    python benchmarks/database.py [--rows 1000000] [--queries 100] [--folder /tmp]
 
 Writes random features that lie in clusters, as those of identities do, searches for others of the same clusters, and
 compares the nearest 20 with exact ones of a plain matrix product. FAISS, if installed (pip install faiss-cpu), gets the
 same features, lists and share of lists.
 """
 
-import argparse
 import functools
 import os
 import resource
-import shutil
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from hacnn_tf import cli
 from hacnn_tf.database import Database
 from hacnn_tf.database import database as module
-from hacnn_tf.database.database import LISTS_SEARCHED, ROWS_A_LIST
+from hacnn_tf.database.database import EXACT_ROWS, LISTS_SEARCHED, ROWS_A_LIST
+from hacnn_tf.errors import InputError
 
 SEED, DIM, LATENT, IMAGES, TOP, BLOCK = 0, 1024, 64, 20, 20, 10_000
 SHARES = (0.02, 0.05, 0.1, 0.2)
 SPREAD = 0.5  # of an identity's images around it, as a share of that of identities
+
+
+COMMAND = cli.Command(__doc__, "database")
+COMMAND.define(
+    "integer", "rows", 1_000_000, "how many features; an index is of more than 100,000", lower_bound=EXACT_ROWS + 1
+)
+COMMAND.define("integer", "queries", 100, "how many", lower_bound=1)
+COMMAND.define("string", "folder", "/tmp", "where they are written, and removed again")
+COMMAND.group("Measurement")
 
 
 class RandomModel:
@@ -33,17 +43,17 @@ class RandomModel:
     name, fingerprint, feature_dim = "random", "random", DIM
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--queries", type=int, default=100)
-    parser.add_argument("--folder", default="/tmp/database")
-    args = parser.parse_args()
-    folder = Path(args.folder)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    features = np.lib.format.open_memmap(folder / "features.npy", "w+", np.float32, (args.rows, DIM))
-    queries = write_features(features, args.queries)
+def main(flags):
+    print(f"{os.cpu_count()} cores, seed {SEED}")
+    if not Path(flags.folder).is_dir():
+        raise InputError(f"--folder {flags.folder} is no folder.")
+    with tempfile.TemporaryDirectory(dir=flags.folder) as folder:
+        compare(Path(folder), flags.rows, flags.queries)
+
+
+def compare(folder, rows, count):
+    features = np.lib.format.open_memmap(folder / "features.npy", "w+", np.float32, (rows, DIM))
+    queries = write_features(features, count)
     exact = nearest(queries, features)
 
     database = timed("adding to the database", lambda: fill(folder / "people.lance", features))
@@ -63,7 +73,6 @@ def main():
     measure("exact, one camera of ten", search("camid = 3", exactly=True), queries)
     print(f"  most memory so far: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:,.1f} GiB")
     faiss_rows(features, queries, exact)
-    shutil.rmtree(folder)
 
 
 def measure(name, find, queries, exact=None):
@@ -156,5 +165,4 @@ def timed(what, function):
 
 
 if __name__ == "__main__":
-    print(f"{os.cpu_count()} cores, seed {SEED}")
-    main()
+    COMMAND.run(main)

@@ -115,7 +115,8 @@ class _Worker:
         self._process = context.Process(target=_serve, args=(export, theirs), daemon=True)
         self._process.start()
         theirs.close()
-        self._connection.recv()  # it is there
+        if problem := self._connection.recv():
+            raise InputError(problem)
 
     def run(self, encoded):
         try:
@@ -130,10 +131,12 @@ class _Worker:
 
 
 def _serve(export, connection):
+    try:
+        run = _outcome_of(export)
+    except InputError as error:
+        return connection.send(str(error))
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libjpeg says on stderr what it thinks of every file
-
-    run = _outcome_of(export)
-    connection.send("ready")
+    connection.send("")
     while True:
         encoded = connection.recv()
         try:

@@ -24,7 +24,9 @@ COMMAND.group("Dataset")
 
 def histogram(path, size=(64, 160)):
     """`(STRIPES * 128,)` float32 feature of an image file."""
-    pixels = np.asarray(Image.open(path).convert("HSV").resize(size, Image.Resampling.BILINEAR), np.float32)
+    pixels = np.asarray(
+        Image.open(path).convert("RGB").resize(size, Image.Resampling.BILINEAR).convert("HSV"), np.float32
+    )
     pixels = pixels[:, size[0] // 4 : -size[0] // 4]  # mostly the person; whole rows are mostly the camera's place
     stripes = [stripe.reshape(-1, 3) for stripe in np.array_split(pixels, STRIPES)]
     counts = [np.histogramdd(stripe, BINS, [(0, 256)] * 3)[0].ravel() / len(stripe) for stripe in stripes]

@@ -7,7 +7,6 @@ take turns. Then every query is searched for, among the gallery images that its 
 Rank-1 and mAP is compared with `hacnn_tf.evaluation`.
 """
 
-import argparse
 import contextlib
 import io
 import tempfile
@@ -17,29 +16,32 @@ from pathlib import Path
 import numpy as np
 from database import size
 
-from hacnn_tf import ReID
-from hacnn_tf.data import read_dataset
+from hacnn_tf import ReID, cli
+from hacnn_tf.data.flags import DATASET_FLAGS, define_dataset_flags
 from hacnn_tf.data.images import load_images
+from hacnn_tf.data.table import JUNK
 from hacnn_tf.database import Database
 from hacnn_tf.database.pictures import list_pictures
 from hacnn_tf.evaluation import evaluate_features
 from hacnn_tf.index import index
 from hacnn_tf.reid import BATCH
+from hacnn_tf.training.settings import Settings, define_precision_flag
+
+COMMAND = cli.Command(__doc__, "index")
+COMMAND.define("string", "model", None, "a run folder, an export, a preset's folder or name")
+define_precision_flag(COMMAND)
+COMMAND.group("Network")
+define_dataset_flags(COMMAND)
+COMMAND.group("Dataset")
 
 ROUNDS = 3
 PART = 2048  # images of a round
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--dataset", default="synthetic")
-    parser.add_argument("--data_root", default="data")
-    parser.add_argument("--precision")
-    args = parser.parse_args()
-    model = ReID.from_preset(args.model, args.precision)
-    boxes = {} if args.dataset == "market1501" else {"boxes": "detected"}
-    dataset = read_dataset(args.dataset, args.data_root, **boxes)
+def main(flags):
+    cli.require(flags, "model")
+    model = ReID.from_preset(flags.model, flags.precision)
+    dataset = Settings.from_flags({name: flags[name].value for name in DATASET_FLAGS}).read_dataset(flags.data_root)
     with tempfile.TemporaryDirectory() as folder:
         pictures = listed(dataset, Path(folder))
         print(f"{model.name} on {len(pictures):,} images of {dataset.name}")
@@ -77,11 +79,13 @@ def compare(model, dataset, database):
     expected = evaluate_features(dataset, features)["single_query"]["joint"]
     first, precisions, seconds = [], [], []
     for feature, row in zip(features["query"], queries.itertuples(), strict=True):
-        where = f"split = 'gallery' and not (pid = {row.pid} and camid = {row.camid})"
+        where = f"split = 'gallery' and pid <> {JUNK} and not (pid = {row.pid} and camid = {row.camid})"
         started = time.perf_counter()
         (found,) = database.search(feature[None], where, top=len(gallery))
         seconds.append(time.perf_counter() - started)
         hits = np.flatnonzero(found.pid == row.pid) + 1
+        if not len(hits):
+            continue  # without a match, as the evaluation leaves it out
         first.append(hits[0])
         precisions.append(np.mean(np.arange(1, len(hits) + 1) / hits))
     started = time.perf_counter()
@@ -99,4 +103,4 @@ def timed(function):
 
 
 if __name__ == "__main__":
-    main()
+    COMMAND.run(main)

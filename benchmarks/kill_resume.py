@@ -23,7 +23,7 @@ EPOCHS = 4
 
 COMMAND = cli.Command(__doc__, "kill_resume")
 COMMAND.define("integer", "trainings", 25, "how many", lower_bound=1)
-COMMAND.define("integer", "kills", 2, "of each training", lower_bound=1)
+COMMAND.define("integer", "kills", 2, "of each training, at most: it may end before", lower_bound=1)
 COMMAND.define("integer", "seed", 0, "of the instants", lower_bound=0)
 COMMAND.group("Kills")
 
@@ -37,16 +37,17 @@ def main(flags):
         seconds = time.monotonic() - started
         print(f"left alone: {seconds:.0f} s", flush=True)
 
-        random, identical, torn = np.random.default_rng(flags.seed), 0, 0
+        random, identical, kills = np.random.default_rng(flags.seed), 0, []
         for number in range(1, flags.trainings + 1):
             run_dir = Path(folder) / f"killed{number}"
             instants = random.uniform(0, seconds, flags.kills)
-            left = kill(command(data_root, run_dir), instants, run_dir)
+            torn = kill(command(data_root, run_dir), instants, run_dir)
             same = differences(whole, run_dir) == []
-            identical, torn = identical + same, torn + left
-            after = ", ".join(f"{instant:.1f}" for instant in instants)
+            identical, kills = identical + same, [*kills, *torn.values()]
+            after = ", ".join(f"{instant:.1f}" for instant in torn) or "-"
             print(f"{number}: killed {after} s after its start, {'identical' if same else 'DIFFERENT'}", flush=True)
-    print(f"{identical} of {flags.trainings} identical; {torn} of the kills left half-written files, seed {flags.seed}")
+    left = f"{sum(kills)} of {len(kills)} kills left half-written files"
+    print(f"{identical} of {flags.trainings} identical; {left}, seed {flags.seed}")
     if identical < flags.trainings:
         sys.exit(1)
 
@@ -62,18 +63,19 @@ def kill(args, instants, run_dir):
     """Runs a command until it ends by itself, killed first so many seconds after each start.
 
     Returns:
-        How many of the kills left half-written files.
+        Dict from the instant of each kill that found it alive to whether it left half-written files.
     """
-    torn = 0
+    torn = {}
     for instant in instants:
         process = subprocess.Popen(args, stdout=subprocess.DEVNULL)
         try:
             process.wait(instant)
+            break
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        torn += any(run_dir.rglob(".*.part*"))
-    subprocess.run(args, check=True, stdout=subprocess.DEVNULL)
+            torn[instant] = any(run_dir.rglob(".*.part*"))
+    subprocess.run(args, check=True, stdout=subprocess.DEVNULL)  # an error of before is one of now
     return torn
 
 

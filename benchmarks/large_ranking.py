@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from hacnn_tf import cli
+from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation.ranking import rank_matches
 
 COMMAND = cli.Command(__doc__, "large_ranking")
@@ -27,6 +28,8 @@ COMMAND.group("Measurement")
 
 
 def main(flags):
+    if flags.on_disk and not Path(flags.on_disk).is_dir():
+        raise InputError(f"--on_disk {flags.on_disk} is no folder.")
     rng = np.random.default_rng(0)
     pids = [rng.integers(1, flags.identities + 1, n) for n in (flags.queries, flags.gallery)]
     pids[1][flags.known or flags.gallery :] = flags.identities + 1

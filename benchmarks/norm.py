@@ -12,6 +12,7 @@ import tensorflow as tf
 from accuracy import table
 
 from hacnn_tf import cli
+from hacnn_tf.data.augmentation import augment
 from hacnn_tf.data.images import load_splits
 from hacnn_tf.data.pipeline import epoch_order
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator
@@ -31,11 +32,13 @@ def main(flags):
     run = RunFolder(flags.run_dir)
     model, epoch = run.load_model("float32")
     dataset = run.settings.read_dataset(flags.data_root)
+    run.check_dataset(dataset)
     images = load_splits(dataset, ("train", *TEST_SPLITS), INPUT_SIZE)
     evaluator = Evaluator(dataset, images)
     settings, results = run.settings, {"moving averages": evaluator.run(model)}
     order = epoch_order(dataset.split("train").pid, settings.batch_size, settings.recipe, settings.seed, epoch + 1)
-    average_over(model, (images["train"][indices] for indices in order))
+    seen = (augment(images["train"][rows], rows, settings.recipe, settings.seed, epoch + 1) for rows in order)
+    average_over(model, seen)
     results["averages over an epoch"] = evaluator.run(model)
     print(f"{run.path}, epoch {epoch}\n\n{table(results)}")
 

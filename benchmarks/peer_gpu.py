@@ -34,7 +34,8 @@ def main():
         data = programs_gpu.Data(args.training, Path(work))
         settings = data.trainings[0]
         peer = Peer(args.torchreid, settings, data.identities, args.eager)
-        programs_gpu.train(data, settings, peer.learn, peer.features, args.results / "log.jsonl")
+        name = f"torchreid-{settings.run_name}"  # so that `programs.py --read` takes it for no run of ours
+        programs_gpu.train(data, settings, peer.learn, peer.features, args.results / "log.jsonl", name)
 
 
 class Peer:

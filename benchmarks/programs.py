@@ -46,6 +46,7 @@ def main(flags):
         raise InputError("Give either --write or --read; --help lists the flags.")
     if flags.read:
         return read(Path(flags.read), Path(flags.runs_dir))
+    check_new_path(Path(flags.write) / "images.npz")
     trainings, images = collections.defaultdict(list), {}
     for line in filter(None, map(str.strip, sys.stdin)):
         settings = parse(line)
@@ -76,30 +77,37 @@ def write(trainings, folder, runs_dir, data_root):
         Dict from name, as in the table written, to path, of the images that it needs.
 
     Raises:
-        InputError: one of the folders exists.
+        InputError: one of the folders exists, or the images are no JPEG files below `data_root`.
     """
     settings = trainings[0]
     dataset = settings.read_dataset(data_root)
-    rows = dataset.split("train")
+    names, rows = _names(dataset, Path(data_root)), dataset.split("train")
     steps, identities = steps_per_epoch(len(rows), settings.batch_size), rows.pid.nunique()
     place = folder / settings.run_name
     for path in (place, *(runs_dir / one.run_name for one in trainings)):
         check_new_path(path)
-    for one in trainings:
-        RunFolder.create(runs_dir / one.run_name, one, dataset)
     place.mkdir(parents=True)
     keras.backend.clear_session()
     state = make_state(settings, identities, steps)
     write_program(place / "train", *training_program(state, settings, steps))
     write_program(place / "extract", *extraction_program(state.model))
-    names = [str(Path(path).relative_to(data_root)) for path in dataset.table.path]
     dataset.table.assign(path=names).to_csv(place / "table.csv", index=False)
     write_json(
         place / "training.json",
         {"dataset": dataset.name, "identities": identities, "trainings": [one.to_flags() for one in trainings]},
     )
+    for one in trainings:
+        RunFolder.create(runs_dir / one.run_name, one, dataset)
     print(place, flush=True)
     return dict(zip(names, dataset.table.path, strict=True))
+
+
+def _names(dataset, data_root):
+    """The names by which a dataset's images are carried: their paths below its folder."""
+    for path in map(Path, dataset.table.path):
+        if not (path.is_relative_to(data_root) and path.suffix.lower() in (".jpg", ".jpeg") and path.is_file()):
+            raise InputError(f"{path} is no JPEG file below {data_root}, and no other images are carried.")
+    return [str(Path(path).relative_to(data_root)) for path in dataset.table.path]
 
 
 def training_program(state, settings, steps):
@@ -153,7 +161,10 @@ def write_program(path, function, arguments, variables):
 
 def read(results, runs_dir):
     """Completes run folders with what `programs_gpu.py` has written."""
-    lines = [json.loads(line) for line in (results / "log.jsonl").read_text().splitlines()]
+    told = results / "log.jsonl"
+    if not told.is_file():
+        raise InputError(f"{results} has no log.jsonl: it is not what programs_gpu.py has written.")
+    lines = [json.loads(line) for line in told.read_text().splitlines()]
     for name in sorted({line["run"] for line in lines}):
         run = RunFolder(runs_dir / name)
         log, tests = EpochLog(run, 0), {}

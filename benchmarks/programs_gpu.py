@@ -189,7 +189,7 @@ def run(args):
     for settings in data.trainings:
         variables, weights = initial(settings, data.identities, step)
         parts = [functools.partial(program, variables) for program in (step, extract)]
-        train(data, settings, *parts, args.results / "log.jsonl")
+        train(data, settings, *parts, args.results / "log.jsonl", settings.run_name)
         if args.keep and args.keep in settings.run_name:
             kept = {str(i): np.asarray(v) for i, v in enumerate(variables[:weights])}
             np.savez(args.results / f"{settings.run_name}.npz", **kept)
@@ -240,7 +240,7 @@ class Data:
         return evaluate_features(self._dataset, features)
 
 
-def train(data, settings, step, extract, log):
+def train(data, settings, step, extract, log, name):
     """Trains as `Settings` say, and tells a log of each epoch.
 
     Args:
@@ -249,25 +249,26 @@ def train(data, settings, step, extract, log):
         step: function from the images and labels of an epoch to the `(steps, 3)` results of its steps.
         extract: as in `Data.test`.
         log: `Path` of the log.
+        name: of the run, for the log.
     """
 
     def say(**line):
         with open(log, "a") as file:
-            file.write(json.dumps({"run": settings.run_name, "epoch": epoch, **line}) + "\n")
+            file.write(json.dumps({"run": name, "epoch": epoch, **line}) + "\n")
 
     for epoch, (images, labels) in enumerate(data.epochs(settings), 1):
         begin = time.perf_counter()
         means = np.asarray(step(images, labels), np.float64).mean(axis=0)
         speed = round(labels.size / (time.perf_counter() - begin), 1)
         say(steps=len(labels), means=means.tolist(), images_per_second=speed)
-        print(f"{settings.run_name}: {epoch} {means.round(3).tolist()} {speed} images/s", flush=True)
+        print(f"{name}: {epoch} {means.round(3).tolist()} {speed} images/s", flush=True)
         if settings.evaluates_after(epoch):
             begin = time.perf_counter()
             results = data.test(extract)
             took = time.perf_counter() - begin
             say(results=results)
             joint = results["single_query"]["joint"]
-            print(f"{settings.run_name}: {joint['rank1']:.1f}/{joint['mAP']:.1f} in {took:.0f} s", flush=True)
+            print(f"{name}: {joint['rank1']:.1f}/{joint['mAP']:.1f} in {took:.0f} s", flush=True)
 
 
 def initial(settings, identities, program):
