@@ -38,6 +38,7 @@ RUN_DIR, DATA_ROOT = sys.argv[1:]
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 IDENTITIES = 767
 RNG = np.random.default_rng(0)
+EXPORTED = tempfile.TemporaryDirectory()  # gone when this process ends
 
 
 @functools.cache
@@ -98,7 +99,7 @@ def extract(size, precision, repeats, xla=False, tf32=False):
 
 @functools.cache
 def exported():
-    folder = tempfile.mkdtemp() + "/export"
+    folder = f"{EXPORTED.name}/default"
     export_model(trained("float32"), folder)
     return tf.saved_model.load(f"{folder}/saved_model").signatures["encoded"]
 
@@ -108,7 +109,7 @@ def export(form, precision):
     """The trained network in a format, opened. OpenVINO computes its float32 file in bfloat16, if told to."""
     hint = precision if form == "openvino" and precision not in WEIGHT_PRECISIONS else None
     written = "float32" if hint else precision
-    folder = f"{tempfile.mkdtemp()}/export"
+    folder = f"{EXPORTED.name}/{form}-{precision}"
     images = calibration_images(run_dataset().split("train").path.tolist(), INPUT_SIZE) if written == "int8" else None
     export_model(trained("float32"), folder, [form], written, images)
     return load_export(f"{folder}/{FORMATS[form].FILE}", hint)
