@@ -43,8 +43,7 @@ def main(flags):
     if settings.precision == "mixed_float16":
         raise InputError(f"{run.path} was trained in mixed_float16, in which the peer does not train here.")
     ours = run.read_metrics()
-    dataset = settings.read_dataset(flags.data_root)
-    run.check_dataset(dataset)
+    dataset = run.read_dataset(flags.data_root)
     images = load_splits(dataset, ("train", *TEST_SPLITS), INPUT_SIZE)
     output = Path(flags.output or Path("results/accuracy") / run.path.name)
     output.mkdir(parents=True, exist_ok=True)

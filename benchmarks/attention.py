@@ -14,13 +14,13 @@ import tensorflow as tf
 from keras import ops
 
 from hacnn_tf import ReID, cli
-from hacnn_tf.data.flags import DATASET_FLAGS, define_dataset_flags
+from hacnn_tf.data.flags import define_dataset_flags
 from hacnn_tf.data.images import load_splits
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features
 from hacnn_tf.layers import HardAttention, SoftAttention
 from hacnn_tf.layers.hard_attention import stripe_centres
-from hacnn_tf.training.settings import Settings, define_precision_flag
+from hacnn_tf.training.settings import dataset_settings, define_precision_flag
 
 COMMAND = cli.Command(__doc__, "attention")
 COMMAND.define("string", "model", None, "a run folder or preset")
@@ -43,7 +43,7 @@ def main(flags):
     model = ReID.from_preset(flags.model, flags.precision)
     if model.network is None:
         raise InputError(f"{flags.model} is an export, whose attention cannot be held still: name its run or a preset.")
-    dataset = Settings.from_flags({name: flags[name].value for name in DATASET_FLAGS}).read_dataset(flags.data_root)
+    dataset = dataset_settings(flags).read_dataset(flags.data_root)
     images = load_splits(dataset, TEST_SPLITS, model.input_size)
     soft, centres = moments(model.network, images["gallery"])
     print(f"{flags.model} on {dataset.name}, {len(images['gallery']):,} gallery images\n")

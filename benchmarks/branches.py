@@ -32,9 +32,7 @@ def main(flags):
     cli.require(flags, "run_dir")
     run = RunFolder(flags.run_dir)
     model, epoch = run.load_model("float32")
-    dataset = run.settings.read_dataset(flags.data_root)
-    run.check_dataset(dataset)
-    rows = dataset.split("train")
+    rows = run.read_dataset(flags.data_root).split("train")
     labels = np.unique(rows.pid, return_inverse=True)[1]
     order = epoch_order(labels, flags.images, run.settings.recipe, flags.seed, epoch=1)[0]
     images, labels = tf.constant(load_images(rows.path[order], INPUT_SIZE)), tf.constant(labels[order])

@@ -17,7 +17,7 @@ import numpy as np
 from database import size
 
 from hacnn_tf import ReID, cli
-from hacnn_tf.data.flags import DATASET_FLAGS, define_dataset_flags
+from hacnn_tf.data.flags import define_dataset_flags
 from hacnn_tf.data.images import load_images
 from hacnn_tf.data.table import JUNK
 from hacnn_tf.database import Database
@@ -25,7 +25,7 @@ from hacnn_tf.database.pictures import list_pictures
 from hacnn_tf.evaluation import evaluate_features
 from hacnn_tf.index import index
 from hacnn_tf.reid import BATCH
-from hacnn_tf.training.settings import Settings, define_precision_flag
+from hacnn_tf.training.settings import dataset_settings, define_precision_flag
 
 COMMAND = cli.Command(__doc__, "index")
 COMMAND.define("string", "model", None, "a run folder, an export, a preset's folder or name")
@@ -41,7 +41,7 @@ PART = 2048  # images of a round
 def main(flags):
     cli.require(flags, "model")
     model = ReID.from_preset(flags.model, flags.precision)
-    dataset = Settings.from_flags({name: flags[name].value for name in DATASET_FLAGS}).read_dataset(flags.data_root)
+    dataset = dataset_settings(flags).read_dataset(flags.data_root)
     with tempfile.TemporaryDirectory() as folder:
         pictures = listed(dataset, Path(folder))
         print(f"{model.name} on {len(pictures):,} images of {dataset.name}")

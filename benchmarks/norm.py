@@ -31,8 +31,7 @@ def main(flags):
     cli.require(flags, "run_dir")
     run = RunFolder(flags.run_dir)
     model, epoch = run.load_model("float32")
-    dataset = run.settings.read_dataset(flags.data_root)
-    run.check_dataset(dataset)
+    dataset = run.read_dataset(flags.data_root)
     images = load_splits(dataset, ("train", *TEST_SPLITS), INPUT_SIZE)
     evaluator = Evaluator(dataset, images)
     settings, results = run.settings, {"moving averages": evaluator.run(model)}

@@ -16,11 +16,11 @@ import pandas as pd
 from hacnn_tf import cli
 from hacnn_tf.data.check import COLUMNS, check_images
 from hacnn_tf.data.cuhk03 import mat_images
-from hacnn_tf.data.flags import DATASET_FLAGS, define_dataset_flags
+from hacnn_tf.data.flags import define_dataset_flags
 from hacnn_tf.data.images import mat_of
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import aside, check_new_path
-from hacnn_tf.training.settings import Settings
+from hacnn_tf.training.settings import dataset_settings
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.check")
 define_dataset_flags(COMMAND)
@@ -32,7 +32,7 @@ COMMAND.group("Output")
 def main(flags):
     if flags.output:
         check_new_path(flags.output, suffix=".csv")
-    asked = Settings(**{name: flags[name].value for name in DATASET_FLAGS}).completed()
+    asked = dataset_settings(flags)
     dataset, incomplete = _read(asked, flags.data_root)
     print(dataset.summary())
     mats = {Path(mat) for path in dataset.table.path if (mat := mat_of(path))}

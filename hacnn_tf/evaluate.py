@@ -55,12 +55,10 @@ def main(flags):
         network, epoch = run.load_model(flags.precision)
         function, size = feature_function(network, use_xla("auto")), network.input_shape[1:3]
         title = f"{run.path}, epoch {epoch}"
-    dataset = (asked or run.settings).read_dataset(flags.data_root)
+    dataset = (asked or run).read_dataset(flags.data_root)
     if asked:
         print(dataset.summary())
         title = f"{title}, trained on {run.dataset_name}, tested" if run else title
-    else:
-        run.check_dataset(dataset)
 
     images = load_splits(dataset, TEST_SPLITS, size, flags.cache_dir)
     features = Evaluator(dataset, images).features(function)

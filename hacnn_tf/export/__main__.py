@@ -88,10 +88,7 @@ def _calibration_paths(flags):
             f"int8 needs images to be calibrated on, and {flags.run_dir} has none: name a folder of pictures with "
             "--calibration_images."
         )
-    run = RunFolder(flags.run_dir)
-    dataset = run.settings.read_dataset(flags.data_root)
-    run.check_dataset(dataset)
-    return dataset.split("train").path.tolist()
+    return RunFolder(flags.run_dir).read_dataset(flags.data_root).split("train").path.tolist()
 
 
 if __name__ == "__main__":

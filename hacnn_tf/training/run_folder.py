@@ -185,6 +185,12 @@ class RunFolder:
         load_network(model, arrays, path)
         return model, int(arrays["epoch"])
 
+    def read_dataset(self, data_root: FilePath) -> ReidDataset:
+        """The dataset it was trained on, read below `data_root`. Raises `InputError` if it cannot be, or is another."""
+        dataset = self.settings.read_dataset(data_root)
+        self.check_dataset(dataset)
+        return dataset
+
     def check_dataset(self, dataset: ReidDataset) -> None:
         """Raises `InputError` if `dataset` does not have the training images of this run."""
         if (dataset.name, dataset.fingerprint()) != (self.dataset_name, self.fingerprint):

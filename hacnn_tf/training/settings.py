@@ -168,6 +168,11 @@ class Settings:
 FLAGS = [field.name for field in dataclasses.fields(Settings)] + OPTIONS
 
 
+def dataset_settings(flags: Any) -> Settings:
+    """The `Settings` of the dataset that the flags of `hacnn_tf.data.flags.define_dataset_flags` name, completed."""
+    return Settings(**{name: flags[name].value for name in DATASET_FLAGS}).completed()
+
+
 def define_precision_flag(command: Command) -> None:
     """Defines `--precision` of a `cli.Command` that computes with a trained network."""
     text = "dtype policy to compute in; if not given the training's, float32 for presets that come along"

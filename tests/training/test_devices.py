@@ -32,7 +32,7 @@ GRADIENTS = """
 import sys
 import keras, numpy as np, tensorflow as tf
 (cpu,) = tf.config.list_physical_devices("CPU")
-replicas, output = int(sys.argv[1]), sys.argv[2]
+replicas, xla, output = int(sys.argv[1]), sys.argv[2] == "True", sys.argv[3]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * replicas)
 from hacnn_tf.models import HACNN
 from hacnn_tf.recipes import RECIPES
@@ -52,7 +52,7 @@ assert devices.replicas == replicas
 keras.utils.set_random_seed(0)
 state = devices.build(make)
 before = state.to_arrays()
-step = devices.train_step(state.model, state.optimizer, RECIPES["constant"], xla=False)
+step = devices.train_step(state.model, state.optimizer, RECIPES["constant"], xla)
 (batch,) = devices.batches(images, labels, 16, RECIPES["constant"], seed=0, epoch=1, done=0)
 results = step(*batch).numpy()
 after = state.to_arrays()
@@ -62,19 +62,20 @@ np.savez(output, results=results, **moved)
 
 
 @pytest.mark.slow
-def test_two_devices_take_the_step_of_one(tmp_path):
+@pytest.mark.parametrize(("replicas", "xla"), [(2, False), (1, True)], ids=["two devices", "xla"])
+def test_the_step_is_that_of_one_device_without_xla(replicas, xla, tmp_path):
     """Loss, gradients and batch norm's averages of one step; where ReLUs flip, float32 differs by a little."""
-    for replicas in (1, 2):
-        subprocess.run([sys.executable, "-c", GRADIENTS, str(replicas), tmp_path / f"{replicas}.npz"], check=True)
-    with np.load(tmp_path / "1.npz") as one, np.load(tmp_path / "2.npz") as two:
-        np.testing.assert_allclose(two["results"], one["results"], rtol=1e-5)
+    for name, how in (("one", (1, False)), ("other", (replicas, xla))):
+        subprocess.run([sys.executable, "-c", GRADIENTS, *map(str, how), tmp_path / f"{name}.npz"], check=True)
+    with np.load(tmp_path / "one.npz") as one, np.load(tmp_path / "other.npz") as other:
+        np.testing.assert_allclose(other["results"], one["results"], rtol=1e-5)
         averages = [name for name in one.files if "|moving_" in name]
         gradients = [name for name in one.files if name.startswith("moved") and name not in averages]
         assert len(averages) > 50 and len(gradients) > 100
         for name in averages:
-            np.testing.assert_allclose(two[name], one[name], rtol=1e-3, atol=1e-6)
-        one, two = (np.concatenate([arrays[name].ravel() for name in gradients]) for arrays in (one, two))
-    assert np.linalg.norm(two - one) < 0.03 * np.linalg.norm(one)
+            np.testing.assert_allclose(other[name], one[name], rtol=1e-3, atol=1e-6)
+        one, other = (np.concatenate([arrays[name].ravel() for name in gradients]) for arrays in (one, other))
+    assert 0 < np.linalg.norm(other - one) < 0.03 * np.linalg.norm(one)
 
 
 @pytest.mark.parametrize(

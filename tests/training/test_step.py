@@ -1,0 +1,94 @@
+"""The step: its losses, and that XLA compiles it into one program."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from hacnn_tf.recipes import RECIPES
+from hacnn_tf.training.step import make_train_step
+from tests.training.test_training import TinyNetwork
+
+
+def test_the_loss_is_the_sum_of_both_cross_entropies():
+    """One step of plain gradient descent moves a classifier's bias by the gradient of its own cross-entropy."""
+    model = TinyNetwork(3)
+    # The branches disagree, so that the accuracy tells whose logits it is of.
+    model.get_layer("global_classifier").bias.assign([0, 0, 9])
+    model.get_layer("local_classifier").bias.assign([20, 0, 0])
+    before = {branch: model.get_layer(f"{branch}_classifier").bias.numpy() for branch in ("global", "local")}
+    images = np.random.default_rng(0).integers(0, 256, (4, 160, 64, 3), dtype=np.uint8)
+    labels = np.array([0, 1, 2, 2], np.int32)
+    logits = {branch: z.numpy() for branch, z in model(images, training=True).items()}
+    biases = {branch: model.get_layer(f"{branch}_classifier").bias for branch in logits}
+    optimizer = keras.optimizers.SGD(1.0)
+    optimizer.build(model.trainable_variables)
+    means = make_train_step(model, optimizer, RECIPES["paper"], xla=False)(images, labels).numpy()
+    for mean, (branch, z) in zip(means, logits.items(), strict=False):
+        probabilities = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
+        assert mean == pytest.approx(-np.log(probabilities[np.arange(4), labels]).mean(), rel=1e-4)
+        gradient = (probabilities - np.eye(3)[labels]).mean(0)
+        np.testing.assert_allclose(biases[branch], before[branch] - gradient, atol=1e-4)
+    assert logits["global"].argmax(-1).tolist() == [2] * 4 and means[2] == 0.25
+    assert means[2] == np.mean((logits["global"] + logits["local"]).argmax(-1) == labels)
+
+
+XLA_SCRIPT = """
+import json
+import tensorflow as tf
+from hacnn_tf.evaluation import feature_function
+from hacnn_tf.models import HACNN
+from hacnn_tf.recipes import RECIPES
+from hacnn_tf.training.loop import make_optimizer
+from hacnn_tf.training.step import make_train_step
+from tests.training.test_training import TinyNetwork
+
+IMAGES, LABELS = tf.TensorSpec((4, 160, 64, 3), tf.uint8), tf.TensorSpec(4, tf.int32)
+
+def narrow(dtype=None):
+    return HACNN(3, widths=(16, 32, 48), feature_dim=24, dtype=dtype)
+
+def ir(model, recipe, precision="float32"):
+    optimizer = make_optimizer(recipe, 100, precision)
+    optimizer.build(model.trainable_variables)
+    return make_train_step(model, optimizer, recipe, xla=True).experimental_get_compiler_ir(IMAGES, LABELS)
+
+TRIPLET = RECIPES["strong"].replaced(batch_identities=2, triplet=1.0)
+"""
+XLA_PROGRAMS = """
+irs = {name: ir(TinyNetwork(3), recipe) for name, recipe in RECIPES.items()}
+irs["triplet"] = ir(narrow(), TRIPLET)
+irs["extraction"] = feature_function(narrow(), xla=True).experimental_get_compiler_ir(IMAGES)
+print(json.dumps({name: ir(stage="hlo") for name, ir in irs.items()}))
+"""
+
+
+def run_xla(script):
+    """In a process of its own: other trainings here have asked for determinism, under which XLA refuses max pooling."""
+    command = [sys.executable, "-c", XLA_SCRIPT + script]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def xla_programs():
+    """Programs as XLA gets them: the step of each recipe of a tiny network, of one more recipe and the whole network
+    with narrow levels, and that network's extraction."""
+    return json.loads(run_xla(XLA_PROGRAMS))
+
+
+@pytest.mark.parametrize("name", [*RECIPES, "triplet", "extraction"])
+def test_step_and_extraction_compile_to_one_xla_program(xla_programs, name):
+    assert "convolution" in xla_programs[name]
+    for word in ("custom-call", "infeed", "outfeed", "<="):  # host round trips, dynamic shapes
+        assert word not in xla_programs[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_xla_compiles_the_step_in_half_precision(precision):
+    """To the end: only then does it check that types agree."""
+    compiled = f"ir(narrow({precision!r}), TRIPLET, {precision!r})(stage='optimized_hlo')"
+    assert "fusion" in run_xla(f"print({compiled})")
