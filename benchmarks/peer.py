@@ -112,7 +112,7 @@ def learn(path, precision, smoothing, network):
     images, labels, rates = (batches[name] for name in ("images", "labels", "rates"))
     for x, y, rate in zip(images, torch.from_numpy(labels).to(DEVICE), rates, strict=True):
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = float(rate)  # a number of NumPy's is refused when a state is loaded
         optimizer.zero_grad()
         with autocast(precision):
             logits = net(normalized(x))
