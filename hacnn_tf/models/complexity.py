@@ -91,7 +91,8 @@ class _Walk:
 
     def through(self, inputs: list[Tensor], outputs: Any) -> list[Tensor]:
         """Visits all operations from `inputs` to `outputs`, lists of `keras.Input`s and of what was made of them."""
-        graph = keras.Model(inputs, keras.tree.flatten(outputs))
+        used = [x for x in inputs if x._keras_history.operation._outbound_nodes]  # a layer may ignore some it is given
+        graph = keras.Model(used, keras.tree.flatten(outputs))
         again = keras.models.clone_model(
             graph, graph.input, clone_function=lambda layer: layer, call_function=self._visit
         )

@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from hacnn_tf import complexity
-from hacnn_tf.layers import ConvBlock
+from hacnn_tf.layers import ConvBlock, SoftAttention
 from hacnn_tf.models import HACNN, count, kernel_calls
 
 
@@ -24,6 +24,12 @@ def test_a_layer_called_twice_counts_its_weights_once():
     shared = keras.Sequential([keras.layers.Dense(3, activation="relu"), keras.layers.Dense(2)])
     model = keras.Model(inputs, keras.layers.Concatenate()([shared(x) for x in inputs]))
     assert count(kernel_calls(model)) == {"weights": 18, "macs": 36, "depth": 2}
+
+
+def test_a_layer_may_ignore_some_of_what_it_is_given():
+    inputs = [keras.Input((8, 8, 32)), keras.Input((1, 1, 32))]
+    model = keras.Model(inputs, SoftAttention(channel=False)(*inputs))  # 9 weights at 16 positions, 1 and 32² at 64
+    assert count(kernel_calls(model)) == {"weights": 1034, "macs": 9 * 16 + 64 + 1024 * 64, "depth": 3}
 
 
 def test_grouped_convolutions_and_nested_layers():
