@@ -40,6 +40,8 @@ def main(flags):
     settings = run.settings
     if settings.recipe.triplet:
         raise InputError(f"{run.path} was trained with a triplet loss, which the peer is not taught here.")
+    if not settings.local:
+        raise InputError(f"{run.path} was trained without the local branch, which the peer always has.")
     if settings.precision == "mixed_float16":
         raise InputError(f"{run.path} was trained in mixed_float16, in which the peer does not train here.")
     ours = run.read_metrics()

@@ -54,13 +54,15 @@ def main(flags):
     print("| | Rank-1 | mAP |\n|---|---|---|")
     for what, changes in variants([mean for mean, _ in soft], [mean for mean, _ in centres], model.network).items():
         features = evaluator.features(held_still(model.network, **changes))
-        joint = evaluate_features(dataset, features)["single_query"]["joint"]
+        joint = evaluate_features(dataset, features, branches=model.branches)["single_query"]["joint"]
         print(f"| {what} | {joint['rank1']:.1f} | {joint['mAP']:.1f} |", flush=True)
 
 
 def moments(network, images):
     """Mean and variance over images of each level's soft attention, `(h, w, c)`, and region centres, `(T, 2)`."""
     extractor = network.attention_extractor()
+    if extractor is None:
+        return [], []
     extract = tf.function(lambda batch: extractor(batch, training=False))
     sums = None
     for start in range(0, len(images), BATCH):
@@ -109,6 +111,8 @@ def variants(soft, centres, network):
     if soft:
         for what, (kept, follows) in SOFT_HELD.items():
             found[what] = {"soft": lambda level, x, kept=kept, follows=follows: averaged(x, soft[level], kept, follows)}
+    if not centres:
+        return found
     stripes = stripe_centres(network.get_config()["num_regions"])
     same = {"centres": lambda level, x: as_in(x, centres[level])}
     found["regions the same for all images"] = same

@@ -14,6 +14,7 @@ import tensorflow as tf
 from hacnn_tf import cli
 from hacnn_tf.data.images import load_images
 from hacnn_tf.data.pipeline import epoch_order
+from hacnn_tf.evaluation.features import feature_part
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.training.losses import branch_losses
 from hacnn_tf.training.run_folder import RunFolder
@@ -38,14 +39,16 @@ def main(flags):
     images, labels = tf.constant(load_images(rows.path[order], INPUT_SIZE)), tf.constant(labels[order])
 
     print(f"{run.path}, epoch {epoch}\n\nsoft attention    at 0.5      mean    sd over channels   sd over pixels")
-    for level, soft in enumerate(model.attention_extractor()(images).get("soft", []), start=1):
+    attends = model.attention_extractor()
+    for level, soft in enumerate(attends(images).get("soft", []) if attends else [], start=1):
         soft = np.asarray(soft)
         channels, pixels = soft.std(axis=-1).mean(), soft.std(axis=(1, 2)).mean()
         print(f"  level {level}       {np.mean(soft <= 0.5):>8.1%}{soft.mean():>10.3f}{channels:>15.3f}{pixels:>17.3f}")
     print("\nfeatures under moving averages against those under batch statistics, mean cosine")
     extractor = model.feature_extractor()
-    averages, batch = (np.split(np.asarray(extractor(images, training=t)), 2, axis=1) for t in (False, True))
-    for branch, a, b in zip(("global", "local"), averages, batch, strict=True):
+    averages, batch = (np.asarray(extractor(images, training=training)) for training in (False, True))
+    for branch in model.branches:
+        a, b = (feature_part(features, branch, model.branches) for features in (averages, batch))
         print(f"  {branch:<8}{(a * b).sum(axis=1).mean():.3f}")
     # Last: a pass in training moves batch norm's averages.
     print("\ngradient norms    " + "".join(f"{part:>10}" for part in PARTS))

@@ -120,13 +120,14 @@ def training_program(state, settings, steps):
 
     Returns:
         `tf.function` from images `(steps, batch, height, width, 3)` uint8 and labels `(steps, batch)` int32 to the
-        `(steps, 3)` results of the steps, its arguments, and the list of variables that it reads and writes.
+        `(steps, 3)` results of the steps (2 without the local branch), its arguments, and the list of variables that
+        it reads and writes.
     """
     step = make_train_step(state.model, state.optimizer, settings.recipe, xla=True)
 
     @tf.function(jit_compile=True, autograph=False)
     def epoch(images, labels):
-        results = tf.TensorArray(tf.float32, steps, element_shape=(3,))
+        results = tf.TensorArray(tf.float32, steps, element_shape=state.totals.shape)
 
         def body(i, results):
             return i + 1, results.write(i, step.python_function(images[i], labels[i]))

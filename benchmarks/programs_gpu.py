@@ -234,10 +234,10 @@ class Data:
                     file.unlink()
                     yield images, self._labels[order]
 
-    def test(self, extract):
+    def test(self, extract, branches):
         """The results of `evaluate_features`; `extract` is the function of `extract_features`."""
         features = {split: extract_features(extract, images) for split, images in self._tested.items()}
-        return evaluate_features(self._dataset, features)
+        return evaluate_features(self._dataset, features, branches=branches)
 
 
 def train(data, settings, step, extract, log, name):
@@ -264,7 +264,7 @@ def train(data, settings, step, extract, log, name):
         print(f"{name}: {epoch} {means.round(3).tolist()} {speed} images/s", flush=True)
         if settings.evaluates_after(epoch):
             begin = time.perf_counter()
-            results = data.test(extract)
+            results = data.test(extract, settings.branches)
             took = time.perf_counter() - begin
             say(results=results)
             joint = results["single_query"]["joint"]

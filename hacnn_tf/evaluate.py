@@ -4,11 +4,12 @@
     python -m hacnn_tf.evaluate --run_dir runs/synthetic-detected-seed0 --dataset market1501   on another test set
     python -m hacnn_tf.evaluate --export exports/hacnn.onnx --dataset cuhk03                   an export of any format
 
-Prints CMC, mAP and mINP of the joint, global and local features, and writes them to metrics.json in the run folder, if
-they are those of the run's own checkpoint in its own precision. With --dataset it takes the test images of that dataset
-instead, whatever the run's own and its --validation, and writes metrics-DATASET.json, which no table reads. It does not
-check whether the run was trained on persons of that test set. --rerank also prints what k-reciprocal re-ranking makes
-of the results; that is written nowhere.
+Prints CMC, mAP and mINP of the joint, global and local features (without the local branch there is no local one, and
+the joint one is the global one), and writes them to metrics.json in the run folder, if they are those of the run's own
+checkpoint in its own precision. With --dataset it takes the test images of that dataset instead, whatever the run's own
+and its --validation, and writes metrics-DATASET.json, which no table reads. It does not check whether the run was
+trained on persons of that test set. --rerank also prints what k-reciprocal re-ranking makes of the results; that is
+written nowhere.
 """
 
 from hacnn_tf import cli
@@ -51,9 +52,11 @@ def main(flags):
         opened = ReID.from_preset if find_preset(flags.export) else load_export
         model = opened(flags.export, flags.precision)
         function, size, title = model.extract, model.input_size, flags.export
+        branches = model.branches
     else:
         network, epoch = run.load_model(flags.precision)
         function, size = feature_function(network, use_xla("auto")), network.input_shape[1:3]
+        branches = network.branches
         title = f"{run.path}, epoch {epoch}"
     dataset = (asked or run).read_dataset(flags.data_root)
     if asked:
@@ -62,7 +65,7 @@ def main(flags):
 
     images = load_splits(dataset, TEST_SPLITS, size, flags.cache_dir)
     features = Evaluator(dataset, images).features(function)
-    results = evaluate_features(dataset, features)
+    results = evaluate_features(dataset, features, branches=branches)
     print(f"{title} on {dataset.name}:\n{results_table(results)}", flush=True)
     if not flags.export and flags.precision in (None, run.settings.precision):
         if asked:
@@ -73,7 +76,7 @@ def main(flags):
         write_npz(flags.features, _arrays(dataset, features))
         print(f"Features: {flags.features}", flush=True)
     if flags.rerank:
-        results = evaluate_features(dataset, features, distances=rerank)
+        results = evaluate_features(dataset, features, distances=rerank, branches=branches)
         print(f"After k-reciprocal re-ranking:\n{results_table(results)}")
 
 

@@ -42,8 +42,9 @@ class Detections(Protocol):
 class ReID:
     """Features of any pictures of persons, from a trained HA-CNN. One object serves any number of threads.
 
-    Make it with `from_preset`. Features are `(n, 1024)` float32: of each picture the global and the local feature,
-    each of length 1 (§3.2). The smaller the L2 distance of two, the more alike the persons.
+    Make it with `from_preset`. Features are `(n, 1024)` float32: of each picture the global and the local feature, each
+    of length 1 (§3.2); `(n, 512)`, the global one alone, if it was trained without the local branch. The smaller the L2
+    distance of two, the more alike the persons.
 
     Attributes:
         name: what it was made from, for people.
@@ -52,6 +53,7 @@ class ReID:
             the network is exported, saved as a preset or set to compute in another precision.
         input_size: (height, width) in pixels that pictures are resized to.
         feature_dim: numbers in a feature.
+        branches: whose features stand side by side in a feature, see `HACNN.branches`.
         extract: function from `(n, *input_size, 3)` uint8 images to `(n, feature_dim)` float32 features, for those who
             decode and resize themselves.
 
@@ -65,7 +67,7 @@ class ReID:
     def __init__(self, name: str, export: Export) -> None:
         self.name, self.network, self.fingerprint = name, export.network, export.fingerprint
         self.input_size, self.feature_dim = export.input_size, export.feature_dim
-        self.extract = export.extract
+        self.branches, self.extract = export.branches, export.extract
 
     @classmethod
     def from_preset(cls, preset: FilePath, precision: str | None = None) -> "ReID":

@@ -37,8 +37,24 @@ COMMAND.define("string", "cache_dir", None, "keep decoded images there, for data
 COMMAND.group("Dataset")
 COMMAND.define("boolean", "spatial", Settings.spatial, "soft spatial attention (Table 5's SSA)")
 COMMAND.define("boolean", "channel", Settings.channel, "soft channel attention (Table 5's SCA)")
-COMMAND.define("boolean", "regional", Settings.regional, "hard regional attention (Table 5's HRA); off: fixed stripes")
-COMMAND.define("boolean", "interaction", Settings.interaction, "cross-attention interaction (Table 6)")
+COMMAND.define(
+    "boolean",
+    "local",
+    Settings.local,
+    "local branch; off: the global branch, its loss and its feature alone, and --noregional --nointeraction",
+)
+COMMAND.define(
+    "boolean",
+    "regional",
+    Settings.regional,
+    "hard regional attention (Table 5's HRA); off: fixed stripes; as --local if not given",
+)
+COMMAND.define(
+    "boolean",
+    "interaction",
+    Settings.interaction,
+    "cross-attention interaction (Table 6); as --local if not given",
+)
 COMMAND.define("integer", "num_regions", Settings.num_regions, "T, the number of local streams", lower_bound=1)
 COMMAND.group("Network")
 COMMAND.define("integer", "epochs", Settings.epochs, "150 if not given, fewer for synthetic", lower_bound=1)

@@ -27,7 +27,7 @@ KEPT = 3600  # seconds after which pictures that were shown leave the temporary 
 SHOWN_HEIGHT = 384  # pixels of a picture that was found, at most
 MATCH_NOTE = (
     "Above the query, below the match: the picture, then at each of the three levels the four regions of hard "
-    "attention and the map of soft attention."
+    "attention and the map of soft attention, as far as the network has them."
 )
 CSS = """
 #query img { height: 18rem; object-fit: contain; }

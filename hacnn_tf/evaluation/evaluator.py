@@ -30,4 +30,5 @@ class Evaluator:
 
     def run(self, model: HACNN) -> Results:
         """The results of `evaluate_features` for a `HACNN`; traces (and compiles) its extraction anew, some seconds."""
-        return evaluate_features(self._dataset, self.features(feature_function(model, self._xla)))
+        features = self.features(feature_function(model, self._xla))
+        return evaluate_features(self._dataset, features, branches=model.branches)

@@ -1,16 +1,16 @@
 """Features of many images."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from hacnn_tf.models import HACNN
+from hacnn_tf.models import BRANCHES, HACNN
 from hacnn_tf.types import Features, Pixels, Tensor
 
 EXTRACTION_BATCH = 64
-PARTS = ("joint", "global", "local")
+PARTS = ("joint", *BRANCHES)
 
 
 def feature_function(model: HACNN, xla: bool = False) -> Callable[[Tensor], Tensor]:
@@ -63,7 +63,15 @@ def extract_features(function: Callable[[Pixels], Tensor], images: Pixels) -> Fe
     return np.concatenate(features).astype(np.float32, copy=False)
 
 
-def feature_part(features: Features, part: str) -> Features:
-    """The joint, global or local part of `(n, 2d)` features (Table 7's three)."""
-    half = features.shape[1] // 2
-    return {"joint": features, "global": features[:, :half], "local": features[:, half:]}[part]
+def parts_of(branches: Sequence[str]) -> tuple[str, ...]:
+    """The parts of a feature that are measured (Table 7): all of it, "joint", and that of each branch."""
+    return ("joint", *branches)
+
+
+def feature_part(features: Features, part: str, branches: Sequence[str] = BRANCHES) -> Features:
+    """One of the `parts_of` features `(n, d)`, in which those of the branches stand side by side, equally wide."""
+    if part == "joint":
+        return features
+    place = list(branches).index(part)
+    width = features.shape[1] // len(branches)
+    return features[:, place * width : (place + 1) * width]

@@ -1,14 +1,15 @@
 """From features to the numbers that papers report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from hacnn_tf.data.table import ReidDataset
-from hacnn_tf.evaluation.features import PARTS, feature_part
+from hacnn_tf.evaluation.features import PARTS, feature_part, parts_of
 from hacnn_tf.evaluation.ranking import CMC_RANKS, Matches, half_distances, rank_matches
+from hacnn_tf.models import BRANCHES
 from hacnn_tf.types import Distances, Features, Integers, Results
 
 SINGLE_SHOT_REPEATS = 100
@@ -17,22 +18,27 @@ MEASURES = (*(f"rank{k}" for k in CMC_RANKS), "mAP", "mAP_trapezoid", "mINP")
 
 
 def evaluate_features(
-    dataset: ReidDataset, features: Mapping[str, Features], seed: int = 0, distances: Distances = half_distances
+    dataset: ReidDataset,
+    features: Mapping[str, Features],
+    seed: int = 0,
+    distances: Distances = half_distances,
+    branches: Sequence[str] = BRANCHES,
 ) -> Results:
     """Every measure of a dataset's protocol.
 
     Args:
         dataset: a `ReidDataset`.
-        features: dict from split ("query", "gallery" and, if the dataset has it, "multi_query") to `(n, 2d)` float32
+        features: dict from split ("query", "gallery" and, if the dataset has it, "multi_query") to `(n, d)` float32
             features, rows as in `dataset.split(split)`.
         seed: of the random gallery images of a single-shot protocol.
         distances: as in `rank_matches`; of a single-shot protocol, each of the random galleries has its own.
+        branches: whose features stand side by side in a feature, as `HACNN.branches` names them.
 
     Returns:
-        Dict from setting ("single_query", "multi_query") to dict from part ("joint", "global", "local", Table 7) to
-        dict of `rank1`, `rank5`, `rank10`, `rank20`, `mAP` (plain), `mAP_trapezoid` (the Market-1501 toolkit's) and
-        `mINP`, in percent, `cmc`, the list of Rank-1 to Rank-50, and `queries` and `unmatched`, counts of queries with
-        and without a true match.
+        Dict from setting ("single_query", "multi_query") to dict from part ("joint", "global", "local", Table 7; of one
+        branch "joint" and "global", which are equal) to dict of `rank1`, `rank5`, `rank10`, `rank20`, `mAP` (plain),
+        `mAP_trapezoid` (the Market-1501 toolkit's) and `mINP`, in percent, `cmc`, the list of Rank-1 to Rank-50, and
+        `queries` and `unmatched`, counts of queries with and without a true match.
 
     Raises:
         InputError: no query has a true match.
@@ -45,14 +51,14 @@ def evaluate_features(
         setting: {
             part: _measure(
                 rows,
-                feature_part(queries, part),
+                feature_part(queries, part, branches),
                 gallery,
-                feature_part(features["gallery"], part),
+                feature_part(features["gallery"], part, branches),
                 dataset.single_shot,
                 seed,
                 distances,
             )
-            for part in PARTS
+            for part in parts_of(branches)
         }
         for setting, (rows, queries) in settings.items()
     }

@@ -10,8 +10,9 @@ OUTPUT will hold, by format:
     onnx         hacnn.onnx
     openvino     hacnn.xml and hacnn.bin
     litert       hacnn.tflite
-The last three take images, uint8 [N, 160, 64, 3] in RGB, normalise them, and give features, float32 [N, 1024]. Each
-file says so itself. "int8" is calibrated on training images of the run, or on pictures of your own.
+The last three take images, uint8 [N, 160, 64, 3] in RGB, normalise them, and give features, float32 [N, 1024] ([N, 512]
+without the local branch). Each file says so itself. "int8" is calibrated on training images of the run, or on pictures
+of your own.
 """
 
 from pathlib import Path

@@ -12,12 +12,13 @@ import tensorflow as tf
 import hacnn_tf
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import feature_function, fingerprint
-from hacnn_tf.models import HACNN
+from hacnn_tf.models import BRANCHES, HACNN
 from hacnn_tf.types import Extract, Features, Pixels, Size
 
 # Layers whose arithmetic stays float in int8: soft attention, positions of regions, lengths of features. They cost
 # little, and in int8 they take a third of the Rank-1 with them.
 KEPT_FLOAT = ("attention", "regions", "unit_norm")
+BRANCHES_KEY = "branches"  # in a file's `description`
 INSTALL = 'this format needs: pip install -c constraints.txt -e ".[export]".'
 
 
@@ -32,6 +33,7 @@ class Export:
         fingerprint: of the weights that were exported, see `hacnn_tf.evaluation.fingerprint`.
         precision: that of its arithmetic or weights, as in "int8".
         network: the `HACNN`, if it is one that can be computed with in Keras; None for a program of another runtime.
+        branches: whose features stand side by side in a feature, see `HACNN.branches`.
     """
 
     compute: Extract
@@ -40,6 +42,7 @@ class Export:
     fingerprint: str
     precision: str
     network: HACNN | None = None
+    branches: tuple[str, ...] = BRANCHES
 
     def extract(self, images: Pixels) -> Features:
         """Features of images.
@@ -76,6 +79,7 @@ class Export:
             fingerprint(network),
             network.dtype_policy.name,
             network,
+            network.branches,
         )
 
 
@@ -83,13 +87,21 @@ def description(network: HACNN, precision: str) -> dict[str, str]:
     """What a file says of itself, as texts by name."""
     height, width = network.input_shape[1:3]
     features = network.feature_extractor().output_shape[-1]
+    parts = " and ".join(f"the {branch}" for branch in network.branches)
+    lengths = "each of length 1" if len(network.branches) > 1 else "of length 1"
     return {
         "fingerprint": fingerprint(network),
         "precision": precision,
         "hacnn_tf_version": hacnn_tf.__version__,
         "input": f"images: uint8 [N, {height}, {width}, 3], RGB, 0 to 255",
-        "output": f"features: float32 [N, {features}], the global and the local one, each of length 1",
+        "output": f"features: float32 [N, {features}], {parts} one, {lengths}",
+        BRANCHES_KEY: ",".join(network.branches),
     }
+
+
+def read_branches(text: str | None) -> tuple[str, ...]:
+    """`Export.branches` of what a file says of them; files of before there was a choice say nothing, and have both."""
+    return tuple(text.split(",")) if text else BRANCHES
 
 
 def check_installed(names: Iterable[str]) -> None:

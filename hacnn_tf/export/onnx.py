@@ -5,7 +5,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from hacnn_tf.export.exported import KEPT_FLOAT, Export, description, needed, single_images
+from hacnn_tf.export.exported import BRANCHES_KEY, KEPT_FLOAT, Export, description, needed, read_branches, single_images
 
 FILE = "hacnn.onnx"
 ABOUT = "for ONNX Runtime"
@@ -57,6 +57,7 @@ def load(path):
         features.shape[-1],
         known["fingerprint"],
         known["precision"],
+        branches=read_branches(known.get(BRANCHES_KEY)),
     )
 
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 from hacnn_tf.data.images import decode_each, resize
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import feature_function
-from hacnn_tf.export.exported import Export, description
+from hacnn_tf.export.exported import BRANCHES_KEY, Export, description, read_branches
 
 FILE = "saved_model"
 ABOUT = "for TensorFlow; signatures images, and encoded (serving_default)"
@@ -53,10 +53,12 @@ def load(path):
     """Opens the folder as an `Export`."""
     program = tf.saved_model.load(str(path))
     images = program.signatures["images"]
+    known = {name: text.numpy().decode() for name, text in program.description.items()}
     return Export(
         lambda batch: images(images=tf.constant(batch))["features"].numpy(),
         tuple(program.input_size.numpy().tolist()),
         images.structured_outputs["features"].shape[-1],
-        program.description["fingerprint"].numpy().decode(),
-        program.description["precision"].numpy().decode(),
+        known["fingerprint"],
+        known["precision"],
+        branches=read_branches(known.get(BRANCHES_KEY)),
     )

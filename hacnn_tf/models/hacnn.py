@@ -15,6 +15,7 @@ from hacnn_tf.types import Size, Tensor
 PIXEL_MEAN = [123.675, 116.28, 103.53]
 PIXEL_VARIANCE = [58.395**2, 57.12**2, 57.375**2]
 
+BRANCHES = ("global", "local")
 INPUT_SIZE = (160, 64)  # height and width in pixels (§4)
 STEM_FILTERS = 32
 STRIDE = 16  # of the whole global branch: the stem and three Inception-Bs
@@ -35,24 +36,31 @@ class HACNN(keras.Model):
       region centres `(batch, T, 2)` as (t_y, t_x) in [-1, 1], and soft attention maps `(batch, h, w, c)` in [0.5, 1)
       (no `"soft"` if both soft attentions are off; regions of level 1 alone without interaction).
 
+    Without the local branch there are no local logits and no regions, and features are `(batch, feature_dim)`.
+
     Images are `(batch, height, width, 3)` RGB in [0, 255], uint8 or float; normalisation is part of the graph.
 
     Args:
         num_identities: number of training identities (classes of both softmax classifiers).
         spatial: soft spatial attention (Table 5's SSA).
         channel: soft channel attention (Table 5's SCA).
+        local: the local branch; without it the network is the global branch alone, with or without soft attention.
         regional: hard regional attention (Table 5's HRA); without it the regions stay the even stripes they start as.
+            By default as `local`, without which there is none.
         interaction: cross-attention interaction (Eq. 6, Table 6): the local branch also reads its regions of the
-            global branch at levels 2 and 3.
-        num_regions: T, the number of local streams.
+            global branch at levels 2 and 3. By default as `local`, without which there is none.
+        num_regions: T, the number of local streams; ignored without the local branch.
         widths: d1, d2, d3, the Inception widths of the three levels; divisible by 16.
         input_size: (height, width) in pixels, both divisible by 16.
         feature_dim: size of each branch's feature.
         name, dtype: as of every Keras layer; `dtype` may be a mixed-precision policy. Region positions, logits and
             features are float32 under all of them.
 
+    Attributes:
+        branches: names of its branches, in the order of their features: `BRANCHES`, or "global" alone.
+
     Raises:
-        ValueError: a width, the input size or a count that the network cannot be built with.
+        ValueError: a width, the input size, a count or a combination of switches that the network cannot be built with.
     """
 
     def __init__(
@@ -61,8 +69,9 @@ class HACNN(keras.Model):
         *,
         spatial: bool = True,
         channel: bool = True,
-        regional: bool = True,
-        interaction: bool = True,
+        local: bool = True,
+        regional: bool | None = None,
+        interaction: bool | None = None,
         num_regions: int = 4,
         widths: Sequence[int] = (128, 256, 384),
         input_size: Sequence[int] = INPUT_SIZE,
@@ -72,6 +81,11 @@ class HACNN(keras.Model):
         **kwargs: Any,
     ) -> None:
         _check(num_identities, num_regions, widths, input_size, feature_dim)
+        for switch, on in (("regional", regional), ("interaction", interaction)):
+            if on and not local:
+                raise ValueError(f"{switch} needs the local branch: leave it out, or local=False.")
+        regional = local if regional is None else regional
+        interaction = local if interaction is None else interaction
         policy = keras.dtype_policies.get(dtype or keras.config.dtype_policy())
 
         def dense(units: int, name: str, dtype: Any = policy, use_bias: bool = True) -> keras.Layer:
@@ -87,7 +101,7 @@ class HACNN(keras.Model):
         x = keras.layers.Normalization(mean=PIXEL_MEAN, variance=PIXEL_VARIANCE, dtype=policy, name="pixels")(images)
         x = ConvBlock(STEM_FILTERS, 3, 2, dtype=policy, name="stem")(x)
 
-        local, soft_maps, regions = None, [], []
+        streams, soft_maps, regions = None, [], []
         for level, (width, region_size) in enumerate(zip(widths, _region_sizes(input_size), strict=True), start=1):
             block_input = x
             x = InceptionA(width, dtype=policy, name=f"level{level}_inception_a")(x)
@@ -102,21 +116,22 @@ class HACNN(keras.Model):
                 soft_maps.append(attention(x, signature))
                 x = x * soft_maps[-1]
 
+            if not local:
+                continue
             # The regions are folded into the batch axis, so that all streams share one call of one Inception.
             if level == 1 or interaction:
                 hard_attention = HardAttention(num_regions, trainable=regional, name=f"level{level}_hard_attention")
                 centres = hard_attention(signature)
                 regions.append(centres)
                 crops = RegionCrop(region_size, dtype=policy, name=f"level{level}_regions")(block_input, centres)
-                local = crops if local is None else local + crops  # Eq. 6
-            local = InceptionB(width, dtype=policy, name=f"level{level}_local_inception_b")(local)
+                streams = crops if streams is None else streams + crops  # Eq. 6
+            streams = InceptionB(width, dtype=policy, name=f"level{level}_local_inception_b")(streams)
 
         x = keras.layers.GlobalAveragePooling2D(dtype=policy, name="global_pool")(x)
-        local = keras.layers.GlobalAveragePooling2D(dtype=policy, name="local_pool")(local)
-        features = {
-            "global": feature(x, "global"),
-            "local": feature(ops.reshape(local, (-1, num_regions * widths[-1])), "local"),
-        }
+        features = {"global": feature(x, "global")}
+        if local:
+            streams = keras.layers.GlobalAveragePooling2D(dtype=policy, name="local_pool")(streams)
+            features["local"] = feature(ops.reshape(streams, (-1, num_regions * widths[-1])), "local")
         logits = {
             branch: dense(num_identities, f"{branch}_classifier", dtype="float32")(x) for branch, x in features.items()
         }
@@ -130,6 +145,7 @@ class HACNN(keras.Model):
             "num_identities": num_identities,
             "spatial": spatial,
             "channel": channel,
+            "local": local,
             "regional": regional,
             "interaction": interaction,
             "num_regions": num_regions,
@@ -139,16 +155,23 @@ class HACNN(keras.Model):
         }
         unit = keras.layers.UnitNormalization(dtype="float32", name="unit_norm")
         joint = keras.layers.Concatenate(dtype="float32", name="features")
-        self._features = joint([unit(features["global"]), unit(features["local"])])
-        self._attention = {"regions": regions} | ({"soft": soft_maps} if soft_maps else {})
+        self._features = joint([unit(features[branch]) for branch in features])
+        self._attention = {kind: maps for kind, maps in (("regions", regions), ("soft", soft_maps)) if maps}
+
+    @property
+    def branches(self) -> tuple[str, ...]:
+        return tuple(self.output)
 
     def feature_extractor(self) -> keras.Model:
-        """A `keras.Model` from images to `(batch, 2 * feature_dim)` features, on this model's weights."""
+        """A `keras.Model` from images to features `(batch, len(branches) * feature_dim)`, on this model's weights."""
         return keras.Model(self.inputs[0], self._features, name="features")
 
-    def attention_extractor(self) -> keras.Model:
-        """A `keras.Model` from images to `{"regions": [...], "soft": [...]}`, on this model's weights."""
-        return keras.Model(self.inputs[0], self._attention, name="attention")
+    def attention_extractor(self) -> keras.Model | None:
+        """A `keras.Model` from images to `{"regions": [...], "soft": [...]}`, on this model's weights.
+
+        None if the network has no attention and no local branch.
+        """
+        return keras.Model(self.inputs[0], self._attention, name="attention") if self._attention else None
 
     def under(self, dtype: str) -> "HACNN":
         """This network, or one of the same weights that computes under another dtype policy."""

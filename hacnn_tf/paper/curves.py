@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hacnn_tf.evaluation import CMC_LENGTH
+from hacnn_tf.evaluation import CMC_LENGTH, parts_of
 
 COLOURS = {"joint": "tab:blue", "global": "tab:orange", "local": "tab:green"}
 
@@ -24,17 +24,17 @@ def curves(found):
     for run, results in found:
         log = run.read_rows("log", run.settings.epochs)
         epochs = [int(row["epoch"]) for row in log]
-        for branch in ("global", "local"):
+        for branch in run.settings.branches:
             losses.plot(
                 epochs, [float(row[f"{branch}_loss"]) for row in log], ".-", color=COLOURS[branch], label=branch
             )
         accuracy.plot(epochs, [100 * float(row["identity_accuracy"]) for row in log], ".-", color="tab:gray")
         tested = run.read_rows("evaluations", run.settings.epochs)
         epochs = [int(row["epoch"]) for row in tested]
-        for part, colour in COLOURS.items():
+        for part in parts_of(run.settings.branches):
             for measure, name, style in (("rank1", "Rank-1", "o-"), ("mAP", "mAP", "x--")):
                 values = [float(row[f"{part}_{measure}"]) for row in tested]
-                tests.plot(epochs, values, style, color=colour, label=f"{part}, {name}", markersize=4)
+                tests.plot(epochs, values, style, color=COLOURS[part], label=f"{part}, {name}", markersize=4)
         for part, measures in results["single_query"].items():
             cmc.plot(range(1, CMC_LENGTH + 1), measures["cmc"], color=COLOURS[part], label=part)
     losses.set(xlabel="epoch", ylabel="nats", title="loss", yscale="log")

@@ -46,8 +46,8 @@ def cross_view_pairs(dataset, count):
 def attention(model, paths):
     """Figure 6: each image, then at every level the regions of hard attention and the map of soft attention.
 
-    The soft map is the mean over channels, drawn over the grey image from its least value (dark) to its largest
-    (bright).
+    What the network does not have of these is left out. The soft map is the mean over channels, drawn over the grey
+    image from its least value (dark) to its largest (bright).
 
     Args:
         model: a trained `HACNN`.
@@ -64,7 +64,7 @@ def attention(model, paths):
 
 def attention_of(model, images):
     """As `attention`, of `(n, height, width, 3)` uint8 pixels of the size that the model takes."""
-    maps = {name: [np.asarray(x) for x in values] for name, values in model.attention_extractor()(images).items()}
+    maps = _attention_maps(model, images)
     columns = [images]
     for level in range(3):
         for name, draw in (("regions", _draw_regions), ("soft", _draw_soft)):
@@ -81,7 +81,8 @@ def attention_of(model, images):
 def ranking(model, dataset, count):
     """Random queries with their regions of hard attention, and the nearest gallery images, right and wrong framed.
 
-    As in the evaluation, gallery images of the query's person before the same camera, and junk, are left out.
+    Queries of a network without the local branch are shown as they are. As in the evaluation, gallery images of the
+    query's person before the same camera, and junk, are left out.
 
     Args:
         model: a trained `HACNN`.
@@ -95,11 +96,12 @@ def ranking(model, dataset, count):
     queries, candidates = (load_images(rows.path, model.input_shape[1:3]) for rows in (query, gallery))
     function = feature_function(model)
     features = [extract_features(function, images) for images in (queries, candidates)]
-    centres = np.asarray(model.attention_extractor()(queries)["regions"][0])
+    regions = _attention_maps(model, queries).get("regions")
+    shown = [_draw_regions(*pair) for pair in zip(queries, regions[0], strict=True)] if regions else queries
 
     grid = _Grid(len(query), SHOWN + 1, queries.shape[1:3], spaced=[1])
     for i, similarities in enumerate(features[0] @ features[1].T):
-        grid.put(i, 0, _draw_regions(queries[i], centres[i]))
+        grid.put(i, 0, shown[i])
         own = (gallery.pid == query.pid[i]) & (gallery.camid == query.camid[i])
         similarities[(own | (gallery.pid == JUNK)).to_numpy()] = -np.inf
         nearest = np.argsort(-similarities, kind="stable")[:SHOWN]
@@ -134,6 +136,13 @@ def augmented(dataset, recipe, count):
 def random_queries(dataset, count):
     """Paths of random queries of a dataset: those of `ranking`."""
     return _random_queries(dataset, count).path.tolist()
+
+
+def _attention_maps(model, images):
+    """What the `attention_extractor` of a `HACNN` gives, as arrays; an empty dict if it has none."""
+    extractor = model.attention_extractor()
+    found = extractor(images) if extractor else {}
+    return {name: [np.asarray(x) for x in values] for name, values in found.items()}
 
 
 def _random_queries(dataset, count):

@@ -9,7 +9,7 @@ from hacnn_tf.training.run_folder import RunFolder
 
 DATA = ("dataset", "split", "boxes", "testset")
 # Settings that say which experiment a run is; the others, apart from FREE, must be the table's.
-EXPERIMENT = (*DATA, "spatial", "channel", "regional", "interaction")
+EXPERIMENT = (*DATA, "spatial", "channel", "local", "regional", "interaction")
 FREE = ("seed", "eval_every", "xla")  # another seed is another sample; the rest does not change what is learnt
 
 

@@ -178,7 +178,7 @@ def _depth_note(ha_cnn):
 
 def _counts(model):
     calls = kernel_calls(model)
-    heads = 2 if isinstance(model, HACNN) else 1  # the classifiers come last
+    heads = len(model.branches) if isinstance(model, HACNN) else 1  # the classifiers come last
     counts = {}
     if isinstance(model, HACNN):
         counts["modules"] = depth_in_sequence(calls)

@@ -5,8 +5,8 @@ import contextlib
 import tensorflow as tf
 
 from hacnn_tf.errors import InputError
-from hacnn_tf.evaluation import PARTS
-from hacnn_tf.training.run_folder import COLUMNS, EVALUATED
+from hacnn_tf.evaluation import parts_of
+from hacnn_tf.training.run_folder import EVALUATED
 
 
 class EpochLog:
@@ -31,7 +31,7 @@ class EpochLog:
 
     def epoch(self, epoch, step, means, images_per_second):
         """An epoch is done: its number, the steps done by then, the means over its own, and its speed."""
-        self._log.append(dict(zip(COLUMNS["log"], [epoch, step, *means.tolist()], strict=True)))
+        self._log.append(dict(zip(self._run.columns["log"], [epoch, step, *means.tolist()], strict=True)))
         self._speed.append({"epoch": epoch, "images_per_second": round(images_per_second, 1)})
         self._run.write_rows("log", self._log)
         self._run.write_rows("speed", self._speed)
@@ -44,8 +44,8 @@ class EpochLog:
     def results(self, epoch, results):
         """The network was evaluated after this epoch; `results` are those of `evaluate_features`, and given back."""
         parts = results["single_query"]
-        values = [parts[part][measure] for part in PARTS for measure in EVALUATED]
-        self._evaluations.append(dict(zip(COLUMNS["evaluations"], [epoch, *values], strict=True)))
+        values = [parts[part][measure] for part in parts_of(self._run.settings.branches) for measure in EVALUATED]
+        self._evaluations.append(dict(zip(self._run.columns["evaluations"], [epoch, *values], strict=True)))
         self._run.write_rows("evaluations", self._evaluations)
         self._write_events(epoch, self._evaluations[-1])
         return results

@@ -61,7 +61,7 @@ def train(settings, images, rows, devices, xla=False, run=None, evaluate=None, c
     train_step = devices.train_step(state.model, state.optimizer, recipe, xla)
     search = NanSearch(state.model, recipe) if debug_nans else None
     log = EpochLog(run, state.epoch) if run else None
-    progress = Progress(settings.epochs, steps, settings.batch_size, shown=bool(run))
+    progress = Progress(settings.epochs, steps, settings.batch_size, state.model.branches, shown=bool(run))
     stop, results = StopRequest(), None
 
     def evaluate_if_due():

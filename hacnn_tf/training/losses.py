@@ -13,7 +13,7 @@ def branch_losses(labels, logits, features, recipe):
     Args:
         labels: `(n,)` int tensor.
         logits: dict from branch ("global", "local") to `(n, num_identities)` float32 tensor, as a `HACNN` gives it.
-        features: `(n, 2d)` float32 tensor, as its `feature_extractor` gives them.
+        features: `(n, len(logits) * d)` float32 tensor, as its `feature_extractor` gives them.
         recipe: a `hacnn_tf.recipes.Recipe`. The paper's has the cross-entropy alone.
 
     Returns:
@@ -22,7 +22,7 @@ def branch_losses(labels, logits, features, recipe):
     losses = {branch: cross_entropy(labels, z, recipe.label_smoothing) for branch, z in logits.items()}
     if recipe.triplet:
         for branch in losses:
-            losses[branch] += recipe.triplet * batch_hard_triplet(labels, feature_part(features, branch))
+            losses[branch] += recipe.triplet * batch_hard_triplet(labels, feature_part(features, branch, list(logits)))
     return losses
 
 

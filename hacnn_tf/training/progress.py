@@ -17,11 +17,12 @@ class Progress:
         epochs: number of epochs of the whole training.
         steps: steps an epoch.
         batch_size: images a step.
+        branches: of the network, each of which has a loss.
         shown: False for a worker that is not the chief.
     """
 
-    def __init__(self, epochs, steps, batch_size, shown=True):
-        self.epochs, self.steps, self.batch_size, self.shown = epochs, steps, batch_size, shown
+    def __init__(self, epochs, steps, batch_size, branches, shown=True):
+        self.epochs, self.steps, self.batch_size, self.branches, self.shown = epochs, steps, batch_size, branches, shown
 
     def epoch(self, epoch, done=0):
         """A context for the rest of an epoch; its value has `step(step, totals)` and `images_per_second`."""
@@ -50,7 +51,7 @@ class _Epoch:
             self._bar.close()
 
     def step(self, step, totals):
-        """Counts a step; `totals` are the epoch's sums so far of global loss, local loss and identity accuracy."""
+        """Counts a step; `totals` are the epoch's sums so far: each branch's loss, and identity accuracy."""
         progress, now = self._progress, time.monotonic()
         if self._bar:
             self._bar.update()
@@ -63,19 +64,20 @@ class _Epoch:
         if step < progress.steps and now - self._last_shown < (BAR_SECONDS if self._bar else LINE_SECONDS):
             return
         self._last_shown = now
-        global_loss, local_loss, accuracy = totals / step
+        *losses, accuracy = totals / step
+        losses = list(zip(progress.branches, losses, strict=True))
         steps_left = (progress.epochs - self._epoch + 1) * progress.steps - step
         seconds_left = steps_left * progress.batch_size / self.images_per_second if self.images_per_second else 0
         left = tqdm.tqdm.format_interval(seconds_left)
         if self._bar:
             self._bar.set_postfix_str(
-                f"global {global_loss:.3f} local {local_loss:.3f} accuracy {accuracy:.1%} "
+                f"{' '.join(f'{branch} {loss:.3f}' for branch, loss in losses)} accuracy {accuracy:.1%} "
                 f"{self.images_per_second:.0f} images/s, {left} left"
             )
         else:
             say(
                 f"epoch {self._epoch}/{progress.epochs} step {step}/{progress.steps} "
-                f"global loss {global_loss:.4f} local loss {local_loss:.4f} identity accuracy {accuracy:.3f} "
+                f"{' '.join(f'{branch} loss {loss:.4f}' for branch, loss in losses)} identity accuracy {accuracy:.3f} "
                 f"{self.images_per_second:.1f} images/s {left} left"
             )
 

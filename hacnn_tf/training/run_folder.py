@@ -26,9 +26,9 @@ import tensorflow as tf
 import hacnn_tf
 from hacnn_tf.data import ReidDataset
 from hacnn_tf.errors import InputError
-from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, PARTS
+from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, PARTS, parts_of
 from hacnn_tf.files import as_file_name, check_new_path, locked, sweep, write_csv, write_json
-from hacnn_tf.models import HACNN
+from hacnn_tf.models import BRANCHES, HACNN
 from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.training.state import TrainingState, load_network
@@ -199,10 +199,16 @@ class RunFolder:
                 "restore the data (--data_root says where it is), or name another folder with --run_dir."
             )
 
+    @property
+    def columns(self) -> dict[str, list[str]]:
+        """`COLUMNS`, without those of a branch that its network does not have."""
+        lacking = tuple(f"{branch}_" for branch in BRANCHES if branch not in self.settings.branches)
+        return {name: [c for c in columns if not c.startswith(lacking)] for name, columns in COLUMNS.items()}
+
     def write_rows(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Replaces `NAME.csv`; `name` is one of `COLUMNS`, `rows` are dicts of its columns."""
         self._check_present()
-        write_csv(self.path / f"{name}.csv", COLUMNS[name], rows)
+        write_csv(self.path / f"{name}.csv", self.columns[name], rows)
 
     def read_rows(self, name: str, last_epoch: int) -> list[dict[str, str]]:
         """The rows of `NAME.csv` up to an epoch, as dicts of strings; none if there is no such file.
@@ -217,7 +223,7 @@ class RunFolder:
             with open(path, newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
             for row in rows:
-                [float(row[column]) for column in COLUMNS[name]]
+                [float(row[column]) for column in self.columns[name]]
             return [row for row in rows if int(row["epoch"]) <= last_epoch]
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise InputError(f"{path} is damaged ({error!r}): restore it, or remove it.") from None
@@ -249,7 +255,7 @@ class RunFolder:
             content = json.loads(path.read_text())
             epoch, results = content["epoch"], content["results"]
             for parts in ({"single_query": None} | results).values():
-                for measures in (parts[part] for part in PARTS):
+                for measures in (parts[part] for part in parts_of(self.settings.branches)):
                     names = [name for name in MEASURES if name in measures or name not in ADDED]
                     if not all(math.isfinite(measures[name]) for name in names):
                         raise ValueError("a measure is not finite")

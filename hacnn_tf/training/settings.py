@@ -10,7 +10,7 @@ from hacnn_tf.data.flags import DATASET_FLAGS
 from hacnn_tf.data.validation import hold_out
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import as_file_name
-from hacnn_tf.models import HACNN
+from hacnn_tf.models import BRANCHES, HACNN
 from hacnn_tf.recipes import OPTIONS, RECIPES, Recipe, spelled, usual_recipe
 from hacnn_tf.types import FilePath
 
@@ -37,8 +37,9 @@ class Settings:
     validation: int = 0
     spatial: bool = True
     channel: bool = True
-    regional: bool = True
-    interaction: bool = True
+    local: bool = True
+    regional: bool | None = None
+    interaction: bool | None = None
     num_regions: int = 4
     epochs: int | None = None
     batch_size: int = 32
@@ -69,6 +70,11 @@ class Settings:
             if value is not None and not allowed:
                 raise InputError(f"--{name} needs --dataset {needed}: leave it out.")
             filled[name] = default if value is None and allowed else value
+        for name in ("regional", "interaction", "num_regions"):
+            if not self.local and getattr(self, name) not in (False, getattr(Settings, name)):
+                raise InputError(f"--{name} needs the local branch: leave it out, or --nolocal.")
+        for name in ("regional", "interaction"):
+            filled[name] = self.local if getattr(self, name) is None else getattr(self, name)
         filled["recipe"] = recipe = self.recipe or RECIPES[usual_recipe(self.dataset)]
         identities = recipe.batch_identities
         if identities and (self.batch_size % identities or self.batch_size < 2 * identities):
@@ -113,6 +119,11 @@ class Settings:
         return {name: (spelled(here[name]), spelled(there[name])) for name in differing}
 
     @property
+    def branches(self) -> tuple[str, ...]:
+        """`HACNN.branches` of the network."""
+        return BRANCHES if self.local else ("global",)
+
+    @property
     def _recipe(self) -> Recipe:
         assert self.recipe, "these settings are not completed"
         return self.recipe
@@ -120,7 +131,8 @@ class Settings:
     @property
     def run_name(self) -> str:
         """What its run folder is called if nothing is said: data, and what is not as usual, and the seed."""
-        off = [f"no{name}" for name in ("spatial", "channel", "regional", "interaction") if not getattr(self, name)]
+        switches = ["spatial", "channel", "local", *(["regional", "interaction"] if self.local else [])]
+        off = [f"no{name}" for name in switches if not getattr(self, name)]
         usual = self.epochs == dataclasses.replace(self, epochs=None).completed().epochs
         length = None if usual else f"epochs{self.epochs}"
         recipe = None if self._recipe.name == usual_recipe(self.dataset) else self._recipe.name
@@ -158,6 +170,7 @@ class Settings:
             num_identities,
             spatial=self.spatial,
             channel=self.channel,
+            local=self.local,
             regional=self.regional,
             interaction=self.interaction,
             num_regions=self.num_regions,

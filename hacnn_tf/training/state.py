@@ -19,12 +19,17 @@ class TrainingState:
     Attributes:
         epoch: whole epochs done.
         step: steps done of the next epoch.
-        totals: `(3,)` float64 array, sums over these steps of global loss, local loss and identity accuracy.
+        totals: `(len(model.branches) + 1,)` float64 array, sums over these steps of each branch's loss and of identity
+            accuracy.
     """
 
     def __init__(self, model, optimizer):
         self.model, self.optimizer = model, optimizer
-        self.epoch, self.step, self.totals = 0, 0, np.zeros(3)
+        self.epoch = 0
+        self._begin_epoch()
+
+    def _begin_epoch(self):
+        self.step, self.totals = 0, np.zeros(len(self.model.branches) + 1)
 
     def count_step(self, results):
         """Counts a step with these results."""
@@ -34,7 +39,8 @@ class TrainingState:
     def count_epoch(self):
         """Turns to the next epoch, and gives the means over the last one's steps."""
         means = self.totals / self.step
-        self.epoch, self.step, self.totals = self.epoch + 1, 0, np.zeros(3)
+        self.epoch += 1
+        self._begin_epoch()
         return means
 
     def finite(self):
@@ -71,8 +77,11 @@ def load_network(model, arrays, source):
 
 
 def describe(model):
-    """A network as text: its arguments, without what does not change its weights."""
-    config = model.get_config()
+    """A network as text: its arguments, without what does not change its weights.
+
+    `local` is there only if it is off, since checkpoints of before there was that switch do not have it.
+    """
+    config = {key: v for key, v in model.get_config().items() if (key, v) != ("local", True)}
     return json.dumps({key: config[key] for key in config.keys() - {"name", "dtype", "trainable"}}, sort_keys=True)
 
 

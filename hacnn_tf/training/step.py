@@ -7,7 +7,7 @@ from hacnn_tf.training.losses import branch_losses
 
 
 def make_train_step(model, optimizer, recipe, xla, replicas=1):
-    """The training step of §3: the sum of both branches' losses, one optimizer update.
+    """The training step of §3: the sum of the branches' losses, one optimizer update.
 
     Args:
         model: a `hacnn_tf.models.HACNN`.
@@ -17,9 +17,9 @@ def make_train_step(model, optimizer, recipe, xla, replicas=1):
         replicas: on how many devices the step runs at once, each with its part of the batch.
 
     Returns:
-        Function from images `(n, height, width, 3)` uint8 and labels `(n,)` int to a `(3,)` float32 tensor: global
-        loss, local loss (cross-entropy in nats an image, the recipe's additions to it included), and identity
-        accuracy, the share of images whose identity has the largest sum of both branches' logits; all divided by
+        Function from images `(n, height, width, 3)` uint8 and labels `(n,)` int to a float32 tensor: the loss of each
+        of `model.branches` (cross-entropy in nats an image, the recipe's additions to it included), and identity
+        accuracy, the share of images whose identity has the largest sum of the branches' logits; all divided by
         `replicas`, so that their sum over these is the batch's.
     """
     network = keras.Model(model.inputs[0], [model.output, model.feature_extractor().output])
@@ -29,11 +29,11 @@ def make_train_step(model, optimizer, recipe, xla, replicas=1):
         with tf.GradientTape() as tape:
             logits, features = network(images, training=True)
             losses = branch_losses(labels, logits, features, recipe)
-            loss = optimizer.scale_loss((losses["global"] + losses["local"]) / replicas)  # gradients are summed
+            loss = optimizer.scale_loss(tf.add_n([*losses.values()]) / replicas)  # gradients are summed
         # Eq. 7: the crops of Eq. 6 let the local loss's gradient into the global branch, beside its own.
         optimizer.apply(tape.gradient(loss, model.trainable_variables))
-        predicted = tf.argmax(logits["global"] + logits["local"], axis=-1, output_type=labels.dtype)
+        predicted = tf.argmax(tf.add_n([*logits.values()]), axis=-1, output_type=labels.dtype)
         accuracy = tf.reduce_mean(tf.cast(predicted == labels, tf.float32))
-        return tf.stack([losses["global"], losses["local"], accuracy]) / replicas
+        return tf.stack([*(losses[branch] for branch in model.branches), accuracy]) / replicas
 
     return train_step

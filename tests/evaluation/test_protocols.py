@@ -30,6 +30,17 @@ def test_each_part_is_ranked_by_its_own_half():
     assert results["global"]["mAP"] == 50
 
 
+def test_of_one_branch_the_whole_feature_is_its_own():
+    data = dataset(query=[(1, 1)], gallery=[(2, 2), (1, 2)])
+    features = {"query": np.array([[1, 0, 0]], np.float32), "gallery": np.array([[0, 0, 1], [0.6, 0, 0.8]], np.float32)}
+    results = evaluate_features(data, features, branches=["global"])
+    assert list(results["single_query"]) == ["joint", "global"]
+    assert results["single_query"]["joint"] == results["single_query"]["global"]
+    assert results["single_query"]["joint"]["rank1"] == 100
+    _, *lines = results_table(results).splitlines()
+    assert [line.split()[-8] for line in lines] == ["joint", "global"]
+
+
 def test_multi_query_is_the_mean_of_a_persons_images_of_a_camera():
     rows = pd.DataFrame({"pid": [2, 1, 2, 2], "camid": [1, 1, 1, 3]})
     pooled, features = pool_queries(rows, np.array([[1, 0], [5, 5], [3, 2], [7, 7]], np.float32))

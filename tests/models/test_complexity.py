@@ -88,6 +88,32 @@ def test_hacnn_costs_exactly_what_the_readings_give(part, printed):
     assert (int(weights.replace(",", "")), int(macs.replace(",", ""))) == EXPECTED[part]
 
 
+LEVELS = {1: (128, 40, 16), 2: (256, 20, 8), 3: (384, 10, 4)}  # channels, height and width of the attended maps
+
+
+@pytest.mark.parametrize("spatial", [True, False])
+@pytest.mark.parametrize("channel", [True, False])
+def test_the_global_branch_alone_costs_what_the_readings_give(spatial, channel):
+    expected = {part: EXPECTED[part] for part in ("first conv", "global FC")}
+    expected |= {f"level {level} Inceptions": EXPECTED[f"level {level} Inceptions"] for level in LEVELS}
+    for level, (c, h, w) in LEVELS.items():
+        # Weights and positions: a 3×3 conv of stride 2 and its scale; squeeze and excitation; the blending conv.
+        kernels = [(9, h * w // 4), (1, h * w)] if spatial else []
+        kernels += [(2 * c * c // 16, 1)] if channel else []
+        kernels += [(c * c, h * w)] if kernels else []
+        if kernels:
+            counted = sum(weights for weights, _ in kernels), sum(weights * at for weights, at in kernels)
+            expected[f"level {level} attention"] = counted
+            if spatial and channel:  # what is left of the design's table without hard attention's FC of c × 2T
+                assert counted == tuple(total - 8 * c for total in EXPECTED[f"level {level} attention"])
+    expected["classifiers"] = (512 * 10, 512 * 10)
+    parts = {}
+    for call in kernel_calls(HACNN(10, spatial=spatial, channel=channel, local=False)):
+        parts.setdefault(complexity.part_of(call.path.split("/")[0]), []).append(call)
+    counts = {part: count(calls) for part, calls in parts.items()}
+    assert {part: (total["weights"], total["macs"]) for part, total in counts.items()} == expected
+
+
 def test_twice_the_multiply_adds_is_the_papers_flops():
     total = count([call for call in kernel_calls(HACNN(10)) if "classifier" not in call.path])
     assert round(2 * total["macs"] / 1e9, 2) == 1.09

@@ -131,8 +131,56 @@ def test_ablations_have_just_their_own_layers(images, switches):
     assert not [name for name, gradient in gradients.items() if gradient is None]
 
 
-def test_saved_and_loaded_it_gives_the_same(images, tmp_path):
-    model = HACNN(7, **SMALL, channel=False, num_regions=3, dtype="mixed_bfloat16", name="small")
+SOFT = {
+    "no attention": {"spatial": False, "channel": False},
+    "SSA": {"channel": False},
+    "SCA": {"spatial": False},
+    "SSA+SCA": {},
+}
+
+
+@pytest.mark.parametrize("soft", SOFT.values(), ids=SOFT)
+def test_without_the_local_branch_it_is_the_global_branch_of_a_whole_network(soft, images):
+    """Of the same weights and in training too: nothing of the local branch, nor of hard attention, leads into it."""
+    whole, alone = HACNN(7, **SMALL, **soft, regional=False), HACNN(7, **SMALL, **soft, local=False)
+    assert (whole.branches, alone.branches) == (("global", "local"), ("global",))
+    whole(images, training=True)  # moves the batch norms' averages
+    weights = {variable.path: variable.numpy() for variable in whole.variables}
+    own = {variable.path for variable in alone.variables}
+    assert own == {path for path in weights if "local" not in path and "hard_attention" not in path}
+    for variable in alone.variables:
+        variable.assign(weights[variable.path])
+    features = np.asarray(alone.feature_extractor()(images))
+    assert features.shape == (4, 24)
+    np.testing.assert_allclose(np.linalg.norm(features, axis=-1), 1, atol=1e-5)
+    np.testing.assert_allclose(features, np.asarray(whole.feature_extractor()(images))[:, :24], atol=1e-6)
+    for training in (False, True):
+        logits = alone(images, training=training)
+        assert list(logits) == ["global"]
+        np.testing.assert_allclose(logits["global"], whole(images, training=training)["global"], atol=1e-5)
+
+
+@pytest.mark.parametrize("soft", SOFT.values(), ids=SOFT)
+def test_without_the_local_branch_every_weight_learns(soft, images):
+    model = HACNN(7, **SMALL, **soft, local=False)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(model(images, training=True)["global"]))
+    for gradient in tape.gradient(loss, model.trainable_variables):
+        assert gradient is not None and np.isfinite(gradient).all()
+    attention = model.attention_extractor()
+    assert (attention is None) == (soft == SOFT["no attention"])
+    if attention:
+        maps = attention(images)
+        assert list(maps) == ["soft"]
+        assert [tuple(a.shape) for a in maps["soft"]] == [(4, 20, 8, 16), (4, 10, 4, 32), (4, 5, 2, 48)]
+
+
+ARGUMENTS = [{"channel": False, "num_regions": 3, "dtype": "mixed_bfloat16", "name": "small"}, {"local": False}]
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS, ids=str)
+def test_saved_and_loaded_it_gives_the_same(arguments, images, tmp_path):
+    model = HACNN(7, **SMALL, **arguments)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     assert isinstance(loaded, HACNN)
@@ -179,6 +227,8 @@ def test_compiled_by_xla_it_gives_the_same(images):
         ({"input_size": (161, 64)}, r"divisible by 16, not \(161, 64\)"),
         ({"num_regions": 0}, "num_regions must be at least 1"),
         ({"feature_dim": 0}, "feature_dim must be at least 1"),
+        ({"local": False, "regional": True}, "regional needs the local branch: leave it out, or local=False"),
+        ({"local": False, "interaction": True}, "interaction needs the local branch"),
     ],
 )
 def test_what_cannot_be_built_is_refused(arguments, message):
@@ -199,9 +249,10 @@ np.savez(folder + "/jax.npz", *[np.asarray(x) for view in views for x in keras.t
 """
 
 
-def test_the_same_under_keras_jax_backend(images, tmp_path):
+@pytest.mark.parametrize("local", [True, False])
+def test_the_same_under_keras_jax_backend(local, images, tmp_path):
     pytest.importorskip("jax")
-    model = HACNN(7, **SMALL)
+    model = HACNN(7, **SMALL, local=local)
     model(images, training=True)  # moves the batch norms' averages
     rng = np.random.default_rng(1)
     for layer in model.layers:

@@ -7,7 +7,7 @@ import pytest
 
 from hacnn_tf.errors import InputError
 from hacnn_tf.paper.accuracy import accuracy_table
-from hacnn_tf.paper.layouts import TABLES, Selection
+from hacnn_tf.paper.layouts import TABLES, Row, Selection
 from hacnn_tf.paper.published import read_published
 from hacnn_tf.paper.run_folders import RunFolders, data_key
 from hacnn_tf.paper.table import signed
@@ -47,6 +47,21 @@ def test_seeds_give_mean_and_sample_deviation_and_the_difference_to_the_paper(tm
     assert "| Global+Local | 91.2 | 93.0 ± 3.6 | +1.8 | 75.7 |" in markdown
     assert "DukeMTMC-ReID R1 measured" not in markdown
     assert "150 epochs" in markdown and "m0, m1, m2" in markdown
+
+
+def test_a_network_without_the_local_branch_is_another_experiment(tmp_path):
+    switches = {"spatial": False, "channel": False, "regional": False}
+    make_run(tmp_path / "stripes", 60, **switches)
+    make_run(tmp_path / "alone", 50, **switches, local=False, interaction=False)
+    runs = RunFolders(tmp_path)
+    table = accuracy_table("table5", SYNTHETIC, runs)
+    stripes = cell(table, "No Attention", "Synthetic, detected", "R1")
+    assert (stripes["measured"], stripes["runs"]) == (60, str(tmp_path / "stripes")) and not runs.left_out
+    (column,) = SYNTHETIC.columns(TABLES["table5"])
+    alone = Row("No Attention", {"spatial": False, "channel": False, "local": False})
+    ((found, results),) = runs.select(SYNTHETIC.settings(alone, column))
+    assert found.path == tmp_path / "alone" and not runs.left_out
+    assert [results["single_query"][part]["rank1"] for part in (alone.part, "global")] == [50, 50]
 
 
 def test_validation_identities_are_a_column_of_their_own_that_no_published_figure_is_beside(tmp_path):

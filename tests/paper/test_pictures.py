@@ -68,6 +68,14 @@ def test_a_ranking_shows_ten_of_the_gallery_and_frames_them_as_right_or_wrong(da
     assert frames == {pictures.RIGHT, pictures.WRONG}
 
 
+def test_queries_of_a_network_without_regions_are_shown_as_they_are(dataset):
+    image = pictures.ranking(network(local=False, spatial=False, channel=False), dataset, count=2)
+    assert image.size == (11 * CELL[0] + 8 + 16, 2 * CELL[1] + 8)
+    for top in (8, 8 + CELL[1]):
+        query = {person(image, 8 + x, top + y) for x in (1, 8, 64, 120) for y in (4, 48, 160, 316)}
+        assert len(query) == 1 and query <= COLOURS.keys()
+
+
 def test_a_small_gallery_leaves_places_empty(dataset):
     few = dataset.table[(dataset.table.split == "query") | (dataset.table.pid == 1)]
     image = pictures.ranking(network(), ReidDataset("few", few[few.pid == 1]), count=1)
@@ -82,6 +90,8 @@ def test_a_small_gallery_leaves_places_empty(dataset):
         ({"spatial": False, "channel": False}, 4),
         ({"interaction": False}, 5),
         ({"spatial": False, "channel": False, "interaction": False}, 2),
+        ({"local": False}, 4),
+        ({"local": False, "spatial": False, "channel": False}, 1),
     ],
     ids=str,
 )

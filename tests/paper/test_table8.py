@@ -2,8 +2,8 @@
 
 import pytest
 
-from hacnn_tf.models import count, kernel_calls
-from hacnn_tf.paper.table8 import alexnet, googlenet
+from hacnn_tf.models import HACNN, count, kernel_calls
+from hacnn_tf.paper.table8 import _counts, alexnet, googlenet
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,9 @@ def test_where_the_papers_depth_of_hacnn_comes_from(table8):
     counted = "first conv 1, Inceptions 18, soft attention 9, local Inceptions 9, FC 1, classifier 1"
     (note,) = [note for note in table8.notes if counted in note]
     assert note.startswith("HA-CNN's longest way has 31 layers.") and "they are 39" in note
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_what_is_counted_without_is_one_classifier_a_branch(local):
+    counts = _counts(HACNN(5, widths=(16, 32, 48), feature_dim=24, local=local))
+    assert counts["weights_with"] - counts["weights_without"] == (1 + local) * 24 * 5

@@ -65,6 +65,14 @@ def test_the_papers_loss_is_the_plain_cross_entropy():
         assert losses[branch].numpy() == cross_entropy(LABELS, logits).numpy()
 
 
+def test_a_branch_alone_has_all_of_the_feature():
+    recipe = Recipe("paper", schedule="constant", batch_identities=2, triplet=0.5)
+    features = unit(FEATURES)
+    losses = branch_losses(LABELS, {"global": LOGITS["global"]}, features, recipe)
+    expected = cross_entropy(LABELS, LOGITS["global"]).numpy() + 0.5 * triplet_by_force(LABELS, features)
+    assert list(losses) == ["global"] and losses["global"].numpy() == pytest.approx(expected, rel=1e-4)
+
+
 def test_each_branch_adds_the_triplets_of_its_own_feature():
     recipe = Recipe("paper", schedule="constant", batch_identities=2, triplet=0.5)
     losses = branch_losses(LABELS, LOGITS, FEATURES, recipe)

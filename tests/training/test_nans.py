@@ -24,6 +24,12 @@ def test_the_layer_with_a_broken_weight_is_found(model, name, value):
     assert search.find() == f"the output of {name}"
 
 
+@pytest.mark.parametrize("name", ["level3_inception_b", "global_classifier"])
+def test_it_looks_through_a_network_without_the_local_branch(name):
+    model = HACNN(3, widths=(16, 32, 48), feature_dim=24, local=False)
+    test_the_layer_with_a_broken_weight_is_found(model, name, np.nan)
+
+
 def test_an_update_alone_can_break_a_weight(model):
     search = NanSearch(model, RECIPES["strong"])
     search.remember(*BATCH)

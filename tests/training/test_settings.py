@@ -2,8 +2,10 @@
 
 import pytest
 
+from hacnn_tf import train
+from hacnn_tf.cli import parse
 from hacnn_tf.errors import InputError
-from hacnn_tf.training.settings import Settings
+from hacnn_tf.training.settings import FLAGS, Settings
 
 
 def test_the_defaults_are_the_papers():
@@ -25,6 +27,38 @@ def test_the_defaults_are_the_papers():
 def test_contradictions_are_named(settings, flag):
     with pytest.raises(InputError, match=f"{flag} needs --dataset cuhk03"):
         Settings(**settings).completed()
+
+
+@pytest.mark.parametrize(
+    ("settings", "flag"),
+    [
+        ({"regional": True}, "--regional"),
+        ({"interaction": True}, "--interaction"),
+        ({"num_regions": 6}, "--num_regions"),
+    ],
+)
+def test_without_the_local_branch_there_is_nothing_on_it_to_switch_on(settings, flag):
+    with pytest.raises(InputError, match=f"{flag} needs the local branch: leave it out, or --nolocal"):
+        Settings(local=False, **settings).completed()
+
+
+def test_without_the_local_branch_its_switches_are_off_and_not_named_again():
+    settings = Settings(local=False, spatial=False).completed()
+    assert (settings.regional, settings.interaction) == (False, False)
+    assert settings == Settings(local=False, spatial=False, regional=False, interaction=False).completed()
+    assert settings.run_name == "synthetic-detected-nospatial-nolocal-seed0"
+    assert settings.branches == settings.build_model(3).branches == ("global",)
+    assert Settings.from_flags(settings.to_flags()) == settings
+    typed = parse(train.COMMAND.values, ["train", *settings.as_flags()])
+    assert Settings.from_flags({flag: typed[flag].value for flag in FLAGS}).completed() == settings
+
+
+def test_settings_of_before_the_local_branch_had_a_switch_have_it():
+    settings = Settings(interaction=False).completed()
+    old = settings.to_flags()
+    del old["local"]
+    assert Settings.from_flags(old) == settings and settings.local and settings.regional
+    assert settings.branches == settings.build_model(3).branches == ("global", "local")
 
 
 def test_tests_are_after_the_last_epoch_and_every_so_many():

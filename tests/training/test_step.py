@@ -13,13 +13,14 @@ from hacnn_tf.training.step import make_train_step
 from tests.training.test_training import TinyNetwork
 
 
-def test_the_loss_is_the_sum_of_both_cross_entropies():
+@pytest.mark.parametrize("branches", [("global", "local"), ("global",)])
+def test_the_loss_is_the_sum_of_the_branches_cross_entropies(branches):
     """One step of plain gradient descent moves a classifier's bias by the gradient of its own cross-entropy."""
-    model = TinyNetwork(3)
+    model = TinyNetwork(3, local="local" in branches)
     # The branches disagree, so that the accuracy tells whose logits it is of.
-    model.get_layer("global_classifier").bias.assign([0, 0, 9])
-    model.get_layer("local_classifier").bias.assign([20, 0, 0])
-    before = {branch: model.get_layer(f"{branch}_classifier").bias.numpy() for branch in ("global", "local")}
+    for branch, bias in zip(branches, ([0, 0, 9], [20, 0, 0]), strict=False):
+        model.get_layer(f"{branch}_classifier").bias.assign(bias)
+    before = {branch: model.get_layer(f"{branch}_classifier").bias.numpy() for branch in branches}
     images = np.random.default_rng(0).integers(0, 256, (4, 160, 64, 3), dtype=np.uint8)
     labels = np.array([0, 1, 2, 2], np.int32)
     logits = {branch: z.numpy() for branch, z in model(images, training=True).items()}
@@ -27,13 +28,14 @@ def test_the_loss_is_the_sum_of_both_cross_entropies():
     optimizer = keras.optimizers.SGD(1.0)
     optimizer.build(model.trainable_variables)
     means = make_train_step(model, optimizer, RECIPES["paper"], xla=False)(images, labels).numpy()
+    assert tuple(logits) == branches and means.shape == (len(branches) + 1,)
     for mean, (branch, z) in zip(means, logits.items(), strict=False):
         probabilities = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
         assert mean == pytest.approx(-np.log(probabilities[np.arange(4), labels]).mean(), rel=1e-4)
         gradient = (probabilities - np.eye(3)[labels]).mean(0)
         np.testing.assert_allclose(biases[branch], before[branch] - gradient, atol=1e-4)
-    assert logits["global"].argmax(-1).tolist() == [2] * 4 and means[2] == 0.25
-    assert means[2] == np.mean((logits["global"] + logits["local"]).argmax(-1) == labels)
+    assert logits["global"].argmax(-1).tolist() == [2] * 4 and means[-1] == (0.25 if "local" in branches else 0.5)
+    assert means[-1] == np.mean(np.sum([*logits.values()], axis=0).argmax(-1) == labels)
 
 
 XLA_SCRIPT = """
@@ -48,8 +50,8 @@ from tests.training.test_training import TinyNetwork
 
 IMAGES, LABELS = tf.TensorSpec((4, 160, 64, 3), tf.uint8), tf.TensorSpec(4, tf.int32)
 
-def narrow(dtype=None):
-    return HACNN(3, widths=(16, 32, 48), feature_dim=24, dtype=dtype)
+def narrow(dtype=None, **switches):
+    return HACNN(3, widths=(16, 32, 48), feature_dim=24, dtype=dtype, **switches)
 
 def ir(model, recipe, precision="float32"):
     optimizer = make_optimizer(recipe, 100, precision)
@@ -61,6 +63,7 @@ TRIPLET = RECIPES["strong"].replaced(batch_identities=2, triplet=1.0)
 XLA_PROGRAMS = """
 irs = {name: ir(TinyNetwork(3), recipe) for name, recipe in RECIPES.items()}
 irs["triplet"] = ir(narrow(), TRIPLET)
+irs["global branch alone"] = ir(narrow(local=False), TRIPLET)
 irs["extraction"] = feature_function(narrow(), xla=True).experimental_get_compiler_ir(IMAGES)
 print(json.dumps({name: ir(stage="hlo") for name, ir in irs.items()}))
 """
@@ -75,11 +78,11 @@ def run_xla(script):
 @pytest.fixture(scope="module")
 def xla_programs():
     """Programs as XLA gets them: the step of each recipe of a tiny network, of one more recipe and the whole network
-    with narrow levels, and that network's extraction."""
+    and its global branch with narrow levels, and that network's extraction."""
     return json.loads(run_xla(XLA_PROGRAMS))
 
 
-@pytest.mark.parametrize("name", [*RECIPES, "triplet", "extraction"])
+@pytest.mark.parametrize("name", [*RECIPES, "triplet", "global branch alone", "extraction"])
 def test_step_and_extraction_compile_to_one_xla_program(xla_programs, name):
     assert "convolution" in xla_programs[name]
     for word in ("custom-call", "infeed", "outfeed", "<="):  # host round trips, dynamic shapes

@@ -2,9 +2,11 @@
 
 import csv
 import errno
+import functools
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -19,6 +21,7 @@ from hacnn_tf import evaluate, train
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.pipeline import epoch_order
 from hacnn_tf.layers import ConvBlock
+from hacnn_tf.models import BRANCHES, HACNN
 from hacnn_tf.recipes import OPTIONS, RECIPES
 from hacnn_tf.training.devices import Devices
 from hacnn_tf.training.run_folder import COLUMNS, RunFolder
@@ -34,11 +37,12 @@ class TinyNetwork(keras.Model):
         x = keras.layers.GlobalAveragePooling2D(dtype=dtype)(ConvBlock(8, 8, 8, dtype=dtype, name="stem")(x))
         logits = {
             branch: keras.layers.Dense(num_identities, dtype="float32", name=f"{branch}_classifier")(x)
-            for branch in ("global", "local")
+            for branch in (BRANCHES if switches.get("local", True) else BRANCHES[:1])
         }
         super().__init__(inputs=images, outputs=logits, name="tiny")
         unit = keras.layers.UnitNormalization(dtype="float32")(x)
-        self._features = keras.ops.concatenate([unit, unit], axis=-1)
+        self.branches = tuple(logits)
+        self._features = keras.ops.concatenate([unit] * len(logits), axis=-1)
         self._config = {"num_identities": num_identities, **switches}
 
     def feature_extractor(self):
@@ -225,6 +229,46 @@ def test_a_run_of_before_there_were_recipes_goes_on_as_constant(small_network, s
     run(small_data_root, tmp_path / "old", "--epochs=2", "--recipe=constant")
     assert "goes on after epoch 1 of 2" in capsys.readouterr().out
     assert differences(tmp_path / "whole", tmp_path / "old") == []
+
+
+def test_a_run_of_before_the_local_branch_had_a_switch_goes_on(small_network, small_data_root, tmp_path, capsys):
+    run(small_data_root, tmp_path / "whole", "--epochs=2")
+    shutil.copytree(tmp_path / "whole", tmp_path / "old")
+    (tmp_path / "old/checkpoints/epoch0002-step00000.npz").unlink()
+    with np.load(tmp_path / "old/checkpoints/epoch0001-step00000.npz") as checkpoint:
+        assert "local" not in json.loads(str(checkpoint["network"]))
+    config = json.loads((tmp_path / "old/config.json").read_text())
+    assert config["settings"].pop("local") is True
+    (tmp_path / "old/config.json").write_text(json.dumps(config))
+    run(small_data_root, tmp_path / "old", "--epochs=2")
+    assert "goes on after epoch 1 of 2" in capsys.readouterr().out
+    assert differences(tmp_path / "whole", tmp_path / "old") == []
+    with pytest.raises(SystemExit, match="--local True there, False now"):
+        run(small_data_root, tmp_path / "old", "--epochs=2", "--nolocal")
+
+
+def test_without_the_local_branch_it_goes_on_bit_for_bit(small_data_root, tmp_path, monkeypatch, capsys):
+    narrow = functools.partial(HACNN, widths=(16, 32, 48), feature_dim=24)
+    monkeypatch.setattr("hacnn_tf.training.settings.HACNN", narrow)
+    flags = ["--epochs=2", "--nolocal", "--eval_every=1", "--recipe=strong", "--batch_identities=4", "--triplet=1"]
+    run(small_data_root, tmp_path / "whole", *flags)
+    printed = capsys.readouterr().out
+    assert re.search(r"step 6/6 global loss \d\.\d+ identity accuracy 0\.", printed)
+    assert not re.search(r"local (loss|\d)|^ +local", printed, re.MULTILINE)
+    with monkeypatch.context() as patch, pytest.raises(SystemExit):
+        at_step(10, press_ctrl_c, patch)
+        run(small_data_root, tmp_path / "stopped", *flags)
+    with np.load(tmp_path / "stopped/checkpoints/epoch0001-step00004.npz") as checkpoint:
+        assert checkpoint["totals"].shape == (2,) and json.loads(str(checkpoint["network"]))["local"] is False
+    run(small_data_root, tmp_path / "stopped", *flags)
+    assert "goes on after step 4 of epoch 2" in capsys.readouterr().out
+    assert differences(tmp_path / "whole", tmp_path / "stopped") == []
+    assert list(log(tmp_path / "whole")[0]) == ["epoch", "step", "global_loss", "identity_accuracy"]
+    whole = RunFolder(tmp_path / "whole")
+    assert list(whole.read_rows("evaluations", 1)[0]) == whole.columns["evaluations"]
+    assert whole.columns["evaluations"] == ["epoch", "joint_rank1", "joint_mAP", "global_rank1", "global_mAP"]
+    results = whole.read_metrics()["single_query"]
+    assert list(results) == ["joint", "global"] and results["joint"] == results["global"]
 
 
 def test_evaluations_are_recorded_once_each(small_network, small_data_root, tmp_path, monkeypatch):

@@ -1,0 +1,125 @@
+"""A network without the local branch, from its training to a search: 512 numbers of one branch wherever 1,024 were."""
+
+import numpy as np
+import pytest
+
+from hacnn_tf import ReID, evaluate, train
+from hacnn_tf.data.images import load_images
+from hacnn_tf.evaluation import fingerprint
+from hacnn_tf.export import FORMATS, export_model, load_export
+from hacnn_tf.models import HACNN
+from hacnn_tf.paper.curves import curves
+from hacnn_tf.training.run_folder import RunFolder
+from tests.conftest import command, needs, train_args
+
+
+@pytest.fixture(scope="module")
+def global_run(small_data_root, tmp_path_factory):
+    """The run folder of one epoch on the small dataset, without the local branch."""
+    run_dir = tmp_path_factory.mktemp("runs") / "global"
+    train.COMMAND.run(train.main, train_args(small_data_root, run_dir, "--nolocal"))
+    return run_dir
+
+
+@pytest.fixture(scope="module")
+def evaluated(global_run, small_data_root, tmp_path_factory):
+    """The query features that the evaluation of the run gives, their paths, and the table that it prints."""
+    import contextlib
+    import io
+
+    path = tmp_path_factory.mktemp("features") / "features.npz"
+    before = (global_run / "metrics.json").read_bytes()
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        command(evaluate, f"--run_dir={global_run}", f"--data_root={small_data_root}", f"--features={path}")
+    assert (global_run / "metrics.json").read_bytes() == before
+    with np.load(path) as arrays:
+        return arrays["query_features"], arrays["query_paths"], printed.getvalue().splitlines()[1:-1]
+
+
+def test_the_evaluation_has_one_feature_by_two_names(evaluated):
+    features, _, (_, joint, alone) = evaluated
+    assert features.shape == (16, 512) and features.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, atol=1e-5)
+    assert joint.split()[:2] == ["single-query", "joint"] and alone.split()[0] == "global"
+    assert joint.split()[2:] == alone.split()[1:]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_every_format_has_its_feature(form, global_run, small_data_root, evaluated, tmp_path, capsys):
+    needs(form)
+    features, paths, table = evaluated
+    network = ReID.from_preset(global_run).network
+    export_model(network, tmp_path / "export", [form])
+    file = tmp_path / "export" / FORMATS[form].FILE
+    export = load_export(file)
+    assert (export.feature_dim, export.branches, export.fingerprint) == (512, ("global",), fingerprint(network))
+    pixels = load_images(paths, (160, 64))
+    np.testing.assert_allclose(export.extract(pixels), features, atol=1e-5)
+    assert export.extract(pixels[:0]).shape == (0, 512)
+    capsys.readouterr()
+    command(evaluate, f"--export={file}", "--dataset=synthetic", "--allow_subset", f"--data_root={small_data_root}")
+    head, joint, alone = capsys.readouterr().out.splitlines()[-3:]  # some ranks may differ by features' last bits
+    assert head == table[0] and joint.split()[1:2] == ["joint"] and joint.split()[2:] == alone.split()[1:]
+
+
+def test_a_file_says_that_it_is_of_the_global_branch(global_run, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    needs("onnx")
+    export_model(ReID.from_preset(global_run).network, tmp_path / "export", ["onnx"])
+    model = onnx.load(tmp_path / "export/hacnn.onnx")
+    known = {entry.key: entry.value for entry in model.metadata_props}
+    assert known["output"] == "features: float32 [N, 512], the global one, of length 1"
+    assert [value.name for value in (*model.graph.input, *model.graph.output)] == ["images", "features"]
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino", "saved_model", "litert"])
+def test_a_file_of_before_there_was_a_choice_has_both_branches(form, tmp_path, monkeypatch):
+    needs(form)
+    from hacnn_tf.export import exported
+
+    def description(network, precision):
+        told = exported.description(network, precision)
+        assert told.pop("branches") == "global,local"
+        return told
+
+    monkeypatch.setattr(FORMATS[form], "description", description)
+    export_model(HACNN(3, widths=(16, 32, 48), feature_dim=24), tmp_path / "export", [form])
+    export = load_export(tmp_path / "export" / FORMATS[form].FILE)
+    assert (export.feature_dim, export.branches) == (48, ("global", "local"))
+
+
+def test_a_preset_of_it(global_run, evaluated, tmp_path):
+    features, paths, _ = evaluated
+    ReID.from_preset(global_run).save_to_preset(tmp_path / "preset")
+    model = ReID.from_preset(tmp_path / "preset")
+    assert (model.feature_dim, model.branches) == (512, ("global",))
+    np.testing.assert_allclose(model.embed(paths), features, atol=1e-5)
+
+
+def test_index_and_search(global_run, small_run, small_data_root, evaluated, tmp_path, capsys):
+    pytest.importorskip("lancedb", reason='needs the extra "search"')
+    from hacnn_tf import index, search
+    from hacnn_tf.database import Database
+
+    features, paths, _ = evaluated
+    gallery, database = small_data_root / "synthetic/detected/bounding_box_test", tmp_path / "people.lance"
+    args = [f"--images={gallery}", f"--database={database}"]
+    command(index, f"--model={global_run}", *args)
+    opened = Database(database)
+    assert (opened.feature_dim, len(opened)) == (512, 32)
+    rows = opened.rows(["path"])
+    nearest = np.linalg.norm(opened.feature(rows.path) - features[0], axis=1).argmin()
+    (found,) = opened.search(features[:1], top=1)
+    assert found.path[0] == rows.path[nearest]
+    capsys.readouterr()
+    command(search, f"--database={database}", f"--query={paths[0]}", "--top=1")
+    assert rows.path[nearest] in capsys.readouterr().out
+    with pytest.raises(SystemExit, match=r"512 numbers.*1,024"):
+        command(index, f"--model={small_run}", *args)
+
+
+def test_curves_of_it_beside_those_of_a_whole_network(global_run, small_run):
+    found = [(run, run.read_metrics()) for run in (RunFolder(global_run), RunFolder(small_run))]
+    losses, _, tests, cmc = curves(found).axes
+    assert [line.get_label() for line in losses.lines] == ["global", "global", "local"]
+    assert len(tests.lines) == 4 + 6 and len(cmc.lines) == 2 + 3
