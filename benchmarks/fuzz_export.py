@@ -22,9 +22,10 @@ from PIL import Image
 from hacnn_tf import cli
 from hacnn_tf.data.images import DAMAGED, NO_IMAGE, TOO_LARGE
 from hacnn_tf.errors import InputError
+from hacnn_tf.export import decoding
 
 LIMIT_SECONDS = 30
-GOOD = ("features", NO_IMAGE, TOO_LARGE, DAMAGED, "empty file")
+GOOD = ("features", NO_IMAGE, decoding.NO_IMAGE, TOO_LARGE, DAMAGED, "empty file")
 
 COMMAND = cli.Command(__doc__, "fuzz_export")
 COMMAND.define("string", "export", None, "the exported model, of any format")

@@ -2,10 +2,10 @@
 
     python benchmarks/programs_gpu.py PROGRAMS RESULTS [--at_once 1] [--keep TEXT] [--only TEXT]
 
-Needs JAX, Keras (which draws the initial weights), NumPy, pandas, SciPy, h5py, absl-py and simplejpeg (which decodes
-JPEGs to the bit as TensorFlow does), and no TensorFlow: batches and evaluation are this package's, which are NumPy's,
-and the step and the extraction are programs. `--at_once` trainings share the GPU. RESULTS/log.jsonl gets a line an
-epoch and a line an evaluation, and RESULTS/RUN.npz the weights of the runs with TEXT in their names.
+Needs JAX, Keras (which draws the initial weights), NumPy, pandas, Pillow, SciPy, h5py and absl-py, and no TensorFlow:
+images, batches and evaluation are this package's, which need none, and the step and the extraction are programs.
+`--at_once` trainings share the GPU. RESULTS/log.jsonl gets a line an epoch and a line an evaluation, RESULTS/RUN.npz
+the weights of the runs with TEXT in their names.
 """
 
 import argparse
@@ -31,7 +31,6 @@ import jax.extend.backend
 import keras
 import numpy as np
 import pandas as pd
-import simplejpeg
 from jax._src.interpreters import mlir
 from jax._src.lib import xla_client
 from jaxlib.mlir import ir
@@ -45,6 +44,7 @@ keras.utils.set_random_seed(0)  # Keras notices now that there is no TensorFlow
 sys.modules["tensorflow"] = importlib.util.module_from_spec(importlib.machinery.ModuleSpec("tensorflow", None))
 
 from hacnn_tf.data.augmentation import augment  # noqa: E402
+from hacnn_tf.data.images import read_image  # noqa: E402
 from hacnn_tf.data.pipeline import epoch_order  # noqa: E402
 from hacnn_tf.data.table import ReidDataset  # noqa: E402
 from hacnn_tf.evaluation import TEST_SPLITS  # noqa: E402
@@ -87,35 +87,11 @@ def decode(path, work):
     images = np.lib.format.open_memmap(work / "images.npy", "w+", np.uint8, (len(names), *INPUT_SIZE, 3))
 
     def one(i, content):
-        images[i] = resize(simplejpeg.decode_jpeg(content, fastdct=True))
+        images[i] = read_image(content, INPUT_SIZE)
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
         list(pool.map(one, range(len(names)), (encoded[name].tobytes() for name in names)))
     (work / "names.json").write_text(json.dumps(names))
-
-
-def resize(image):
-    """Bilinear, antialiased where it shrinks: `tf.image.resize` to the bit, of a `(height, width, 3)` uint8 image."""
-    for axis, size in enumerate(INPUT_SIZE):
-        if image.shape[axis] != size:
-            image = np.moveaxis(_resize_rows(np.moveaxis(image, axis, 0), size), 0, axis)
-    return np.round(np.clip(image, 0, 255)).astype(np.uint8)
-
-
-def _resize_rows(image, size):
-    one, half = np.float32(1), np.float32(0.5)
-    inverse = one / np.float32(size / len(image))
-    width = max(inverse, one)
-    rows = np.zeros((size, *image.shape[1:]), np.float32)
-    for i in range(size):
-        center = (np.float32(i) + half) * inverse
-        first = max(int(np.ceil(center - width - half)), 0)
-        last = min(int(np.floor(center + width - half)), len(image) - 1)
-        taken = np.arange(first, last + 1, dtype=np.float32)
-        weights = np.maximum(np.float32(0), one - np.abs((taken + half - center) / width))
-        for weight, row in zip(weights * (one / weights.sum(dtype=np.float32)), image[first : last + 1], strict=True):
-            rows[i] += weight * row.astype(np.float32)
-    return rows
 
 
 class Program:

@@ -9,6 +9,7 @@ searches on with it. Only this machine can open it unless --host says otherwise:
 import os
 import signal
 import socket
+import sys
 import tempfile
 
 from hacnn_tf import cli
@@ -28,6 +29,8 @@ def main(flags):
     cli.require(flags, "database")
     _check_listening(flags.host, flags.port)
     database = Database(flags.database)
+    if database.outdated:
+        print(database.outdated, file=sys.stderr)
     model = database.load_model(flags.model)
     with tempfile.TemporaryDirectory(prefix="hacnn_tf-") as shown:  # pictures of people: gone when the page is
         browser = _import_browser(shown)

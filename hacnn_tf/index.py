@@ -105,6 +105,8 @@ def index(model, pictures, path):
         InputError: the database is of another model or has other columns, or no picture can be read.
     """
     database = Database.find(path, model, pictures.assign(time=pd.NaT))
+    if database and database.outdated:
+        print(database.outdated, file=sys.stderr)
     known = pictures[:0].assign(time=pd.NaT) if database is None else database.rows(database.columns)
     unchanged, told_anew = _compare(pictures if database is None else database.as_kept(pictures), known)
     todo = pictures[~unchanged & ~told_anew].reset_index(drop=True)

@@ -103,8 +103,10 @@ class ReID:
         """Features of pictures, in batches, with a progress bar on a terminal if there are many.
 
         Args:
-            images: an iterable, such as a list or a generator, of paths, bytes of a JPEG or PNG, `PIL.Image`s or
-                `(height, width, 3)` uint8 arrays in RGB; each shows one person. One of these alone will do.
+            images: an iterable, such as a list or a generator, of paths, bytes of image files, `PIL.Image`s or uint8
+                arrays, `(height, width, 3)` in RGB or `(height, width)` in grey; each shows one person. One of these
+                alone will do. `hacnn_tf.data.images.read_image` has all that is read; a picture has the same pixels,
+                turned upright by its EXIF orientation, whichever way it is given.
 
         Returns:
             `(n, feature_dim)` float32 array, in the order of `images`.
@@ -234,7 +236,7 @@ def find_preset(preset: FilePath) -> Path | None:
 
 def _listed(images: Picture | Iterable[Picture]) -> Iterable[Any]:
     """The pictures, of which one may have been given alone."""
-    return [images] if isinstance(images, ALONE) or getattr(images, "ndim", 4) == 3 else images
+    return [images] if isinstance(images, ALONE) or getattr(images, "ndim", 0) in (2, 3) else images
 
 
 def _no_bar(total: int | None) -> bool | None:

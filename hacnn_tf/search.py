@@ -9,6 +9,8 @@ database's columns: path, camid, time and those of the manifest. What is not kno
 condition: "camid != 3" leaves out those without a camera, "camid is distinct from 3" does not.
 """
 
+import sys
+
 from hacnn_tf import cli
 from hacnn_tf.database import EXACT_ROWS, Database
 from hacnn_tf.database.results import as_page, as_text
@@ -34,6 +36,8 @@ def main(flags):
     if flags.html:
         check_new_path(flags.html, suffix=".html")
     database = Database(flags.database)
+    if database.outdated:
+        print(database.outdated, file=sys.stderr)
     model = database.load_model(flags.model)
     features = model.embed(flags.query)
     queries = [[path] for path in flags.query]

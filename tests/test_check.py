@@ -55,7 +55,7 @@ def test_every_fault_is_found(data_root, capsys):
     details = {
         ("broken", "0001_c1_1.jpg"): "empty file",
         ("broken", "0001_c1_2.jpg"): "damaged or truncated image",
-        ("broken", "0001_c2_1.jpg"): "not a JPEG or PNG image",
+        ("mode", "0001_c2_1.jpg"): "P, used as RGB",
         ("mode", "0002_c1_1.jpg"): "L, used as RGB",
         ("size", "0002_c1_2.jpg"): "12×30 (width×height): below 16 pixels",
         ("size", "0002_c2_1.jpg"): "65×64 (width×height): wider than high",
@@ -69,7 +69,7 @@ def test_every_fault_is_found(data_root, capsys):
     twin = found.pop(("two identities", "0004_c1_1.jpg"))
     assert twin.startswith("identity 4: the same pixels as ") and twin.endswith("0003_c1_1.jpg, identity 3")
     assert found == details
-    assert "12 problems among 96 images" in sentence and "3 broken" in sentence
+    assert "12 problems among 96 images" in sentence and "2 broken" in sentence
 
 
 def test_a_size_that_no_other_image_has(tmp_path, capsys):

@@ -123,7 +123,7 @@ def test_train_names_broken_images_and_starts_no_run(small_data_root, tmp_path, 
     (folder / "query/0007_c1_1.jpg").write_text("no image")
     sentence = fails(train, train_args(copy, tmp_path / "run")[1:], capsys)
     assert sentence.startswith("hacnn_tf.train: 2 of 96 images cannot be read: ")
-    assert "0001_c1_1.jpg (empty file)" in sentence and "0007_c1_1.jpg (not a JPEG" in sentence
+    assert "0001_c1_1.jpg (empty file)" in sentence and "0007_c1_1.jpg (not an image" in sentence
     assert not (tmp_path / "run").exists()
 
 

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import tempfile
+import zlib
 from pathlib import Path
 
 import h5py
@@ -21,10 +22,10 @@ from PIL import Image
 from benchmarks.fuzz_export import GOOD, fuzz, mutated
 from hacnn_tf.data.cuhk03 import MAT, read_cuhk03
 from hacnn_tf.data.folders import FOLDERS, read_folders
-from hacnn_tf.data.images import MAX_PIXELS, decode, load_images
+from hacnn_tf.data.images import MAX_PIXELS, load_images, read_image
 from hacnn_tf.data.own import read_own
 from hacnn_tf.errors import InputError
-from hacnn_tf.export import FORMATS
+from hacnn_tf.export import FORMATS, decoding
 from hacnn_tf.export import __main__ as export
 from hacnn_tf.training.run_folder import RunFolder
 from tests.conftest import needs
@@ -153,7 +154,11 @@ def test_image_files(tmp_path):
 
 def png_of(width, height):
     """The beginning of a PNG that says it is this large."""
-    return b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\0\0\0\0"
+    header = b"IHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big") + b"\x08\0\0\0\0"
+    chunks = [header, b"IDAT"]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") for chunk in chunks
+    )
 
 
 def jpeg_of(width, height):
@@ -167,7 +172,9 @@ def jpeg_of(width, height):
 @pytest.mark.parametrize("encoded", [png_of(2**13, 2**12 + 1), png_of(2**31 - 1, 2**31 - 1), jpeg_of(65500, 65500)])
 def test_images_of_too_many_pixels_are_refused_before_they_are_decoded(encoded):
     with pytest.raises(tf.errors.InvalidArgumentError, match="image of too many pixels"):
-        decode(encoded)
+        decoding.decode(encoded)
+    with pytest.raises(InputError, match="image of too many pixels"):
+        read_image(encoded)
     assert MAX_PIXELS >= 7680 * 4320  # an 8K frame is none
 
 

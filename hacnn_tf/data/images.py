@@ -1,10 +1,12 @@
-"""From the paths of a table to pixels.
+"""From the paths of a table to pixels, by Pillow.
 
 A path is a file name, or `FILE.mat#BOXES/PAIR/IDENTITY/VIEW` (numbers from 1) for an image inside `cuhk-03.mat`.
+`hacnn_tf.export.decoding` does the same to JPEG and PNG bytes inside a TensorFlow graph.
 """
 
 import functools
 import hashlib
+import io
 import os
 import re
 from collections.abc import Iterable
@@ -14,17 +16,28 @@ from pathlib import Path
 import h5py
 import numpy as np
 import PIL.Image
-import tensorflow as tf
 
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import aside
 from hacnn_tf.types import FilePath, Picture, Pixels, Size
 
-DECODE_BATCH = 64
 MAX_PIXELS = 2**25  # of an image to decode; a little more than an 8K video frame
-NO_IMAGE, TOO_LARGE = "not a JPEG or PNG image", "image of too many pixels"
+NO_IMAGE, TOO_LARGE = "not an image that Pillow reads", "image of too many pixels"
 DAMAGED = "damaged or truncated image"
+NOT_A_PICTURE = "not an image: a path, bytes, PIL image or uint8 array (height, width, 3) or (height, width), not {}"
 MAT_IMAGE = r".*\.mat#[a-z]+/\d+/\d+/\d+"
+NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # stubs of Pillow's; EPS would run another program
+ORIENTATION = 0x0112  # EXIF's tag
+UPRIGHT = {  # how an image of each orientation is turned upright
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
+}
+PIXELS = 2  # raised when the same files give other pixels; 1 was TensorFlow's fast JPEG decoder, without EXIF
 
 
 def mat_image_path(mat, boxes, pair, identity, view):
@@ -35,88 +48,6 @@ def mat_image_path(mat, boxes, pair, identity, view):
 def mat_of(path: str) -> str | None:
     """The `cuhk-03.mat` in which the image of a path lies; None if it is a file of its own."""
     return path.rpartition("#")[0] if re.fullmatch(MAT_IMAGE, path) else None
-
-
-def decode(encoded):
-    """Bytes of a JPEG or PNG (also grey, CMYK, with alpha or 16 bits) to RGB, a `(height, width, 3)` uint8 tensor.
-
-    Raises:
-        tf.errors.InvalidArgumentError: when run, if the bytes are not a whole image, or one of more than `MAX_PIXELS`.
-    """
-    with tf.control_dependencies([tf.debugging.Assert(_is_image(encoded), [NO_IMAGE])]):
-        pixels = _pixel_count(encoded)
-    # Known before anything is decoded: a few bytes can stand for more pixels than there is memory.
-    with tf.control_dependencies([tf.debugging.Assert(pixels <= MAX_PIXELS, [TOO_LARGE, pixels])]):
-        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-    return tf.ensure_shape(image, (None, None, 3))
-
-
-def decode_each(encoded, size):
-    """Decodes and resizes each of some images, whatever is wrong with the others; all of it is a part of the graph.
-
-    Args:
-        encoded: `(n,)` string tensor, of bytes of JPEGs and PNGs; n may be 0.
-        size: (height, width) in pixels.
-
-    Returns:
-        `(n, height, width, 3)` uint8 pixels, black where there is no image, and `(n,)` strings: "ok", or why there is
-        none.
-    """
-    pixels, decoded = _each(lambda x: resize(decode(x), size), encoded, tf.zeros((*size, 3), tf.uint8))
-
-    def reasons():
-        counts, _ = _each(_pixel_count, encoded, tf.constant(0, tf.int64))
-        return tf.where(_is_image(encoded), tf.where(counts > MAX_PIXELS, TOO_LARGE, DAMAGED), NO_IMAGE)
-
-    ok = tf.fill(tf.shape(encoded), "ok")
-    return pixels, tf.cond(tf.reduce_all(decoded), lambda: ok, lambda: tf.where(decoded, ok, reasons()))
-
-
-def _each(function, elements, missing):
-    """What a function gives for each element, `missing` where it raises, and for which it did not.
-
-    An error ends a graph; in tf.data alone it can be left out instead.
-    """
-    count = tf.size(elements, tf.int64)
-    outcomes = tf.data.Dataset.from_tensor_slices(elements).enumerate()
-    outcomes = outcomes.map(lambda i, element: (i, function(element)), tf.data.AUTOTUNE).ignore_errors()
-    # One more, so that there is a batch even if all are left out.
-    last = tf.data.Dataset.from_tensors((count, missing))
-    places, values = outcomes.concatenate(last).batch(count + 1).get_single_element()
-    places = places[:, None]
-    values = tf.scatter_nd(places, values, tf.concat([[count + 1], tf.shape(missing, tf.int64)], 0))[:-1]
-    done = tf.scatter_nd(places, tf.ones_like(places[:, 0], tf.int32), [count + 1])[:-1]
-    return tf.ensure_shape(values, (None, *missing.shape)), done > 0
-
-
-def _is_image(encoded):
-    jpeg, png = _kind(encoded)
-    return jpeg | png
-
-
-def _kind(encoded):
-    """Whether bytes begin as a JPEG, and as a PNG, does."""
-    jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), b"\xff\xd8\xff")
-    return jpeg, tf.equal(tf.strings.substr(encoded, 0, 8), b"\x89PNG\r\n\x1a\n") & (tf.strings.length(encoded) >= 24)
-
-
-def _pixel_count(encoded):
-    """Height × width of the JPEG or PNG that bytes begin as, from its header."""
-    jpeg, _ = _kind(encoded)
-    size = tf.cond(jpeg, lambda: tf.image.extract_jpeg_shape(encoded)[:2], lambda: _png_size(encoded))
-    return tf.reduce_prod(tf.cast(size, tf.int64))
-
-
-def _png_size(encoded):
-    """Height and width of a PNG, from its first chunk."""
-    width, height = tf.unstack(tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False), 2)
-    return tf.stack([height, width])
-
-
-def resize(images, size):
-    """Antialiased bilinear resize of `(..., height, width, 3)` pixels to `(height, width)` = `size`, uint8."""
-    images = tf.image.resize(images, size, method="bilinear", antialias=True)
-    return tf.cast(tf.round(tf.clip_by_value(images, 0, 255)), tf.uint8)
 
 
 class UnreadableImagesError(InputError):
@@ -195,29 +126,119 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
 
 
 def _decode_into(images, paths, size):
-    def read(path):
-        return resize(_pixels(path), size)
+    def read(i):
+        """Puts an image into its place; what is wrong with it, as "PATH (reason)", if it cannot be read."""
+        try:
+            images[i] = read_image(paths[i], size)
+        except InputError as reason:
+            return f"{paths[i]} ({reason})"
+        return None
 
-    dataset = tf.data.Dataset.from_tensor_slices(paths).map(read, num_parallel_calls=tf.data.AUTOTUNE)
-    start = 0
+    with ThreadPoolExecutor() as pool:  # all are tried, so that all broken ones are named
+        problems = [problem for problem in pool.map(read, range(len(paths))) if problem]
+    if problems:
+        raise UnreadableImagesError(problems, len(paths))
+
+
+def read_image(image: Picture, size: Size | None = None) -> Pixels:
+    """The pixels of one image, upright as its EXIF orientation says, in RGB.
+
+    Args:
+        image: a path as in a table, the bytes of an image file of any kind that Pillow reads (the first frame
+            of an animation), a `PIL.Image` of any mode but "I" and "F", or an array: `(height, width, 3)` in RGB,
+            `(height, width, 4)` in RGBA, `(height, width)` or `(height, width, 1)` in grey; uint8, or uint16 from 0 to
+            65535. Alpha is ignored, and so are the lower eight of 16 bits.
+        size: (height, width) to resize to, by antialiased bilinear interpolation; its own if not given.
+
+    Returns:
+        `(height, width, 3)` uint8 array.
+
+    Raises:
+        InputError: it cannot be read; says no more than why, as in "empty file".
+    """
+    upright = _rgb(_upright(_opened(image)))
+    return np.asarray(upright if size is None else upright.resize(size[::-1], PIL.Image.Resampling.BILINEAR))
+
+
+def _opened(image):
+    """Whatever `read_image` takes, as a `PIL.Image` with its pixels loaded."""
     try:
-        for batch in dataset.batch(DECODE_BATCH).prefetch(2).as_numpy_iterator():
-            images[start : start + len(batch)] = batch
-            start += len(batch)
-    except tf.errors.OpError as error:
-        # Tries every image by itself, so that all broken ones are named and not only the first that was met.
-        with ThreadPoolExecutor() as pool:
-            problems = [problem for problem in pool.map(_problem, paths) if problem]
-        if not problems:
-            raise InputError(f"Images could not be decoded: {error.message}.") from None
-        raise UnreadableImagesError(problems, len(paths)) from None
+        if isinstance(image, (bytes, bytearray, memoryview)):
+            return _decoded(bytes(image))
+        if isinstance(image, PIL.Image.Image):
+            return _loaded(image)
+        if not isinstance(image, (str, os.PathLike)):
+            return _of_array(image)
+        path = os.fspath(image)
+        return _of_array(_read_mat_image(path)) if mat_of(path) else _decoded(Path(path).read_bytes())
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError("no such file") from None
+    except PIL.Image.DecompressionBombError:
+        raise InputError(TOO_LARGE) from None
+    except Exception as error:  # whatever a broken image or HDF5 file makes its reader raise
+        raise InputError((isinstance(error, OSError) and error.strerror) or DAMAGED) from None
 
 
-def _pixels(path):
-    if tf.strings.regex_full_match(path, MAT_IMAGE):
-        image = tf.numpy_function(lambda path: _read_mat_image(path.decode()), [path], tf.uint8, stateful=False)
-        return tf.ensure_shape(image, (None, None, 3))
-    return decode(tf.io.read_file(path))
+def _decoded(encoded):
+    if not encoded:
+        raise InputError("empty file")
+    try:
+        image = PIL.Image.open(io.BytesIO(encoded), formats=_formats())
+    except PIL.UnidentifiedImageError:
+        raise InputError(DAMAGED if encoded.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n")) else NO_IMAGE) from None
+    return _loaded(image)
+
+
+def _formats():
+    """What Pillow can decode, with what plugins have added to it."""
+    PIL.Image.init()
+    return [name for name in PIL.Image.OPEN if name not in NOT_DECODED]
+
+
+def _loaded(image):
+    # Known before anything is decoded: a few bytes can stand for more pixels than there is memory.
+    if image.width * image.height > MAX_PIXELS:
+        raise InputError(TOO_LARGE)
+    image.load()
+    return image
+
+
+def _of_array(array):
+    if not isinstance(array, np.ndarray):
+        raise InputError(NOT_A_PICTURE.format(type(array).__name__))
+    if array.dtype not in (np.uint8, np.uint16) or not (array.ndim == 2 or array.shape[2:] in ((1,), (3,), (4,))):
+        raise InputError(NOT_A_PICTURE.format(f"{array.dtype} array {array.shape}"))
+    height, width = array.shape[:2]
+    if not 0 < height * width <= MAX_PIXELS:
+        raise InputError(TOO_LARGE if height * width else "image without pixels")
+    channels = array.reshape(height, width) if array.size == height * width else array
+    return PIL.Image.fromarray(np.ascontiguousarray(_eight_bits(channels)))
+
+
+def _eight_bits(array):
+    """The upper bits of an array of 16, as of files whose decoders leave the lower ones out."""
+    return array if array.dtype == np.uint8 else (array >> 8).astype(np.uint8)
+
+
+def _upright(image):
+    try:
+        orientation = image.getexif().get(ORIENTATION)
+    except Exception:  # whatever damaged EXIF makes Pillow raise; the pixels are whole
+        return image
+    return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
+
+
+def _rgb(image):
+    if image.mode.startswith("I;16"):  # Pillow itself would make white of all above 255
+        image = PIL.Image.fromarray(_eight_bits(np.asarray(image)))
+    if image.mode in ("I", "F"):
+        raise InputError(f"image of mode {image.mode}, which does not say what is white: convert it to 8 or 16 bits")
+    try:
+        return image.convert("RGB")
+    except ValueError:
+        raise InputError(f"image of mode {image.mode}, which Pillow does not convert to RGB") from None
 
 
 def _read_mat_image(path):
@@ -233,88 +254,9 @@ def _open_mat(mat):
     return h5py.File(mat, "r")
 
 
-def read_image(image: Picture, size: Size | None = None) -> Pixels:
-    """The pixels of one image.
-
-    Args:
-        image: a path as in a table, the bytes of a JPEG or PNG, a `PIL.Image`, or a `(height, width, 3)` uint8 array.
-            As in training, nothing is turned by what EXIF says.
-        size: (height, width) to resize to, as in training; its own if not given.
-
-    Returns:
-        `(height, width, 3)` uint8 array.
-
-    Raises:
-        InputError: it cannot be read; says no more than why, as in "empty file".
-    """
-    if isinstance(image, (bytearray, memoryview)):
-        image = bytes(image)
-    if not isinstance(image, (str, os.PathLike, bytes, PIL.Image.Image)):
-        return _resized(_checked_pixels(image), size)
-    try:
-        if isinstance(image, PIL.Image.Image):
-            return _resized(_checked_pixels(np.asarray(image.convert("RGB"))), size)
-        if isinstance(image, bytes):
-            return _decoded(image, size)
-        image = os.fspath(image)
-        if mat_of(image):
-            return _resized(_checked_pixels(_read_mat_image(image)), size)
-        return _decoded(Path(image).read_bytes(), size)
-    except FileNotFoundError:
-        raise InputError("no such file") from None
-    except InputError:
-        raise
-    except Exception as error:  # whatever a broken image or HDF5 file makes its reader raise
-        if image == b"" or (isinstance(image, str) and os.path.isfile(image) and not os.path.getsize(image)):
-            raise InputError("empty file") from None
-        reasons = [reason for reason in (NO_IMAGE, TOO_LARGE) if reason in str(error)]
-        strerror = isinstance(error, OSError) and error.strerror
-        raise InputError(reasons[0] if reasons else strerror or DAMAGED) from None
-
-
-def _decoded(encoded, size):
-    encoded = tf.constant(encoded)
-    return (_graph("decode")(encoded) if size is None else _graph("decode_to")(encoded, tf.constant(size))).numpy()
-
-
-def _resized(pixels, size):
-    return pixels if size is None else _graph("resize_to")(tf.constant(pixels), tf.constant(size)).numpy()
-
-
-@functools.cache
-def _graph(name):
-    """A function on tensors, traced once for images and sizes of all kinds, so that one image by itself is quick."""
-    encoded, size = tf.TensorSpec((), tf.string), tf.TensorSpec((2,), tf.int32)
-    pixels = tf.TensorSpec((None, None, 3), tf.uint8)
-    function, signature = {
-        "decode": (decode, [encoded]),
-        "decode_to": (lambda encoded, size: resize(decode(encoded), size), [encoded, size]),
-        "resize_to": (resize, [pixels, size]),
-    }[name]
-    return tf.function(function, input_signature=signature).get_concrete_function()
-
-
-def _checked_pixels(array):
-    if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
-        found = f"{array.dtype} array {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise InputError(f"not an image: a path, bytes, PIL image or uint8 array (height, width, 3), not {found}")
-    if not 0 < array.size <= 3 * MAX_PIXELS:
-        raise InputError(TOO_LARGE if array.size else "image without pixels")
-    return array
-
-
-def _problem(path):
-    """What is wrong with an image, as "PATH (reason)"; None if nothing is."""
-    try:
-        read_image(path)
-    except InputError as reason:
-        return f"{path} ({reason})"
-    return None
-
-
 def _fingerprint(paths, size):
-    """Changes when any file, their order or the size does."""
-    digest = hashlib.sha256(repr(tuple(size)).encode())
+    """Changes when any file, their order, the size, or how pixels are made of files does."""
+    digest = hashlib.sha256(repr((*size, PIXELS)).encode())
     for path in paths:
         file = mat_of(path) or path
         status = os.stat(file) if os.path.exists(file) else None  # decoding will name what is not there

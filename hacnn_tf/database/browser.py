@@ -58,7 +58,9 @@ def page(database, model):
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
                 sources = ["upload", "clipboard"]
-                query = gr.Image(label="Query", sources=sources, format="png", elem_id="query", buttons=[], height=350)
+                # The file as it was uploaded: what Gradio makes of it would be another picture than the index has.
+                as_file = {"type": "filepath", "image_mode": None, "format": "png"}
+                query = gr.Image(label="Query", sources=sources, elem_id="query", buttons=[], height=350, **as_file)
                 camera = gr.Dropdown(cameras, multiselect=True, label="Cameras (all if none)", visible=bool(cameras))
                 timed = bool(known.time.notna().any())
                 since = gr.Textbox(label="From", placeholder=time_text(known.time.min()), visible=timed)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hacnn_tf.data.images import PIXELS
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import rerank
 from hacnn_tf.evaluation.ranking import squared_norms
@@ -30,7 +31,8 @@ LISTS_SEARCHED = 0.2  # share of the index's lists that a search reads
 ROWS_A_LIST = 2_000
 REASON = 200  # characters of what LanceDB says that a sentence quotes
 CANDIDATES = 200  # nearest pictures, at least, that are ordered by re-ranking
-FINGERPRINT, PRESET, FEATURE = b"hacnn_tf.fingerprint", b"hacnn_tf.preset", "feature"
+FINGERPRINT, PRESET, DECODER = b"hacnn_tf.fingerprint", b"hacnn_tf.preset", b"hacnn_tf.pixels"
+FEATURE = "feature"
 FILE_COLUMNS = ["path", "bytes", "modified"]  # which picture, and how to tell that it has changed
 DISTANCE = "distance"  # a column of results
 
@@ -62,6 +64,7 @@ class Database:
             metadata = self._table.schema.metadata
             self.fingerprint, self.preset = metadata[FINGERPRINT].decode(), metadata[PRESET].decode()
             self.feature_dim = self._table.schema.field(FEATURE).type.list_size
+            self._pixels = int(metadata.get(DECODER, b"1"))
         except Exception as error:  # whatever LanceDB raises for a folder of another kind, or a damaged one
             reason = f" ({_reason(error)})" if Path(self.path).exists() else ""
             raise InputError(
@@ -86,7 +89,7 @@ class Database:
         connection, name = _connect(path)
         feature = pa.field(FEATURE, pa.list_(pa.float32(), model.feature_dim))
         preset = os.path.abspath(model.name) if os.path.exists(model.name) else model.name
-        metadata = {FINGERPRINT: model.fingerprint, PRESET: preset}
+        metadata = {FINGERPRINT: model.fingerprint, PRESET: preset, DECODER: str(PIXELS)}
         schema = pa.schema([*_fields(rows), feature], metadata=metadata)
         with _refused(f"Cannot make {path}"):
             connection.create_table(name, schema=schema)
@@ -134,6 +137,17 @@ class Database:
                 f"and {model.name} is another ({model.fingerprint}, {model.feature_dim:,}): use the former, or "
                 "index the pictures into another database."
             )
+
+    @property
+    def outdated(self) -> str | None:
+        """What to tell who uses it, if its pictures were read otherwise than they are now; None if they were not."""
+        if self._pixels == PIXELS:
+            return None
+        return (
+            f"{self.path} was indexed by a version of hacnn_tf that decoded JPEGs less exactly and ignored EXIF "
+            "orientation: features of a picture are up to 0.12 from today's, or more where it is turned. Index the "
+            "pictures into a new database to have all of them alike."
+        )
 
     def _check_columns(self, rows: pd.DataFrame) -> None:
         if set(rows.columns) != set(self.columns):

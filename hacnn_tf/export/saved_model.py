@@ -2,9 +2,9 @@
 
 import tensorflow as tf
 
-from hacnn_tf.data.images import decode_each, resize
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import feature_function
+from hacnn_tf.export.decoding import decode_each, resize
 from hacnn_tf.export.exported import BRANCHES_KEY, Export, description, read_branches
 
 FILE = "saved_model"

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from hacnn_tf.data.images import MAX_PIXELS
 
+RESIZED = 1e-2  # distance of features of pixels that TensorFlow and Pillow have resized
 FOREIGN_SCRIPT = """
 import sys
 sys.modules["hacnn_tf"] = None  # cannot be imported
@@ -19,7 +20,8 @@ folder, output, *paths = sys.argv[1:]
 model = tf.saved_model.load(folder)
 encoded = [tf.io.read_file(path) for path in paths]
 from_bytes = model.signatures["encoded"](encoded=tf.stack(encoded))["features"]
-one_by_one = [model.signatures["images"](images=tf.io.decode_image(x)[None])["features"] for x in encoded]
+decoded = [tf.io.decode_jpeg(x, dct_method="INTEGER_ACCURATE")[None] for x in encoded]
+one_by_one = [model.signatures["images"](images=x)["features"] for x in decoded]
 np.savez(output, from_bytes=from_bytes, from_images=tf.concat(one_by_one, 0))
 """
 
@@ -30,8 +32,8 @@ def test_a_foreign_process_gets_the_evaluations_features(exported, features, tmp
     subprocess.run(args, check=True, cwd=tmp_path)
     with np.load(tmp_path / "foreign.npz") as found:
         assert found["from_bytes"].shape == (16, 1024)
-        np.testing.assert_allclose(found["from_bytes"], expected, atol=1e-5)
-        np.testing.assert_allclose(found["from_images"], expected, atol=1e-5)
+        np.testing.assert_allclose(found["from_images"], found["from_bytes"], atol=1e-5)
+        assert np.linalg.norm(found["from_bytes"] - expected, axis=1).max() < RESIZED
 
 
 @pytest.mark.parametrize("signature", ["encoded", "serving_default"])
@@ -51,7 +53,7 @@ def test_a_bad_image_does_not_lose_the_others(signature, exported, features):
         "image of too many pixels",
         "ok",
     ]
-    np.testing.assert_allclose(found["features"].numpy()[[1, 5]], expected[:2], atol=1e-5)
+    assert np.linalg.norm(found["features"].numpy()[[1, 5]] - expected[:2], axis=1).max() < RESIZED
     assert not found["features"].numpy()[[0, 2, 3, 4]].any()
     for encoded in ([], [b"", b"x"]):
         found = network(encoded=tf.constant(encoded, tf.string))

@@ -1,0 +1,175 @@
+"""One picture has the same pixels, and one feature, whichever way it comes in."""
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from hacnn_tf import ReID
+from hacnn_tf.data.images import load_images, read_image
+from hacnn_tf.errors import InputError
+from hacnn_tf.export import decoding
+
+ORIENTATION = 0x0112
+
+
+def smooth():
+    """A picture of 48 × 100 pixels that JPEG keeps well and no turn leaves as it is."""
+    noise = np.random.default_rng(0).integers(0, 256, (10, 5, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((48, 100), Image.Resampling.BICUBIC)
+
+
+def sixteen_bits(image):
+    return Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) << 8 | 77)
+
+
+def encoded(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def turned(orientation, endian="<"):
+    exif = Image.Exif()
+    exif.endian, exif[0x010F], exif[ORIENTATION] = endian, "a maker", orientation
+    return {"exif": exif.tobytes()}
+
+
+FILES = {
+    "JPEG": encoded(smooth(), "JPEG"),
+    "progressive JPEG": encoded(smooth(), "JPEG", progressive=True, quality=90, subsampling=0),
+    "grey JPEG": encoded(smooth().convert("L"), "JPEG"),
+    "CMYK JPEG": encoded(smooth().convert("CMYK"), "JPEG"),
+    "PNG": encoded(smooth(), "PNG"),
+    "grey PNG": encoded(smooth().convert("L"), "PNG"),
+    "grey PNG with alpha": encoded(smooth().convert("LA"), "PNG"),
+    "PNG with alpha": encoded(smooth().convert("RGBA"), "PNG"),
+    "PNG with a palette": encoded(smooth().quantize(16), "PNG"),
+    "PNG of one bit": encoded(smooth().convert("1"), "PNG"),
+    "PNG of 16 bits": encoded(sixteen_bits(smooth()), "PNG"),
+    **{f"JPEG of orientation {n}": encoded(smooth(), "JPEG", **turned(n)) for n in range(10)},
+    **{f"JPEG of orientation {n}, big-endian": encoded(smooth(), "JPEG", **turned(n, ">")) for n in (1, 3, 8)},
+    **{f"PNG of orientation {n}": encoded(smooth(), "PNG", **turned(n)) for n in (2, 6)},
+    "JPEG of damaged EXIF": encoded(smooth(), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff\1"),
+}
+OTHERS = {
+    "WebP": encoded(smooth(), "WEBP", lossless=True),
+    "WebP of orientation 6": encoded(smooth(), "WEBP", lossless=True, **turned(6)),
+    "BMP": encoded(smooth(), "BMP"),
+    "TIFF": encoded(smooth(), "TIFF"),
+    "TIFF of orientation 6": encoded(smooth(), "TIFF", tiffinfo={ORIENTATION: 6}),
+    "TIFF of 16 bits": encoded(sixteen_bits(smooth()), "TIFF"),
+    "JPEG 2000": encoded(smooth(), "JPEG2000"),
+    "GIF": encoded(smooth(), "GIF"),
+    "animated GIF": encoded(smooth(), "GIF", save_all=True, append_images=[Image.new("RGB", (48, 100))]),
+}
+EVERY = {**FILES, **OTHERS}
+MODES = ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV", "I;16", "I;16B"]
+
+
+def in_mode(mode):
+    image = sixteen_bits(smooth()) if mode.startswith("I;16") else smooth()
+    if mode == "I;16B":
+        return Image.frombytes("I;16B", image.size, np.asarray(image).astype(">u2").tobytes())
+    return image.convert("P").convert("PA") if mode == "PA" else image.convert(image.mode if ";" in mode else mode)
+
+
+def upright(content):
+    """What Pillow itself makes of a file."""
+    image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) // 256).astype(np.uint8))
+    return np.asarray(image.convert("RGB"))
+
+
+@pytest.fixture(scope="module")
+def model():
+    return ReID.from_preset("hacnn_cuhk03_detected")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in EVERY if "damaged" not in kind])
+def test_every_file_has_pillows_pixels(kind):
+    np.testing.assert_array_equal(read_image(EVERY[kind]), upright(EVERY[kind]))
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_paths_bytes_images_and_arrays_are_the_same_pixels(kind, tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(EVERY[kind])
+    pixels, size = read_image(EVERY[kind]), (160, 64)
+    given = [path, str(path), bytearray(EVERY[kind]), memoryview(EVERY[kind]), Image.open(path), pixels]
+    for picture in given:
+        np.testing.assert_array_equal(read_image(picture), pixels)
+    resized = Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BILINEAR)  # as docs say to a client
+    for found in (read_image(path, size), load_images([str(path)], size)[0]):
+        np.testing.assert_array_equal(found, resized)
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_graph_decodes_the_same_pixels(kind):
+    np.testing.assert_array_equal(decoding.decode(tf.constant(FILES[kind])), read_image(FILES[kind]))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_images_of_every_mode_are_what_a_file_of_them_is(mode):
+    image = in_mode(mode)
+    assert image.mode == mode
+    if mode.startswith("I;16"):
+        expected = np.asarray(image) // 256
+    else:
+        expected = np.asarray(image.convert("RGB"))[..., 0] if mode in ("1", "L", "LA") else None
+    pixels = read_image(image)
+    assert pixels.shape == (100, 48, 3)
+    if expected is None:
+        np.testing.assert_array_equal(pixels, np.asarray(image.convert("RGB")))
+    else:
+        np.testing.assert_array_equal(pixels, np.repeat(expected[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_modes_without_a_white_are_refused(mode):
+    with pytest.raises(InputError, match=f"image of mode {mode}, which does not say what is white"):
+        read_image(smooth().convert("L").convert(mode))
+
+
+def test_arrays_are_grey_colour_or_deep():
+    grey, colour = (np.asarray(smooth().convert(mode)) for mode in ("L", "RGB"))
+    expected = np.repeat(grey[..., None], 3, axis=2)
+    deep = grey.astype(np.uint16) << 8 | 77
+    for array in (grey, grey[..., None], deep, np.repeat(deep[..., None], 3, axis=2)):
+        np.testing.assert_array_equal(read_image(array), expected)
+    for array in (colour, colour[..., ::-1][..., ::-1], np.dstack([colour, grey])):
+        np.testing.assert_array_equal(read_image(array), colour)
+    for wrong in (grey.astype(float), grey[None, None], colour[..., :2], [1, 2], np.zeros((0, 5), np.uint8)):
+        with pytest.raises(InputError, match=r"not an image|without pixels"):
+            read_image(wrong)
+
+
+def test_one_grey_array_is_one_picture(model):
+    grey = np.asarray(smooth().convert("L"))
+    np.testing.assert_array_equal(model.embed(grey), model.embed(smooth().convert("L")))
+    assert model.embed(grey).shape == (1, 1024)
+
+
+def test_a_picture_that_the_user_holds_is_not_changed():
+    image = Image.open(io.BytesIO(FILES["JPEG of orientation 6"]))
+    read_image(image, (160, 64))
+    assert image.size == (48, 100) and image.getexif()[ORIENTATION] == 6
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "JPEG of orientation 6", "CMYK JPEG", "PNG of 16 bits", "PNG with alpha"])
+def test_a_saved_models_bytes_have_the_feature_of_the_picture(kind, model, saved_model):
+    found = saved_model.signatures["encoded"](encoded=tf.constant([FILES[kind]]))
+    assert found["status"].numpy().tolist() == [b"ok"]
+    assert np.linalg.norm(found["features"].numpy() - model.embed(FILES[kind])) < 1e-2
+
+
+@pytest.fixture(scope="module")
+def saved_model(model, tmp_path_factory):
+    from hacnn_tf.export import export_model
+
+    folder = tmp_path_factory.mktemp("export") / "export"
+    export_model(model.network, folder, ["saved_model"])
+    return tf.saved_model.load(folder / "saved_model")
