@@ -18,7 +18,9 @@ import pytest
 pytest.importorskip("gradio", reason='needs the extra "app"')
 
 from hacnn_tf import app, index
+from hacnn_tf.data.images import read_image
 from hacnn_tf.errors import InputError
+from tests.data.test_one_picture import EVERY, upright
 from tests.test_commands import fails
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -59,6 +61,21 @@ def address(people, tmp_path_factory):
         process.send_signal(signal.SIGHUP)  # as when its terminal is closed
         assert process.wait(60) == 128 + signal.SIGHUP
     assert not list(kept.iterdir()), "and is gone with the page"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "JPEG of orientation 6", "CMYK JPEG", "PNG of 16 bits", "animated GIF"])
+def test_an_upload_is_the_picture_that_the_index_reads(kind, people, tmp_path):
+    from gradio.data_classes import ImageData
+
+    from hacnn_tf.database import Database, browser
+
+    database = Database(people)
+    blocks = browser.page(database, database.load_model())
+    (query,) = [block for block in blocks.blocks.values() if block.elem_id == "query"]
+    file = tmp_path / f"a.{'gif' if 'GIF' in kind else kind.split()[-1].lower()}"
+    file.write_bytes(EVERY[kind])
+    given = query.preprocess(ImageData(path=str(file), orig_name=file.name))
+    np.testing.assert_array_equal(read_image(given), upright(EVERY[kind]))
 
 
 def status(url, data=None, headers=None):
