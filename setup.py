@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "hacnn_tf/__init__.py").read_text())[1]
 
 PLOT = ["matplotlib>=3.10"]
-SEARCH = ["lancedb>=0.40"]
+SEARCH = ["lancedb>=0.40", "sqlglot>=30.30"]
 APP = [*PLOT, *SEARCH, "gradio>=6"]
 EXPORT = [
     "onnx>=1.19",

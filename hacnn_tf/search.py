@@ -4,9 +4,9 @@
     python -m hacnn_tf.search --database people.lance --query a.jpg --query b.jpg --one_person --html found.html \\
         --where "camid != 3 and time > timestamp '2026-11-24 08:00:00'"
 
-Prints the nearest pictures of each query, by L2 distance of the features, nearest first. A condition is SQL over the
-database's columns: path, camid, time and those of the manifest. What is not known of a picture makes it fail a
-condition: "camid != 3" leaves out those without a camera, "camid is distinct from 3" does not.
+Prints the nearest pictures of each query, by L2 distance of the features, nearest first. A condition is one expression
+of SQL over the database's columns: path, camid, time and those of the manifest. What is not known of a picture makes it
+fail a condition: "camid != 3" leaves out those without a camera, "camid is distinct from 3" does not.
 """
 
 import sys
@@ -36,6 +36,7 @@ def main(flags):
     if flags.html:
         check_new_path(flags.html, suffix=".html")
     database = Database(flags.database)
+    database.check_condition(flags.where)
     if database.outdated:
         print(database.outdated, file=sys.stderr)
     model = database.load_model(flags.model)

@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 
 from hacnn_tf.data.augmentation import GREY
 from hacnn_tf.data.images import MAX_PIXELS, read_image
-from hacnn_tf.database.database import quoted
+from hacnn_tf.database.condition import as_time, quoted
 from hacnn_tf.database.results import captions, time_text
 from hacnn_tf.errors import InputError
 from hacnn_tf.models import INPUT_SIZE
@@ -190,15 +190,11 @@ def _condition(cameras, since, until):
 def _time(text, name):
     """A time as a condition has it; a day alone is taken to its end by "To"."""
     try:
-        if len(text.strip()) < len("20261124"):  # a year or a month would be its first instant
-            raise ValueError(text)
-        time = pd.to_datetime(text.strip(), format="ISO8601", utc=True).tz_localize(None)
+        time = as_time(text)
         if name == "To" and len(text.strip()) <= len("2026-11-24"):
             time += pd.Timedelta(days=1) - pd.Timedelta("1us")
-        if pd.isna(time):
-            raise ValueError(text)
         return time.isoformat(" ")
-    except (ValueError, TypeError, OverflowError, AttributeError):
+    except (ValueError, OverflowError):
         raise InputError(f"{name} is no time: write it as 2026-11-24 15:30.") from None
 
 

@@ -22,6 +22,9 @@ from hacnn_tf.types import Features, FilePath
 try:
     import lancedb
     import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from hacnn_tf.database.condition import listed, parse_condition, quoted, shown
 except ImportError:
     lancedb = None  # type: ignore[assignment]  # a module otherwise
 
@@ -170,15 +173,35 @@ class Database:
         with self._readable():
             self._table.checkout_latest()
 
+    def check_condition(self, where: str | None) -> None:
+        """Raises `InputError` if a condition cannot be used, see `hacnn_tf.database.condition.parse_condition`."""
+        self._parsed(where)
+
+    def _parsed(self, where: str | None) -> str | None:
+        """A condition as LanceDB gets it."""
+        types = {name: self._table.schema.field(name).type for name in self.columns}
+        return None if where is None else parse_condition(where, types)
+
+    def count(self, where: str) -> int:
+        """The number of rows for which a condition holds.
+
+        Raises:
+            InputError: the condition cannot be used; says why.
+        """
+        condition = self._parsed(where)
+        with self._readable(where):
+            return self._table.count_rows(condition)
+
     def rows(self, columns: list[str], where: str | None = None) -> pd.DataFrame:
         """Some columns of the rows for which a condition holds, as a `pandas.DataFrame`.
 
         Raises:
-            InputError: the condition does not parse; says why.
+            InputError: the condition cannot be used; says why.
         """
+        condition = self._parsed(where)
         query = self._table.search().select(columns).limit(max(1, len(self)))
         with self._readable(where):
-            return _frame((query if where is None else query.where(where)).to_arrow())
+            return _frame((query if condition is None else query.where(condition)).to_arrow())
 
     def feature(self, paths: Sequence[str]) -> Features:
         """The features of some pictures that it holds, `(n, feature_dim)` float32, in the order of `paths`."""
@@ -248,11 +271,12 @@ class Database:
             How many there were.
 
         Raises:
-            InputError: the condition does not parse; says why.
+            InputError: the condition cannot be used; says why, and removes nothing.
         """
+        condition = self._parsed(where)
         before = len(self)
         with self._readable(where):
-            self._table.delete(where)
+            self._table.delete(condition)
         removed = before - len(self)
         with _refused(f"Cannot write {self.path}"):
             left = self._table.search().limit(max(1, len(self))).to_batches()
@@ -268,8 +292,8 @@ class Database:
 
         Args:
             features: `(q, feature_dim)` float32 array.
-            where: only among rows for which this condition (SQL, as `camid != 3 and time > timestamp '2026-11-01'`)
-                holds.
+            where: only among rows for which this condition (as `camid != 3 and time > timestamp '2026-11-01'`, see
+                `hacnn_tf.database.condition.parse_condition`) holds.
             top: how many.
             exact: compare with all, however many there are. Up to `EXACT_ROWS` rows that is done anyway; above, a
                 search reads a part of the lists of an index, and may miss some.
@@ -280,8 +304,9 @@ class Database:
             `hacnn_tf.evaluation.rerank`), nearest first, those that are found at the same distance by path.
 
         Raises:
-            InputError: the condition does not parse (says why), none is left by it, or a feature is not finite.
+            InputError: the condition cannot be used (says why), none is left by it, or a feature is not finite.
         """
+        self.check_condition(where)
         squared_norms(np.asarray(features))  # for the check alone
         search = self._reranked if reranked else self._nearest
         return [search(feature, where, top, exact) for feature in np.asarray(features, np.float32)]
@@ -294,8 +319,8 @@ class Database:
             if where is None:
                 raise InputError(f"{self.path} cannot be read, or was removed: {_reason(error)}.") from None
             raise InputError(
-                f"The filter {where!r} cannot be used on {self.path}: {_reason(error)}; its columns are "
-                f"{', '.join(self.columns)}."
+                f"The condition {shown(where)} cannot be used on {self.path}: {_reason(error)}; its columns are "
+                f"{listed(self.columns)}."
             ) from None
 
     def _reranked(self, feature: Features, where: str | None, top: int, exact: bool) -> pd.DataFrame:
@@ -309,7 +334,7 @@ class Database:
         query = self._table.search(feature, vector_column_name=FEATURE).distance_type("l2").limit(top)
         query = query.select([*self.columns, *more, "_distance"])
         if where is not None:
-            query = query.where(where, prefilter=True)
+            query = query.where(self._parsed(where), prefilter=True)
         if exact or len(self) <= EXACT_ROWS:
             query = query.bypass_vector_index()
         else:
@@ -317,14 +342,11 @@ class Database:
         with self._readable(where):
             found = _frame(query.to_arrow())
         if found.empty:
-            raise InputError(f"{self.path} has no pictures" + ("." if where is None else f" for which {where} holds."))
+            raise InputError(
+                f"{self.path} has no pictures" + ("." if where is None else f" for which {shown(where)} holds.")
+            )
         found[DISTANCE] = np.sqrt(np.maximum(found.pop("_distance"), 0))
         return found.sort_values([DISTANCE, "path"], ignore_index=True)
-
-
-def quoted(text: Any) -> str:
-    """A text as a condition has it."""
-    return "'" + str(text).replace("'", "''") + "'"
 
 
 def check_path(path: FilePath) -> tuple[str, str]:
@@ -338,7 +360,9 @@ def check_path(path: FilePath) -> tuple[str, str]:
 def _connect(path: FilePath) -> tuple[Any, str]:
     """LanceDB's connection to the place of a database, and the database's name there."""
     if lancedb is None:
-        raise InputError('A database needs LanceDB: install it with pip install -c constraints.txt -e ".[search]".')
+        raise InputError(
+            'A database needs LanceDB and SQLGlot: install it with pip install -c constraints.txt -e ".[search]".'
+        )
     place, name = check_path(path)
     with _refused(f"Cannot open {path}"):
         return lancedb.connect(place), name
@@ -377,7 +401,10 @@ def _type(column: pd.Series) -> "pa.DataType":
 
 def _array(column: pd.Series, kind: "pa.DataType | None") -> "pa.Array":
     texts = kind is not None and pa.types.is_string(kind)
-    return pa.array(_texts(column) if texts else column, kind, from_pandas=True)
+    array = pa.array(_texts(column) if texts else column, kind, from_pandas=True)
+    if array.type in (pa.float32(), pa.float64()):
+        return pc.add(array, pa.scalar(0.0, array.type))  # no -0.0, which LanceDB takes for less than 0.0
+    return array
 
 
 def _texts(column: pd.Series) -> pd.Series:
