@@ -22,6 +22,8 @@ from hacnn_tf.errors import InputError
 from hacnn_tf.files import aside, check_new_path
 from hacnn_tf.training.settings import dataset_settings
 
+SHOWN = 10  # of each kind of problem
+
 COMMAND = cli.Command(__doc__, "hacnn_tf.check")
 define_dataset_flags(COMMAND)
 COMMAND.group("Dataset")
@@ -41,9 +43,12 @@ def main(flags):
         with aside(flags.output) as part:
             problems.to_csv(part, index=False, errors="replace")
     if len(problems):
-        print("\n" + cli.aligned(problems).encode(errors="replace").decode())  # file names may be anything
-        kinds = ", ".join(f"{count} {kind}" for kind, count in problems.problem.value_counts().items())
-        count = f"{len(problems)} problem{'s' * (len(problems) > 1)}"
+        shown = problems.groupby("problem", sort=False).head(SHOWN)
+        print("\n" + cli.aligned(shown).encode(errors="replace").decode())  # file names may be anything
+        if more := len(problems) - len(shown):
+            print(f"and {more:,} more: " + (f"see {flags.output}" if flags.output else "--output FILE.csv writes all"))
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in problems.problem.value_counts().items())
+        count = f"{len(problems):,} problem{'s' * (len(problems) > 1)}"
         raise InputError(f"{count} among {len(dataset.table):,} images of {dataset.name}: {kinds}.")
     print(f"{len(dataset.table):,} images, nothing wrong.")
 

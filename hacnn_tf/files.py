@@ -15,6 +15,8 @@ import numpy as np
 
 from hacnn_tf.errors import InputError
 
+SHOWN, LONGEST = 3, 300  # of many things in a sentence, and characters of each
+
 
 @contextlib.contextmanager
 def aside(path):
@@ -96,6 +98,13 @@ def as_file_name(text):
 def printable(path):
     """A path as a line of a terminal has it; file names may be anything."""
     return path if path.isprintable() else repr(path)
+
+
+def some(items, most=SHOWN, separator=", "):
+    """The first of many things, for a sentence: "a.jpg, b.jpg, c.jpg and 5 more". No sentence names more than ten."""
+    shown = [printable(str(item))[:LONGEST] for item in list(items)[:most]]
+    more = len(items) - len(shown)
+    return separator.join(shown) + (f" and {more:,} more" if more else "")
 
 
 def write_json(path, content):

@@ -72,6 +72,21 @@ def test_every_fault_is_found(data_root, capsys):
     assert "12 problems among 96 images" in sentence and "2 broken" in sentence
 
 
+def test_what_the_table_does_not_show_is_counted(data_root, capsys):
+    train = sorted((data_root / "synthetic/detected/bounding_box_train").iterdir())
+    for path in train[:30]:
+        path.write_bytes(b"")
+    shutil.copy(train[30], train[-1])
+    args, output = ["check", f"--data_root={data_root}", "--allow_subset"], data_root.parent / "all.csv"
+    for more, pointer in (([], "--output FILE.csv writes all"), ([f"--output={output}"], f"see {output}")):
+        with pytest.raises(SystemExit):
+            check.COMMAND.run(check.main, [*args, *more])
+        printed = capsys.readouterr().out
+        assert printed.count("empty file") == 10 and printed.count("two identities") == 1
+        assert printed.endswith(f"\nand 20 more: {pointer}\n")
+    assert pd.read_csv(output).problem.value_counts().to_dict() == {"broken": 30, "two identities": 1}
+
+
 def test_a_size_that_no_other_image_has(tmp_path, capsys):
     for part in ("bounding_box_train", "query", "bounding_box_test"):
         folder = tmp_path / "market1501" / part

@@ -80,3 +80,12 @@ def test_a_lock_is_held_by_one_and_freed_by_its_death(tmp_path):
         assert not still_ours()
         lock.touch()
         assert not still_ours()
+
+
+def test_some_of_many():
+    assert files.some([]) == ""
+    assert files.some(["a", 2, "c"]) == "a, 2, c"
+    assert files.some(range(2800)) == "0, 1, 2 and 2,797 more"
+    assert files.some(["a\nb", "x" * 1000], 1) == r"'a\nb' and 1 more"
+    assert len(files.some(["x" * 1000])) == 300
+    assert files.some(dict.fromkeys("abcd"), 4, "; ") == "a; b; c; d"

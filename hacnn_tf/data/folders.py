@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from hacnn_tf.data.manifest import some
 from hacnn_tf.data.table import Counts, ReidDataset, check_counts, find_folder, make_table, without_unasked
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import some
 from hacnn_tf.types import FilePath
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test", "multi_query": "gt_bbox"}
@@ -101,7 +101,7 @@ def read_folders(folder):
         tables.append(make_table([str(path / name) for name in names], pids, camids, split))
     if unparsable:
         raise InputError(
-            f"Identity and camera cannot be read from the names of {', '.join(unparsable)}: "
+            f"Identity and camera cannot be read from the names of {len(unparsable):,} images ({some(unparsable)}): "
             "a name begins like 0002_c1 (identity 2, camera 1); rename these files or take them out."
         )
     table = pd.concat(tables, ignore_index=True)

@@ -18,7 +18,7 @@ import numpy as np
 import PIL.Image
 
 from hacnn_tf.errors import InputError
-from hacnn_tf.files import aside
+from hacnn_tf.files import aside, some
 from hacnn_tf.types import FilePath, Picture, Pixels, Size
 
 MAX_PIXELS = 2**25  # of an image to decode; a little more than an 8K video frame
@@ -56,7 +56,7 @@ class UnreadableImagesError(InputError):
     def __init__(self, problems: list[str], count: int) -> None:
         self.problems = problems
         super().__init__(
-            f"{len(problems)} of {count} images cannot be read: {', '.join(problems)}; replace or remove them."
+            f"{len(problems):,} of {count:,} images cannot be read: {some(problems, most=10)}; replace or remove them."
         )
 
 

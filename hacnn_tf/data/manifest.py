@@ -8,11 +8,10 @@ import pandas as pd
 
 from hacnn_tf.data.table import SPLITS
 from hacnn_tf.errors import InputError
-from hacnn_tf.files import printable
+from hacnn_tf.files import some
 
 NAMES = ("manifest.csv", "manifest.parquet")  # in the folder of its images
 TEXTS = ("path", "pid", "camid", "split")
-SHOWN, LONGEST = 3, 200  # of many, in a sentence, and characters of each
 
 
 def find_manifest(place):
@@ -60,13 +59,6 @@ def read_manifest(path, needed=("pid",)):
     rows["path"] = [str(path.parent / name) for name in rows.path]
     _check_values(path, rows)
     return rows
-
-
-def some(items):
-    """A few of many, for a sentence: "a.jpg, b.jpg, c.jpg and 5 more"."""
-    shown = [printable(str(item)) for item in list(items)[:SHOWN]]
-    more = len(items) - SHOWN
-    return ", ".join(text[:LONGEST] for text in shown) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _read_csv(path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from hacnn_tf.data.folders import FILE_NAME, FOLDERS, IMAGE_SUFFIXES, check_names, read_folders
-from hacnn_tf.data.manifest import TEXTS, find_manifest, read_manifest, some
+from hacnn_tf.data.manifest import TEXTS, find_manifest, read_manifest
 from hacnn_tf.data.table import (
     DISTRACTOR,
     JUNK,
@@ -20,6 +20,7 @@ from hacnn_tf.data.table import (
 )
 from hacnn_tf.data.validation import searchable, split_off
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import some
 from hacnn_tf.types import FilePath
 
 TEST_SHARE, SPLIT_SEED = 0.5, 0

@@ -9,10 +9,11 @@ import pandas as pd
 import PIL.Image
 
 from hacnn_tf.data.folders import FILE_NAME
-from hacnn_tf.data.manifest import TEXTS, as_numbers, find_manifest, read_manifest, some
+from hacnn_tf.data.manifest import TEXTS, as_numbers, find_manifest, read_manifest
 from hacnn_tf.data.own import camera_regex, images_below
 from hacnn_tf.database.database import DISTANCE, FEATURE, FILE_COLUMNS
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import some
 
 # 20261124_153000, 2026-11-24T15:30:00, 2026-11-24 15.30.00.250 and the like, anywhere in a name
 TIME = re.compile(

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import some
 from hacnn_tf.paper.layouts import TABLES
 from hacnn_tf.paper.published import number, read_published
 from hacnn_tf.paper.run_folders import folded
@@ -40,7 +41,7 @@ def accuracy_table(name, selection, runs):
     if not sources:
         raise InputError(
             f"No finished run in {runs.folder} belongs to {name}: train with bash experiments/{name}.sh. "
-            + " ".join(runs.left_out)
+            + some(runs.left_out, separator=" ")
         )
     data = pd.DataFrame(
         [

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from hacnn_tf.errors import InputError
-from hacnn_tf.files import aside, write_text
+from hacnn_tf.files import aside, some, write_text
 from hacnn_tf.page import page
 from hacnn_tf.paper import pictures
 from hacnn_tf.paper.curves import curves
@@ -47,7 +47,7 @@ class Figure:
             InputError: it cannot, or there is no picture.
         """
         if not self.pictures:
-            raise InputError(" ".join([f"{self.title}: no finished run to show.", *self.notes]))
+            raise InputError(f"{self.title}: no finished run to show. {some(self.notes, separator=' ')}".rstrip())
         paths, parts = [], [f'<h2 id="{self.name}">{html.escape(self.title)}</h2>\n']
         for what, picture in self.pictures.items():
             file = io.BytesIO()

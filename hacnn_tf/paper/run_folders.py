@@ -5,6 +5,7 @@ from pathlib import Path
 
 import hacnn_tf
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import some
 from hacnn_tf.training.run_folder import RunFolder
 
 DATA = ("dataset", "split", "boxes", "testset")
@@ -99,8 +100,8 @@ def _check_settings(run, settings):
     differences = run.settings.differences(settings)
     other = [name for name in differences if name not in (*EXPERIMENT, *FREE)]
     if other:
-        there = ", ".join(f"--{name} {differences[name][0]}" for name in other)
-        here = ", ".join(differences[name][1] for name in other)
+        there = some([f"--{name} {differences[name][0]}" for name in other], 5)
+        here = some([differences[name][1] for name in other], 5)
         raise InputError(f"{run.path} was trained with {there}, and this table asks for {here}.")
     version = run.versions["hacnn_tf"]
     if version != hacnn_tf.__version__:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from hacnn_tf.data.pipeline import epoch_order, steps_per_epoch
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import some
 from hacnn_tf.signals import Stopped, StopRequest, deferred
 from hacnn_tf.training.adam import FusedAdam
 from hacnn_tf.training.epoch_log import EpochLog
@@ -86,7 +87,7 @@ def train(settings, images, rows, devices, xla=False, run=None, evaluate=None, c
                 while len(unread) > (0 if due or search else devices.ahead):
                     state.count_step(unread.popleft().numpy())
                     if not np.isfinite(state.totals).all() or ((due or search) and not state.finite()):
-                        raise InputError(_not_finite(settings, rows, state, search))
+                        raise InputError(_not_finite(settings, rows, state, search, run))
                 shown.step(state.step, state.totals)
                 if due and step == steps:
                     means = state.count_epoch()
@@ -155,12 +156,14 @@ def _stopped(run, state):
     return f"stopped after {done}; the same command again goes on from there."
 
 
-def _not_finite(settings, rows, state, search):
+def _not_finite(settings, rows, state, search, run):
     """What to say of a step after which the loss or a weight is not finite."""
     order = epoch_order(rows.pid, settings.batch_size, settings.recipe, settings.seed, state.epoch + 1)
+    batch = rows.iloc[order[state.step - 1]]
     began = f" It began in {search.find()}." if search else " --debug_nans says in which layer it began."
+    listed = f", all of them in {run.write_not_finite(batch)}" if run else ""
     return (
         f"The loss or a weight is not finite after step {state.step} of epoch {state.epoch + 1}.{began} "
         "Lower --learning_rate and name another --run_dir, or look at the images of this batch; earlier checkpoints "
-        f"are kept. The batch: {', '.join(rows.path[order[state.step - 1]])}."
+        f"are kept. The batch: {some(batch.path)}{listed}."
     )

@@ -14,6 +14,7 @@ import threading
 import time
 
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import some
 
 WAIT_SECONDS = 300
 PAUSE_SECONDS = 0.2  # between calls
@@ -50,7 +51,7 @@ def meet(addresses, index, agreement, wait_seconds=WAIT_SECONDS):
                 if time.monotonic() > deadline:
                     absent = [f"{i} at {a}" for i, a in enumerate(addresses) if i not in reached or i not in seen]
                     raise InputError(
-                        f"Worker {', '.join(absent)} did not come within {wait_seconds} s: start the same command on "
+                        f"Worker {some(absent)} did not come within {wait_seconds} s: start the same command on "
                         "each machine of TF_CONFIG, and see that their ports can be reached."
                     )
                 time.sleep(PAUSE_SECONDS)

@@ -3,7 +3,7 @@
 `config.json` settings, versions, revision; `log.csv` one row an epoch; `speed.csv` how fast each was; `evaluations.csv`
 Rank-1 and mAP whenever it was evaluated; `tensorboard/` all three as events; `checkpoints/` the last two;
 `metrics.json` the evaluation of the finished training; `metrics-DATASET.json` those on other test sets; `split.csv` the
-split of a folder's images, if it was drawn; `lock` who trains.
+split of a folder's images, if it was drawn; `not_finite.csv` the batch that ended it, if one did; `lock` who trains.
 """
 
 import contextlib
@@ -21,13 +21,14 @@ from typing import Any
 import h5py
 import keras
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 import hacnn_tf
 from hacnn_tf.data import ReidDataset
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, PARTS, parts_of
-from hacnn_tf.files import as_file_name, check_new_path, locked, sweep, write_csv, write_json
+from hacnn_tf.files import as_file_name, check_new_path, locked, some, sweep, write_csv, write_json
 from hacnn_tf.models import BRANCHES, HACNN
 from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.settings import Settings
@@ -99,7 +100,7 @@ class RunFolder:
         run = cls(path)
         differences = run.settings.differences(settings).items()
         if differences:
-            named = "; ".join(f"--{name} {there} there, {now} now" for name, (there, now) in differences)
+            named = some([f"--{name} {there} there, {now} now" for name, (there, now) in differences], 10, "; ")
             raise InputError(
                 f"{path} holds a run with other flags ({named}): repeat those, and --run_dir {path}, to go on with it, "
                 "or name another folder with --run_dir (RUNS, for the scripts)."
@@ -227,6 +228,13 @@ class RunFolder:
             return [row for row in rows if int(row["epoch"]) <= last_epoch]
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise InputError(f"{path} is damaged ({error!r}): restore it, or remove it.") from None
+
+    def write_not_finite(self, rows: pd.DataFrame) -> Path:
+        """Writes `not_finite.csv`, the paths and identities of a batch after which the loss is not finite."""
+        self._check_present()
+        path = self.path / "not_finite.csv"
+        write_csv(path, ["path", "pid"], rows[["path", "pid"]].to_dict("records"))
+        return path
 
     def write_metrics(self, results: Results, epoch: int) -> None:
         """Writes `metrics.json`: the dataset's name, the epoch, and the results of `evaluate_features`."""

@@ -125,12 +125,17 @@ def test_junk_and_identities_count_too(market, tmp_path):
         read_dataset("market1501", tmp_path)
 
 
-def test_all_unparsable_names_are_named(tmp_path):
+def test_names_that_do_not_parse_are_counted_and_some_named(tmp_path):
     for name in ("bounding_box_train", "query", "bounding_box_test"):
         touch(tmp_path / name, ["0001_c1_1.jpg"])
     touch(tmp_path / "query", ["holiday.jpg", "0001-c2.png"])
     touch(tmp_path / "bounding_box_train", ["c1.jpg"])
     with pytest.raises(
-        InputError, match=r"train/c1\.jpg, .*query/0001-c2\.png, .*query/holiday\.jpg: a name begins like"
+        InputError,
+        match=r"names of 3 images .*train/c1\.jpg, .*query/0001-c2\.png, .*query/holiday\.jpg\): a name begins",
     ):
         read_folders(tmp_path)
+    touch(tmp_path / "query", [f"{i}.jpg" for i in range(2800)])
+    with pytest.raises(InputError, match=r"names of 2,803 images .* and 2,800 more\): a name begins") as error:
+        read_folders(tmp_path)
+    assert len(str(error.value)) < 1000

@@ -13,6 +13,7 @@ import sys
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -359,7 +360,9 @@ def test_a_loss_that_is_not_finite_stops_the_training(small_network, small_data_
     )
     rows = read_dataset("synthetic", small_data_root, allow_subset=True).split("train")
     batch = epoch_order(rows.pid, 8, RECIPES["paper"], seed=0, epoch=1)[1]
-    assert sentence.endswith(f"The batch: {', '.join(rows.path[batch])}.")
+    listed = tmp_path / "run" / "not_finite.csv"
+    assert sentence.endswith(f"The batch: {', '.join(rows.path[batch[:3]])} and 5 more, all of them in {listed}.")
+    assert pd.read_csv(listed).path.tolist() == rows.path[batch].tolist()
     assert not (tmp_path / "run" / "log.csv").exists()
     kept = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
     assert kept == ["epoch0000-step00001.npz"]
