@@ -55,7 +55,7 @@ def main(flags):
 def listed(dataset, folder):
     table = dataset.table.assign(path=[str(Path(path).absolute()) for path in dataset.table.path])
     table.to_csv(folder / "manifest.csv", index=False)
-    return list_pictures(folder)
+    return list_pictures(folder)[0]
 
 
 def rates(model, pictures, folder):

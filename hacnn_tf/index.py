@@ -5,11 +5,11 @@
     python -m hacnn_tf.index --database people.lance --remove "camid = 3 and time < timestamp '2026-11-01 00:00:00'"
 
 Pictures that are there are left alone, those that have changed, or of which something else is said, are replaced, those
-that cannot be read are named. What was stopped or killed goes on with the same command. If the model is an export with
-a hacnn.onnx and there is no GPU, ONNX Runtime computes it where that is the faster. --remove deletes for good what must
-not be kept: features and all that is known of the pictures; the files of the pictures themselves are yours to remove,
-and a row stays when its file goes. What is not known of a picture makes it fail a condition: "camid != 3" does not hold
-where there is no camera.
+that cannot be read are named, and files that are no images are left out and counted by kind. What was stopped or killed
+goes on with the same command. If the model is an export with a hacnn.onnx and there is no GPU, ONNX Runtime computes it
+where that is the faster. --remove deletes for good what must not be kept: features and all that is known of the
+pictures; the files of the pictures themselves are yours to remove, and a row stays when its file goes. What is not
+known of a picture makes it fail a condition: "camid != 3" does not hold where there is no camera.
 """
 
 import contextlib
@@ -25,6 +25,7 @@ import tensorflow as tf
 import tqdm
 
 from hacnn_tf import cli
+from hacnn_tf.data.listing import count_kinds
 from hacnn_tf.database import Database
 from hacnn_tf.database.database import SUFFIX, check_path
 from hacnn_tf.database.pictures import list_pictures, times
@@ -53,12 +54,12 @@ def main(flags):
     check_path(flags.database)
     if flags.remove is None:
         cli.require(flags, "model", "images")
-        pictures = list_pictures(flags.images, flags.camera_pattern)
+        pictures, left_out = list_pictures(flags.images, flags.camera_pattern)
         model = ReID.from_preset(flags.model, flags.precision)
         if not flags.precision:
             model = faster(model, Path(flags.model) / onnx.FILE)
         with _alone(flags.database):
-            index(model, pictures, flags.database)
+            index(model, pictures, flags.database, left_out)
     else:
         if given := [f"--{name}" for name in ("model", "images", "precision", "camera_pattern") if flags[name].value]:
             raise InputError(f"--remove takes nothing but --database: leave {' and '.join(given)} out.")
@@ -93,13 +94,14 @@ def faster(model, file):
     return ReID(model.name, export)
 
 
-def index(model, pictures, path):
+def index(model, pictures, path, left_out=None):
     """Brings a database up to date with some pictures, and prints what was done.
 
     Args:
         model: a `ReID`.
         pictures: `pandas.DataFrame` of `list_pictures`.
         path: of the database; made if it is not there.
+        left_out: dict of `list_pictures`, of which is said how much it is.
 
     Raises:
         InputError: the database is of another model or has other columns, or no picture can be read.
@@ -125,7 +127,8 @@ def index(model, pictures, path):
         database.tidy()
     print(
         f"{database.path}: {done - replaced:,} added, {replaced:,} replaced, {unchanged.sum():,} as they were, "
-        f"{told_anew.sum():,} described anew, {len(todo) - done:,} that cannot be read; {len(database):,} in all."
+        f"{told_anew.sum():,} described anew, {len(todo) - done:,} that cannot be read; {len(database):,} in all"
+        + (f"; left out: {count_kinds(left_out)}." if left_out else ".")
     )
 
 

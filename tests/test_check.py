@@ -48,7 +48,10 @@ def test_every_fault_is_found(data_root, capsys):
     Image.open(train / "0002_c1_2.jpg").resize((12, 30)).save(train / "0002_c1_2.jpg")
     Image.open(train / "0002_c2_1.jpg").resize((65, 64)).save(train / "0002_c2_1.jpg")
     shutil.copy(train / "0003_c1_1.jpg", train / "0004_c1_1.jpg")
-    (folder / "query" / "Thumbs.db").write_bytes(b"")
+    (folder / "query" / "nested").mkdir()
+    shutil.copy(train / "0003_c2_1.jpg", folder / "query" / "nested" / "0003_c9_1.jpg")
+    (train / "0098_c1_1.heic").touch()
+    (folder / "query" / "Thumbs.db").touch()
     for path in folder.glob("bounding_box_test/0008_*"):
         path.rename(path.with_name(path.name.replace("0008", "0099")))
     found, sentence = problems(data_root, capsys, "--allow_subset")
@@ -59,7 +62,8 @@ def test_every_fault_is_found(data_root, capsys):
         ("mode", "0002_c1_1.jpg"): "L, used as RGB",
         ("size", "0002_c1_2.jpg"): "12×30 (width×height): below 16 pixels",
         ("size", "0002_c2_1.jpg"): "65×64 (width×height): wider than high",
-        ("not in protocol", "Thumbs.db"): "no split has it",
+        ("not in protocol", "0003_c9_1.jpg"): "no split has it",
+        ("no image", "0098_c1_1.heic"): "identity 98 has no image, only 1 .heic",
         **{
             ("no match", f"0008_c{camera}_1.jpg"): "the gallery does not have identity 8 under another camera than "
             f"{camera}"
@@ -69,7 +73,16 @@ def test_every_fault_is_found(data_root, capsys):
     twin = found.pop(("two identities", "0004_c1_1.jpg"))
     assert twin.startswith("identity 4: the same pixels as ") and twin.endswith("0003_c1_1.jpg, identity 3")
     assert found == details
-    assert "12 problems among 96 images" in sentence and "2 broken" in sentence
+    assert "13 problems among 96 images" in sentence and "2 broken" in sentence
+
+
+def test_files_that_are_no_images_are_counted_and_nothing_wrong(data_root, capsys):
+    for part in (data_root / "synthetic" / "detected").iterdir():
+        for name in ("Thumbs.db", "._0001_c1_1.jpg", "0001_c1_1.heic", "0001_c1_1.TXT"):
+            (part / name).touch()
+    check.COMMAND.run(check.main, ["check", f"--data_root={data_root}", "--allow_subset"])
+    printed = capsys.readouterr().out
+    assert "\nleft out: 3 .heic, 3 .txt\n" in printed and printed.endswith("96 images, nothing wrong.\n")
 
 
 def test_what_the_table_does_not_show_is_counted(data_root, capsys):

@@ -52,7 +52,7 @@ def test_names_of_images(names):
             with contextlib.suppress(OSError):  # too long for this file system
                 (Path(folder) / FOLDERS["train"] / name).touch()
         with contextlib.suppress(InputError):
-            table = read_folders(folder)
+            table = read_folders(folder, "own").table
             assert {Path(path).name for path in table.path} <= names
 
 

@@ -47,12 +47,15 @@ def test_indexing_again_takes_only_what_is_new_or_has_changed(small_run, gallery
     images, path = tmp_path / "images", tmp_path / "people.lance"
     shutil.copytree(gallery, images)
     (images / "0001_c1_broken.jpg").write_text("no image")
+    for name in ("a.heic", "b.HEIC", "notes.txt", "Thumbs.db", "._0001_c1_1.jpg"):
+        (images / name).touch()
     args = [f"--model={small_run}", f"--images={images}", f"--database={path}"]
     command(index, *args)
     told = capsys.readouterr()
     assert "32 added, 0 replaced, 0 as they were, 0 described anew, 1 that cannot be read; 32 in all" in told.out
+    assert told.out.endswith("32 in all; left out: 2 .heic, 1 .txt.\n")
     assert "0001_c1_broken.jpg cannot be read: not an image that Pillow reads; left out." in told.err
-    names = sorted(os.listdir(images))
+    names = sorted(os.listdir(gallery))
     shutil.copy(query[0], images / names[5])
     shutil.copy(query[1], images / "0099_c3_1.jpg")
     command(index, *args)
@@ -229,7 +232,7 @@ def test_index_refuses_what_it_cannot_use(small_run, gallery, people, tmp_path, 
     for args, words in (
         ([model, images], "--database must be given"),
         ([images, database], "--model must be given"),
-        ([model, f"--images={tmp_path}/empty", database], "has no JPEG or PNG pictures"),
+        ([model, f"--images={tmp_path}/empty", database], "holds no images, nor do the folders in it"),
         ([model, f"--images={tmp_path}/none", database], "is not there"),
         ([f"--model={tmp_path}", images, database], "is not a run folder, preset or export"),
         ([model, images, f"--database={tmp_path}/people"], "must end in .lance"),

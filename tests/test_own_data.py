@@ -191,6 +191,30 @@ def test_check_finds_what_is_wrong_with_ones_own(data_root, tmp_path, capsys):
     root = shutil.copytree(data_root / "people", tmp_path / "people")
     shutil.copy(root / "p0001/0001_c1_1.jpg", root / "p0002/0002_c1_1.jpg")
     (root / "p0003/Thumbs.db").touch()
+    (root / "p0003/notes.txt").touch()
+    (root / "p0099").mkdir()
+    (root / "p0099/0099_c1_1.heic").touch()
     sentence = fails(check, [f"--data_root={root}", "--dataset=folder"], capsys)
     assert "2 problems among 96 images of people 5/5, split seed 0" in sentence
-    assert "1 two identities" in sentence and "1 not in protocol" in sentence
+    assert "1 two identities" in sentence and "1 no image" in sentence
+
+
+def test_two_names_of_one_folder_are_two_identities_to_check(data_root, tmp_path, capsys):
+    root = tmp_path / "people"
+    root.mkdir()
+    for folder in (data_root / "people").iterdir():
+        (root / folder.name).symlink_to(folder)
+    check.COMMAND.run(check.main, ["check", f"--data_root={root}", "--dataset=folder"])
+    assert capsys.readouterr().out.endswith("96 images, nothing wrong.\n")
+    (root / "twin").symlink_to("p0001")
+    images = len(list((root / "p0001").iterdir()))
+    sentence = fails(check, [f"--data_root={root}", "--dataset=folder"], capsys)
+    assert f"{images} problems among {96 + images} images" in sentence and f"{images} two identities" in sentence
+
+
+def test_train_counts_what_it_leaves_out(data_root, tmp_path, capsys):
+    root = shutil.copytree(data_root / "people", tmp_path / "people")
+    for name in ("p0001/a.heic", "p0002/a.HEIC", "notes.txt", "p0003/._0003_c1_1.jpg"):
+        (root / name).touch()
+    trains(root, tmp_path / "run", "--dataset=folder")
+    assert "\nleft out: 2 .heic, 1 .txt\n" in capsys.readouterr().out

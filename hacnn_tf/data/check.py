@@ -2,15 +2,14 @@
 
 import collections
 import hashlib
-import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pandas as pd
 import PIL.Image
 import tqdm
 
 from hacnn_tf.data.images import mat_of, read_image
+from hacnn_tf.data.listing import NESTED
 from hacnn_tf.data.table import matched
 from hacnn_tf.errors import InputError
 
@@ -29,8 +28,8 @@ def check_images(dataset, listed_elsewhere=()):
     Returns:
         `pandas.DataFrame` with the columns `problem`, `path` and `detail`, a row each for: images that are "broken";
         of an unusual "size", or wider than high; of a "mode" other than RGB; with the same pixels as one of another
-        identity ("two identities"); "no match" for queries that have none in the gallery; and "not in protocol" for
-        files that no split has, unless a manifest lists the images: what lies beside those may be anything.
+        identity ("two identities"); "no match" for queries that have none in the gallery; "no image" for identities all
+        of whose files are left out; and "not in protocol" for images that no split has.
     """
     table = dataset.table
     paths = list(dict.fromkeys(table.path))
@@ -44,7 +43,8 @@ def check_images(dataset, listed_elsewhere=()):
         *(("mode", path, f"{i.mode}, used as RGB") for path, i in inspected.items() if i.mode not in ("RGB", None)),
         *_two_identities(table, inspected),
         *_no_match(dataset),
-        *(() if dataset.listed else _not_in_protocol(table, listed_elsewhere)),
+        *(("no image", path, text) for path, text in dataset.left_out.identities.items()),
+        *_not_in_protocol(dataset, listed_elsewhere),
     ]
     return pd.DataFrame(problems, columns=COLUMNS)
 
@@ -98,10 +98,9 @@ def _no_match(dataset):
         yield "no match", row.path, f"the gallery does not have {who}"
 
 
-def _not_in_protocol(table, listed_elsewhere):
-    known = set(table.path)
-    folders = {str(Path(path).parent) for path in table.path[table.split != "multi_query"] if not mat_of(path)}
-    files = [entry.path for folder in sorted(folders) for entry in os.scandir(folder) if entry.is_file()]
-    for path in (*sorted(files), *listed_elsewhere):
+def _not_in_protocol(dataset, listed_elsewhere):
+    known = set(dataset.table.path)
+    nested = [path for path, kind in dataset.left_out.files.items() if kind == NESTED]
+    for path in (*nested, *listed_elsewhere):
         if path not in known:
             yield "not in protocol", path, "no split has it"

@@ -59,7 +59,7 @@ def read_cuhk03(
             raise InputError(f"The 767/700 protocol needs {config} beside {folder / MAT}: {SOURCE}.")
         dataset = ReidDataset(name, _read_config(folder / MAT, found[0], boxes))
     else:
-        dataset = ReidDataset(name, read_folders(_boxes_folder(folder, boxes)))
+        dataset = read_folders(_boxes_folder(folder, boxes), name)
     check_counts(dataset, folder, COUNTS_767_700[boxes], allow_subset)
     return dataset
 

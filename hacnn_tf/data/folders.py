@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from hacnn_tf.data.table import Counts, ReidDataset, check_counts, find_folder, make_table, without_unasked
+from hacnn_tf.data.listing import NESTED, LeftOut, list_images, no_image
+from hacnn_tf.data.table import DISTRACTOR, Counts, ReidDataset, check_counts, find_folder, make_table, without_unasked
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import some
 from hacnn_tf.types import FilePath
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test", "multi_query": "gt_bbox"}
 BOXES_FOLDERS = {"detected": "detected", "labelled": "labeled"}  # as CUHK03 and CUHK03-NP spell them
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png"}
 MARKET1501_COUNTS = {
     "train": Counts(12936, 751),
     "query": Counts(3368, 750),
@@ -43,7 +43,7 @@ def read_market1501(data_root: FilePath, allow_subset: bool = False) -> ReidData
         "Market-1501",
         "get Market-1501-v15.09.15.zip as data/README.md says and unpack it there",
     )
-    dataset = ReidDataset("Market-1501", read_folders(folder))
+    dataset = read_folders(folder, "Market-1501")
     check_counts(dataset, folder, MARKET1501_COUNTS, allow_subset)
     return dataset
 
@@ -67,21 +67,23 @@ def read_dukemtmc(data_root: FilePath, allow_subset: bool = False) -> ReidDatase
         "DukeMTMC-reID",
         "its makers withdrew it, see data/README.md; unpack a copy you may use there",
     )
-    dataset = ReidDataset("DukeMTMC-reID", read_folders(folder))
+    dataset = read_folders(folder, "DukeMTMC-reID")
     check_counts(dataset, folder, DUKEMTMC_COUNTS, allow_subset)
     return dataset
 
 
-def read_folders(folder):
-    """The table of a folder that holds `bounding_box_train`, `query`, `bounding_box_test` and perhaps `gt_bbox`.
+def read_folders(folder: FilePath, name: str) -> ReidDataset:
+    """The dataset in a folder that holds `bounding_box_train`, `query`, `bounding_box_test` and perhaps `gt_bbox`.
 
-    No image is opened. Of `gt_bbox` only the images of a query's identity and camera are kept.
+    No image is opened. Of `gt_bbox` only the images of a query's identity and camera are kept. Images must lie in these
+    folders themselves: what is in folders inside them is left out.
 
     Args:
         folder: path of the folder.
+        name: of the dataset.
 
     Returns:
-        `pandas.DataFrame` as `ReidDataset.table`, rows in the order of the file names.
+        A `ReidDataset`, rows in the order of the file names.
 
     Raises:
         InputError: a part is missing, or file names do not begin with `IDENTITY_cCAMERA`.
@@ -92,37 +94,35 @@ def read_folders(folder):
         raise InputError(
             f"{folder} is not a whole dataset of this kind: {' and '.join(missing)} missing; unpack it again."
         )
+    left_out: dict[str, str] = {}
     tables, unparsable = [], []
-    for split, path in parts.items():
-        names = _image_names(path) if path.is_dir() else []
-        found = [FILE_NAME.match(name) for name in names]
-        unparsable += [str(path / name) for name, match in zip(names, found, strict=True) if not match]
-        pids, camids = ([int(match[i]) if match else 0 for match in found] for i in (1, 2))
-        tables.append(make_table([str(path / name) for name in names], pids, camids, split))
+    for split, part in parts.items():
+        found, others = list_images(part) if part.is_dir() else ([], {})
+        paths = [path for path in found if path.parent == part]
+        left_out |= others | {str(path): NESTED for path in found if path.parent != part}
+        names = [FILE_NAME.match(path.name) for path in paths]
+        unparsable += [path for path, match in zip(paths, names, strict=True) if not match]
+        pids, camids = ([int(match[i]) if match else 0 for match in names] for i in (1, 2))
+        tables.append(make_table(map(str, paths), pids, camids, split))
     if unparsable:
         raise InputError(
             f"Identity and camera cannot be read from the names of {len(unparsable):,} images ({some(unparsable)}): "
             "a name begins like 0002_c1 (identity 2, camera 1); rename these files or take them out."
         )
-    table = pd.concat(tables, ignore_index=True)
-    check_names(table.path)
-    return without_unasked(table)
+    table = without_unasked(pd.concat(tables, ignore_index=True))
+    return ReidDataset(name, table, left_out=LeftOut(left_out, identities_left_out(left_out, table.pid)))
 
 
-def check_names(paths):
-    """Raises `InputError` if the names of files are not all in UTF-8: they go into records that are."""
-    if undecodable := [path for path in map(str, paths) if not _is_utf8(path)]:
-        raise InputError(
-            f"The names of {len(undecodable):,} images are not in UTF-8: {some(undecodable)}; rename them."
-        )
+def identities_left_out(left_out, pids):
+    """The identities that only names of files that are left out say, as `LeftOut.identities`.
 
-
-def _is_utf8(text):
-    try:
-        return bool(text.encode())
-    except UnicodeEncodeError:
-        return False
-
-
-def _image_names(folder):
-    return sorted(name for name in os.listdir(folder) if os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES)
+    Args:
+        left_out: dict from path to kind, as `list_images` gives it.
+        pids: the identities of images.
+    """
+    files, known = {}, set(pids)
+    for path, kind in left_out.items():
+        match = FILE_NAME.match(os.path.basename(path))
+        if match and int(match[1]) > DISTRACTOR and int(match[1]) not in known:
+            files.setdefault(int(match[1]), {})[path] = kind
+    return {next(iter(found)): no_image(str(pid), found) for pid, found in files.items()}

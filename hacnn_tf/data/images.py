@@ -17,6 +17,7 @@ import h5py
 import numpy as np
 import PIL.Image
 
+from hacnn_tf.data.listing import image_formats
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import aside, some
 from hacnn_tf.types import FilePath, Picture, Pixels, Size
@@ -26,7 +27,6 @@ NO_IMAGE, TOO_LARGE = "not an image that Pillow reads", "image of too many pixel
 DAMAGED = "damaged or truncated image"
 NOT_A_PICTURE = "not an image: a path, bytes, PIL image or uint8 array (height, width, 3) or (height, width), not {}"
 MAT_IMAGE = r".*\.mat#[a-z]+/\d+/\d+/\d+"
-NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}  # stubs of Pillow's; EPS would run another program
 ORIENTATION = 0x0112  # EXIF's tag
 UPRIGHT = {  # how an image of each orientation is turned upright
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
@@ -185,16 +185,10 @@ def _decoded(encoded):
     if not encoded:
         raise InputError("empty file")
     try:
-        image = PIL.Image.open(io.BytesIO(encoded), formats=_formats())
+        image = PIL.Image.open(io.BytesIO(encoded), formats=sorted(image_formats()))
     except PIL.UnidentifiedImageError:
         raise InputError(DAMAGED if encoded.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n")) else NO_IMAGE) from None
     return _loaded(image)
-
-
-def _formats():
-    """What Pillow can decode, with what plugins have added to it."""
-    PIL.Image.init()
-    return [name for name in PIL.Image.OPEN if name not in NOT_DECODED]
 
 
 def _loaded(image):

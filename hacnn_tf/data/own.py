@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from hacnn_tf.data.folders import FILE_NAME, FOLDERS, IMAGE_SUFFIXES, check_names, read_folders
+from hacnn_tf.data.folders import FILE_NAME, FOLDERS, identities_left_out, read_folders
+from hacnn_tf.data.listing import BROKEN_LINK, LeftOut, is_hidden, list_images, no_image, only
 from hacnn_tf.data.manifest import TEXTS, find_manifest, read_manifest
 from hacnn_tf.data.table import (
     DISTRACTOR,
@@ -43,6 +44,8 @@ def read_own(
     - a folder of images, whose names begin like 0002_c1 (identity 2, camera 1)
     - a folder of folders: each is an identity, and holds its images, or folders of them, one a camera
 
+    Which files are images is as `hacnn_tf.data.listing` has it.
+
     Names of identities and cameras become numbers from 1, in their order, those that are trained on before all others;
     pid -1 stays junk, camid -1 a camera that is not known. Where there is no split, one is drawn, which depends on
     nothing but the arguments and the names of files, identities and cameras.
@@ -61,18 +64,18 @@ def read_own(
     Raises:
         InputError: nothing of this kind is there, or it cannot be used; says what and what to do.
     """
-    place = Path(place)
-    manifest = find_manifest(place)
-    if manifest:
+    place, left_out = Path(place), LeftOut()
+    name, made = os.path.basename(os.path.abspath(place)), {}
+    if manifest := find_manifest(place):
         rows = read_manifest(manifest)
     elif any((place / FOLDERS[split]).is_dir() for split in ("train", "gallery")):
-        rows = read_folders(place)
+        found = read_folders(place, name)
+        rows, left_out = found.table, found.left_out
     else:
-        rows = _read_folder(place, find_cameras=camera_pattern is None)
+        rows, left_out = _read_folder(place, find_cameras=camera_pattern is None)
     if camera_pattern is not None:
         rows = rows.assign(camid=_cameras(rows.path, camera_pattern))
     rows = rows.sort_values("path", ignore_index=True)
-    name, made = os.path.basename(os.path.abspath(place)), {}
     if "split" in rows:
         if test_share is not None or split_seed is not None:
             raise InputError(f"{place} has a split of its own: leave --test_share and --split_seed out.")
@@ -90,16 +93,17 @@ def read_own(
             f"{place} has images of identity {DISTRACTOR} or {JUNK}, nobody in particular, outside of the gallery: "
             "number persons from 1."
         )
-    dataset = ReidDataset(name, table, listed=bool(manifest), made_splits=made)
+    dataset = ReidDataset(name, table, left_out=left_out, made_splits=made)
     check_counts(dataset, place, {"query": Counts(), "gallery": Counts()}, allow_subset=True)
     return dataset
 
 
 def _read_folder(place, find_cameras):
-    """Path, pid and perhaps camid of the images in a folder without any split."""
-    paths = [path.relative_to(place) for path in images_below(place)]
+    """Path, pid and perhaps camid of the images in a folder without any split; and what is left out."""
+    found, left_out = list_images(place)
+    paths = [path.relative_to(place) for path in found]
     if not paths:
-        raise InputError(f"{place} holds no {', '.join(sorted(IMAGE_SUFFIXES))} images: {LAYOUTS}.")
+        raise InputError(f"{place} holds no images{only(left_out)}: {LAYOUTS}.")
     beside = [path for path in paths if len(path.parts) == 1]
     if 0 < len(beside) < len(paths):
         raise InputError(f"{place} holds images beside folders of images ({some(beside)}): {LAYOUTS}.")
@@ -110,34 +114,33 @@ def _read_folder(place, find_cameras):
     if beside:
         if unnamed := [path for path, match in zip(paths, names, strict=True) if not match]:
             raise InputError(f"{place} does not say who {len(unnamed):,} images show ({some(unnamed)}): {LAYOUTS}.")
-        return rows.assign(pid=[int(match[1]) for match in names], camid=[int(match[2]) for match in names])
+        rows = rows.assign(pid=[int(match[1]) for match in names], camid=[int(match[2]) for match in names])
+        return rows, LeftOut(left_out, identities_left_out(left_out, rows.pid))
     rows["pid"] = [path.parts[0] for path in paths]
+    everything = LeftOut(left_out, _folders_left_out(place, left_out, {path.parts[0] for path in paths}))
     if not find_cameras:
-        return rows
+        return rows, everything
     if all(names):
-        return rows.assign(camid=[int(match[2]) for match in names])
+        return rows.assign(camid=[int(match[2]) for match in names]), everything
     without = [path for path in paths if len(path.parts) == 2]
     if 0 < len(without) < len(paths):
         raise InputError(
             f"{place} has folders of cameras for some of the images and none for {len(without):,} ({some(without)}): "
             "put those into folders as well, or find the camera in all names with --camera_pattern."
         )
-    return rows if without else rows.assign(camid=[path.parts[1] for path in paths])
+    return (rows if without else rows.assign(camid=[path.parts[1] for path in paths])), everything
 
 
-def images_below(folder):
-    """Paths of all images in a folder and the folders in it; what is hidden is left out."""
-
-    def refuse(error):
-        raise InputError(f"{error.filename} cannot be read: {error.strerror}.")
-
-    found = []
-    for parent, folders, names in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        images = [n for n in names if os.path.splitext(n)[1].lower() in IMAGE_SUFFIXES and not n.startswith(".")]
-        found += [Path(parent) / name for name in images]
-    check_names(found)
-    return sorted(found)
+def _folders_left_out(place, left_out, read):
+    """The folders of identities that hold no image, as `LeftOut.identities`; `read` are the names of those that do."""
+    inside = {entry: {} for entry in sorted(os.listdir(place)) if entry not in read and not is_hidden(entry)}
+    for path, kind in left_out.items():
+        inside.get(Path(path).relative_to(place).parts[0], {})[path] = kind
+    return {
+        str(place / name): no_image(name, files)
+        for name, files in inside.items()
+        if left_out.get(str(place / name), BROKEN_LINK) == BROKEN_LINK  # else a file, or a circle
+    }
 
 
 def camera_regex(pattern):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from hacnn_tf.data.listing import LeftOut
 from hacnn_tf.errors import InputError
 from hacnn_tf.types import FilePath
 
@@ -31,7 +32,7 @@ class ReidDataset:
             negative: not known, another number for each image),
             `split` ("train", "query", "gallery", or "multi_query": further images of the queries' persons and cameras).
         single_shot: evaluate against one random gallery image an identity, over repeats.
-        listed: its images, or some of them, are listed in a manifest: files beside them may be anything.
+        left_out: what of its folders is not read, a `LeftOut`.
         made_splits: dict from file name to manifest (`hacnn_tf.data.manifest`), of the splits that were drawn and are
             to be kept with what was trained on them.
     """
@@ -39,7 +40,7 @@ class ReidDataset:
     name: str
     table: pd.DataFrame
     single_shot: bool = False
-    listed: bool = False
+    left_out: LeftOut = dataclasses.field(default_factory=LeftOut)
     made_splits: dict[str, pd.DataFrame] = dataclasses.field(default_factory=dict)
 
     def split(self, split: str) -> pd.DataFrame:
@@ -54,7 +55,7 @@ class ReidDataset:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def summary(self) -> str:
-        """What re-id people look at first: the identities, images and cameras of each subset, as text."""
+        """The identities, images and cameras of each subset and what is left out, as text."""
         lines = [self.name, f"{'subset':<12}{'identities':>12}{'images':>10}{'cameras':>10}"]
         for split in SPLITS:
             rows = self.split(split)
@@ -62,6 +63,7 @@ class ReidDataset:
                 identities = rows.pid[rows.pid > DISTRACTOR].nunique()
                 cameras = rows.camid[rows.camid > NO_CAMERA].nunique() or "-"
                 lines.append(f"{split:<12}{identities:>12,}{len(rows):>10,}{cameras:>10}")
+        lines += self.left_out.lines()
         if (self.table.camid <= NO_CAMERA).any():
             lines.append(WITHOUT_CAMERAS)
         return "\n".join(lines)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from hacnn_tf.data.listing import LeftOut
 from hacnn_tf.data.table import DISTRACTOR, NO_CAMERA, ReidDataset
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import as_file_name
@@ -36,7 +37,10 @@ def join_datasets(datasets: Mapping[str, ReidDataset]) -> ReidDataset:
     return ReidDataset(
         " + ".join(dataset.name for dataset in datasets.values()),
         pd.concat(tables, ignore_index=True),
-        listed=any(dataset.listed for dataset in datasets.values()),
+        left_out=LeftOut(
+            {path: kind for dataset in datasets.values() for path, kind in dataset.left_out.files.items()},
+            {path: text for dataset in datasets.values() for path, text in dataset.left_out.identities.items()},
+        ),
         made_splits={
             f"split-{as_file_name(called)}.csv": split
             for called, dataset in datasets.items()

@@ -9,8 +9,9 @@ import pandas as pd
 import PIL.Image
 
 from hacnn_tf.data.folders import FILE_NAME
+from hacnn_tf.data.listing import list_images, only
 from hacnn_tf.data.manifest import TEXTS, as_numbers, find_manifest, read_manifest
-from hacnn_tf.data.own import camera_regex, images_below
+from hacnn_tf.data.own import camera_regex
 from hacnn_tf.database.database import DISTANCE, FEATURE, FILE_COLUMNS
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import some
@@ -29,27 +30,28 @@ def list_pictures(images, camera_pattern=None):
         images: path of a folder, taken with all folders in it; of one with a `manifest.csv` or `manifest.parquet`, or
             of such a file, see `hacnn_tf.data.manifest.read_manifest`. Of its columns only `path` is needed; `time` is
             as in 2026-11-24 15:30:00 (ISO 8601; with a zone, stored in UTC), and the others are kept as they are.
-            Links to folders are not followed.
         camera_pattern: regular expression with one group that finds the camera in a picture's path below the folder;
             if not given, it is the number after `_c` of names like 0002_c1s1_000451_03.jpg. Not for manifests with a
             `camid`.
 
     Returns:
         `pandas.DataFrame` ordered by path, with the columns `path` (absolute), `bytes`, `modified` (nanoseconds),
-        `camid`, those of the manifest, and `time` if that is one of them.
+        `camid`, those of the manifest, and `time` if that is one of them; and a dict of what is left out, as
+        `hacnn_tf.data.listing.list_images` gives it.
 
     Raises:
         InputError: there are none, or they cannot be listed; says what and what to do.
     """
-    place = Path(images)
+    place, left_out = Path(images), {}
     manifest = find_manifest(place)
     if manifest:
         rows = _of_manifest(manifest)
         place = manifest.parent
     else:
-        rows = pd.DataFrame({"path": list(map(str, images_below(place)))}, dtype=str)
-        if rows.empty:
-            raise InputError(f"{images} has no JPEG or PNG pictures in it, nor in the folders in it.")
+        found, left_out = list_images(place)
+        if not found:
+            raise InputError(f"{images} holds no images, nor do the folders in it{only(left_out)}.")
+        rows = pd.DataFrame({"path": list(map(str, found))}, dtype=str)
     if "camid" not in rows:
         rows["camid"] = _cameras([os.path.relpath(path, place) for path in rows.path], camera_pattern)
     elif camera_pattern:
@@ -59,7 +61,8 @@ def list_pictures(images, camera_pattern=None):
         raise InputError(f"{manifest} lists pictures more than once: {some(rows.path[rows.path.duplicated()])}.")
     rows["bytes"], rows["modified"] = zip(*map(_status, rows.path), strict=True)
     first = [*FILE_COLUMNS, "camid"]
-    return rows[[*first, *rows.columns.difference(first, sort=False)]].sort_values("path", ignore_index=True)
+    rows = rows[[*first, *rows.columns.difference(first, sort=False)]].sort_values("path", ignore_index=True)
+    return rows, left_out
 
 
 def times(paths):

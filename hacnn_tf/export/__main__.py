@@ -21,7 +21,7 @@ import numpy as np
 
 from hacnn_tf import cli
 from hacnn_tf.data.images import load_images
-from hacnn_tf.data.own import images_below
+from hacnn_tf.data.listing import list_images, only
 from hacnn_tf.errors import InputError
 from hacnn_tf.export import FORMATS, WEIGHT_PRECISIONS, check_formats, export_model
 from hacnn_tf.files import check_new_path
@@ -80,10 +80,10 @@ def calibration_images(paths, size):
 def _calibration_paths(flags):
     """The pictures of the folder that was named, or the images that the run was trained on."""
     if flags.calibration_images:
-        paths = list(map(str, images_below(Path(flags.calibration_images))))
-        if not paths:
-            raise InputError(f"--calibration_images {flags.calibration_images} has no JPEG or PNG pictures in it.")
-        return paths
+        images, left_out = list_images(flags.calibration_images)
+        if not images:
+            raise InputError(f"--calibration_images {flags.calibration_images} holds no images{only(left_out)}.")
+        return list(map(str, images))
     if not (Path(flags.run_dir) / "checkpoints").is_dir():
         raise InputError(
             f"int8 needs images to be calibrated on, and {flags.run_dir} has none: name a folder of pictures with "

@@ -30,8 +30,8 @@ def market(tmp_path_factory):
     test = range(751, 1501)
     gallery = [*market_names(test, 13115), *market_names([-1], 3819), *market_names([0], 2798)]
     touch(folder / "bounding_box_train", [*market_names(range(1, 752), 12936), "Thumbs.db"])
-    touch(folder / "query", market_names(test, 3368))
-    touch(folder / "bounding_box_test", gallery)
+    touch(folder / "query", [*market_names(test, 3368), "Thumbs.db", "._0001_c1s1_000001_00.jpg"])
+    touch(folder / "bounding_box_test", [*gallery, "Thumbs.db"])
     touch(folder / "gt_bbox", [*market_names(test, 6000), *market_names(range(1, 752), 3000)])
     return root
 
@@ -45,6 +45,7 @@ def test_market1501_full_size(market):
     assert (gallery.pid == -1).sum() == 3819
     assert (gallery.pid == 0).sum() == 2798
     assert "gallery              750    19,732         6" in dataset.summary()
+    assert "left out" not in dataset.summary()
 
 
 def test_multi_query_has_the_queries_persons_and_cameras_only(market):
@@ -97,7 +98,7 @@ def test_a_missing_dataset_says_what_was_tried(name, tmp_path):
 def test_a_missing_part_is_named(tmp_path):
     touch(tmp_path / "bounding_box_train", ["0001_c1_1.jpg"])
     with pytest.raises(InputError, match="query and bounding_box_test missing"):
-        read_folders(tmp_path)
+        read_folders(tmp_path, "own")
 
 
 def test_an_empty_part_is_named(tmp_path):
@@ -134,8 +135,31 @@ def test_names_that_do_not_parse_are_counted_and_some_named(tmp_path):
         InputError,
         match=r"names of 3 images .*train/c1\.jpg, .*query/0001-c2\.png, .*query/holiday\.jpg\): a name begins",
     ):
-        read_folders(tmp_path)
+        read_folders(tmp_path, "own")
     touch(tmp_path / "query", [f"{i}.jpg" for i in range(2800)])
     with pytest.raises(InputError, match=r"names of 2,803 images .* and 2,800 more\): a name begins") as error:
-        read_folders(tmp_path)
+        read_folders(tmp_path, "own")
     assert len(str(error.value)) < 1000
+
+
+def test_what_macos_leaves_behind_is_no_image(tmp_path):
+    for name in ("bounding_box_train", "query", "bounding_box_test"):
+        names = [f"{i:04}_c{1 + (name == 'query')}_1.jpg" for i in range(1, 4)]
+        touch(tmp_path / name, [*names, *(f"._{name}" for name in names), ".DS_Store"])
+    dataset = read_folders(tmp_path, "own")
+    assert len(dataset.table) == 9 and not dataset.left_out.files
+
+
+def test_what_is_left_out_of_the_parts_is_counted(tmp_path):
+    """Also images deeper than the layout has them."""
+    for name in ("bounding_box_train", "query", "bounding_box_test"):
+        touch(tmp_path / name, ["0001_c1_1.jpg", "0001_c1_1.webp", "0001_c1_1.heic"])
+    touch(tmp_path / "query", ["0002_c1_1.heic", "0002_c1_2.heic", "readme.txt"])
+    touch(tmp_path / "query" / "old", ["0003_c1_1.jpg", "0001_c1_1.jpg"])
+    dataset = read_folders(tmp_path, "own")
+    assert len(dataset.table) == 6
+    assert "left out: 5 .heic, 2 nested images, 1 .txt" in dataset.summary()
+    assert list(dataset.left_out.identities.values()) == [
+        "identity 2 has no image, only 2 .heic",
+        "identity 3 has no image, only 1 nested image",
+    ]

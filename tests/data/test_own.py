@@ -1,5 +1,6 @@
 """Images of one's own: every layout, the split that is drawn, and what cannot be used. No image is opened."""
 
+import os
 import shutil
 import tracemalloc
 from pathlib import Path
@@ -65,6 +66,70 @@ def test_folders_of_identities(name, pattern, tmp_path):
     assert len(trained) == len(tested) == 2
     numbers = {name: i for i, name in enumerate([*trained, *tested], 1)}
     assert table.pid.tolist() == [numbers[name] for name in table.name]
+
+
+def names_of(dataset, root):
+    """The names of identities' folders, of all that are in the table."""
+    return {Path(path).relative_to(root).parts[0] for path in dataset.table.path}
+
+
+def test_images_of_all_kinds_are_images(tmp_path):
+    kinds = [".webp", ".bmp", ".tif", ".TIFF", ".gif", ".jp2"]
+    for number, kind in enumerate(kinds, 1):
+        people(tmp_path, number, "{pid}/{cam}_{i}" + kind)
+    people(tmp_path / ".hidden", 9)
+    dataset = read_own(touch(tmp_path, "p1/notes.txt", "p2/a.heic", "p2/b.heic", "p3/Thumbs.db", "p3/._0_0.gif"))
+    assert names_of(dataset, tmp_path) == {f"p{i}" for i in range(1, 7)}
+    assert dataset.summary().splitlines()[-2] == "left out: 2 .heic, 1 .txt"
+    assert not dataset.left_out.identities
+
+
+def test_an_identity_none_of_whose_files_are_read_is_named(tmp_path):
+    root = people(tmp_path / "people", 3)
+    touch(root, "p4/a.heic", "p4/door/b.heic", "p4/notes.txt", "p5/.DS_Store")
+    (root / "p6").symlink_to(tmp_path / "gone")
+    (root / "p7").symlink_to("p7")
+    (root / "up").symlink_to("..")
+    dataset = read_own(root)
+    assert dataset.left_out.identities == {
+        f"{root}/p4": "identity p4 has no image, only 2 .heic, 1 .txt",
+        f"{root}/p5": "identity p5 has no image: its folder is empty",
+        f"{root}/p6": "identity p6 has no image, only 1 broken link",
+        f"{root}/p7": "identity p7 has no image, only 1 broken link",
+    }
+    lines = dataset.summary().splitlines()
+    assert "left out: 2 .heic, 2 broken links, 1 .txt, 1 circular link" in lines
+    assert "identities without an image: 4 (p4, p5, p6 and 1 more)" in lines
+    assert hold_out(dataset, 1).left_out == dataset.left_out
+
+
+def test_such_identities_in_a_flat_folder(tmp_path):
+    names = [f"{pid:04d}_c{cam}_{i}.jpg" for pid in (2, 7) for cam in (1, 3) for i in range(2)]
+    left_out = ["0007_c1_9.heic", "0009_c1_1.heic", "0009_c1_1.txt", "-1_c1_1.heic", "0000_c1_1.heic"]
+    dataset = read_own(touch(tmp_path, *names, *left_out))
+    assert dataset.left_out.identities == {
+        f"{tmp_path}/0009_c1_1.heic": "identity 9 has no image, only 1 .heic, 1 .txt"
+    }
+
+
+def test_folders_of_identities_that_are_links(tmp_path):
+    """Two names for one folder are two identities, which the same split is drawn of as of two folders."""
+    store = people(tmp_path / "store", 4)
+    links, copies = tmp_path / "links" / "x", tmp_path / "copies" / "x"
+    for root in (links, copies):
+        people(root, 2)
+    for name, folder in (("p3", "p3"), ("p4", "p4"), ("twin", "p4")):
+        (links / name).symlink_to(store / folder)
+        shutil.copytree(store / folder, copies / name)
+    (links / "p1" / "up").symlink_to(links)
+    linked, copied = read_own(links), read_own(copies)
+    assert names_of(linked, links) == {"p1", "p2", "p3", "p4", "twin"}
+    ours, theirs = (
+        d.table.assign(path=[os.path.relpath(path, root) for path in d.table.path])
+        for d, root in ((linked, links), (copied, copies))
+    )
+    pd.testing.assert_frame_equal(ours, theirs)
+    assert linked.left_out.files == {f"{links}/p1/up": "circular link"}
 
 
 def test_names_like_market1501s_say_the_camera_before_folders_do(tmp_path):
@@ -194,8 +259,8 @@ def test_a_test_set_alone(tmp_path):
 @pytest.mark.parametrize(
     ("names", "flags", "sentence"),
     [
-        ([], {}, r"holds no .jpeg, .jpg, .png images: make a folder for each person's images"),
-        (["a.webp"], {}, "holds no .* images"),
+        ([], {}, r"holds no images: make a folder for each person's images"),
+        (["a.heic", "b.txt", "Thumbs.db"], {}, r"holds no images, only 1 .heic, 1 .txt: make a folder"),
         (["a.jpg", "b.jpg"], {}, "does not say who 2 images show .a.jpg, b.jpg.: make a folder for each"),
         (["0001_c1.jpg", "bob/b.jpg"], {}, "holds images beside folders of images .0001_c1.jpg."),
         (["a/b/c/d.jpg"], {}, "deeper than IDENTITY/CAMERA/IMAGE"),

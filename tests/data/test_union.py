@@ -3,6 +3,7 @@
 import pytest
 
 from hacnn_tf.data import dataset_names, read_dataset
+from hacnn_tf.data.listing import LeftOut
 from hacnn_tf.data.table import ReidDataset, make_table
 from hacnn_tf.data.union import join_datasets
 from hacnn_tf.errors import InputError
@@ -67,3 +68,9 @@ def test_names(text):
 def test_names_of_no_dataset(text, sentence):
     with pytest.raises(InputError, match=sentence):
         dataset_names(text)
+
+
+def test_what_is_left_out_of_each_is_counted_together():
+    one, two = LeftOut({"a/x.heic": ".heic"}, {"a/p": "p"}), LeftOut({"b/x.heic": ".heic", "b/y.txt": ".txt"})
+    union = join_datasets({"a": dataset("a", (1, 1), left_out=one), "b": dataset("b", (1, 1), left_out=two)})
+    assert union.left_out.lines() == ["left out: 2 .heic, 1 .txt", "identities without an image: 1 (p)"]

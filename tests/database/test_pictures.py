@@ -22,7 +22,8 @@ def test_all_pictures_below_a_folder_with_their_cameras(tmp_path):
     for name in ("0002_c3s1_000451_03.jpg", "deep/er/0003_c12_1.png", "deep/person.JPG", ".hidden/x.jpg", ".y.jpg"):
         picture(tmp_path / name)
     (tmp_path / "notes.txt").touch()
-    rows = list_pictures(tmp_path)
+    rows, left_out = list_pictures(tmp_path)
+    assert left_out == {str(tmp_path / "notes.txt"): ".txt"}
     assert [os.path.relpath(path, tmp_path) for path in rows.path] == [
         "0002_c3s1_000451_03.jpg",
         "deep/er/0003_c12_1.png",
@@ -36,14 +37,14 @@ def test_all_pictures_below_a_folder_with_their_cameras(tmp_path):
 def test_paths_are_absolute_wherever_one_stands(tmp_path, monkeypatch):
     expected = picture(tmp_path / "people/a.jpg")
     monkeypatch.chdir(tmp_path)
-    assert list_pictures("people").path.tolist() == [expected]
+    assert list_pictures("people")[0].path.tolist() == [expected]
 
 
 @pytest.mark.parametrize(("pattern", "cameras"), [(r"cam(\d+)/", [1, 2]), (r"^(\w+)/", ["cam1", "cam2"])])
 def test_a_pattern_finds_the_camera_in_the_path(tmp_path, pattern, cameras):
     for name in ("cam1/a.jpg", "cam2/b.jpg"):
         picture(tmp_path / name)
-    assert list_pictures(tmp_path, pattern).camid.tolist() == cameras
+    assert list_pictures(tmp_path, pattern)[0].camid.tolist() == cameras
 
 
 def test_a_manifest_gives_what_it_says_and_keeps_types(tmp_path):
@@ -53,7 +54,7 @@ def test_a_manifest_gives_what_it_says_and_keeps_types(tmp_path):
         "path,pid,camid,time,coat\nb.jpg,2,7,2026-11-24T10:00:00+02:00,red\na.jpg,1,8,2026-11-24 09:30,\n"
     )
     for place in (tmp_path, tmp_path / "manifest.csv"):
-        rows = list_pictures(place)
+        rows, _ = list_pictures(place)
         assert list(rows.columns) == ["path", "bytes", "modified", "camid", "pid", "time", "coat"]
         assert rows.pid.tolist() == [1, 2] and rows.camid.tolist() == [8, 7]
         assert rows.time.tolist() == [pd.Timestamp("2026-11-24 09:30"), pd.Timestamp("2026-11-24 08:00")]
@@ -63,7 +64,7 @@ def test_empty_values_are_missing_and_numbers_stay_numbers(tmp_path):
     for name in ("a.jpg", "b.jpg"):
         picture(tmp_path / name)
     (tmp_path / "manifest.csv").write_text(",path,pid,height,coat\n0,a.jpg,01,170,\n1,b.jpg,1,,red\n")
-    rows = list_pictures(tmp_path)
+    rows, _ = list_pictures(tmp_path)
     assert list(rows.columns) == ["path", "bytes", "modified", "camid", "pid", "height", "coat"]
     assert rows.height.dtype == "Int64" and rows.height[0] == 170 and pd.isna(rows.height[1])
     assert pd.isna(rows.coat[0]) and rows.coat[1] == "red"
@@ -75,23 +76,35 @@ def test_no_value_becomes_another(tmp_path):
         picture(tmp_path / name)
     lines = ["path,ticket,long", "a.jpg,12345678901234567,1", "b.jpg,,12345678901234567890123", "c.jpg,-2,3"]
     (tmp_path / "manifest.csv").write_text("\n".join(lines))
-    rows = list_pictures(tmp_path)
+    rows, _ = list_pictures(tmp_path)
     assert rows.ticket.dropna().tolist() == [12345678901234567, -2]
     assert rows.long.tolist() == ["1", "12345678901234567890123", "3"]
     (tmp_path / "manifest.csv").unlink()
     pd.DataFrame({"path": ["a.jpg", "b.jpg"], "seen": [True, None]}).to_parquet(tmp_path / "manifest.parquet")
-    assert list_pictures(tmp_path).seen[0] is True
+    assert list_pictures(tmp_path)[0].seen[0] is True
+
+
+def test_links_to_folders_are_followed_and_other_files_counted(tmp_path):
+    picture(tmp_path / "store" / "0002_c3_1.webp")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "store").symlink_to(tmp_path / "store")
+    (tmp_path / "images" / "up").symlink_to("..")
+    (tmp_path / "images" / "a.heic").touch()
+    rows, left_out = list_pictures(tmp_path / "images")
+    images = str(tmp_path / "images")
+    assert rows.path.tolist()[0] == f"{images}/store/0002_c3_1.webp" and rows.camid[0] == 3
+    assert left_out[f"{images}/a.heic"] == ".heic" and left_out[f"{images}/up"] == "circular link"
 
 
 def test_a_link_to_nothing_is_listed_and_cannot_be_read(tmp_path):
     (tmp_path / "a.jpg").symlink_to(tmp_path / "none")
-    assert list_pictures(tmp_path)[["bytes", "modified"]].to_numpy().tolist() == [[-1, -1]]
+    assert list_pictures(tmp_path)[0][["bytes", "modified"]].to_numpy().tolist() == [[-1, -1]]
 
 
 def test_a_manifest_of_paths_alone_is_enough(tmp_path):
     picture(tmp_path / "0002_c4_1.jpg")
     (tmp_path / "manifest.csv").write_text("path\n0002_c4_1.jpg\n")
-    assert list_pictures(tmp_path).camid.tolist() == [4]
+    assert list_pictures(tmp_path)[0].camid.tolist() == [4]
 
 
 @pytest.mark.parametrize(
@@ -118,7 +131,10 @@ def test_manifests_that_cannot_be_used(tmp_path, text, words):
 
 
 def test_places_without_pictures(tmp_path):
-    with pytest.raises(InputError, match="has no JPEG or PNG pictures in it"):
+    with pytest.raises(InputError, match="holds no images, nor do the folders in it"):
+        list_pictures(tmp_path)
+    (tmp_path / "a.heic").touch()
+    with pytest.raises(InputError, match=r"nor do the folders in it, only 1 \.heic\."):
         list_pictures(tmp_path)
     with pytest.raises(InputError, match="is not there"):
         list_pictures(tmp_path / "none")

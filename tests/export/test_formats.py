@@ -191,6 +191,22 @@ def test_int8_is_calibrated_on_the_training_images(small_run, small_data_root, t
     assert len(calls) == 1
 
 
+def test_a_folder_to_calibrate_on_is_read_as_every_other(small_run, small_data_root, tmp_path, monkeypatch):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    (folder / "a.heic").touch()
+    args = [f"--run_dir={small_run}", f"--output={tmp_path}/out", "--format=onnx", "--precision=int8"]
+    args.append(f"--calibration_images={folder}")
+    with pytest.raises(SystemExit, match=r"--calibration_images .*/images holds no images, only 1 \.heic\."):
+        command(export, *args)
+    (folder / "people").symlink_to(small_data_root / "synthetic/detected/query")
+    (folder / "._a.jpg").touch()
+    calls = []
+    monkeypatch.setattr(export, "export_model", lambda *args: calls.append(args))
+    command(export, *args)
+    assert len(calls[0][-1]) == 16
+
+
 def test_int8_of_no_images(network, tmp_path):
     with pytest.raises(InputError, match="int8 needs images to be calibrated on"):
         export_model(network, tmp_path / "out", ["onnx"], "int8")

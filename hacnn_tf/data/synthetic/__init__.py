@@ -55,7 +55,7 @@ def read_synthetic(data_root: FilePath, boxes: str = "detected", allow_subset: b
         version = None
     if version != VERSION:
         raise InputError(f"{folder} was not made by this version of hacnn_tf: remove it, and it is made anew.")
-    dataset = ReidDataset(f"synthetic, {boxes} boxes", read_folders(folder / BOXES_FOLDERS[boxes]))
+    dataset = read_folders(folder / BOXES_FOLDERS[boxes], f"synthetic, {boxes} boxes")
     check_counts(dataset, folder, COUNTS, allow_subset)
     return dataset
 

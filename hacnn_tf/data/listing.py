@@ -1,0 +1,195 @@
+"""Which files of a folder are images, which are left out, and which are skipped: the same for every reader."""
+
+import collections
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import PIL.Image
+
+from hacnn_tf.errors import InputError
+from hacnn_tf.files import printable, some
+from hacnn_tf.types import FilePath
+
+# Pillow knows these by name, and decodes them with another program (EPS: Ghostscript), only on Windows, or not at all.
+NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+READ_AS_JPEG = {"MPO"}  # two views of a stereo camera in a JPEG, which Pillow's JPEG reader opens
+SYSTEM_NAMES = {  # of Windows, macOS and storage servers, in lower case
+    "thumbs.db",
+    "ehthumbs.db",
+    "ehthumbs_vista.db",
+    "desktop.ini",
+    "$recycle.bin",
+    "system volume information",
+    "__macosx",
+    "icon\r",
+    "lost+found",
+    "@eadir",
+    "#recycle",
+    "#snapshot",
+}
+NO_EXTENSION, BROKEN_LINK, CIRCULAR_LINK = "extensionless file", "broken link", "circular link"
+SPECIAL, NESTED = "special file", "nested image"
+KINDS_SHOWN = 9
+MOST_NAMES = 100  # of one folder: links between folders multiply, and a walk along all of them might never end
+
+
+@dataclasses.dataclass(frozen=True)
+class LeftOut:
+    """What a reader found in a folder and does not use.
+
+    Attributes:
+        files: dict from path to kind, as `list_images` gives it.
+        identities: of each identity whose files are all left out, from the path of its folder (or first file) to a
+            text that says so.
+    """
+
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    identities: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def lines(self) -> list[str]:
+        """Sentences of a summary; none if nothing is left out."""
+        lines = [f"left out: {count_kinds(self.files)}"] if self.files else []
+        if self.identities:
+            names = some([os.path.basename(path) for path in self.identities])
+            lines.append(f"identities without an image: {len(self.identities):,} ({names})")
+        return lines
+
+
+def image_formats() -> set[str]:
+    """The formats that Pillow decodes by itself, by Pillow's names, those of plugins that are registered among them."""
+    PIL.Image.init()
+    return set(PIL.Image.OPEN) - NOT_DECODED
+
+
+def image_suffixes() -> set[str]:
+    """The suffixes of image files, in lower case and with the dot.
+
+    They are asked for anew each time: after `pillow_heif.register_heif_opener()`, .heic is one of them.
+    """
+    formats = image_formats() | READ_AS_JPEG
+    return {suffix.lower() for suffix, name in PIL.Image.registered_extensions().items() if name in formats}
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden, or one that operating systems leave behind: skipped, and not counted."""
+    return name.startswith(".") or name.lower() in SYSTEM_NAMES
+
+
+def list_images(folder: FilePath) -> tuple[list[Path], dict[str, str]]:
+    """The images in a folder and in the folders in it.
+
+    Links are followed, except those to a folder that they lie in themselves. A folder that is reached by two names is
+    listed under both. A link to nothing is an image if its name is an image's, so that who reads it says that it is not
+    there.
+
+    Args:
+        folder: path of the folder.
+
+    Returns:
+        The paths of the images, sorted; and a dict from the path of what is left out to its kind: its suffix, as in
+        ".heic", or "extensionless file", "broken link", "circular link" or "special file" (a pipe, a device). What is
+        hidden (`is_hidden`) is in neither.
+
+    Raises:
+        InputError: a folder cannot be read, is reached by more than `MOST_NAMES` names, or images have names that are
+            not in UTF-8.
+    """
+    suffixes = image_suffixes()
+    images: list[Path] = []
+    left_out: dict[str, str] = {}
+    names: collections.Counter[tuple[int, int]] = collections.Counter()
+    try:
+        todo = [(Path(folder), _folders_around(folder))]
+        while todo:
+            parent, around = todo.pop()
+            here = _inode(parent)
+            if here in around:
+                left_out[str(parent)] = CIRCULAR_LINK
+                continue
+            names[here] += 1
+            if names[here] > MOST_NAMES:
+                raise InputError(f"Links lead to {parent} by more than {MOST_NAMES} names: remove some of the links.")
+            with os.scandir(parent) as entries:
+                for entry in entries:
+                    path = parent / entry.name
+                    if is_hidden(entry.name):
+                        continue
+                    if _is_folder(entry):
+                        linked = _folders_around(path) if entry.is_symlink() else set()
+                        todo.append((path, around | {here} | linked))
+                    elif kind := _kind_left_out(entry, suffixes):
+                        left_out[str(path)] = kind
+                    else:
+                        images.append(path)
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}.") from None
+    _check_names(images)
+    return sorted(images), dict(sorted(left_out.items()))
+
+
+def count_kinds(left_out: Mapping[str, str]) -> str:
+    """The kinds of what is left out with their numbers, most frequent first: "3 .heic, 1 broken link"."""
+    counts = sorted(collections.Counter(left_out.values()).items(), key=lambda item: (-item[1], item[0]))
+    shown = [
+        f"{count:,} {printable(kind)}{'s' * (count > 1 and not kind.startswith('.'))}"
+        for kind, count in counts[:KINDS_SHOWN]
+    ]
+    more = sum(count for _, count in counts[KINDS_SHOWN:])
+    return ", ".join(shown) + (f" and {more:,} of other kinds" if more else "")
+
+
+def only(left_out: Mapping[str, str]) -> str:
+    """What there is in the place of images, to end a sentence with: ", only 3 .heic"; nothing if there is nothing."""
+    return f", only {count_kinds(left_out)}" if left_out else ""
+
+
+def no_image(identity: str, left_out: Mapping[str, str]) -> str:
+    """What to say of an identity all of whose files are left out."""
+    return f"identity {printable(identity)} has no image{only(left_out) or ': its folder is empty'}"
+
+
+def _inode(path):
+    """What a file is known by, whatever it is called."""
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+def _folders_around(path):
+    """The folders that what a path leads to lies in."""
+    return {_inode(parent) for parent in Path(os.path.realpath(path)).parents}
+
+
+def _kind_left_out(entry, suffixes):
+    """Why what is no folder is left out; None if it is an image."""
+    suffix = os.path.splitext(entry.name)[1].lower()
+    if _is_file(entry):
+        return None if suffix in suffixes else suffix or NO_EXTENSION
+    if os.path.exists(entry):
+        return SPECIAL
+    return None if suffix in suffixes else BROKEN_LINK
+
+
+def _is_folder(entry):
+    # Of what is no link it is known without a look at the file, which is slow on network disks.
+    return os.path.isdir(entry) if entry.is_symlink() else entry.is_dir()
+
+
+def _is_file(entry):
+    return os.path.isfile(entry) if entry.is_symlink() else entry.is_file()
+
+
+def _check_names(paths):
+    """The names of images go into records that are in UTF-8."""
+    if undecodable := [path for path in map(str, paths) if not _is_utf8(path)]:
+        raise InputError(
+            f"The names of {len(undecodable):,} images are not in UTF-8: {some(undecodable)}; rename them."
+        )
+
+
+def _is_utf8(text):
+    try:
+        return bool(text.encode())
+    except UnicodeEncodeError:
+        return False
