@@ -1,9 +1,13 @@
 """Manifests: CSV or Parquet files that say of each image who it shows and which camera took it."""
 
 import csv
+import functools
 import os
+import re
+import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from hacnn_tf.data.table import SPLITS
@@ -12,6 +16,12 @@ from hacnn_tf.files import some
 
 NAMES = ("manifest.csv", "manifest.parquet")  # in the folder of its images
 TEXTS = ("path", "pid", "camid", "split")
+GAPS = {"nan", "NaN", "<NA>", "None"}  # what Python and pandas write of a missing value, among numbers
+# What they write of a number with a point, and nothing else: 1.0, -1.0, 1.50, 1e+16; not 007.0, +1 or 1e3.
+FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*(?:e[+-][0-9]+)?|e[+-][0-9]+)")
+NUMBER = re.compile(rf"-?[0-9]+|{FLOAT.pattern}")
+FLOAT_BITS = 53  # from 2**53 on, a whole number may be another than the one that was meant
+SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def find_manifest(place):
@@ -54,11 +64,42 @@ def read_manifest(path, needed=("pid",)):
         rows = readers[path.suffix.lower()](path)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
+    rows.columns = [_column_name(name) for name in rows.columns]
     _check_columns(path, rows, ("path", *needed))
     rows = rows.assign(**{name: _texts(path, rows, name) for name in TEXTS if name in rows})
-    rows["path"] = [str(path.parent / name) for name in rows.path]
+    rows["path"] = _files(path, rows.path)
     _check_values(path, rows)
     return rows
+
+
+def as_names(column, where):
+    """Identities or cameras as the texts that they are compared by.
+
+    Spaces around a name don't count, nor whether its accents are letters of their own (as on older Macs) or not. A
+    whole number that was written with a point, as pandas does where there was a gap, is that number: 1.0 is 1.
+
+    Args:
+        column: `pandas.Series` of texts or numbers, none missing.
+        where: what has them, to begin a sentence with: "people.csv has the pid".
+
+    Returns:
+        `pandas.Series` of str.
+
+    Raises:
+        InputError: numbers that are not whole, or so large that they have lost digits.
+    """
+    floats = isinstance(column.dtype, np.dtype) and column.dtype.kind == "f"
+    bits = np.finfo(column.dtype).nmant + 1 if floats else FLOAT_BITS
+    texts = column.astype(object).map(lambda value: unicodedata.normalize("NFC", str(value)).strip())
+    numbers = texts[texts.map(lambda text: floats or FLOAT.fullmatch(text) is not None).astype(bool)].astype(float)
+    odd = (numbers % 1 != 0) | (numbers.abs() >= 2.0**bits)  # infinity % 1 is NaN
+    if odd.any():
+        raise InputError(
+            f"{where} {some(texts[odd.index[odd]].unique())}: write identities and cameras as names or whole numbers "
+            f"(with a point only below 2**{bits}, where no digit can have been lost)."
+        )
+    texts[numbers.index] = numbers.astype(int).map(str)
+    return texts
 
 
 def _read_csv(path):
@@ -66,6 +107,8 @@ def _read_csv(path):
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
             names, lines = next(reader, []), []
+            if len(names) == 1 and (others := [word for mark, word in SEPARATORS.items() if mark in names[0]]):
+                raise InputError(f"{path} has {others[0]} between its columns: save it with commas between them.")
             for line in reader:
                 if line and len(line) != len(names):
                     raise InputError(
@@ -78,7 +121,7 @@ def _read_csv(path):
         raise InputError(f"{path} is not a CSV file in UTF-8 ({error}): save it as one.") from None
     rows = pd.DataFrame(lines, columns=names, dtype=object)
     if not rows.columns.duplicated().any():
-        for name in set(names).difference(TEXTS):
+        for name in [name for name in names if _column_name(name) not in TEXTS]:
             numbers = as_numbers(rows[name])
             rows[name] = rows[name] if numbers is None else numbers
     return rows
@@ -96,13 +139,16 @@ def as_numbers(values):
 
 
 def _read_parquet(path):
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError(
+            f'{path} needs pyarrow: pip install -c constraints.txt -e ".[search]", or make it a .csv file.'
+        ) from None
     with open(path, "rb") as file:
         try:
-            return pd.read_parquet(file, engine="pyarrow").reset_index(drop=True)
-        except ImportError:
-            raise InputError(
-                f'{path} needs pyarrow: pip install -c constraints.txt -e ".[search]", or make it a .csv file.'
-            ) from None
+            # Whole numbers with gaps would be floats otherwise, and large ones others.
+            return pyarrow.parquet.read_table(file).to_pandas(integer_object_nulls=True).reset_index(drop=True)
         except Exception as error:  # whatever a file of another kind makes its reader raise
             raise InputError(f"{path} is not a Parquet file, or damaged ({type(error).__name__}).") from None
 
@@ -120,19 +166,50 @@ def _check_columns(path, rows, needed):
         raise InputError(f"{path} lists no images: below the names of its columns comes a line an image.")
 
 
+def _column_name(name):
+    """The name of a column; those that are known, however they are spelled: a lost camid or split changes results."""
+    name = str(name).strip()
+    return name.lower() if name.lower() in TEXTS else name
+
+
 def _texts(path, rows, name):
-    column = rows[name].astype(object)
-    empty = column.isna() | (column.map(str) == "")
+    texts = rows[name].astype(object).map(str)
+    stripped = texts if name == "path" else texts.str.strip()
+    empty = rows[name].isna() | (stripped == "")
+    if name in ("pid", "camid"):
+        gaps = stripped.isin(GAPS)
+        if stripped[~gaps].map(lambda text: NUMBER.fullmatch(text) is not None).all() and not gaps.all():
+            empty |= gaps
     if empty.any():
         where = [f"row {row + 1}" for row in rows.index[empty]] if name == "path" else rows.path[empty]
         raise InputError(f"{path} does not say the {name} of {empty.sum():,} images: {some(where)}.")
-    return column.map(str)
+    return as_names(rows[name], f"{path} has the {name}") if name in ("pid", "camid") else stripped
+
+
+def _files(path, names):
+    """The paths of images that a manifest names. Raises `InputError` if they are not there."""
+    found = [_file(path.parent, name) for name in names]
+    if missing := [path.parent / name for name, file in zip(names, found, strict=True) if file is None]:
+        raise InputError(
+            f"{len(missing):,} of the {len(found):,} images in {path} are not there: {some(missing)}; "
+            "their paths count from the manifest's folder."
+        )
+    return found
+
+
+def _file(folder, name):
+    """The path of a file, also if it is spelled otherwise there: spaces, Windows' \\, how accents are written."""
+    spellings = [name]
+    for separated in (name.strip(), name.strip().replace("\\", "/")):
+        spellings += [unicodedata.normalize(form, separated) for form in ("NFC", "NFD")]
+    return next(filter(os.path.isfile, (str(folder / spelling) for spelling in spellings)), None)
 
 
 def _check_values(path, rows):
     if "split" in rows and (unknown := sorted(set(rows.split).difference(SPLITS))):
         raise InputError(f"{path} has a split {some(unknown)}: {', '.join(SPLITS)} are known.")
     said = [name for name in ("pid", "camid") if name in rows]
+    rows = rows.assign(path=_without_detours(rows.path))
     two = rows.drop_duplicates(["path", *said]).path.duplicated()
     if two.any():
         raise InputError(
@@ -142,9 +219,11 @@ def _check_values(path, rows):
     twice = rows.duplicated([name for name in ("path", "split") if name in rows])
     if twice.any():
         raise InputError(f"{path} lists {twice.sum():,} images more than once: {some(rows.path[twice].unique())}.")
-    missing = [file for file in rows.path if not os.path.isfile(file)]
-    if missing:
-        raise InputError(
-            f"{len(missing):,} of the {len(rows):,} images in {path} are not there: {some(missing)}; "
-            "their paths count from the manifest's folder."
-        )
+
+
+def _without_detours(paths):
+    """Paths of which two that lead to a file by different ".." are one."""
+    folder = functools.cache(os.path.realpath)
+    return [
+        os.path.join(folder(os.path.dirname(path)), os.path.basename(path)) if ".." in path else path for path in paths
+    ]

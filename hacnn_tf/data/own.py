@@ -8,7 +8,7 @@ import pandas as pd
 
 from hacnn_tf.data.folders import FILE_NAME, FOLDERS, identities_left_out, read_folders
 from hacnn_tf.data.listing import BROKEN_LINK, LeftOut, is_hidden, list_images, no_image, only
-from hacnn_tf.data.manifest import TEXTS, find_manifest, read_manifest
+from hacnn_tf.data.manifest import TEXTS, as_names, find_manifest, read_manifest
 from hacnn_tf.data.table import (
     DISTRACTOR,
     JUNK,
@@ -75,7 +75,7 @@ def read_own(
         rows, left_out = _read_folder(place, find_cameras=camera_pattern is None)
     if camera_pattern is not None:
         rows = rows.assign(camid=_cameras(rows.path, camera_pattern))
-    rows = rows.sort_values("path", ignore_index=True)
+    rows = rows.sort_values("path", ignore_index=True, key=lambda paths: paths.str.normalize("NFC"))
     if "split" in rows:
         if test_share is not None or split_seed is not None:
             raise InputError(f"{place} has a split of its own: leave --test_share and --split_seed out.")
@@ -116,7 +116,7 @@ def _read_folder(place, find_cameras):
             raise InputError(f"{place} does not say who {len(unnamed):,} images show ({some(unnamed)}): {LAYOUTS}.")
         rows = rows.assign(pid=[int(match[1]) for match in names], camid=[int(match[2]) for match in names])
         return rows, LeftOut(left_out, identities_left_out(left_out, rows.pid))
-    rows["pid"] = [path.parts[0] for path in paths]
+    rows["pid"] = as_names(pd.Series([path.parts[0] for path in paths]), f"{place} has folders of identities called")
     everything = LeftOut(left_out, _folders_left_out(place, left_out, {path.parts[0] for path in paths}))
     if not find_cameras:
         return rows, everything
@@ -128,7 +128,9 @@ def _read_folder(place, find_cameras):
             f"{place} has folders of cameras for some of the images and none for {len(without):,} ({some(without)}): "
             "put those into folders as well, or find the camera in all names with --camera_pattern."
         )
-    return (rows if without else rows.assign(camid=[path.parts[1] for path in paths])), everything
+    if not without:
+        rows["camid"] = as_names(pd.Series([path.parts[1] for path in paths]), f"{place} has folders of cameras called")
+    return rows, everything
 
 
 def _folders_left_out(place, left_out, read):
@@ -161,12 +163,12 @@ def _cameras(paths, pattern):
     """What the group of a pattern finds in the name of each file."""
     compiled = camera_regex(pattern)
     found = [compiled.search(os.path.basename(path)) for path in paths]
-    if unmatched := [path for path, match in zip(paths, found, strict=True) if not match or match[1] is None]:
+    if unmatched := [path for path, match in zip(paths, found, strict=True) if not match or not match[1]]:
         raise InputError(
             f"--camera_pattern {pattern} finds no camera in {len(unmatched):,} of {len(paths):,} names: "
             f"{some(unmatched)}."
         )
-    return [match[1] for match in found]
+    return as_names(pd.Series([match[1] for match in found]), f"--camera_pattern {pattern} finds the camera")
 
 
 def _numbered(rows):

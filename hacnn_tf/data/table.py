@@ -50,7 +50,7 @@ class ReidDataset:
     def fingerprint(self) -> str:
         """A hex digest of the training images' names, identities and cameras: another one, other classes."""
         rows = self.split("train")
-        names = rows.path.str.rsplit("/", n=1).str[-1]
+        names = rows.path.str.rsplit("/", n=1).str[-1].str.normalize("NFC")  # a disk may have changed ü to u and ¨
         text = rows.assign(path=names).to_csv(index=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

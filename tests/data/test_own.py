@@ -132,6 +132,45 @@ def test_folders_of_identities_that_are_links(tmp_path):
     assert linked.left_out.files == {f"{links}/p1/up": "circular link"}
 
 
+def test_a_name_written_in_two_ways_is_one(tmp_path):
+    """macOS's disks took ö apart: copied from there and from elsewhere, one person's folders differ in their bytes."""
+    people(tmp_path / "one", 3, "zo\u00eb{pid}/{cam}/\u00fc{i}.jpg")
+    people(tmp_path / "two", 3, "zoe\u0308{pid}/{cam}/u\u0308{i}.jpg")
+    one, two = (read_own(tmp_path / name) for name in ("one", "two"))
+    columns = ["pid", "camid", "split"]
+    pd.testing.assert_frame_equal(one.table[columns], two.table[columns])
+    assert one.fingerprint() == two.fingerprint()
+    shutil.copytree(tmp_path / "one" / "zo\u00ebp1" / "0", tmp_path / "two" / "zo\u00ebp1" / "0")
+    both = read_own(tmp_path / "two")
+    assert both.table.pid.nunique() == 3 and len(both.table) == len(two.table) + 2
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_identities_and_cameras_after_a_gap_in_pandas(suffix, tmp_path):
+    """-1.0 is nobody in particular and a camera that is not known, whatever else is in the column."""
+    rows = pd.DataFrame(
+        {
+            "path": [f"{i}.jpg" for i in range(6)],
+            "pid": [None, 5, 5, 5, 12, 12],
+            "camid": [1, 2, 1, None, 2, 1],
+            "split": ["gallery", "query", "gallery", "gallery", "train", "train"],
+        }
+    ).fillna(-1)
+    expected = read_own(
+        manifest(touch(tmp_path, *rows.path), rows.astype({"pid": int, "camid": int}).to_csv(index=False))
+    )
+    (tmp_path / "manifest.csv").unlink()
+    assert rows.pid.dtype == rows.camid.dtype == float
+    path = tmp_path / f"manifest.{suffix}"
+    rows.to_csv(path, index=False) if suffix == "csv" else rows.to_parquet(path)
+    pd.testing.assert_frame_equal(read_own(path).table, expected.table)
+    assert expected.table.pid.tolist() == [-1, 2, 2, 2, 1, 1] and expected.table.camid[3] < 0
+    path.unlink()
+    lines = [f"{row.path},{row.pid},{row.camid},{row.split}" for row in rows.itertuples()]
+    mixed = read_own(manifest(tmp_path, "path,pid,camid,split", *lines[:4], "4.jpg,alice,door,train", *lines[5:]))
+    assert mixed.table.pid[0] == -1 and mixed.table.camid[3] < 0
+
+
 def test_names_like_market1501s_say_the_camera_before_folders_do(tmp_path):
     people(tmp_path / "x", 2, "{pid}/cam/0002_c{cam}s1_{i}.jpg")
     assert sorted(set(read_own(tmp_path / "x").table.camid)) == [0, 1, 2]
@@ -261,6 +300,10 @@ def test_a_test_set_alone(tmp_path):
     [
         ([], {}, r"holds no images: make a folder for each person's images"),
         (["a.heic", "b.txt", "Thumbs.db"], {}, r"holds no images, only 1 .heic, 1 .txt: make a folder"),
+        (["1.5/a.jpg", "b/b.jpg"], {}, "has folders of identities called 1.5: write identities and cameras as names"),
+        (["a/1.5/a.jpg", "b/2/b.jpg"], {}, "has folders of cameras called 1.5: write"),
+        (["a/a1.5.jpg"], {"camera_pattern": r"a(.*)\.jpg"}, "finds the camera 1.5: write"),
+        (["a/a.jpg"], {"camera_pattern": "a(b*)"}, "finds no camera in 1 of 1 names"),
         (["a.jpg", "b.jpg"], {}, "does not say who 2 images show .a.jpg, b.jpg.: make a folder for each"),
         (["0001_c1.jpg", "bob/b.jpg"], {}, "holds images beside folders of images .0001_c1.jpg."),
         (["a/b/c/d.jpg"], {}, "deeper than IDENTITY/CAMERA/IMAGE"),

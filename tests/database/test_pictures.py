@@ -84,6 +84,29 @@ def test_no_value_becomes_another(tmp_path):
     assert list_pictures(tmp_path)[0].seen[0] is True
 
 
+def test_whole_numbers_with_gaps_keep_all_digits_in_parquet(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        picture(tmp_path / name)
+    tickets = pd.array([12345678901234567, None], dtype="Int64")
+    pd.DataFrame({"path": ["a.jpg", "b.jpg"], "ticket": tickets}).to_parquet(tmp_path / "manifest.parquet")
+    rows, _ = list_pictures(tmp_path)
+    assert rows.ticket[0] == 12345678901234567 and pd.isna(rows.ticket[1]) and rows.ticket.dtype == "Int64"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_identities_and_cameras_after_a_gap_are_whole_numbers(suffix, tmp_path):
+    """pandas makes floats of them: whoever then fills the gap writes -1.0."""
+    for name in "abc":
+        picture(tmp_path / f"{name}.jpg")
+    rows = pd.DataFrame({"path": ["a.jpg", "b.jpg", "c.jpg"], "pid": [3, None, 12], "camid": [None, 2, 1]}).fillna(-1)
+    assert rows.pid.dtype == rows.camid.dtype == float
+    path = tmp_path / f"manifest.{suffix}"
+    rows.to_csv(path, index=False) if suffix == "csv" else rows.to_parquet(path)
+    found, _ = list_pictures(path)
+    assert found.pid.dtype == found.camid.dtype == int
+    assert found.pid.tolist() == [3, -1, 12] and found.camid.tolist() == [-1, 2, 1]
+
+
 def test_links_to_folders_are_followed_and_other_files_counted(tmp_path):
     picture(tmp_path / "store" / "0002_c3_1.webp")
     (tmp_path / "images").mkdir()
