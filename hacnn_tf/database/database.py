@@ -36,6 +36,8 @@ REASON = 200  # characters of what LanceDB says that a sentence quotes
 CANDIDATES = 200  # nearest pictures, at least, that are ordered by re-ranking
 FINGERPRINT, PRESET, DECODER = b"hacnn_tf.fingerprint", b"hacnn_tf.preset", b"hacnn_tf.pixels"
 FEATURE = "feature"
+# Lance looks for two writers of the same new row only where a column is said to be the key.
+KEY = {b"lance-schema:unenforced-primary-key": b"true"}
 FILE_COLUMNS = ["path", "bytes", "modified"]  # which picture, and how to tell that it has changed
 DISTANCE = "distance"  # a column of results
 
@@ -259,7 +261,9 @@ class Database:
                 self._table.create_index(FEATURE, config=config)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # it warns of what the docstring says
-                self._table.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=True)
+                # Of buckets, which have no lock, another writer's files may be on their way.
+                alone = "://" not in self.path
+                self._table.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=alone)
 
     def remove(self, where: str) -> int:
         """Deletes the rows for which a condition holds, for good: nothing of them is left in its files.
@@ -385,7 +389,8 @@ def _reason(error: Exception) -> str:
 def _fields(rows: pd.DataFrame) -> "list[pa.Field]":
     types = {"path": pa.string(), "bytes": pa.int64(), "modified": pa.int64(), "time": pa.timestamp("us")}
     try:
-        return [pa.field(name, types.get(name) or _type(rows[name])) for name in rows.columns]
+        fields = [pa.field(name, types.get(name) or _type(rows[name])) for name in rows.columns]
+        return [f.with_nullable(False).with_metadata(KEY) if f.name == "path" else f for f in fields]
     except (pa.ArrowException, ValueError, TypeError) as error:
         raise InputError(f"A column cannot be kept in a database: {error}.") from None
 

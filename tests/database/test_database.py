@@ -1,6 +1,8 @@
 """The database: the nearest by brute force, one transaction a write, and nothing left of what was removed."""
 
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -266,3 +268,18 @@ def test_without_lancedb_it_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setattr(database, "lancedb", None)
     with pytest.raises(InputError, match=r'pip install -c constraints.txt -e "\.\[search\]"'):
         Database(tmp_path / "people.lance")
+
+
+def test_writers_of_the_same_new_pictures_leave_one_row_of_each(tmp_path):
+    rows, features = make_rows(np.arange(50)), make_features(50)
+    Database.create(tmp_path / "people.lance", MODEL, rows)
+    writers = [Database(tmp_path / "people.lance") for _ in range(4)]
+    together = threading.Barrier(len(writers))
+
+    def write(people):
+        together.wait()
+        people.write(rows, features)
+
+    with ThreadPoolExecutor(len(writers)) as pool:
+        list(pool.map(write, writers))
+    assert sorted(Database(tmp_path / "people.lance").rows(["path"]).path) == sorted(rows.path)
