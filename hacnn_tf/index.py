@@ -7,9 +7,12 @@
 Pictures that are there are left alone, those that have changed, or of which something else is said, are replaced, those
 that cannot be read are named, and files that are no images are left out and counted by kind. What was stopped or killed
 goes on with the same command. If the model is an export with a hacnn.onnx and there is no GPU, ONNX Runtime computes it
-where that is the faster. --remove deletes for good what must not be kept: features and all that is known of the
-pictures; the files of the pictures themselves are yours to remove, and a row stays when its file goes. What is not
-known of a picture makes it fail a condition: "camid != 3" does not hold where there is no camera.
+where that is the faster.
+
+--remove deletes for good what must not be kept: features and all that is known of the pictures; the files of the
+pictures themselves are yours to remove, and a row stays when its file goes. It says first how many of how many it would
+delete and asks; scripts say --yes. Rows with a missing value never match a condition on it: "camid != 3" does not hold
+where there is no camera.
 """
 
 import contextlib
@@ -46,6 +49,7 @@ COMMAND.define("string", "camera_pattern", None, "regular expression whose group
 COMMAND.group("Pictures")
 COMMAND.define("string", "database", None, f"where the features go, as in people{SUFFIX}")
 COMMAND.define("string", "remove", None, "delete for good the rows for which this condition (SQL) holds")
+COMMAND.define("boolean", "yes", False, "with --remove: do not ask")
 COMMAND.group("Database")
 
 
@@ -53,6 +57,8 @@ def main(flags):
     cli.require(flags, "database")
     check_path(flags.database)
     if flags.remove is None:
+        if flags.yes:
+            raise InputError("--yes answers the question of --remove: leave it out.")
         cli.require(flags, "model", "images")
         pictures, left_out = list_pictures(flags.images, flags.camera_pattern)
         model = ReID.from_preset(flags.model, flags.precision)
@@ -62,12 +68,36 @@ def main(flags):
             index(model, pictures, flags.database, left_out)
     else:
         if given := [f"--{name}" for name in ("model", "images", "precision", "camera_pattern") if flags[name].value]:
-            raise InputError(f"--remove takes nothing but --database: leave {' and '.join(given)} out.")
+            raise InputError(f"--remove takes nothing but --database and --yes: leave {' and '.join(given)} out.")
         database = Database(flags.database)
         with _alone(flags.database):
-            database.refresh()
-            count = database.remove(flags.remove)
-        print(f"{count:,} removed from {database.path}, {len(database):,} left.")
+            remove(database, flags.remove, flags.yes)
+
+
+def remove(database, where, sure):
+    """Deletes the pictures for which a condition holds; asks first, unless it is `sure`.
+
+    Raises:
+        InputError: the condition cannot be used, or nobody said yes; nothing is deleted then.
+    """
+    database.refresh()
+    count, total = database.count(where), len(database)
+    if not count and database.tidied:
+        print(f"None of the {total:,} pictures in {database.path} matches; nothing was deleted.")
+        return
+    if count and not sure:  # a removal that was interrupted has had its yes
+        _ask(f"{count:,} of {total:,} pictures from {database.path} for good")
+    count = database.remove(where)
+    print(f"{count:,} removed from {database.path}, {len(database):,} left.")
+
+
+def _ask(what):
+    """Raises `InputError` unless somebody at the terminal says yes to deleting this."""
+    if not all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr)):
+        raise InputError(f"--remove would delete {what}: add --yes to do it without a question.")
+    print(f"Delete {what}? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.buffer.readline().strip().lower() not in (b"y", b"yes"):
+        raise InputError("Nothing was deleted.")
 
 
 def faster(model, file):

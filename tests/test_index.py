@@ -1,5 +1,6 @@
 """index and search, as typed."""
 
+import contextlib
 import dataclasses
 import os
 import re
@@ -8,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -136,7 +139,7 @@ def test_what_was_stopped_while_it_tidied_is_tidied_by_the_same_command(small_ru
 def test_a_database_of_which_all_was_removed_is_indexed_into_again(small_run, gallery, tmp_path, capsys):
     path = tmp_path / "people.lance"
     shutil.copy(min(gallery.iterdir()), tmp_path / "a.jpg")
-    for args in ([f"--model={small_run}", f"--images={tmp_path}"], ["--remove=true"]) * 2:
+    for args in ([f"--model={small_run}", f"--images={tmp_path}"], ["--remove=true", "--yes"]) * 2:
         command(index, *args, f"--database={path}")
     said = [line for line in capsys.readouterr().out.splitlines() if str(path) in line]
     assert ["1 added" in said[0], "1 removed" in said[1], "1 added" in said[2], "1 removed" in said[3]] == [True] * 4
@@ -220,10 +223,84 @@ def test_times_are_stored_and_what_is_too_old_is_removed(small_run, gallery, tmp
     path = tmp_path / "people.lance"
     command(index, f"--model={small_run}", f"--images={tmp_path}", f"--database={path}")
     assert Database(path).rows(["time"]).time.max() == pd.Timestamp("2026-11-25 08:00:00")
-    command(index, f"--database={path}", "--remove=time < timestamp '2026-11-23 00:00:00'")
+    command(index, f"--database={path}", "--remove=time < timestamp '2026-11-23 00:00:00'", "--yes")
     assert capsys.readouterr().out.endswith(f"3 removed from {path}, 3 left.\n")
     assert Database(path).rows(["time"]).time.min() == pd.Timestamp("2026-11-23 08:00:00")
     assert len(list(tmp_path.glob("*.jpg"))) == 6, "the pictures themselves are left alone"
+
+
+@pytest.fixture
+def doors(tmp_path):
+    """A database of three pictures of camera 1 and two of camera 2, without a model."""
+    model = SimpleNamespace(name="none", fingerprint="none", feature_dim=4)
+    rows = pd.DataFrame({"path": [f"/p{i}.jpg" for i in range(5)], "bytes": 1, "modified": 1, "camid": [1, 1, 1, 2, 2]})
+    rows["time"] = pd.Series(pd.NaT, rows.index, "datetime64[us]")
+    database = Database.create(tmp_path / "doors.lance", model, rows)
+    database.write(rows, np.ones((5, 4), np.float32))
+    database.tidy()
+    return database
+
+
+def cameras(database):
+    return sorted(Database(database.path).rows(["camid"]).camid)
+
+
+def test_what_is_only_said_in_part_deletes_nothing(doors, capsys):
+    for where in ("camid = 2 adn path like '%p1%'", "camid = 2 limit 1", "camid = 2) or (camid = 1", "camid = 2;", ""):
+        said = fails(index, [f"--database={doors.path}", f"--remove={where}", "--yes"], capsys)
+        assert f"The condition {where!r} cannot be used: " in said
+        assert cameras(doors) == [1, 1, 1, 2, 2]
+
+
+def test_without_a_terminal_removing_needs_to_be_said_yes_to(doors, capsys, monkeypatch):
+    args = [f"--database={doors.path}", "--remove=camid = 2"]
+    for stdin in (open(os.devnull), None):  # noqa: SIM115
+        monkeypatch.setattr("sys.stdin", stdin)
+        said = fails(index, args, capsys)
+        assert f"--remove would delete 2 of 5 pictures from {doors.path} for good: add --yes" in said
+        assert cameras(doors) == [1, 1, 1, 2, 2]
+    command(index, *args, "--yes")
+    assert capsys.readouterr().out == f"2 removed from {doors.path}, 3 left.\n"
+    assert cameras(doors) == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "left"), [(b"y\n", 3), (b" YES\n", 3), (b"n\n", 5), (b"\n", 5), (b"\xff\n", 5), (b"\4", 5)]
+)
+def test_on_a_terminal_it_asks(doors, capsys, monkeypatch, answer, left):
+    ours, theirs = os.openpty()
+    with open(theirs) as stdin, open(os.dup(theirs), "w") as stderr, open(ours, "rb", buffering=0) as terminal:
+        monkeypatch.setattr("sys.stdin", stdin)
+        monkeypatch.setattr("sys.stderr", stderr)
+        os.write(ours, answer)
+        with contextlib.nullcontext() if left == 3 else pytest.raises(SystemExit, match=r"Nothing was deleted\.$"):
+            command(index, f"--database={doors.path}", "--remove=camid = 2")
+        os.set_blocking(ours, False)
+        shown = b"".join(iter(lambda: terminal.read(1000), None))
+        assert f"Delete 2 of 5 pictures from {doors.path} for good? [y/N] " in shown.decode("latin1")
+    assert capsys.readouterr().out == (f"2 removed from {doors.path}, 3 left.\n" if left == 3 else "")
+    assert len(cameras(doors)) == left
+
+
+def test_nothing_to_remove_is_no_question(doors, capsys):
+    before = sorted(entry.name for entry in Path(doors.path).rglob("*"))
+    for sure in ([], ["--yes"]):
+        command(index, f"--database={doors.path}", "--remove=camid = 7", *sure)
+        assert capsys.readouterr().out == f"None of the 5 pictures in {doors.path} matches; nothing was deleted.\n"
+    assert sorted(entry.name for entry in Path(doors.path).rglob("*")) == before
+
+
+def test_a_removal_that_was_interrupted_is_finished_without_a_question(doors, capsys, monkeypatch):
+    args = [f"--database={doors.path}", "--remove=camid = 2"]
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "tidy", lambda _: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(SystemExit):
+            command(index, *args, "--yes")
+    assert not Database(doors.path).tidied
+    capsys.readouterr()
+    command(index, *args)
+    assert capsys.readouterr().out == f"0 removed from {doors.path}, 3 left.\n"
+    assert Database(doors.path).tidied
 
 
 def test_index_refuses_what_it_cannot_use(small_run, gallery, people, tmp_path, capsys):
@@ -236,11 +313,12 @@ def test_index_refuses_what_it_cannot_use(small_run, gallery, people, tmp_path, 
         ([model, f"--images={tmp_path}/none", database], "is not there"),
         ([f"--model={tmp_path}", images, database], "is not a run folder, preset or export"),
         ([model, images, f"--database={tmp_path}/people"], "must end in .lance"),
-        ([model, database, "--remove=true"], "--remove takes nothing but --database"),
+        ([model, database, "--remove=true"], "--remove takes nothing but --database and --yes: leave --model out"),
+        ([model, images, database, "--yes"], "--yes answers the question of --remove: leave it out"),
         ([database, "--remove=true"], "is not a database of features"),
         ([f"--database={people}", "--remove="], "cannot be used: it says nothing"),
         ([f"--database={people}", "--remove=camid ="], "cannot be used: it is not one whole condition"),
-        ([f"--database={people}", "--remove=camid = 1.5"], "cannot be used on"),
+        ([f"--database={people}", "--remove=camid = 1.5", "--yes"], "cannot be used on"),
     ):
         assert words in fails(index, args, capsys)
         assert os.listdir(tmp_path) == ["empty"]
