@@ -28,7 +28,7 @@ from hacnn_tf.database import Database
 from hacnn_tf.database.condition import as_time, quoted
 from hacnn_tf.errors import InputError
 
-REFUSED, SAME, UNKNOWN = "refused", "the same rows", "accepted, but not understood by SQLite"
+REFUSED, SAME = "refused", "the same rows"
 REMOVED_EACH = 50
 DIM = 4
 START = pd.Timestamp("2026-11-24 08:00:00")
@@ -83,7 +83,7 @@ def fuzz(folder, conditions, seed):
             continue
         expected = {row.path for row in rows.itertuples() if said.of(row)} if whole else oracle.paths(text)
         if expected is None:
-            outcomes[f"{kind}: {UNKNOWN}"] += 1
+            faults.append(f"{text!r} was used, although it is no condition to SQLite")
         elif expected == found:
             outcomes[f"{kind}: {SAME}"] += 1
         else:
@@ -229,7 +229,7 @@ def _text(chance):
         return Said(text, PREDICATE, match)
     part = chance.choice(["red", "/people/p1", "c2", "'", "\\", "é", "/people/"])
     if kind == "regexp_like":
-        part = chance.choice(["^/people/p[12]", "red|a_b", "c1.jpg", "(?i)RED", "[0-9]+%"])
+        part = chance.choice(["^/people/p[12]", "red|a_b", "c1.jpg", "[Rr]ED", "[0-9]+%"])
     return Said(f"{word(chance, kind)}({value.text}, {quoted(part)})", VALUE, unless_unknown(TESTS[kind](part), value))
 
 
@@ -390,7 +390,7 @@ def mutilated(text, chance):
         else:
             text = "".join(tokens)
             i = chance.randrange(len(text) + 1)
-            tokens = [text[:i], chance.choice("()'\",;=<>!-*/%.\\ 0a\0\t|&~^#@:$[]{}?\u00a0é"), text[i + 1 :]]
+            tokens = [text[:i], chance.choice("()'\",;=<>!-*/%.\\ 0a\t|&~^#@:$[]{}?\u00a0é"), text[i + 1 :]]
         text = "".join(tokens)
     return text
 
