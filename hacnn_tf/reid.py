@@ -4,7 +4,7 @@ import collections
 import json
 import os
 from collections.abc import Iterable, Iterator, Sized
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ import tqdm
 from numpy.typing import ArrayLike, NDArray
 
 import hacnn_tf
-from hacnn_tf.data.images import UnreadableImagesError, read_image
+from hacnn_tf.data.images import UnreadableImagesError, decoding_pool, read_image
 from hacnn_tf.errors import InputError
 from hacnn_tf.export import Export, find_export, load_export
 from hacnn_tf.files import aside, check_new_path
@@ -145,7 +145,7 @@ class ReID:
         ['ndarray', 'InputError']
         """
         images = iter(images)
-        with ThreadPoolExecutor() as pool:
+        with decoding_pool() as pool:
             ahead: collections.deque[list[Future]] = collections.deque()
 
             def read_on() -> None:

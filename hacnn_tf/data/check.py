@@ -2,14 +2,12 @@
 
 import collections
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
-import PIL.Image
 import tqdm
 
-from hacnn_tf.data.images import mat_of, read_image
-from hacnn_tf.data.listing import NESTED
+from hacnn_tf.data.images import decoding_pool, mat_of, read_image
+from hacnn_tf.data.listing import NESTED, open_image
 from hacnn_tf.data.table import matched
 from hacnn_tf.errors import InputError
 
@@ -33,7 +31,7 @@ def check_images(dataset, listed_elsewhere=()):
     """
     table = dataset.table
     paths = list(dict.fromkeys(table.path))
-    with ThreadPoolExecutor() as pool:
+    with decoding_pool() as pool:
         inspected = dict(
             zip(paths, tqdm.tqdm(pool.map(_inspect, paths), total=len(paths), unit="image", disable=None), strict=True)
         )
@@ -59,7 +57,7 @@ def _inspect(path):
         return Inspected(reason=str(reason))
     mode = None
     if not mat_of(path):
-        with PIL.Image.open(path) as image:
+        with open_image(path) as image:
             mode = image.mode
     return Inspected(None, (pixels.shape[1], pixels.shape[0]), mode, hashlib.sha256(pixels.tobytes()).digest())
 

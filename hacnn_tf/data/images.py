@@ -17,13 +17,14 @@ import h5py
 import numpy as np
 import PIL.Image
 
-from hacnn_tf.data.listing import image_formats
+from hacnn_tf.data.listing import open_image
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import aside, some
 from hacnn_tf.types import FilePath, Picture, Pixels, Size
 
 MAX_PIXELS = 2**25  # of an image to decode; a little more than an 8K video frame
 NO_IMAGE, TOO_LARGE = "not an image that Pillow reads", "image of too many pixels"
+MOST_THREADS = 8
 DAMAGED = "damaged or truncated image"
 NOT_A_PICTURE = "not an image: a path, bytes, PIL image or uint8 array (height, width, 3) or (height, width), not {}"
 MAT_IMAGE = r".*\.mat#[a-z]+/\d+/\d+/\d+"
@@ -101,7 +102,7 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
         `(len(paths), height, width, 3)` uint8 array; a read-only memory map with `cache_dir`.
 
     Raises:
-        InputError: images that cannot be read, all of them named; or a `cache_dir` that cannot be used.
+        InputError: images that cannot be read; or a `cache_dir` that cannot be used.
     """
     paths = list(paths)
     shape = (len(paths), *size, 3)
@@ -125,6 +126,15 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
         raise InputError(f"{cached} cannot be read ({error}): remove it, and it is made anew.") from None
 
 
+def decoding_pool() -> ThreadPoolExecutor:
+    """Threads to decode with: one a processor that this process may use, as in a container with a share of a machine.
+
+    At most `MOST_THREADS`: each may hold an image of 100 MB and its RGB copy, while a machine may have 128 processors.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return ThreadPoolExecutor(min(allowed, MOST_THREADS))
+
+
 def _decode_into(images, paths, size):
     def read(i):
         """Puts an image into its place; what is wrong with it, as "PATH (reason)", if it cannot be read."""
@@ -134,7 +144,7 @@ def _decode_into(images, paths, size):
             return f"{paths[i]} ({reason})"
         return None
 
-    with ThreadPoolExecutor() as pool:  # all are tried, so that all broken ones are named
+    with decoding_pool() as pool:  # all are tried, so that all broken ones are named
         problems = [problem for problem in pool.map(read, range(len(paths))) if problem]
     if problems:
         raise UnreadableImagesError(problems, len(paths))
@@ -185,7 +195,7 @@ def _decoded(encoded):
     if not encoded:
         raise InputError("empty file")
     try:
-        image = PIL.Image.open(io.BytesIO(encoded), formats=sorted(image_formats()))
+        image = open_image(io.BytesIO(encoded))
     except PIL.UnidentifiedImageError:
         raise InputError(DAMAGED if encoded.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n")) else NO_IMAGE) from None
     return _loaded(image)

@@ -10,7 +10,7 @@ round at 64 bits, and its 0 / 0 is more than any number, so nothing is computed.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple, NoReturn
 
@@ -21,6 +21,7 @@ from sqlglot import ErrorLevel, ParseError, Token, TokenType, exp
 from sqlglot.errors import SqlglotError
 
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import some
 
 MAX_TERMS = 1_000  # joined by "and" and "or"; with some ten thousands LanceDB overflows its stack
 MAX_DEPTH = 20  # of parentheses in what LanceDB gets; with 25 around "not" it takes that for a function
@@ -104,12 +105,6 @@ def as_time(text: str) -> pd.Timestamp:
 def shown(text: str, characters: int = SHOWN_TEXT) -> str:
     """A text as a sentence quotes it."""
     return repr(text[:characters] + "..." * (len(text) > characters))
-
-
-def listed(names: Collection[str]) -> str:
-    """Names of columns as a sentence lists them."""
-    more = len(names) - SHOWN_COLUMNS
-    return ", ".join(list(names)[:SHOWN_COLUMNS]) + (f" and {more:,} more" if more > 0 else "")
 
 
 class _RefusedError(Exception):
@@ -287,7 +282,7 @@ class _Writer:
             near = [column for column in self._columns if column.lower() == name.lower()]
             _refuse(
                 f"there is no column {_source(node)}"
-                + (f", but {near[0]}" if near else f"; the columns are {listed(self._columns)}")
+                + (f", but {near[0]}" if near else f"; the columns are {some(self._columns, most=SHOWN_COLUMNS)}")
                 + ("; texts stand in single quotes" if identifier.args.get("quoted") else "")
             )
         return _Value('"' + name.replace('"', '""') + '"', self._columns[name])

@@ -16,6 +16,7 @@ from hacnn_tf.data.images import PIXELS
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import rerank
 from hacnn_tf.evaluation.ranking import squared_norms
+from hacnn_tf.files import some
 from hacnn_tf.reid import ReID
 from hacnn_tf.types import Features, FilePath
 
@@ -24,7 +25,7 @@ try:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from hacnn_tf.database.condition import listed, parse_condition, quoted, shown
+    from hacnn_tf.database.condition import parse_condition, quoted, shown
 except ImportError:
     lancedb = None  # type: ignore[assignment]  # a module otherwise
 
@@ -157,8 +158,8 @@ class Database:
     def _check_columns(self, rows: pd.DataFrame) -> None:
         if set(rows.columns) != set(self.columns):
             raise InputError(
-                f"{self.path} has the columns {', '.join(self.columns)}, and these pictures {', '.join(rows.columns)}: "
-                "index them into another database, or give them the same columns."
+                f"{self.path} has the columns {some(self.columns, most=10)}, and these pictures "
+                f"{some(rows.columns, most=10)}: index them into another database, or give them the same columns."
             )
 
     def __len__(self) -> int:
@@ -324,7 +325,7 @@ class Database:
                 raise InputError(f"{self.path} cannot be read, or was removed: {_reason(error)}.") from None
             raise InputError(
                 f"The condition {shown(where)} cannot be used on {self.path}: {_reason(error)}; its columns are "
-                f"{listed(self.columns)}."
+                f"{some(self.columns, most=10)}."
             ) from None
 
     def _reranked(self, feature: Features, where: str | None, top: int, exact: bool) -> pd.DataFrame:

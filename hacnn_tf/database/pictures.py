@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 
 import pandas as pd
-import PIL.Image
 
 from hacnn_tf.data.folders import FILE_NAME
-from hacnn_tf.data.listing import list_images, only
+from hacnn_tf.data.listing import list_images, only, open_image
 from hacnn_tf.data.manifest import TEXTS, as_numbers, find_manifest, read_manifest
 from hacnn_tf.data.own import camera_regex
 from hacnn_tf.database.database import DISTANCE, FEATURE, FILE_COLUMNS
@@ -138,7 +137,7 @@ def _time_in_name(path):
 
 def _time_in_exif(path):
     try:
-        with PIL.Image.open(path) as image:
+        with open_image(path) as image:
             exif = image.getexif()
             inner = exif.get_ifd(EXIF)
     except Exception:  # whatever a broken picture makes Pillow raise; reading its pixels will say so

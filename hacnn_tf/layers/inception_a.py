@@ -41,7 +41,9 @@ class InceptionA(keras.layers.Layer):
         self.filters = filters
         width, dtype = filters // 4, self.dtype_policy
         self.conv = StreamConv2D(filters, kernel_initializer=fan_in_uniform(), dtype=dtype, name="conv_1x1")
-        self.pool = keras.layers.AveragePooling2D(3, 1, padding="same", dtype=dtype, name="stream4_pool")
+        self.pool = keras.layers.AveragePooling2D(
+            3, 1, padding="same", data_format="channels_last", dtype=dtype, name="stream4_pool"
+        )
         self.norm = BatchNorm(dtype=dtype, name="norm_1x1")
         self.stream2 = ConvBlock(width, 3, dtype=dtype, name="stream2_3x3")
         self.stream3a = ConvBlock(width, 3, dtype=dtype, name="stream3_3x3a")

@@ -42,7 +42,9 @@ class InceptionB(keras.layers.Layer):
         self.stream1 = ConvBlock(width, 3, 2, dtype=dtype, name="stream1_3x3")
         self.stream2a = ConvBlock(width, 3, dtype=dtype, name="stream2_3x3a")
         self.stream2b = ConvBlock(width, 3, 2, dtype=dtype, name="stream2_3x3b")
-        self.pool = keras.layers.MaxPooling2D(3, 2, padding="same", dtype=dtype, name="stream3_pool")
+        self.pool = keras.layers.MaxPooling2D(
+            3, 2, padding="same", data_format="channels_last", dtype=dtype, name="stream3_pool"
+        )
         self.stream3 = ConvBlock(2 * width, dtype=dtype, name="stream3_1x1")
 
     def build(self, input_shape: Shape) -> None:

@@ -28,7 +28,9 @@ class StreamConv2D(keras.layers.Conv2D):
     """
 
     def __init__(self, filters: int, kernel_size: int = 1, strides: int = 1, **kwargs: Any) -> None:
-        super().__init__(filters, kernel_size, strides, **{"padding": "same", **kwargs, "use_bias": False})
+        # Told, since a user's ~/.keras/keras.json may set another order of axes.
+        usual = {"padding": "same", "data_format": "channels_last"}
+        super().__init__(filters, kernel_size, strides, **{**usual, **kwargs, "use_bias": False})
 
     def build(self, input_shape: Shape | list[Shape]) -> None:
         super().build(input_shape)

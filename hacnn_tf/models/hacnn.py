@@ -109,7 +109,7 @@ class HACNN(keras.Model):
 
             # Harmonious attention: soft and hard share the channel signature.
             signature = keras.layers.GlobalAveragePooling2D(  # Eq. 3
-                keepdims=True, dtype=policy, name=f"level{level}_signature"
+                keepdims=True, data_format="channels_last", dtype=policy, name=f"level{level}_signature"
             )(x)
             if spatial or channel:
                 attention = SoftAttention(spatial, channel, dtype=policy, name=f"level{level}_soft_attention")
@@ -127,10 +127,10 @@ class HACNN(keras.Model):
                 streams = crops if streams is None else streams + crops  # Eq. 6
             streams = InceptionB(width, dtype=policy, name=f"level{level}_local_inception_b")(streams)
 
-        x = keras.layers.GlobalAveragePooling2D(dtype=policy, name="global_pool")(x)
+        x = keras.layers.GlobalAveragePooling2D("channels_last", dtype=policy, name="global_pool")(x)
         features = {"global": feature(x, "global")}
         if local:
-            streams = keras.layers.GlobalAveragePooling2D(dtype=policy, name="local_pool")(streams)
+            streams = keras.layers.GlobalAveragePooling2D("channels_last", dtype=policy, name="local_pool")(streams)
             features["local"] = feature(ops.reshape(streams, (-1, num_regions * widths[-1])), "local")
         logits = {
             branch: dense(num_identities, f"{branch}_classifier", dtype="float32")(x) for branch, x in features.items()

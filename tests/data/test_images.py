@@ -1,5 +1,8 @@
 """Decoding: every kind of picture that can be read is read as RGB, and every one that cannot be is named."""
 
+import os
+import time
+
 import h5py
 import numpy as np
 import pytest
@@ -135,3 +138,21 @@ def test_a_failed_disk_cache_leaves_nothing(tmp_path):
     with pytest.raises(InputError):
         load_images([str(tmp_path / "text.jpg")], SIZE, tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_container_with_a_share_of_a_large_machine_decodes_few_images_at_once(tmp_path, monkeypatch):
+    path, at_once, most = save(tmp_path / "a.png"), [], []
+
+    def read(*_):
+        at_once.append(1)
+        most.append(len(at_once))
+        time.sleep(0.01)
+        at_once.pop()
+        return np.zeros((*SIZE, 3), np.uint8)
+
+    monkeypatch.setattr(images, "read_image", read)
+    for processors, threads in ((2, 2), (128, 8)):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=processors: range(n))
+        most.clear()
+        load_images([path] * 64, SIZE)
+        assert max(most) == threads

@@ -236,6 +236,18 @@ def test_what_cannot_be_built_is_refused(arguments, message):
         HACNN(**{"num_identities": 7, **arguments})
 
 
+def test_another_order_of_axes_in_a_users_keras_json_changes_nothing(images):
+    model = HACNN(7, **SMALL)
+    expected = model.feature_extractor()(images)
+    keras.config.set_image_data_format("channels_first")
+    try:
+        other = HACNN(7, **SMALL)
+        other.set_weights(model.get_weights())
+        np.testing.assert_array_equal(other.feature_extractor()(images), expected)
+    finally:
+        keras.config.set_image_data_format("channels_last")
+
+
 JAX_SCRIPT = """
 import sys
 import keras, numpy as np
