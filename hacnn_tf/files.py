@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import socket
+import time
 from pathlib import Path
 
 import numpy as np
@@ -53,18 +54,19 @@ def sweep(folder):
 
 
 @contextlib.contextmanager
-def locked(path, kept=None):
+def locked(path, kept=None, wait=0):
     """Holds a lock file while the context lasts; it is freed too when the process is killed.
 
     Args:
         path: of the lock file.
         kept: what it keeps others from, for people; its folder if not given.
+        wait: seconds to wait for another process to free it.
 
     Yields:
         A function that says whether the file is still there, and the same.
 
     Raises:
-        InputError: another process holds it, or it cannot be made.
+        InputError: another process holds it and goes on to, or it cannot be made.
     """
     path = Path(path)
     try:
@@ -74,7 +76,7 @@ def locked(path, kept=None):
         raise InputError(f"Cannot write {path}: {error.strerror or error}.") from None
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file, time.monotonic() + wait)
         except BlockingIOError:
             file.seek(0)
             raise InputError(
@@ -88,6 +90,16 @@ def locked(path, kept=None):
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()
         yield lambda: path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+
+
+def _lock(file, deadline):
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.05)
 
 
 def as_file_name(text):

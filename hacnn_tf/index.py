@@ -15,7 +15,6 @@ delete and asks; scripts say --yes. Rows with a missing value never match a cond
 where there is no camera.
 """
 
-import contextlib
 import importlib.util
 import sys
 import timeit
@@ -30,11 +29,11 @@ import tqdm
 from hacnn_tf import cli
 from hacnn_tf.data.listing import count_kinds
 from hacnn_tf.database import Database
-from hacnn_tf.database.database import SUFFIX, check_path
+from hacnn_tf.database.database import SUFFIX, check_path, writing
 from hacnn_tf.database.pictures import list_pictures, times
 from hacnn_tf.errors import InputError
 from hacnn_tf.export import find_export, load_export, onnx
-from hacnn_tf.files import locked, printable
+from hacnn_tf.files import printable
 from hacnn_tf.reid import ReID
 from hacnn_tf.training.settings import define_precision_flag
 
@@ -64,13 +63,13 @@ def main(flags):
         model = ReID.from_preset(flags.model, flags.precision)
         if not flags.precision:
             model = faster(model, Path(flags.model) / onnx.FILE)
-        with _alone(flags.database):
+        with writing(flags.database):
             index(model, pictures, flags.database, left_out)
     else:
         if given := [f"--{name}" for name in ("model", "images", "precision", "camera_pattern") if flags[name].value]:
             raise InputError(f"--remove takes nothing but --database and --yes: leave {' and '.join(given)} out.")
         database = Database(flags.database)
-        with _alone(flags.database):
+        with writing(flags.database):
             remove(database, flags.remove, flags.yes)
 
 
@@ -197,14 +196,6 @@ def _tell_anew(database, pictures, known):
     for start in range(0, len(pictures), BATCH):
         rows = pictures[start : start + BATCH].reset_index(drop=True)
         database.write(rows, database.feature(rows.path))
-
-
-def _alone(path):
-    """Keeps other processes of this machine from writing the database; those of buckets are not locked."""
-    if "://" in path:
-        return contextlib.nullcontext()
-    place = Path(path)
-    return locked(place.with_name(f".{place.name}.lock"), path)
 
 
 if __name__ == "__main__":

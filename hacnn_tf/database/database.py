@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import os
 import re
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from hacnn_tf.data.images import PIXELS
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import rerank
 from hacnn_tf.evaluation.ranking import squared_norms
-from hacnn_tf.files import some
+from hacnn_tf.files import locked, some
 from hacnn_tf.reid import ReID
 from hacnn_tf.types import Features, FilePath
 
@@ -41,6 +42,32 @@ FEATURE = "feature"
 KEY = {b"lance-schema:unenforced-primary-key": b"true"}
 FILE_COLUMNS = ["path", "bytes", "modified"]  # which picture, and how to tell that it has changed
 DISTANCE = "distance"  # a column of results
+WRITE_WAIT = 60  # seconds that a write waits for another process's
+HELD = threading.local()  # paths of databases that a thread may write, the others may not
+
+
+@contextlib.contextmanager
+def writing(path: FilePath, wait: float = 0) -> Iterator[None]:
+    """Keeps other threads and processes of this machine from writing a database meanwhile; buckets have no lock.
+
+    Args:
+        path: of the database.
+        wait: seconds to wait for another writer to end.
+
+    Raises:
+        InputError: another goes on writing.
+    """
+    place = Path(os.path.abspath(path))
+    locks = HELD.__dict__.setdefault("locks", set())
+    if _in_bucket(path) or place in locks:  # what holds it may call what holds it
+        yield
+        return
+    with locked(place.with_name(f".{place.name}.lock"), path, wait):
+        locks.add(place)
+        try:
+            yield
+        finally:
+            locks.remove(place)
 
 
 class Database:
@@ -231,7 +258,8 @@ class Database:
             raise InputError(f"{self.path} has other types of columns than these pictures ({error}).") from None
         fields = [schema.field(name) for name in (*self.columns, FEATURE)]
         table = pa.table([*columns, vectors], schema=pa.schema(fields))
-        with _refused(f"Cannot write {self.path}"):
+        with writing(self.path, WRITE_WAIT), _refused(f"Cannot write {self.path}"):
+            self._table.checkout_latest()  # of an older version, files may have been tidied away
             merge = self._table.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(table)
 
@@ -253,9 +281,13 @@ class Database:
     def tidy(self) -> None:
         """Merges what many writes have left, removes what nobody sees any more, and keeps the index, if it has one.
 
-        No other process may be writing.
+        Of a bucket, which has no lock, no other process may be writing.
+
+        Raises:
+            InputError: it cannot be written, or another process goes on writing it.
         """
-        with _refused(f"Cannot write {self.path}"):
+        with writing(self.path, WRITE_WAIT), _refused(f"Cannot write {self.path}"):
+            self._table.checkout_latest()
             if self._lacks_index():
                 lists = max(1, len(self) // ROWS_A_LIST)
                 config = lancedb.index.IvfFlat(distance_type="l2", num_partitions=lists)
@@ -263,14 +295,15 @@ class Database:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # it warns of what the docstring says
                 # Of buckets, which have no lock, another writer's files may be on their way.
-                alone = "://" not in self.path
-                self._table.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=alone)
+                unverified = not _in_bucket(self.path)
+                self._table.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=unverified)
 
     def remove(self, where: str) -> int:
         """Deletes the rows for which a condition holds, for good: nothing of them is left in its files.
 
         LanceDB by itself only marks rows as deleted, so all others are written anew, which takes as much room again
-        while it lasts. No other process may be writing. If it is interrupted, the same call finishes it.
+        while it lasts. Of a bucket, which has no lock, no other process may be writing. If it is interrupted, the same
+        call finishes it.
 
         Returns:
             How many there were.
@@ -279,6 +312,11 @@ class Database:
             InputError: the condition cannot be used; says why, and removes nothing.
         """
         condition = self._parsed(where)
+        with writing(self.path, WRITE_WAIT):
+            return self._remove(condition, where)
+
+    def _remove(self, condition: str | None, where: str) -> int:
+        self.refresh()
         before = len(self)
         with self._readable(where):
             self._table.delete(condition)
@@ -352,6 +390,10 @@ class Database:
             )
         found[DISTANCE] = np.sqrt(np.maximum(found.pop("_distance"), 0))
         return found.sort_values([DISTANCE, "path"], ignore_index=True)
+
+
+def _in_bucket(path: FilePath) -> bool:
+    return "://" in str(path)
 
 
 def check_path(path: FilePath) -> tuple[str, str]:

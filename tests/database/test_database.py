@@ -283,3 +283,35 @@ def test_writers_of_the_same_new_pictures_leave_one_row_of_each(tmp_path):
     with ThreadPoolExecutor(len(writers)) as pool:
         list(pool.map(write, writers))
     assert sorted(Database(tmp_path / "people.lance").rows(["path"]).path) == sorted(rows.path)
+
+
+def test_tidying_beside_writers_loses_nothing(tmp_path):
+    Database.create(tmp_path / "people.lance", MODEL, make_rows([]))
+    parts = np.split(np.arange(160), 16)
+
+    def write(number):
+        people = Database(tmp_path / "people.lance")
+        for part in parts[number::2]:
+            people.write(make_rows(part), make_features(len(part)))
+
+    def tidy(_):
+        people = Database(tmp_path / "people.lance")
+        for _ in range(8):
+            people.tidy()
+
+    with ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(write, 0), pool.submit(write, 1), pool.submit(tidy, 2)]:
+            done.result()
+    found = Database(tmp_path / "people.lance").rows(["path", "feature"])
+    assert sorted(found.path) == sorted(make_rows(np.arange(160)).path)
+
+
+def test_a_write_waits_for_another_and_then_says_that_it_goes_on(filled, monkeypatch):
+    people, _ = filled
+    monkeypatch.setattr(database, "WRITE_WAIT", 0.2)
+    with ThreadPoolExecutor(1) as pool, database.writing(people.path):
+        people.write(make_rows([50]), make_features(1))  # of the thread that holds it
+        with pytest.raises(InputError, match="people.lance is being written by process"):
+            pool.submit(people.write, make_rows([51]), make_features(1)).result()
+    people.write(make_rows([51]), make_features(1))
+    assert len(people) == 52
