@@ -30,8 +30,8 @@ seed. In `before-043228d/` is a run whose weight decay acted on spatial and hard
 Test set, or with `validation` in the name those training identities; joint feature, single query, in percent. Hours are
 of training alone, on one or two cores of an AMD EPYC with AVX512-BF16 (be7401a, cb0c6dc: an Intel Xeon with AMX) that
 others shared: they compare only roughly. What has `--xla=on` in its command is of an NVIDIA H200, to which
-[benchmarks/programs.py](../../benchmarks/programs.py) carried it: with initial weights that Keras drew under JAX. Up to revision cd1c7d0 JPEGs were decoded by TensorFlow's
-faster, less exact method, in training and test alike.
+[benchmarks/programs.py](../../benchmarks/programs.py) carried it: with initial weights that Keras drew under JAX. Up to
+revision cd1c7d0 JPEGs were decoded by TensorFlow's faster, less exact method, in training and test alike.
 
 """
 

@@ -311,7 +311,7 @@ def test_a_write_waits_for_another_and_then_says_that_it_goes_on(filled, monkeyp
     monkeypatch.setattr(database, "WRITE_WAIT", 0.2)
     with ThreadPoolExecutor(1) as pool, database.writing(people.path):
         people.write(make_rows([50]), make_features(1))  # of the thread that holds it
-        with pytest.raises(InputError, match="people.lance is being written by process"):
+        with pytest.raises(InputError, match=r"people\.lance is being written by process"):
             pool.submit(people.write, make_rows([51]), make_features(1)).result()
     people.write(make_rows([51]), make_features(1))
     assert len(people) == 52
