@@ -26,11 +26,11 @@ from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.schedule import Schedule
 
 COMMAND = cli.Command(__doc__, "accuracy")
-COMMAND.define("string", "run_dir", None, "the run whose recipe, seed and data the peer takes")
-COMMAND.define("string", "data_root", "data", "folder that holds its dataset")
-COMMAND.define("string", "peer_python", None, "interpreter of the peers' environment")
-COMMAND.define("string", "torchreid", None, "torchreid's unpacked source distribution")
-COMMAND.define("string", "output", None, "folder for peer.pt and log.json; results/accuracy/RUN if not given")
+COMMAND.define("path", "run_dir", None, "the run whose recipe, seed and data the peer takes")
+COMMAND.define("path", "data_root", "data", "folder that holds its dataset")
+COMMAND.define("path", "peer_python", None, "interpreter of the peers' environment")
+COMMAND.define("path", "torchreid", None, "torchreid's unpacked source distribution")
+COMMAND.define("path", "output", None, "folder for peer.pt and log.json; results/accuracy/RUN if not given")
 COMMAND.group("Comparison")
 
 

@@ -23,7 +23,7 @@ from hacnn_tf.layers.hard_attention import stripe_centres
 from hacnn_tf.training.settings import dataset_settings, define_precision_flag
 
 COMMAND = cli.Command(__doc__, "attention")
-COMMAND.define("string", "model", None, "a run folder or preset")
+COMMAND.define("path", "model", None, "a run folder or preset")
 define_precision_flag(COMMAND)
 COMMAND.group("Network")
 define_dataset_flags(COMMAND)

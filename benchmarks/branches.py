@@ -20,8 +20,8 @@ from hacnn_tf.training.losses import branch_losses
 from hacnn_tf.training.run_folder import RunFolder
 
 COMMAND = cli.Command(__doc__, "branches")
-COMMAND.define("string", "run_dir", None, "the run folder")
-COMMAND.define("string", "data_root", "data", "folder that holds the datasets")
+COMMAND.define("path", "run_dir", None, "the run folder")
+COMMAND.define("path", "data_root", "data", "folder that holds the datasets")
 COMMAND.define("integer", "images", 128, "how many", lower_bound=2)
 COMMAND.define("integer", "seed", 0, "which", lower_bound=0)
 COMMAND.group("Run")

@@ -33,11 +33,11 @@ MARKET = {"queries": 3368, "gallery": 19732, "identities": 750, "junk": 3819, "d
 
 def define_flags(command, trained_on, output, rounds):
     """Defines the flags of a `cli.Command` that compares both sides with a network trained on some dataset."""
-    command.define("string", "peer_python", None, "interpreter of the peers' environment")
-    command.define("string", "torchreid", None, "torchreid's unpacked source distribution")
-    command.define("string", "run_dir", None, f"finished training on {trained_on}")
-    command.define("string", "data_root", "data", f"folder that holds {trained_on}")
-    command.define("string", "output", output, "folder for table.md, figures.json and log.txt")
+    command.define("path", "peer_python", None, "interpreter of the peers' environment")
+    command.define("path", "torchreid", None, "torchreid's unpacked source distribution")
+    command.define("path", "run_dir", None, f"finished training on {trained_on}")
+    command.define("path", "data_root", "data", f"folder that holds {trained_on}")
+    command.define("path", "output", output, "folder for table.md, figures.json and log.txt")
     command.define("integer", "rounds", rounds, "how often each is measured", lower_bound=1)
 
 

@@ -33,7 +33,7 @@ COMMAND.define(
     "integer", "rows", 1_000_000, "how many features; an index is of more than 100,000", lower_bound=EXACT_ROWS + 1
 )
 COMMAND.define("integer", "queries", 100, "how many", lower_bound=1)
-COMMAND.define("string", "folder", "/tmp", "where they are written, and removed again")
+COMMAND.define("path", "folder", "/tmp", "where they are written, and removed again")
 COMMAND.group("Measurement")
 
 

@@ -17,7 +17,7 @@ from hacnn_tf.evaluation import rank_matches
 STRIPES, BINS = 6, (8, 4, 4)
 
 COMMAND = cli.Command(__doc__, "hsv_baseline")
-COMMAND.define("string", "data_root", "data", "folder that holds the datasets")
+COMMAND.define("path", "data_root", "data", "folder that holds the datasets")
 COMMAND.define("enum", "boxes", "detected", "which boxes", enum_values=["detected", "labelled"])
 COMMAND.group("Dataset")
 

@@ -28,7 +28,7 @@ from hacnn_tf.reid import BATCH
 from hacnn_tf.training.settings import dataset_settings, define_precision_flag
 
 COMMAND = cli.Command(__doc__, "index")
-COMMAND.define("string", "model", None, "a run folder, an export, a preset's folder or name")
+COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name")
 define_precision_flag(COMMAND)
 COMMAND.group("Network")
 define_dataset_flags(COMMAND)

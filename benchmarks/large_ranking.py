@@ -23,7 +23,7 @@ COMMAND.define("integer", "queries", 11659, "number of queries", lower_bound=1)
 COMMAND.define("integer", "gallery", 82161, "number of gallery images", lower_bound=1)
 COMMAND.define("integer", "identities", 3060, "number of identities among them", lower_bound=1)
 COMMAND.define("integer", "known", None, "gallery images of these identities, the rest being distractors; all")
-COMMAND.define("string", "on_disk", None, "folder for the gallery's features")
+COMMAND.define("path", "on_disk", None, "folder for the gallery's features")
 COMMAND.group("Measurement")
 
 

@@ -20,8 +20,8 @@ from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.training.run_folder import RunFolder
 
 COMMAND = cli.Command(__doc__, "norm")
-COMMAND.define("string", "run_dir", None, "the run folder")
-COMMAND.define("string", "data_root", "data", "folder that holds the datasets")
+COMMAND.define("path", "run_dir", None, "the run folder")
+COMMAND.define("path", "data_root", "data", "folder that holds the datasets")
 COMMAND.group("Run")
 
 AVERAGES = ("moving_mean", "moving_variance")

@@ -34,10 +34,10 @@ from hacnn_tf.training.settings import FLAGS, Settings
 from hacnn_tf.training.step import make_train_step
 
 COMMAND = cli.Command(__doc__, "programs")
-COMMAND.define("string", "write", None, "folder for the programs of the trainings on standard input")
-COMMAND.define("string", "read", None, "folder of results")
-COMMAND.define("string", "data_root", "data", "folder that holds the datasets")
-COMMAND.define("string", "runs_dir", "runs", "folder of the run folders")
+COMMAND.define("path", "write", None, "folder for the programs of the trainings on standard input")
+COMMAND.define("path", "read", None, "folder of results")
+COMMAND.define("path", "data_root", "data", "folder that holds the datasets")
+COMMAND.define("path", "runs_dir", "runs", "folder of the run folders")
 COMMAND.group("Programs")
 
 

@@ -3,14 +3,15 @@
 Importing it makes the network and its layers known to `keras.saving.load_model`.
 """
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from hacnn_tf.startup import quiet_stderr
+from hacnn_tf.startup import anywhere, command_start, starts_command
 
 if TYPE_CHECKING:
     from hacnn_tf.reid import ReID
 
-with quiet_stderr():
+with command_start() if starts_command() else nullcontext(), anywhere():
     import hacnn_tf.models  # noqa: F401
 
 __all__ = ["ReID"]

@@ -6,6 +6,7 @@ Choose or drop a picture, filter by camera and time, see the nearest; a click on
 searches on with it. Only this machine can open it unless --host says otherwise: it asks nobody for a password.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -17,8 +18,8 @@ from hacnn_tf.database import Database
 from hacnn_tf.errors import InputError
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.app")
-COMMAND.define("string", "database", None, "what python -m hacnn_tf.index made")
-COMMAND.define("string", "model", None, "what the database was indexed with, if that is elsewhere now")
+COMMAND.define("path", "database", None, "what python -m hacnn_tf.index made")
+COMMAND.define("path", "model", None, "what the database was indexed with, if that is elsewhere now")
 COMMAND.group("Search")
 COMMAND.define("string", "host", "127.0.0.1", "address to listen on")
 COMMAND.define("integer", "port", 7860, "port to listen on", lower_bound=1, upper_bound=65535)
@@ -28,14 +29,15 @@ COMMAND.group("Page")
 def main(flags):
     cli.require(flags, "database")
     _check_listening(flags.host, flags.port)
-    database = Database(flags.database)
-    if database.outdated:
-        print(database.outdated, file=sys.stderr)
-    model = database.load_model(flags.model)
     with tempfile.TemporaryDirectory(prefix="hacnn_tf-") as shown:  # pictures of people: gone when the page is
-        browser = _import_browser(shown)
-        blocks = browser.page(database, model)
-        address = browser.launch(blocks, flags.host, flags.port)
+        database = Database(flags.database)
+        if database.outdated:
+            print(database.outdated, file=sys.stderr)
+        model = database.load_model(flags.model)
+        with _without_proxies():
+            browser = _import_browser(shown)
+            blocks = browser.page(database, model)
+            address = browser.launch(blocks, flags.host, flags.port)
         print(f"Find a person on {address} (Ctrl-C ends it)", flush=True)
         try:
             signal.pause()
@@ -53,10 +55,24 @@ def _check_listening(host, port):
         raise InputError(f"{host}:{port} cannot be listened on ({reason}): name another --host or --port.") from None
 
 
+@contextlib.contextmanager
+def _without_proxies():
+    """While the context lasts, the environment names no proxies, which would be asked for Gradio's own server.
+
+    Not even those that are not to be used may stand there: Gradio's HTTP client refuses some kinds (SOCKS) as it is
+    made. Afterwards they are there again, for a database in a bucket.
+    """
+    proxies = {name: os.environ.pop(name) for name in list(os.environ) if name.lower().endswith("_proxy")}
+    try:
+        yield
+    finally:
+        os.environ |= proxies
+
+
 def _import_browser(folder):
     """The module with the page, which will keep what is shown and uploaded in a folder."""
-    # Gradio reads these when it is imported. It asks nobody but its own server, which no proxy has to know of.
-    os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "NO_PROXY": "*"}
+    # Gradio reads these when it is imported.
+    os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
     try:
         from hacnn_tf.database import browser
     except ImportError:

@@ -3,6 +3,16 @@
 import keras
 from keras import ops
 
+from hacnn_tf.forks import claim
+from hacnn_tf.startup import other_backend
+
+
+def require_tensorflow() -> None:
+    """Raises `InputError` unless Keras computes by TensorFlow, in a process in which TensorFlow works."""
+    if keras.backend.backend() != "tensorflow":
+        raise other_backend(keras.backend.backend())
+    claim("TensorFlow")
+
 
 def normalize_batch(x, scale, offset, epsilon, synchronized=False):
     """Batch normalisation in training: with the batch's own mean and variance over all axes but the last.

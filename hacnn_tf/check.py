@@ -27,7 +27,7 @@ SHOWN = 10  # of each kind of problem
 COMMAND = cli.Command(__doc__, "hacnn_tf.check")
 define_dataset_flags(COMMAND)
 COMMAND.group("Dataset")
-COMMAND.define("string", "output", None, "also write the table there, as .csv; must not exist yet")
+COMMAND.define("path", "output", None, "also write the table there, as .csv; must not exist yet")
 COMMAND.group("Output")
 
 

@@ -2,15 +2,35 @@
 
 import contextlib
 import copy
+import functools
+import io
 import os
 import signal
 import sys
 
-import keras
 from absl import flags, logging
 
+from hacnn_tf.backend import require_tensorflow
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import expanded
 from hacnn_tf.signals import stoppable
+
+
+class _Path(flags.ArgumentParser):
+    def parse(self, argument):
+        return expanded(argument)
+
+
+class _Paths(flags.ListParser):
+    def parse(self, argument):
+        return list(map(expanded, super().parse(argument)))
+
+
+PATHS = {  # kinds of flags that absl has not, and what defines one
+    "path": functools.partial(flags.DEFINE, _Path(), serializer=flags.ArgumentSerializer()),
+    "multi_path": functools.partial(flags.DEFINE_multi, _Path(), flags.ArgumentSerializer()),
+    "list_of_paths": functools.partial(flags.DEFINE, _Paths(), serializer=flags.CsvListSerializer(",")),
+}
 
 
 class Command:
@@ -31,9 +51,13 @@ class Command:
         self._groups[title], self._ungrouped = self._ungrouped, []
 
     def define(self, kind, name, default, text, **kwargs):
-        """Defines a flag; `kind` is absl's, as "string", "list" or "enum" (with `enum_values`)."""
+        """Defines a flag.
+
+        `kind` is absl's, as "string", "list" or "enum" (with `enum_values`); or one of `PATHS`, whose `~` is expanded.
+        """
         self._ungrouped.append(name)
-        getattr(flags, f"DEFINE_{kind}")(name, default, help=text, flag_values=self.values, **kwargs)
+        define = PATHS.get(kind) or getattr(flags, f"DEFINE_{kind}")
+        define(name, default, help=text, flag_values=self.values, **kwargs)
 
     def help(self):
         """The text of `--help`: the command's doc, then its flags by group, with their defaults."""
@@ -56,29 +80,47 @@ class Command:
         argv = sys.argv if argv is None else argv
         logging.set_verbosity(logging.ERROR)
         try:
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(errors="backslashreplace")  # paths may have letters that it has not
             if {"--help", "-help", "-h"} & set(argv[1:]):
                 print(self.help())
                 return
             values = parse(self.values, argv)
-            if keras.backend.backend() != "tensorflow":
-                raise InputError(
-                    f"Keras is set to {keras.backend.backend()}: set KERAS_BACKEND=tensorflow to run commands."
-                )
+            require_tensorflow()
             with stoppable():
                 main(values)
             sys.stdout.flush()
         except InputError as error:
             sys.exit(f"{self.name}: {error}")
-        except PermissionError as error:  # a folder on the way there is closed to us, wherever that is noticed
-            sys.exit(f"{self.name}: {error.filename}: {error.strerror}; name a path that you may read and write.")
-        except BrokenPipeError:  # who read it has left, as `| head` does; no more is written, not even at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:  # who read it has left, as `| head` does
+            _drop_output()
             sys.exit(128 + signal.SIGPIPE)
+        except OSError as error:  # what the system refuses, wherever that is noticed: a closed folder, a full disk
+            _drop_output()
+            sys.exit(f"{self.name}: {_refusal(error)}.")
         except KeyboardInterrupt as stopped:
             if str(stopped):
                 with contextlib.suppress(OSError):  # Ctrl-C has ended a `| tee` too
                     print(f"{self.name}: {stopped}", file=sys.stderr, flush=True)
             sys.exit(128 + getattr(stopped, "number", signal.SIGINT))
+
+
+def _drop_output():
+    """Sees to it that what cannot be written to standard output is not tried again at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _refusal(error):
+    """What an `OSError` says, and what to do."""
+    said = ": ".join(filter(None, [error.filename and str(error.filename), error.strerror or str(error)]))
+    if isinstance(error, PermissionError) and error.filename:
+        return f"{said}; name a path that you may read and write"
+    if "temporary directory" in said:  # of `tempfile`, which libraries use too
+        return f"{said}; set TMPDIR to a folder that may be written"
+    return said
 
 
 def require(values, *names):

@@ -25,17 +25,17 @@ from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import Settings, define_precision_flag
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.evaluate")
-COMMAND.define("string", "run_dir", None, "the run folder")
+COMMAND.define("path", "run_dir", None, "the run folder")
 COMMAND.define(
-    "string", "export", None, "evaluate this export or preset, of any format, on the run's dataset or on --dataset"
+    "path", "export", None, "evaluate this export or preset, of any format, on the run's dataset or on --dataset"
 )
-COMMAND.define("string", "features", None, "also write the features there, as .npz; must not exist yet")
+COMMAND.define("path", "features", None, "also write the features there, as .npz; must not exist yet")
 COMMAND.define("boolean", "rerank", False, "also rank by k-reciprocal re-ranking (k1 = 20, k2 = 6, lambda = 0.3)")
 COMMAND.group("Run")
 define_precision_flag(COMMAND)
 COMMAND.group("Network")
 define_dataset_flags(COMMAND, default=None)
-COMMAND.define("string", "cache_dir", None, "keep decoded images there, for datasets larger than memory")
+COMMAND.define("path", "cache_dir", None, "keep decoded images there, for datasets larger than memory")
 COMMAND.group("Dataset (the run's if not given)")
 
 

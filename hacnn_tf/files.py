@@ -11,10 +11,32 @@ import shutil
 import socket
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 
 from hacnn_tf.errors import InputError
+from hacnn_tf.types import FilePath
+
+
+def expanded(path: FilePath) -> str:
+    """A path that a user gave, as the system has it: a `~` or `~user` that it begins with is that home folder.
+
+    `file:` URLs become paths too. Other URLs, as of buckets, and `$NAMES` stay as they are.
+
+    Raises:
+        InputError: nobody has such a home folder.
+    """
+    text = os.fspath(path)
+    if text.startswith("file:/"):
+        return url2pathname(urlsplit(text).path)
+    full = os.path.expanduser(text)
+    home, below, _ = text.partition("/")
+    if full == text and (home == "~" or (home.startswith("~") and below)) and not os.path.lexists(home):
+        raise InputError(f"{text}: {home} is nobody's home folder here; write the path in full, or ./~ for a name.")
+    return full
+
 
 SHOWN, LONGEST = 3, 300  # of many things in a sentence, and characters of each
 
@@ -29,7 +51,7 @@ def aside(path):
     Raises:
         InputError: it cannot be written there.
     """
-    path = Path(path)
+    path = Path(expanded(path))
     part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +90,7 @@ def locked(path, kept=None, wait=0):
     Raises:
         InputError: another process holds it and goes on to, or it cannot be made.
     """
-    path = Path(path)
+    path = Path(expanded(path))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = open(path, "a+")  # noqa: SIM115
@@ -150,7 +172,7 @@ def check_new_path(path, suffix=""):
     Raises:
         InputError: `path` exists, has another suffix, or its folder cannot be written.
     """
-    path = Path(path)
+    path = Path(expanded(path))
     if path.suffix != suffix and suffix:
         raise InputError(f"{path} must end in {suffix}.")
     if path.exists():
@@ -160,7 +182,7 @@ def check_new_path(path, suffix=""):
 
 def check_folder(path):
     """Raises `InputError` if a folder cannot be written, or if it is not there, not made."""
-    path = Path(path)
+    path = Path(expanded(path))
     existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise InputError(f"{path} cannot be written: {existing} is not a folder that you may write to.")

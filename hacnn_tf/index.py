@@ -40,13 +40,13 @@ from hacnn_tf.training.settings import define_precision_flag
 BATCH = 512  # pictures a transaction; a kill loses so many at most
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.index")
-COMMAND.define("string", "model", None, "a run folder, an export, a preset's folder or name")
+COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name")
 define_precision_flag(COMMAND)
 COMMAND.group("Network")
-COMMAND.define("string", "images", None, "a folder of pictures, or a manifest (.csv, .parquet)")
+COMMAND.define("path", "images", None, "a folder of pictures, or a manifest (.csv, .parquet)")
 COMMAND.define("string", "camera_pattern", None, "regular expression whose group finds the camera in a picture's path")
 COMMAND.group("Pictures")
-COMMAND.define("string", "database", None, f"where the features go, as in people{SUFFIX}")
+COMMAND.define("path", "database", None, f"where the features go, as in people{SUFFIX}")
 COMMAND.define("string", "remove", None, "delete for good the rows for which this condition (SQL) holds")
 COMMAND.define("boolean", "yes", False, "with --remove: do not ask")
 COMMAND.group("Database")

@@ -1,8 +1,10 @@
 """A trained network ready to use: pictures in, features out."""
 
 import collections
+import dataclasses
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sized
 from concurrent.futures import Future
 from itertools import islice
@@ -16,16 +18,18 @@ import tqdm
 from numpy.typing import ArrayLike, NDArray
 
 import hacnn_tf
+from hacnn_tf.backend import require_tensorflow
 from hacnn_tf.data.images import UnreadableImagesError, decoding_pool, read_image
 from hacnn_tf.errors import InputError
 from hacnn_tf.export import Export, find_export, load_export
-from hacnn_tf.files import aside, check_new_path
+from hacnn_tf.files import aside, check_new_path, expanded
 from hacnn_tf.models import HACNN
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import PRECISIONS
 from hacnn_tf.types import Features, FilePath, Picture, Pixels
 
 BATCH = 64  # images extracted at a time
+BOXES_NAMED = 10  # at most, in a sentence
 READ_AHEAD = 2  # batches that are decoded while one is extracted
 WEIGHTS, CONFIG, METADATA = "model.weights.h5", "config.json", "metadata.json"  # of a preset, as Keras Hub calls them
 ALONE = (str, os.PathLike, bytes, bytearray, memoryview, PIL.Image.Image)  # what is one picture, and no list of them
@@ -41,6 +45,10 @@ class Detections(Protocol):
 
 class ReID:
     """Features of any pictures of persons, from a trained HA-CNN. One object serves any number of threads.
+
+    It can be pickled, so that `multiprocessing` (by "spawn"), Dask, Ray and Spark carry it: by the place that it was
+    opened from, which must be there in the other process too, and hold the same weights. A process that is forked after
+    it was opened cannot use it, which is an `InputError`.
 
     Make it with `from_preset`. Features are `(n, 1024)` float32: of each picture the global and the local feature, each
     of length 1 (§3.2); `(n, 512)`, the global one alone, if it was trained without the local branch. The smaller the L2
@@ -68,6 +76,16 @@ class ReID:
         self.name, self.network, self.fingerprint = name, export.network, export.fingerprint
         self.input_size, self.feature_dim = export.input_size, export.feature_dim
         self.branches, self.extract = export.branches, export.extract
+        self._export = export
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles what it was opened from, and not the network: whoever unpickles it opens that, and checks it."""
+        if self._export.source is None:
+            raise InputError(
+                f"{self.name} was not opened from a file, and cannot be sent to another process: save it with "
+                "save_to_preset, and open that with ReID.from_preset."
+            )
+        return _reopened, (type(self), *self._export.source, self.fingerprint)
 
     @classmethod
     def from_preset(cls, preset: FilePath, precision: str | None = None) -> "ReID":
@@ -83,21 +101,26 @@ class ReID:
             A `ReID`.
 
         Raises:
-            InputError: it is none of these, damaged, needs a runtime that is not installed, or has its own precision.
+            InputError: it is none of these, damaged, needs a runtime that is not installed, or has its own precision;
+                Keras is set to another backend than TensorFlow; TensorFlow was in use before this process was forked.
         """
         _check_one_of("precision", precision, (None, *PRECISIONS))
-        path = Path(preset)
-        if folder := find_preset(preset):
-            return cls(str(preset), _read_preset(folder, precision))
-        if (path / CONFIG).exists():
-            return cls(str(preset), Export.of_network(RunFolder(path).load_model(precision)[0]))
-        if find_export(path):
-            return cls(str(preset), load_export(path, precision))
-        shipped = ", ".join(sorted(folder.name for folder in SHIPPED.glob("*/"))) or "none"
-        raise InputError(
-            f"{preset} is not a run folder, preset or export, nor a preset that comes with hacnn_tf ({shipped}): "
-            "train one with python -m hacnn_tf.train."
-        )
+        name = expanded(preset)
+        path = Path(name)
+        if folder := find_preset(name):
+            export = _read_preset(folder, precision)
+        elif (path / CONFIG).exists():
+            export = Export.of_network(RunFolder(path).load_model(precision)[0])
+        elif find_export(path):
+            export = load_export(path, precision)
+        else:
+            shipped = ", ".join(sorted(folder.name for folder in SHIPPED.glob("*/"))) or "none"
+            raise InputError(
+                f"{name} is not a run folder, preset or export, nor a preset that comes with hacnn_tf ({shipped}): "
+                "train one with python -m hacnn_tf.train."
+            )
+        place = os.path.abspath(name) if path.exists() else name
+        return cls(name, dataclasses.replace(export, source=export.source or (place, precision)))
 
     def embed(self, images: Picture | Iterable[Picture]) -> Features:
         """Features of pictures, in batches, with a progress bar on a terminal if there are many.
@@ -144,6 +167,10 @@ class ReID:
         >>> [type(outcome).__name__ for outcome in model.embed_each([bytes_of_a_jpeg, b""])]
         ['ndarray', 'InputError']
         """
+        self._export.check_process()
+        return self._embed_each(images)
+
+    def _embed_each(self, images: Iterable[Picture | InputError]) -> Iterator[Features | InputError]:
         images = iter(images)
         with decoding_pool() as pool:
             ahead: collections.deque[list[Future]] = collections.deque()
@@ -160,7 +187,7 @@ class ReID:
                 yield from self._outcomes(batch)
 
     def embed_boxes(self, frame: Picture, boxes: ArrayLike | Detections) -> Features:
-        """Features of the persons in one frame of a video.
+        """Features of the persons in one frame of a video, of all boxes or none. For trackers: `embed_boxes_each`.
 
         Args:
             frame: `(height, width, 3)` uint8 array in RGB (OpenCV gives BGR: `frame[..., ::-1]`), or whatever else
@@ -173,16 +200,54 @@ class ReID:
             `(n, feature_dim)` float32 array, in the order of `boxes`; n may be 0.
 
         Raises:
-            InputError: the frame is none, or a box has nothing of it.
+            InputError: the frame is none, boxes are not `(n, 4)` numbers, or some have nothing of the frame; names ten.
 
         >>> model.embed_boxes(np.zeros((480, 640, 3), np.uint8), [[10, 20, 60, 150], [300.5, 9, 351, 140]]).shape
         (2, 1024)
         """
+        crops = self._crops(frame, boxes)
+        whole = [crop for crop in crops if not isinstance(crop, InputError)]
+        if len(whole) < len(crops):
+            problems = [f"box {i} {crop}" for i, crop in enumerate(crops) if isinstance(crop, InputError)]
+            more = len(problems) - BOXES_NAMED
+            raise InputError(
+                f"{len(problems):,} of {len(crops):,} boxes cannot be cut out of the frame: "
+                f"{'; '.join(problems[:BOXES_NAMED])}{f'; and {more:,} more' if more > 0 else ''}. embed_boxes_each "
+                "gives the features of the others."
+            )
+        return self.embed(whole)
+
+    def embed_boxes_each(self, frame: Picture, boxes: ArrayLike | Detections) -> list[Features | InputError]:
+        """As `embed_boxes`, but a box that has nothing of the frame does not cost the features of the others.
+
+        Args:
+            frame, boxes: as in `embed_boxes`.
+
+        Returns:
+            For each box its feature, a `(feature_dim,)` float32 array, or the `InputError` that says why there is none,
+            as in "(700, 0, 800, 90) is outside of the frame, which is 640 × 480 (width × height) pixels".
+
+        Raises:
+            InputError: the frame is none, or boxes are not `(n, 4)` numbers.
+
+        A tracker goes on with the boxes that have features:
+
+        >>> frame, boxes = np.zeros((480, 640, 3), np.uint8), np.array([[10, 20, 60, 150], [700, 0, 800, 90]])
+        >>> outcomes = model.embed_boxes_each(frame, boxes)
+        >>> seen = [not isinstance(outcome, InputError) for outcome in outcomes]
+        >>> boxes[seen], np.stack([outcome for outcome in outcomes if not isinstance(outcome, InputError)]).shape
+        (array([[ 10,  20,  60, 150]]), (1, 1024))
+        """
+        return list(self._embed_each(self._crops(frame, boxes)))
+
+    def _crops(self, frame: Picture, boxes: ArrayLike | Detections) -> list[Pixels | InputError]:
+        """What of a frame is in each box, or why there is nothing."""
+        self._export.check_process()
         try:
-            frame = read_image(frame)
+            pixels = read_image(_in_full(frame))
         except InputError as reason:
             raise InputError(f"The frame cannot be read ({reason}).") from None
-        return self.embed([_crop(frame, box, i) for i, box in enumerate(_corners(boxes))])
+        return [_crop(pixels, box) for box in _corners(boxes)]
 
     def save_to_preset(self, folder: FilePath, dtype: str = "float32") -> None:
         """Writes the network without its classifiers into a folder that `from_preset` opens, whole or not at all.
@@ -201,6 +266,7 @@ class ReID:
         if self.network is None:
             raise InputError(f"{self.name} is a program and not a network: make the preset from its run folder.")
         _check_one_of("dtype", dtype, ("float32", "float16"))
+        self._export.check_process()
         check_new_path(folder)
         config = {name: v for name, v in self.network.get_config().items() if name not in ("name", "trainable")}
         config |= {"dtype": self.network.dtype_policy.name, "num_identities": 1}  # classifiers are of no use to others
@@ -214,10 +280,12 @@ class ReID:
             (part / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
             stored.save_weights(part / WEIGHTS)
 
-    def _read(self, image: Picture) -> Pixels | InputError:
+    def _read(self, image: Picture | InputError) -> Pixels | InputError:
         """The pixels that the network sees of a picture, or the `InputError` that says why there are none."""
+        if isinstance(image, InputError):
+            return image
         try:
-            return read_image(image, self.input_size)
+            return read_image(_in_full(image), self.input_size)
         except InputError as reason:
             return reason
 
@@ -226,6 +294,17 @@ class ReID:
         images = [image for image in batch if not isinstance(image, InputError)]
         features = iter(self.extract(np.stack(images))) if images else iter(())
         return [image if isinstance(image, InputError) else next(features) for image in batch]
+
+
+def _reopened(kind: type[ReID], preset: str, precision: str | None, fingerprint: str) -> ReID:
+    """The `ReID` that was pickled, opened again. Raises `InputError` if it is another now."""
+    model = kind.from_preset(preset, precision)
+    if model.fingerprint != fingerprint:
+        raise InputError(
+            f"{preset} is another network here ({model.fingerprint}) than the one that was pickled ({fingerprint}): "
+            "put the same one there, or pickle a ReID of this one."
+        )
+    return model
 
 
 def find_preset(preset: FilePath) -> Path | None:
@@ -239,8 +318,13 @@ def _listed(images: Picture | Iterable[Picture]) -> Iterable[Any]:
     return [images] if isinstance(images, ALONE) or getattr(images, "ndim", 0) in (2, 3) else images
 
 
+def _in_full(image: Picture) -> Picture:
+    return expanded(image) if isinstance(image, (str, os.PathLike)) else image
+
+
 def _no_bar(total: int | None) -> bool | None:
-    return True if total is not None and total <= BATCH else None  # None: on a terminal alone
+    few = total is not None and total <= BATCH
+    return True if few or sys.stderr is None else None  # None: on a terminal alone
 
 
 def _check_one_of(name: str, value: str | None, allowed: tuple[str | None, ...]) -> None:
@@ -263,21 +347,24 @@ def _corners(boxes: ArrayLike | Detections) -> NDArray[np.float64]:
         raise InputError(f"Boxes must be (n, 4): left, top, right and bottom in pixels ({error}).") from None
 
 
-def _crop(frame: Pixels, box: NDArray[np.float64], i: int) -> Pixels:
+def _crop(frame: Pixels, box: NDArray[np.float64]) -> Pixels | InputError:
+    """What of a frame is in a box, or what is wrong with the box."""
+    shown = f"({', '.join(f'{value:g}' for value in box)})"
+    if not np.isfinite(box).all():
+        return InputError(f"{shown} is not finite")
+    if not (box[:2] < box[2:]).all():
+        return InputError(f"{shown} is empty: left and top must be less than right and bottom")
     height, width = frame.shape[:2]
-    if np.isfinite(box).all():
-        left, top = np.floor(np.clip(box[:2], 0, (width, height))).astype(int)
-        right, bottom = np.ceil(np.clip(box[2:], 0, (width, height))).astype(int)
-        if left < right and top < bottom:
-            return frame[top:bottom, left:right]
-    shown = ", ".join(f"{value:g}" for value in box)
-    raise InputError(
-        f"Box {i} ({shown}) has nothing of the frame, which is {width} × {height} (width × height) pixels."
-    )
+    left, top = np.floor(np.clip(box[:2], 0, (width, height))).astype(int)
+    right, bottom = np.ceil(np.clip(box[2:], 0, (width, height))).astype(int)
+    if left < right and top < bottom:
+        return frame[top:bottom, left:right]
+    return InputError(f"{shown} is outside of the frame, which is {width} × {height} (width × height) pixels")
 
 
 def _read_preset(path: Path, precision: str | None) -> Export:
     """A preset's folder, opened as an `Export`."""
+    require_tensorflow()
     try:
         config = json.loads((path / CONFIG).read_text())["config"]
         network = HACNN(**(config | ({"dtype": precision} if precision else {})))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from hacnn_tf import cli
 from hacnn_tf.errors import InputError
-from hacnn_tf.files import write_text
+from hacnn_tf.files import expanded, write_text
 from hacnn_tf.page import page, section
 from hacnn_tf.paper.layouts import EXPERIMENTS
 from hacnn_tf.paper.run_folders import RunFolders
@@ -17,8 +17,8 @@ from hacnn_tf.paper.table import Table
 from hacnn_tf.recipes import spelled
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.report")
-COMMAND.define("string", "results_dir", "results", "folder that holds the tables and figures")
-COMMAND.define("string", "runs_dir", "runs", "folder that holds the run folders, for their settings")
+COMMAND.define("path", "results_dir", "results", "folder that holds the tables and figures")
+COMMAND.define("path", "runs_dir", "runs", "folder that holds the run folders, for their settings")
 COMMAND.group("Places")
 
 TITLE = "HA-CNN: the paper's tables and figures"
@@ -46,12 +46,12 @@ def write_report(results_dir, runs_dir, names):
     Raises:
         InputError: none is there, one is no page of ours, or the report cannot be written.
     """
-    results_dir = Path(results_dir)
+    results_dir, runs_dir = Path(expanded(results_dir)), Path(expanded(runs_dir))
     found = [name for name in names if (results_dir / f"{name}.html").exists()]
     if not found:
         raise InputError(f"{results_dir} holds no table or figure: make some with the scripts in experiments/.")
     sections = [section(results_dir / f"{name}.html") for name in found]
-    runs = RunFolders(runs_dir) if Path(runs_dir).is_dir() else None
+    runs = RunFolders(runs_dir) if runs_dir.is_dir() else None
     if runs and runs.all():
         found.append("runs")
         sections.append(_settings_table(runs).html())

@@ -17,17 +17,17 @@ from hacnn_tf.database.results import as_page, as_text
 from hacnn_tf.files import check_new_path, some, write_text
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.search")
-COMMAND.define("string", "database", None, "what python -m hacnn_tf.index made")
+COMMAND.define("path", "database", None, "what python -m hacnn_tf.index made")
 COMMAND.define("string", "where", None, "search only where this condition holds, as in camid != 3")
 COMMAND.define("integer", "top", 20, "pictures to find", lower_bound=1, upper_bound=10_000)
 COMMAND.define("boolean", "exact", False, f"compare with all, also with more than {EXACT_ROWS:,}")
 COMMAND.define("boolean", "rerank", False, "order the nearest by k-reciprocal re-ranking")
 COMMAND.group("Search")
-COMMAND.define("multi_string", "query", None, "a picture of a person; give it again for more")
+COMMAND.define("multi_path", "query", None, "a picture of a person; give it again for more")
 COMMAND.define("boolean", "one_person", False, "all queries show one person: search for their mean feature")
-COMMAND.define("string", "model", None, "what the database was indexed with, if that is elsewhere now")
+COMMAND.define("path", "model", None, "what the database was indexed with, if that is elsewhere now")
 COMMAND.group("Query")
-COMMAND.define("string", "html", None, "also write a page with the pictures there, as .html; must not exist yet")
+COMMAND.define("path", "html", None, "also write a page with the pictures there, as .html; must not exist yet")
 COMMAND.group("Output")
 
 

@@ -15,8 +15,8 @@ COMMAND = cli.Command(__doc__, "hacnn_tf.tables")
 COMMAND.define("enum", "table", None, "which", enum_values=list(TABLES))
 COMMAND.group("Table")
 Selection.define_flags(COMMAND)
-COMMAND.define("string", "runs_dir", "runs", "folder that holds the run folders")
-COMMAND.define("string", "results_dir", "results", "where the table goes")
+COMMAND.define("path", "runs_dir", "runs", "folder that holds the run folders")
+COMMAND.define("path", "results_dir", "results", "where the table goes")
 COMMAND.group("Places")
 
 

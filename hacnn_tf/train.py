@@ -33,7 +33,7 @@ COMMAND.define(
     "hold out so many training identities and test on those, to choose without looking at the test set",
     lower_bound=0,
 )
-COMMAND.define("string", "cache_dir", None, "keep decoded images there, for datasets larger than memory")
+COMMAND.define("path", "cache_dir", None, "keep decoded images there, for datasets larger than memory")
 COMMAND.group("Dataset")
 COMMAND.define("boolean", "spatial", Settings.spatial, "soft spatial attention (Table 5's SSA)")
 COMMAND.define("boolean", "channel", Settings.channel, "soft channel attention (Table 5's SCA)")
@@ -98,7 +98,7 @@ COMMAND.define("float", "erasing", None, "probability that a rectangle of an ima
 COMMAND.define("integer", "batch_identities", None, "P: batches of P identities, equally many images", lower_bound=0)
 COMMAND.define("float", "triplet", None, "weight of the batch-hard triplet loss")
 COMMAND.group("Recipe (what is not given is as --recipe has it)")
-COMMAND.define("string", "run_dir", None, "where the run goes; below runs/ if not given")
+COMMAND.define("path", "run_dir", None, "where the run goes; below runs/ if not given")
 COMMAND.define(
     "integer", "eval_every", Settings.eval_every, "epochs between evaluations; 0: only at the end", lower_bound=0
 )

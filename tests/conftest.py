@@ -6,6 +6,7 @@ import os
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the tests are of CPUs: bit for bit, and without XLA unless they say so
 
+import select
 import signal
 from pathlib import Path
 
@@ -101,6 +102,26 @@ def table8():
 def command(module, *args):
     """Runs a command with these arguments, in this process."""
     module.COMMAND.run(module.main, [module.COMMAND.name, *map(str, args)])
+
+
+def in_fork(function, seconds=30):
+    """What a function says in a forked process: its result or its error, as text; "hangs" if it does not end."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            said = repr(function())
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading) as pipe:
+        ended, _, _ = select.select([pipe], [], [], seconds)
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return pipe.read() if ended else "hangs"
 
 
 def train_args(data_root, run_dir, *more):

@@ -10,6 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from urllib.request import getproxies
 
 import numpy as np
 import PIL.Image
@@ -25,6 +26,13 @@ from tests.test_commands import fails
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 BROWSER_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+PROXIES = {  # none of which may be asked for the page's own server, nor keep it from coming up
+    "http_proxy": "http://127.0.0.1:9",
+    "https_proxy": "http://127.0.0.1:9",
+    "HTTP_PROXY": "http://[nonsense",
+    "all_proxy": "socks5h://127.0.0.1:9",
+    "no_proxy": ".corp.example",
+}
 WAIT = 120_000  # milliseconds; on a busy machine
 
 
@@ -52,7 +60,7 @@ def address(people, tmp_path_factory):
         port = free.getsockname()[1]
     kept = tmp_path_factory.mktemp("kept")
     args = [sys.executable, "-m", "hacnn_tf.app", f"--database={people}", f"--port={port}"]
-    environment = {**os.environ, "TMPDIR": str(kept)}
+    environment = {**os.environ, **PROXIES, "TMPDIR": str(kept)}
     with subprocess.Popen(args, stdout=subprocess.PIPE, text=True, env=environment) as process:
         line = process.stdout.readline()
         assert line == f"Find a person on http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
@@ -140,6 +148,15 @@ def test_other_web_sites_get_nothing(address, query):
 def test_uploads_are_limited_in_size(address):
     assert upload(address, b"\0" * (10 * 2**20 + 1))[0] == 413
     assert upload(address, b"\0" * (9 * 2**20))[0] == 200
+
+
+def test_proxies_are_there_again_for_a_database_in_a_bucket(monkeypatch):
+    for name, value in PROXIES.items():
+        monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    with app._without_proxies():
+        assert set(before) - set(os.environ) == set(PROXIES) and not getproxies()
+    assert dict(os.environ) == before
 
 
 def test_bad_input_ends_in_a_sentence(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """The commands, as typed: help, and bad input that ends in one sentence and leaves nothing behind."""
 
 import errno
+import importlib
 import json
 import os
 import re
@@ -11,7 +12,8 @@ import sys
 
 import pytest
 
-from hacnn_tf import check, evaluate, train
+from hacnn_tf import check, cli, evaluate, reproduce, search, train
+from hacnn_tf.errors import InputError
 from hacnn_tf.export import __main__ as export
 from hacnn_tf.files import locked
 from tests.conftest import train_args
@@ -41,6 +43,33 @@ def test_a_command_typed_wrong_ends_with_one_line_and_a_code():
     done = subprocess.run([sys.executable, "-m", "hacnn_tf.train", "--epoch=3"], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "Unknown command line flag 'epoch'" in done.stderr
+
+
+NO_PATHS = {"camera_pattern", "dataset", "drops", "experiment", "format", "host", "remove", "seeds", "where"}
+COMMANDS = ["app", "check", "evaluate", "export.__main__", "index", "report", "reproduce", "search", "tables", "train"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_flag_that_is_a_path_knows_home(name, tmp_path, monkeypatch):
+    """Every flag that takes any text, that is, but for those that are no paths."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    values = importlib.import_module(f"hacnn_tf.{name}").COMMAND.values
+    kinds = {flag: values[flag].flag_type() for flag in values}
+    paths = {flag for flag, kind in kinds.items() if "string" in kind and "enum" not in kind} - NO_PATHS
+    assert paths
+    parsed = cli.parse(values, [name, *(f"--{flag}=~/a" for flag in paths)])
+    found = {flag: parsed[flag].value for flag in paths}
+    assert {flag: value for flag, value in found.items() if value not in (f"{tmp_path}/a", [f"{tmp_path}/a"])} == {}
+
+
+def test_paths_in_a_list_and_nobodys(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cli.parse(reproduce.COMMAND.values, ["", "--images=a,~/b"]).images == ["a", f"{tmp_path}/b"]
+    queries = ["--query=~/a", "--query=b"]
+    assert cli.parse(search.COMMAND.values, ["", *queries]).query == [f"{tmp_path}/a", "b"]
+    assert cli.parse(search.COMMAND.values, ["", "--database=s3://~/x.lance"]).database == "s3://~/x.lance"
+    with pytest.raises(InputError, match="~nobody-of-that-name is nobody's home folder here"):
+        cli.parse(search.COMMAND.values, ["", "--database=~nobody-of-that-name/x.lance"])
 
 
 def test_a_folder_that_is_closed_to_us_is_one_sentence(monkeypatch, capsys):

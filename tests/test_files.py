@@ -5,11 +5,71 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from hacnn_tf import files
+from hacnn_tf.data import read_dataset
+from hacnn_tf.data.images import load_images
+from hacnn_tf.data.own import read_own
+from hacnn_tf.data.table import find_folder
 from hacnn_tf.errors import InputError
+from hacnn_tf.paper.run_folders import RunFolders
+from hacnn_tf.training.run_folder import RunFolder
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_a_path_is_expanded_as_a_shell_does(home, monkeypatch):
+    monkeypatch.chdir(home)
+    for typed in ("~", "~/a b/x", "~root/x", "a/~/x", "./~/x", "x~", "/~", ""):
+        shell = subprocess.run(["bash", "-c", f"echo {typed.replace(' ', '^')}"], capture_output=True, text=True)
+        assert files.expanded(typed) == shell.stdout.rstrip("\n").replace("^", " "), typed
+        assert files.expanded(Path(typed)) == files.expanded(str(Path(typed)))
+    for other in ("s3://bucket/~/x.lance", "$HOME/x", "~x.jpg", "s3+ddb://b/x.lance?ddbTableName=t"):
+        assert files.expanded(other) == other
+    assert files.expanded("file:///tmp/a%20b.lance") == files.expanded("file:/tmp/a%20b.lance") == "/tmp/a b.lance"
+
+
+def test_nobodys_home_is_no_folder_to_make(home, monkeypatch):
+    monkeypatch.chdir(home)
+    with pytest.raises(InputError, match="~nobody-of-that-name/x: ~nobody-of-that-name is nobody's home folder here"):
+        files.expanded("~nobody-of-that-name/x")
+    (home / "~nobody-of-that-name").mkdir()
+    assert files.expanded("~nobody-of-that-name/x") == "~nobody-of-that-name/x"
+
+
+def test_what_writes_expands(home):
+    files.write_text("~/new/text", "there")
+    assert (home / "new/text").read_text() == "there"
+    with files.locked("~/new/lock"):
+        assert (home / "new/lock").exists()
+    with pytest.raises(InputError, match=f"{home}/new exists"):
+        files.check_new_path("~/new")
+    with pytest.raises(InputError, match=f"{home}/new/text is not a folder"):
+        files.check_folder("~/new/text")
+
+
+def test_what_reads_expands(small_data_root, small_run, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(small_data_root))
+    whole = read_dataset("synthetic", small_data_root, allow_subset=True)
+    assert read_dataset("synthetic", "~", allow_subset=True).table.equals(whole.table)
+    people = read_dataset("folder:synthetic/detected", "~")
+    assert people.table.equals(read_own("~/synthetic/detected").table) and len(people.table) == 96
+    assert find_folder(Path("~"), ["synthetic"], "", "") == small_data_root / "synthetic"
+    monkeypatch.setenv("HOME", str(small_run.parent))
+    run = RunFolder("~/small")
+    assert run.path == small_run
+    assert RunFolder.find("~/small", run.settings, run.read_dataset(small_data_root)).path == small_run
+    assert [run.path for run in RunFolders("~").all()] == [small_run]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    load_images(whole.split("query").path, (160, 64), cache_dir="~/cache")
+    assert len(list(tmp_path.glob("cache/*.npy"))) == 1
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):

@@ -388,3 +388,14 @@ def test_what_was_killed_goes_on_with_the_same_command(small_run, tmp_path):
     expected, found = (Database(path).rows(columns).sort_values("path", ignore_index=True) for path in (whole, killed))
     pd.testing.assert_frame_equal(found[columns[:-1]], expected[columns[:-1]])
     np.testing.assert_allclose(np.stack(found.feature), np.stack(expected.feature), atol=1e-6)
+
+
+def test_home_is_where_the_lock_is_too(small_run, gallery, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(gallery, tmp_path / "images")
+    os.symlink(small_run, tmp_path / "run")
+    command(index, "--model=~/run", "--images=~/images", "--database=~/p.lance")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".p.lance.lock", "images", "p.lance", "run"]
+    assert (tmp_path / "p.lance").stat().st_mode & 0o777 == 0o700
+    assert ReID.from_preset(Database("~/p.lance").preset).fingerprint == ReID.from_preset(small_run).fingerprint

@@ -2,8 +2,11 @@
 
 import io
 import json
+import multiprocessing
+import pickle
+import re
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,8 +19,12 @@ from hacnn_tf import ReID, reid
 from hacnn_tf.data.images import load_images, read_image
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import extract_features, feature_function, fingerprint
-from hacnn_tf.export import export_model
+from hacnn_tf.export import Export, export_model, load_export
+from hacnn_tf.models import HACNN
 from hacnn_tf.training.run_folder import RunFolder
+from tests.conftest import in_fork, needs
+
+PROGRAMS = {"hacnn.onnx": "onnx", "hacnn.xml": "openvino", "hacnn.tflite": "litert"}
 
 
 @pytest.fixture(scope="module")
@@ -129,27 +136,134 @@ def test_boxes_are_cut_out_of_the_frame(model):
     detections = SimpleNamespace(xyxy=np.array(boxes, np.float32))
     np.testing.assert_array_equal(model.embed_boxes(PIL.Image.fromarray(frame), detections), model.embed(crops))
     assert model.embed_boxes(frame, np.zeros((0, 4))).shape == (0, 1024)
+    assert model.embed_boxes_each(frame, SimpleNamespace(xyxy=np.zeros((0, 4)))) == []
 
 
-@pytest.mark.parametrize(
-    ("boxes", "words"),
-    [
-        (
-            [[0, 0, 10, 10], [300, 0, 400, 50]],
-            r"Box 1 \(300, 0, 400, 50\) has nothing of the frame, which is 200 × 120",
-        ),
-        ([[50, 20, 10, 100]], "Box 0"),
-        ([[0, 0, np.nan, 10]], "Box 0"),
-        ([[0, 0, 10]], r"Boxes must be \(n, 4\)"),
-        ([0, 0, 10, 10], r"Boxes must be \(n, 4\)"),
-        ("abcd", "Boxes must be"),
-    ],
-)
-def test_boxes_that_are_none(model, boxes, words):
-    with pytest.raises(InputError, match=words):
-        model.embed_boxes(np.zeros((120, 200, 3), np.uint8), boxes)
-    with pytest.raises(InputError, match="frame cannot be read"):
-        model.embed_boxes(np.zeros((120, 200, 3)), boxes)
+BAD_BOXES = {
+    (300, 0, 400, 50): r"\(300, 0, 400, 50\) is outside of the frame, which is 200 × 120 \(width × height\) pixels",
+    (-50, 0, -1, 50): "is outside of the frame",
+    (50, 20, 10, 100): r"\(50, 20, 10, 100\) is empty: left and top must be less than right and bottom",
+    (10.8, 20, 10.2, 100): "is empty",
+    (10.2, 20, 10.2, 100): "is empty",
+    (0, 0, float("nan"), 10): "is not finite",
+    (0, 0, float("inf"), 10): "is not finite",
+}
+
+
+@pytest.mark.parametrize("as_given", [list, np.array, lambda boxes: SimpleNamespace(xyxy=np.array(boxes, np.float32))])
+def test_a_box_that_is_none_does_not_cost_the_others(model, as_given):
+    frame = np.random.default_rng(0).integers(256, size=(120, 200, 3), dtype=np.uint8)
+    good = [(10, 20, 50, 100), (150, 60, 999, 999)]
+    bad = list(BAD_BOXES)
+    outcomes = model.embed_boxes_each(frame, as_given([good[0], *bad, good[1]]))
+    expected = model.embed([frame[20:100, 10:50], frame[60:120, 150:200]])
+    np.testing.assert_array_equal([outcomes[0], outcomes[-1]], expected)
+    for outcome, words in zip(outcomes[1:-1], BAD_BOXES.values(), strict=True):
+        assert isinstance(outcome, InputError) and re.search(words, str(outcome))
+    with pytest.raises(InputError) as error:
+        model.embed_boxes(frame, as_given([good[0], *bad, good[1]]))
+    sentence = str(error.value)
+    assert sentence.startswith("7 of 9 boxes cannot be cut out of the frame: box 1 (300, 0, 400, 50) is outside")
+    assert sentence.endswith(
+        "; box 7 (0, 0, inf, 10) is not finite. embed_boxes_each gives the features of the others."
+    )
+
+
+def test_no_more_than_ten_boxes_are_named(model):
+    with pytest.raises(InputError) as error:
+        model.embed_boxes(np.zeros((120, 200, 3), np.uint8), [[0, 0, 9, 9]] + [[300, 0, 400, 50]] * 1234)
+    sentence = str(error.value)
+    assert sentence.startswith("1,234 of 1,235 boxes cannot") and "; and 1,224 more. embed_boxes_each" in sentence
+    assert sentence.count("(300, 0, 400, 50)") == 10
+
+
+@pytest.mark.parametrize("boxes", [[[0, 0, 10]], [0, 0, 10, 10], "abcd", None, [[0, 0, 9, 9, 0.5, 0]]])
+def test_what_is_no_boxes_at_all(model, boxes):
+    for embed in (model.embed_boxes, model.embed_boxes_each):
+        with pytest.raises(InputError, match=r"Boxes must be \(n, 4\)"):
+            embed(np.zeros((120, 200, 3), np.uint8), boxes)
+        with pytest.raises(InputError, match="frame cannot be read"):
+            embed(np.zeros((120, 200, 3)), boxes)
+
+
+FORKED = "was in use before this process was forked, and its threads did not come along: open models and databases only"
+
+
+@pytest.mark.parametrize("place", ["run", "export/saved_model", "export/hacnn.keras", "preset", *PROGRAMS])
+def test_a_fork_is_told_at_once(place, small_run, exports, network, paths, tmp_path):
+    if place in PROGRAMS:
+        needs(PROGRAMS[place])
+        export_model(network, tmp_path / "export", [PROGRAMS[place]])
+    model = ReID.from_preset(
+        {"run": small_run}.get(place, (tmp_path / "export" if place in PROGRAMS else exports) / place)
+    )
+    images = load_images(paths[:2], (160, 64))
+    expected = model.extract(images)
+    for call in (
+        lambda: model.extract(images),
+        lambda: model.embed(paths),
+        lambda: model.embed_each(paths),
+        lambda: model.embed_boxes(images[0], [[0, 0, 9, 9]]),
+        lambda: model.embed_boxes_each(images[0], [[0, 0, 9, 9]]),
+    ):
+        assert in_fork(call).startswith(f"InputError: The network {FORKED}")
+    np.testing.assert_array_equal(model.extract(images), expected)
+
+
+def test_a_fork_cannot_open_what_needs_tensorflow_again(model, small_run, exports, tmp_path):
+    assert in_fork(lambda: model.save_to_preset(tmp_path / "new")).startswith(f"InputError: The network {FORKED}")
+    for place in (small_run, *(exports / name for name in ("export/saved_model", "export/hacnn.keras", "preset"))):
+        assert in_fork(lambda place=place: ReID.from_preset(place)).startswith(f"InputError: TensorFlow {FORKED}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_pickle_opens_the_same_again(small_run, exports, paths, expected, monkeypatch):
+    monkeypatch.chdir(exports)
+    opened = [ReID.from_preset(place) for place in ("export", Path("preset"), "export/saved_model", small_run)]
+    opened.append(ReID.from_preset("preset", precision="mixed_bfloat16"))
+    opened.append(ReID("another name", load_export("export/hacnn.keras")))
+    pickles = [pickle.dumps(model) for model in opened]
+    monkeypatch.chdir("/")
+    for model, content in zip(opened, pickles, strict=True):
+        assert len(content) < 1000, "where it is, and not what it is"
+        again = pickle.loads(content)
+        assert again.fingerprint == model.fingerprint
+        np.testing.assert_array_equal(again.embed(paths[:3]), model.embed(paths[:3]))
+    bundled = ReID.from_preset("hacnn_cuhk03_detected")
+    assert pickle.loads(pickle.dumps(bundled)).name == bundled.name == "hacnn_cuhk03_detected"
+
+
+def test_a_pickle_of_another_model_now(model, exports, network, tmp_path):
+    shutil.copytree(exports / "preset", tmp_path / "preset")
+    content = pickle.dumps(ReID.from_preset(tmp_path / "preset"))
+    shutil.rmtree(tmp_path / "preset")
+    with pytest.raises(InputError, match="is not a run folder, preset or export"):
+        pickle.loads(content)
+    other = HACNN(**(network.get_config() | {"name": "other"}))
+    ReID("other", Export.of_network(other)).save_to_preset(tmp_path / "preset")
+    with pytest.raises(InputError, match=f"{tmp_path}/preset is another network here .* than the one that was pickled"):
+        pickle.loads(content)
+    with pytest.raises(InputError, match="other was not opened from a file, and cannot be sent to another process"):
+        pickle.dumps(ReID("other", Export.of_network(other)))
+
+
+def test_another_process_takes_it(model, paths, expected):
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        np.testing.assert_allclose(pool.submit(model.embed, paths).result(timeout=300), expected, atol=1e-6)
+
+
+def test_home_is_known(exports, paths, expected, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(exports))
+    model = ReID.from_preset("~/export")
+    shutil.copy(paths[0], exports / "a.jpg")
+    np.testing.assert_allclose(model.embed("~/a.jpg")[0], expected[0], atol=1e-6)
+    assert model.embed_boxes("~/a.jpg", [[0, 0, 9, 9]]).shape == (1, 1024)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model.save_to_preset("~/new")
+    assert ReID.from_preset("~/new").fingerprint == model.fingerprint
+    export_model(model.network, Path("~/export"), ["keras"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export", "new"]
 
 
 def test_a_preset_in_half_precision_is_half_as_large_and_nearly_the_same(model, exports, paths, expected, tmp_path):

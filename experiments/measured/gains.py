@@ -30,9 +30,7 @@ COMMAND = cli.Command(__doc__, "gains")
 COMMAND.define("enum", "part", "joint", "of the feature", enum_values=["joint", "global", "local"])
 COMMAND.group("Feature")
 Selection.define_flags(COMMAND)
-COMMAND.define(
-    "string", "runs_dir", None, "folder that holds the run folders; the records beside this file if not given"
-)
+COMMAND.define("path", "runs_dir", None, "folder that holds the run folders; the records beside this file if not given")
 COMMAND.group("Places")
 
 

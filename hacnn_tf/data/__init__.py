@@ -9,6 +9,7 @@ from hacnn_tf.data.synthetic import read_synthetic
 from hacnn_tf.data.table import ReidDataset
 from hacnn_tf.data.union import join_datasets
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import expanded
 from hacnn_tf.types import FilePath
 
 __all__ = ["ReidDataset", "dataset_names", "read_dataset"]
@@ -79,7 +80,7 @@ def read_dataset(
             return read_market1501(data_root, allow_subset)
         if name == "dukemtmc":
             return read_dukemtmc(data_root, allow_subset)
-        place = Path(data_root) / name.removeprefix("folder").removeprefix(":")
+        place = Path(expanded(data_root)) / name.removeprefix("folder").removeprefix(":")
         return read_own(place, test_share, split_seed, camera_pattern)
 
     datasets = {name: read(name) for name in dataset_names(name)}

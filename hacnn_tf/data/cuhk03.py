@@ -11,6 +11,7 @@ from hacnn_tf.data.folders import BOXES_FOLDERS, read_folders
 from hacnn_tf.data.images import mat_image_path
 from hacnn_tf.data.table import Counts, ReidDataset, check_counts, find_folder, make_table
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import expanded
 from hacnn_tf.types import FilePath
 
 MAT = "cuhk-03.mat"
@@ -44,7 +45,7 @@ def read_cuhk03(
     Raises:
         InputError: missing, incomplete, or config and images that do not belong together.
     """
-    data_root = Path(data_root)
+    data_root = Path(expanded(data_root))
     name = f"CUHK03 {split.replace('_', '/')}, {boxes} boxes"
     if split == "1367_100":
         folder = find_folder(data_root, ["cuhk03_release", "cuhk03"], "CUHK03 (1367/100 needs cuhk-03.mat)", SOURCE)

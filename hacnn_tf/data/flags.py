@@ -31,7 +31,7 @@ def define_dataset_flags(command, default="synthetic"):
         enum_values=["detected", "labelled"],
     )
     command.define("integer", "testset", None, "which of the 20 test sets of 1367_100; 1 if not given", lower_bound=1)
-    command.define("string", "data_root", "data", "folder that holds the datasets; of folder, the folder or manifest")
+    command.define("path", "data_root", "data", "folder that holds the datasets; of folder, the folder or manifest")
     command.define("boolean", "allow_subset", False, "accept a part of a dataset")
     command.define("float", "test_share", None, "share of a folder's identities to test on, if it has no split; 0.5")
     command.define("integer", "split_seed", None, "of which identities those are; 0 if not given", lower_bound=0)

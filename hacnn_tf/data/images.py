@@ -19,7 +19,7 @@ import PIL.Image
 
 from hacnn_tf.data.listing import open_image
 from hacnn_tf.errors import InputError
-from hacnn_tf.files import aside, some
+from hacnn_tf.files import aside, expanded, some
 from hacnn_tf.types import FilePath, Picture, Pixels, Size
 
 MAX_PIXELS = 2**25  # of an image to decode; a little more than an 8K video frame
@@ -111,7 +111,7 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
         _decode_into(images, paths, size)
         return images
 
-    cached = Path(cache_dir) / f"{_fingerprint(paths, size)}.npy"
+    cached = Path(expanded(cache_dir)) / f"{_fingerprint(paths, size)}.npy"
     if not cached.is_file():
         with aside(cached) as part:
             images = np.lib.format.open_memmap(part, "w+", np.uint8, shape)

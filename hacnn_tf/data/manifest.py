@@ -12,7 +12,7 @@ import pandas as pd
 
 from hacnn_tf.data.table import SPLITS
 from hacnn_tf.errors import InputError
-from hacnn_tf.files import some
+from hacnn_tf.files import expanded, some
 
 NAMES = ("manifest.csv", "manifest.parquet")  # in the folder of its images
 TEXTS = ("path", "pid", "camid", "split")
@@ -30,7 +30,7 @@ def find_manifest(place):
     Raises:
         InputError: there is no such path, or the folder has two.
     """
-    place = Path(place)
+    place = Path(expanded(place))
     if not place.exists():
         raise InputError(f"{place} is not there: name the folder of your images, or their manifest.")
     found = [place / name for name in NAMES if (place / name).exists()] if place.is_dir() else [place]
@@ -56,7 +56,7 @@ def read_manifest(path, needed=("pid",)):
         InputError: it cannot be read, lacks columns or values, has an unknown split, gives an image two identities or
             cameras or one split twice, or files are not there.
     """
-    path = Path(path)
+    path = Path(expanded(path))
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     if path.suffix.lower() not in readers:
         raise InputError(f"{path} is no manifest: its name must end in .csv or .parquet.")

@@ -21,7 +21,7 @@ from hacnn_tf.data.table import (
 )
 from hacnn_tf.data.validation import searchable, split_off
 from hacnn_tf.errors import InputError
-from hacnn_tf.files import some
+from hacnn_tf.files import expanded, some
 from hacnn_tf.types import FilePath
 
 TEST_SHARE, SPLIT_SEED = 0.5, 0
@@ -64,7 +64,7 @@ def read_own(
     Raises:
         InputError: nothing of this kind is there, or it cannot be used; says what and what to do.
     """
-    place, left_out = Path(place), LeftOut()
+    place, left_out = Path(expanded(place)), LeftOut()
     name, made = os.path.basename(os.path.abspath(place)), {}
     if manifest := find_manifest(place):
         rows = read_manifest(manifest)

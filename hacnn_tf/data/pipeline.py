@@ -93,4 +93,5 @@ def training_batches(images, labels, batch_size, recipe, seed, epoch, done=0, pa
         return tf.ensure_shape(x, (size, *images.shape[1:])), tf.ensure_shape(y, (size,))
 
     dataset = tf.data.Dataset.from_tensor_slices(order).batch(size)
-    return dataset.map(batch).prefetch(tf.data.AUTOTUNE)
+    # AutoGraph would write temporary files, and there may be no folder for them.
+    return dataset.map(tf.autograph.experimental.do_not_convert(batch)).prefetch(tf.data.AUTOTUNE)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from hacnn_tf.data.listing import LeftOut
 from hacnn_tf.errors import InputError
+from hacnn_tf.files import expanded
 from hacnn_tf.types import FilePath
 
 SPLITS = ["train", "query", "gallery", "multi_query"]
@@ -171,8 +172,9 @@ def find_folder(data_root: FilePath, names: Sequence[str], dataset: str, source:
     Raises:
         InputError: none does; says which were tried and where to get the dataset.
     """
+    root = Path(expanded(data_root))
     for name in names:
-        if (folder := Path(data_root) / name).is_dir():
+        if (folder := root / name).is_dir():
             return folder
-    tried = " or ".join(f"{Path(data_root) / name}" for name in names)
+    tried = " or ".join(f"{root / name}" for name in names)
     raise InputError(f"{dataset} not found: tried {tried}; {source}, or name its parent folder with --data_root.")

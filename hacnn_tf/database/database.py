@@ -17,7 +17,8 @@ from hacnn_tf.data.images import PIXELS
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import rerank
 from hacnn_tf.evaluation.ranking import squared_norms
-from hacnn_tf.files import locked, some
+from hacnn_tf.files import expanded, locked, some
+from hacnn_tf.forks import check_process, claim
 from hacnn_tf.reid import ReID
 from hacnn_tf.types import Features, FilePath
 
@@ -57,7 +58,7 @@ def writing(path: FilePath, wait: float = 0) -> Iterator[None]:
     Raises:
         InputError: another goes on writing.
     """
-    place = Path(os.path.abspath(path))
+    place = Path(os.path.abspath(expanded(path)))
     locks = HELD.__dict__.setdefault("locks", set())
     if _in_bucket(path) or place in locks:  # what holds it may call what holds it
         yield
@@ -80,20 +81,22 @@ class Database:
         path: of the table, such as `people.lance` or `s3://bucket/people.lance`.
 
     Attributes:
-        path: as given.
+        path: as given, with `~` in full.
         fingerprint: of the model whose features it holds, see `hacnn_tf.reid.ReID`.
         preset: what `ReID.from_preset` made that model from.
         feature_dim: numbers in a feature.
 
     Raises:
-        InputError: LanceDB is not installed, or `path` is not such a database; says how to get either.
+        InputError: LanceDB is not installed, or `path` is not such a database; says how to get either. Every method
+            raises it in a process that was forked after the database was opened.
     """
 
     def __init__(self, path: FilePath) -> None:
-        self.path = str(path)
+        self.path = expanded(path)
         self._connection, self._name = _connect(self.path)
+        self._process = os.getpid()
         try:
-            self._table = self._connection.open_table(self._name)
+            self._opened = self._connection.open_table(self._name)
             metadata = self._table.schema.metadata
             self.fingerprint, self.preset = metadata[FINGERPRINT].decode(), metadata[PRESET].decode()
             self.feature_dim = self._table.schema.field(FEATURE).type.list_size
@@ -119,6 +122,7 @@ class Database:
         Raises:
             InputError: it exists, cannot be made, or a column has no type that a database has.
         """
+        path = expanded(path)
         connection, name = _connect(path)
         feature = pa.field(FEATURE, pa.list_(pa.float32(), model.feature_dim))
         preset = os.path.abspath(model.name) if os.path.exists(model.name) else model.name
@@ -137,6 +141,7 @@ class Database:
         Raises:
             InputError: something else is there, or it is of another model, or has other columns.
         """
+        path = expanded(path)
         _connect(path)  # what cannot be made either is said now, and not after the first pictures
         try:
             database = cls(path)
@@ -188,6 +193,11 @@ class Database:
                 f"{self.path} has the columns {some(self.columns, most=10)}, and these pictures "
                 f"{some(rows.columns, most=10)}: index them into another database, or give them the same columns."
             )
+
+    @property
+    def _table(self) -> Any:
+        check_process(f"The database {self.path}", self._process)
+        return self._opened
 
     def __len__(self) -> int:
         with self._readable():
@@ -324,7 +334,7 @@ class Database:
         with _refused(f"Cannot write {self.path}"):
             left = self._table.search().limit(max(1, len(self))).to_batches()
             reader = pa.RecordBatchReader.from_batches(self._table.schema, left)
-            self._table = self._connection.create_table(self._name, reader, mode="overwrite")
+            self._opened = self._connection.create_table(self._name, reader, mode="overwrite")
         self.tidy()
         return removed
 
@@ -398,7 +408,7 @@ def _in_bucket(path: FilePath) -> bool:
 
 def check_path(path: FilePath) -> tuple[str, str]:
     """The place of a database and its name there. Raises `InputError` if none can have that path."""
-    place, slash, name = str(path).rstrip("/").rpartition("/")
+    place, slash, name = expanded(path).rstrip("/").rpartition("/")
     if not name.endswith(SUFFIX) or not re.fullmatch(r"[A-Za-z0-9_.-]+", stem := name.removesuffix(SUFFIX)):
         raise InputError(f"{path} must end in {SUFFIX}, after a name of letters, digits, - and _, as in people.lance.")
     return place or slash or ".", stem
@@ -410,6 +420,7 @@ def _connect(path: FilePath) -> tuple[Any, str]:
         raise InputError(
             'A database needs LanceDB and SQLGlot: install it with pip install -c constraints.txt -e ".[search]".'
         )
+    claim("LanceDB")
     place, name = check_path(path)
     with _refused(f"Cannot open {path}"):
         return lancedb.connect(place), name

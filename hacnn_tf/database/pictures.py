@@ -13,7 +13,7 @@ from hacnn_tf.data.manifest import TEXTS, as_numbers, find_manifest, read_manife
 from hacnn_tf.data.own import camera_regex
 from hacnn_tf.database.database import DISTANCE, FEATURE, FILE_COLUMNS
 from hacnn_tf.errors import InputError
-from hacnn_tf.files import some
+from hacnn_tf.files import expanded, some
 
 # 20261124_153000, 2026-11-24T15:30:00, 2026-11-24 15.30.00.250 and the like, anywhere in a name
 TIME = re.compile(
@@ -41,7 +41,7 @@ def list_pictures(images, camera_pattern=None):
     Raises:
         InputError: there are none, or they cannot be listed; says what and what to do.
     """
-    place, left_out = Path(images), {}
+    place, left_out = Path(expanded(images)), {}
     manifest = find_manifest(place)
     if manifest:
         rows = _of_manifest(manifest)

@@ -1,5 +1,7 @@
 """Trained networks as files for other runtimes. A module for each format writes it and opens it."""
 
+import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -9,7 +11,7 @@ import numpy as np
 from hacnn_tf.errors import InputError
 from hacnn_tf.export import keras_file, litert, onnx, openvino, saved_model
 from hacnn_tf.export.exported import Export, check_installed
-from hacnn_tf.files import aside
+from hacnn_tf.files import aside, expanded
 from hacnn_tf.models import HACNN
 from hacnn_tf.training.settings import PRECISIONS
 from hacnn_tf.types import FilePath, Pixels
@@ -75,7 +77,7 @@ def export_model(
 
 def find_export(path: FilePath) -> tuple[ModuleType, Path] | None:
     """The format, a module, and the file of an export: the path, or the first of `FORMATS` in that folder; or None."""
-    path = Path(path)
+    path = Path(expanded(path))
     if (path / "saved_model.pb").exists():
         return saved_model, path
     for form in FORMATS.values():
@@ -121,4 +123,4 @@ def load_export(path: FilePath, precision: str | None = None) -> Export:
             f"{path} is not an exported network of this version of hacnn_tf, damaged, or not for the runtime that is "
             f"installed ({reason}): make one with python -m hacnn_tf.export."
         ) from None
-    return export
+    return dataclasses.replace(export, source=(os.path.abspath(file), precision))

@@ -32,9 +32,9 @@ from hacnn_tf.training.settings import PRECISIONS
 CALIBRATION = 256  # images
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.export")
-COMMAND.define("string", "run_dir", None, "the run folder; or a preset")
+COMMAND.define("path", "run_dir", None, "the run folder; or a preset")
 COMMAND.group("Run")
-COMMAND.define("string", "output", None, "folder to make; must not exist yet")
+COMMAND.define("path", "output", None, "folder to make; must not exist yet")
 COMMAND.define("list", "format", ["saved_model", "keras"], f"which of {','.join(FORMATS)}")
 COMMAND.define(
     "enum",
@@ -45,8 +45,8 @@ COMMAND.define(
     enum_values=[*WEIGHT_PRECISIONS, *PRECISIONS[1:]],
 )
 COMMAND.group("Export")
-COMMAND.define("string", "data_root", "data", "folder that holds the run's dataset, on which int8 is calibrated")
-COMMAND.define("string", "calibration_images", None, "a folder of pictures of persons to calibrate on instead")
+COMMAND.define("path", "data_root", "data", "folder that holds the run's dataset, on which int8 is calibrated")
+COMMAND.define("path", "calibration_images", None, "a folder of pictures of persons to calibrate on instead")
 COMMAND.group("Calibration")
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import importlib.util
+import os
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 
@@ -12,6 +13,7 @@ import tensorflow as tf
 import hacnn_tf
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import feature_function, fingerprint
+from hacnn_tf.forks import check_process
 from hacnn_tf.models import BRANCHES, HACNN
 from hacnn_tf.types import Extract, Features, Pixels, Size
 
@@ -34,6 +36,9 @@ class Export:
         precision: that of its arithmetic or weights, as in "int8".
         network: the `HACNN`, if it is one that can be computed with in Keras; None for a program of another runtime.
         branches: whose features stand side by side in a feature, see `HACNN.branches`.
+        source: what `ReID.from_preset` takes to open the same again, in any process: a path (or a preset's name) and a
+            precision; None if it was made of something in memory.
+        process: the one that opened it.
     """
 
     compute: Extract
@@ -43,6 +48,8 @@ class Export:
     precision: str
     network: HACNN | None = None
     branches: tuple[str, ...] = BRANCHES
+    source: tuple[str, str | None] | None = None
+    process: int = dataclasses.field(default_factory=os.getpid)
 
     def extract(self, images: Pixels) -> Features:
         """Features of images.
@@ -57,13 +64,18 @@ class Export:
             `(n, feature_dim)` float32 array.
 
         Raises:
-            InputError: images of another shape or type.
+            InputError: images of another shape or type; or this process was forked after the network was opened.
         """
+        self.check_process()
         images = np.asarray(images)
         if images.shape[1:] != (*self.input_size, 3) or images.dtype != np.uint8:
             height, width = self.input_size
             raise InputError(f"Images must be uint8 (n, {height}, {width}, 3), not {images.dtype} {images.shape}.")
         return self.compute(images) if len(images) else np.zeros((0, self.feature_dim), np.float32)
+
+    def check_process(self) -> None:
+        """Raises `InputError` in a process that was forked after this was opened: runtimes would wait for ever."""
+        check_process("The network", self.process)
 
     @classmethod
     def of_network(cls, network: HACNN) -> "Export":

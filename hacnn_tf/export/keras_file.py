@@ -2,6 +2,7 @@
 
 import keras
 
+from hacnn_tf.backend import require_tensorflow
 from hacnn_tf.export.exported import Export
 from hacnn_tf.models import HACNN
 
@@ -16,6 +17,7 @@ def write(network, path, precision):
 
 def load(path, precision=None):
     """Opens the file as an `Export`, to compute under a dtype policy, by default its own."""
+    require_tensorflow()
     network = keras.saving.load_model(path, compile=False)
     if not isinstance(network, HACNN):
         raise TypeError(f"it holds a {type(network).__name__}")

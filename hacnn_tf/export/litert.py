@@ -9,7 +9,6 @@ from tensorflow.lite.tools import flatbuffer_utils
 
 from hacnn_tf.evaluation import feature_function
 from hacnn_tf.export.exported import BRANCHES_KEY, KEPT_FLOAT, Export, description, needed, read_branches, single_images
-from hacnn_tf.startup import quiet_stderr
 
 FILE = "hacnn.tflite"
 ABOUT = "for LiteRT (TensorFlow Lite)"
@@ -20,9 +19,7 @@ METADATA = "hacnn_tf"  # JSON of the `description`
 
 def write(network, path, precision, images=None):
     """Writes the file `path`: float32, its weights halved ("float16"), or calibrated on `images` ("int8")."""
-    with quiet_stderr():
-        content = _converted(network, precision, images)
-    model = flatbuffer_utils.convert_bytearray_to_object(content)
+    model = flatbuffer_utils.convert_bytearray_to_object(_converted(network, precision, images))
     known = description(network, precision)
     model.description = f"HA-CNN. {known['input']}; {known['output']}."
     flatbuffer = type(model.buffers[0])()
@@ -37,8 +34,7 @@ def write(network, path, precision, images=None):
 def load(path):
     """Opens the file as an `Export`."""
     (interpreter,) = needed("ai_edge_litert.interpreter")
-    with quiet_stderr():  # it tells of its delegate
-        runner = interpreter.Interpreter(str(path), num_threads=_cores()).get_signature_runner()
+    runner = interpreter.Interpreter(str(path), num_threads=_cores()).get_signature_runner()
     lock = threading.Lock()  # an interpreter has its tensors once
 
     def extract(batch):

@@ -6,6 +6,7 @@ from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import feature_function
 from hacnn_tf.export.decoding import decode_each, resize
 from hacnn_tf.export.exported import BRANCHES_KEY, Export, description, read_branches
+from hacnn_tf.forks import claim
 
 FILE = "saved_model"
 ABOUT = "for TensorFlow; signatures images, and encoded (serving_default)"
@@ -37,8 +38,8 @@ def write(network, path, precision):
         features = tf.where(tf.equal(status, "ok")[:, None], extract(pixels), 0)
         return {"features": features, "status": status}
 
-    encoded = tf.function(from_encoded, [tf.TensorSpec((None,), tf.string, "encoded")])
-    images = tf.function(from_images, [tf.TensorSpec((None, None, None, 3), tf.uint8, "images")])
+    encoded = tf.function(from_encoded, [tf.TensorSpec((None,), tf.string, "encoded")], autograph=False)
+    images = tf.function(from_images, [tf.TensorSpec((None, None, None, 3), tf.uint8, "images")], autograph=False)
     module = tf.Module()
     module.input_size = tf.Variable(size)
     module.description = {name: tf.Variable(text) for name, text in description(network, precision).items()}
@@ -51,6 +52,7 @@ def write(network, path, precision):
 
 def load(path):
     """Opens the folder as an `Export`."""
+    claim("TensorFlow")
     program = tf.saved_model.load(str(path))
     images = program.signatures["images"]
     known = {name: text.numpy().decode() for name, text in program.description.items()}

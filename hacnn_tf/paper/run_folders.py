@@ -5,7 +5,7 @@ from pathlib import Path
 
 import hacnn_tf
 from hacnn_tf.errors import InputError
-from hacnn_tf.files import some
+from hacnn_tf.files import expanded, some
 from hacnn_tf.training.run_folder import RunFolder
 
 DATA = ("dataset", "split", "boxes", "testset")
@@ -27,7 +27,7 @@ class RunFolders:
     """
 
     def __init__(self, folder, fingerprints=None):
-        self.folder, self._fingerprints = Path(folder), dict(fingerprints or {})
+        self.folder, self._fingerprints = Path(expanded(folder)), dict(fingerprints or {})
         if not self.folder.is_dir():
             raise InputError(f"There is no folder {folder} with runs: train them, or name the folder that holds them.")
         self._left_out, self._runs = [], []

@@ -22,6 +22,7 @@ LOST = (  # how TensorFlow says that another worker is gone, or has come back as
     tf.errors.FailedPreconditionError,
     tf.errors.InternalError,
 )
+CLUSTER = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
 STRATEGIES = ["auto", "one", "mirrored", "multi_worker"]
 
 
@@ -48,24 +49,27 @@ class Devices:
         self.chief = worker == 0
         # A CPU's step is done when it returns: one ahead, the clock would start a step late.
         self.ahead = 1 if workers == 1 and tf.config.list_physical_devices("GPU") else 0
-        self._sum = tf.function(lambda x: strategy.reduce("SUM", strategy.run(tf.identity, (x,)), axis=None))
+        self._sum = tf.function(
+            lambda x: strategy.reduce("SUM", strategy.run(tf.identity, (x,)), axis=None), autograph=False
+        )
 
     @classmethod
     def choose(cls, name, batch_size, agreement=""):
         """The devices that are there. Several workers wait for each other; call it before TensorFlow does anything.
 
         Args:
-            name: one of `STRATEGIES`; "auto" takes the workers of TF_CONFIG if there is one, else all GPUs if the
-                batch divides equally among them, else one.
+            name: one of `STRATEGIES`; "auto" takes the workers of TF_CONFIG if it names several, else all GPUs if the
+                batch divides equally among them, else one. "one" and "mirrored" do not look at TF_CONFIG.
             batch_size: images a step, on all devices together.
             agreement: text that must be the same on all workers.
 
         Raises:
             InputError: TF_CONFIG is not as it must be, workers do not come, or the batch does not divide equally.
         """
-        cluster = os.environ.get("TF_CONFIG")
-        if name == "multi_worker" or (name == "auto" and cluster):
-            addresses, index = _read_cluster(cluster)
+        addresses, index = _read_cluster(os.environ.get("TF_CONFIG")) if name in ("auto", "multi_worker") else ([], 0)
+        if name == "multi_worker" and not addresses:
+            raise InputError(f"--strategy multi_worker needs addresses: set TF_CONFIG to something like {CLUSTER}.")
+        if len(addresses) > 1:
             if batch_size % len(addresses):
                 raise InputError(f"--batch_size {batch_size} cannot be divided among {len(addresses)} workers.")
             meet(addresses, index, agreement)
@@ -73,9 +77,7 @@ class Devices:
             signals.reinstall()  # TensorFlow takes SIGTERM for itself there
         else:
             several = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-            if name == "auto" and batch_size % len(several):
-                name = "one"
-            if name == "one" or len(several) == 1:
+            if name == "one" or len(several) == 1 or (name != "mirrored" and batch_size % len(several)):
                 devices = cls(tf.distribute.get_strategy())
             else:
                 devices = cls(tf.distribute.MirroredStrategy([device.name for device in several]))
@@ -119,7 +121,7 @@ class Devices:
         if self.replicas == 1:
             return step
 
-        @tf.function
+        @tf.function(autograph=False)
         def train_step(images, labels):
             results = self._strategy.run(step.python_function, (images, labels))
             return self._strategy.reduce("SUM", results, axis=None)
@@ -187,17 +189,27 @@ def use_xla(choice, replicas=1):
 
 
 def _read_cluster(text):
-    example = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
+    """The addresses of the workers that TF_CONFIG names, the chief first, and which of them is this one.
+
+    Services set it for trainings of one task too, a worker, chief or, as it was once called, master. It may also name
+    nobody at all; then there is no address.
+    """
     try:
-        content = json.loads(text or "")
-        addresses, index = list(content["cluster"]["worker"]), int(content["task"]["index"])
-        ports = [int(address.rpartition(":")[2]) for address in addresses]
-        if not all(0 < port < 2**16 for port in ports):
-            raise ValueError("ports are numbers from 1 to 65535")
-        if content["task"]["type"] != "worker" or set(content["cluster"]) != {"worker"} or not ports:
-            raise ValueError("workers alone are known, the first of them being the chief")
-        if not 0 <= index < len(addresses):
-            raise ValueError(f"there is no worker {index}")
+        content = json.loads(text or "{}")
+        cluster, task = content.get("cluster") or {}, content.get("task") or {}
+        if others := sorted({task.get("type", "worker"), *cluster} - {"master", "chief", "worker"}):
+            raise ValueError(f"{' and '.join(others)} cannot train")
+        tasks = {(kind, i): address for kind in sorted(cluster) for i, address in enumerate(cluster[kind])}
+        if tasks and (mine := (task["type"], int(task["index"]))) not in tasks:
+            raise ValueError(f"the cluster has no {mine[0]} {mine[1]}")
+        if len(tasks) > 1:
+            if "master" in cluster:
+                raise ValueError("a master who has workers is called chief")
+            if not all(0 < int(address.rpartition(":")[2]) < 2**16 for address in tasks.values()):
+                raise ValueError("ports are numbers from 1 to 65535")
+        return list(tasks.values()), list(tasks).index(mine) if tasks else 0
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"TF_CONFIG must be like {example} ({error!r}).") from None
-    return addresses, index
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise InputError(
+            f"TF_CONFIG must be like {CLUSTER} ({reason}): set it so, or add --strategy one to train without it."
+        ) from None

@@ -25,10 +25,11 @@ import pandas as pd
 import tensorflow as tf
 
 import hacnn_tf
+from hacnn_tf.backend import require_tensorflow
 from hacnn_tf.data import ReidDataset
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, PARTS, parts_of
-from hacnn_tf.files import as_file_name, check_new_path, locked, some, sweep, write_csv, write_json
+from hacnn_tf.files import as_file_name, check_new_path, expanded, locked, some, sweep, write_csv, write_json
 from hacnn_tf.models import BRANCHES, HACNN
 from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.settings import Settings
@@ -65,7 +66,7 @@ class RunFolder:
     """
 
     def __init__(self, path: FilePath) -> None:
-        self.path = Path(path)
+        self.path = Path(expanded(path))
         self._still_ours: Callable[[], bool] = lambda: True  # held by nobody unless it is `opened`
         config = self.path / "config.json"
         if not config.exists():
@@ -90,7 +91,7 @@ class RunFolder:
         Raises:
             InputError: the folder holds something else, or a run with other settings (names them), data or version.
         """
-        path = Path(path)
+        path = Path(expanded(path))
         if not (path / "config.json").exists():
             others = list(path.iterdir()) if path.is_dir() else []
             if any(other.name != LOCK and not other.name.startswith(".") for other in others):
@@ -132,7 +133,7 @@ class RunFolder:
     def create(cls, path: FilePath, settings: Settings, dataset: ReidDataset, **places: Any) -> "RunFolder":
         """Starts a run folder; `places` are flags of no consequence for the result, kept for the record."""
         write_json(
-            Path(path) / "config.json",
+            Path(expanded(path)) / "config.json",
             {
                 "settings": settings.to_flags(),
                 "places": places,
@@ -176,6 +177,7 @@ class RunFolder:
         Raises:
             InputError: no checkpoint, all are damaged, or it is one of another network.
         """
+        require_tensorflow()
         self._check_version()
         newest = Checkpoints(self.path / "checkpoints").newest()
         if newest is None:

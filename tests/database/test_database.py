@@ -12,6 +12,7 @@ import pytest
 
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import rerank
+from tests.conftest import in_fork
 
 pytest.importorskip("lancedb", reason='needs the extra "search"')
 
@@ -315,3 +316,35 @@ def test_a_write_waits_for_another_and_then_says_that_it_goes_on(filled, monkeyp
             pool.submit(people.write, make_rows([51]), make_features(1)).result()
     people.write(make_rows([51]), make_features(1))
     assert len(people) == 52
+
+
+def test_home_and_file_urls_are_one_place_for_lancedb_and_us(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for path, name in (("~/a.lance", "a.lance"), (f"file://{tmp_path}/b.lance", "b.lance")):
+        made = Database.create(path, MODEL, make_rows([]))
+        assert made.path == str(tmp_path / name)
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
+        assert Database.find(path, MODEL, make_rows([])).path == made.path
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.lance", "b.lance"]
+    assert database.check_path("s3://~/people.lance") == ("s3://~", "people")
+
+
+def test_a_fork_is_told_at_once(filled):
+    known, features = filled
+    words = "was in use before this process was forked, and its threads did not come along: open models and databases"
+    for call in (
+        lambda: len(known),
+        lambda: known.columns,
+        known.refresh,
+        known.tidy,
+        lambda: known.tidied,
+        lambda: known.rows(["path"]),
+        lambda: known.feature(["/people/1.jpg"]),
+        lambda: known.search(features[:1]),
+        lambda: known.write(make_rows([1]), features[:1]),
+        lambda: known.remove("camid = 1"),
+    ):
+        assert in_fork(call).startswith(f"InputError: The database {known.path} {words}")
+    assert in_fork(lambda: Database(known.path)).startswith(f"InputError: LanceDB {words}")
+    assert len(known) == 50

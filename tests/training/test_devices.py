@@ -117,12 +117,14 @@ def start(data_root, run_dir, script=ONE, epochs=STEPS, **environment):
     )
 
 
-def start_workers(data_root, run_dir, epochs=STEPS):
+def start_workers(data_root, run_dir, epochs=STEPS, chief=False):
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
     for listener in listeners:
         listener.close()
-    configs = ({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}} for i in range(2))
+    cluster = {"worker": addresses[1:], "chief": addresses[:1]} if chief else {"worker": addresses}
+    tasks = [("chief", 0), ("worker", 0)] if chief else [("worker", 0), ("worker", 1)]
+    configs = ({"cluster": cluster, "task": {"type": kind, "index": i}} for kind, i in tasks)
     return [start(data_root, run_dir, epochs=epochs, TF_CONFIG=json.dumps(config)) for config in configs]
 
 
@@ -153,8 +155,9 @@ def test_two_devices_follow_one(data_root, one_device, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_workers_follow_one_device(data_root, one_device, tmp_path):
-    end(*start_workers(data_root, tmp_path / "run"))
+@pytest.mark.parametrize("chief", [False, True])
+def test_two_workers_follow_one_device(chief, data_root, one_device, tmp_path):
+    end(*start_workers(data_root, tmp_path / "run", chief=chief))
     np.testing.assert_allclose(curve(tmp_path / "run"), one_device, atol=1e-3)
     assert RunFolder(tmp_path / "run").read_metrics()
 

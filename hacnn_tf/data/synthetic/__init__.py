@@ -13,7 +13,7 @@ from hacnn_tf.data.synthetic.camera import PLACES, Camera
 from hacnn_tf.data.synthetic.person import Person
 from hacnn_tf.data.table import Counts, ReidDataset, check_counts
 from hacnn_tf.errors import InputError
-from hacnn_tf.files import aside
+from hacnn_tf.files import aside, expanded
 from hacnn_tf.types import FilePath
 
 VERSION = 1  # of the pictures; raise it when they change
@@ -41,7 +41,7 @@ def read_synthetic(data_root: FilePath, boxes: str = "detected", allow_subset: b
     Raises:
         InputError: it cannot be written, is incomplete, or was made by another version.
     """
-    folder = Path(data_root) / "synthetic"
+    folder = Path(expanded(data_root)) / "synthetic"
     if not folder.exists():
         print(f"Making the embedded dataset in {folder} ...", flush=True)
         try:
