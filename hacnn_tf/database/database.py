@@ -261,6 +261,8 @@ class Database:
         schema = self._table.schema
         self._check_columns(rows)
         squared_norms(features)  # for the check alone
+        # Copies are aligned in memory. Arrays that came from another process may not be, at which LanceDB panics.
+        rows, features = rows.copy(), np.array(features, np.float32)
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel(), pa.float32()), self.feature_dim)
         try:
             columns = [_array(rows[name], schema.field(name).type) for name in self.columns]

@@ -1,5 +1,6 @@
 """The database: the nearest by brute force, one transaction a write, and nothing left of what was removed."""
 
+import pickle
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -348,3 +349,14 @@ def test_a_fork_is_told_at_once(filled):
         assert in_fork(call).startswith(f"InputError: The database {known.path} {words}")
     assert in_fork(lambda: Database(known.path)).startswith(f"InputError: LanceDB {words}")
     assert len(known) == 50
+
+
+def test_arrays_that_came_from_another_process_may_lie_anywhere_in_memory(filled):
+    people, _ = filled
+    buffers: list[pickle.PickleBuffer] = []
+    content = pickle.dumps((make_rows([50, 51]), make_features(2)), protocol=5, buffer_callback=buffers.append)
+    moved = [memoryview(bytearray(b"x" + buffer.raw()))[1:] for buffer in buffers]
+    rows, features = pickle.loads(content, buffers=moved)
+    assert not features.flags.aligned
+    people.write(rows, features)
+    np.testing.assert_array_equal(people.feature(rows.path), features)
