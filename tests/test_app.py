@@ -239,7 +239,7 @@ def test_a_search_from_beginning_to_end(page, query, people):
     page.get_by_role("textbox", name="From").fill("2026-11-24 07:00")
     page.get_by_role("textbox", name="From").press("Enter")
     page.wait_for_selector("[data-testid=toast-body]")
-    assert "no pictures for which camid in (3) and time" in page.locator("[data-testid=toast-body]").inner_text()
+    assert 'no pictures for which "camid in (3) and time' in page.locator("[data-testid=toast-body]").inner_text()
     page.get_by_role("textbox", name="From").fill("")
     page.get_by_role("textbox", name="From").press("Enter")
     page.wait_for_function("document.querySelectorAll('#found .caption-label').length == 8")
