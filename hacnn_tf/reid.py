@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import json
 import os
 import sys
@@ -296,6 +297,7 @@ class ReID:
         return [image if isinstance(image, InputError) else next(features) for image in batch]
 
 
+@functools.lru_cache(maxsize=1)  # a pool sends it with every task
 def _reopened(kind: type[ReID], preset: str, precision: str | None, fingerprint: str) -> ReID:
     """The `ReID` that was pickled, opened again. Raises `InputError` if it is another now."""
     model = kind.from_preset(preset, precision)

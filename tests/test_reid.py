@@ -229,6 +229,7 @@ def test_a_pickle_opens_the_same_again(small_run, exports, paths, expected, monk
         again = pickle.loads(content)
         assert again.fingerprint == model.fingerprint
         np.testing.assert_array_equal(again.embed(paths[:3]), model.embed(paths[:3]))
+    assert pickle.loads(content) is again, "opened once, however many tasks bring it"
     bundled = ReID.from_preset("hacnn_cuhk03_detected")
     assert pickle.loads(pickle.dumps(bundled)).name == bundled.name == "hacnn_cuhk03_detected"
 
