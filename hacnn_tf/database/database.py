@@ -25,8 +25,8 @@ from hacnn_tf.types import Features, FilePath
 try:
     import lancedb
     import pyarrow as pa
-    import pyarrow.compute as pc
 
+    from hacnn_tf.database.columns import array_of, fields_of, frame_of, texts_of
     from hacnn_tf.database.condition import parse_condition, quoted, shown
 except ImportError:
     lancedb = None  # type: ignore[assignment]  # a module otherwise
@@ -39,8 +39,6 @@ REASON = 200  # characters of what LanceDB says that a sentence quotes
 CANDIDATES = 200  # nearest pictures, at least, that are ordered by re-ranking
 FINGERPRINT, PRESET, DECODER = b"hacnn_tf.fingerprint", b"hacnn_tf.preset", b"hacnn_tf.pixels"
 FEATURE = "feature"
-# Lance looks for two writers of the same new row only where a column is said to be the key.
-KEY = {b"lance-schema:unenforced-primary-key": b"true"}
 FILE_COLUMNS = ["path", "bytes", "modified"]  # which picture, and how to tell that it has changed
 DISTANCE = "distance"  # a column of results
 WRITE_WAIT = 60  # seconds that a write waits for another process's
@@ -127,7 +125,7 @@ class Database:
         feature = pa.field(FEATURE, pa.list_(pa.float32(), model.feature_dim))
         preset = os.path.abspath(model.name) if os.path.exists(model.name) else model.name
         metadata = {FINGERPRINT: model.fingerprint, PRESET: preset, DECODER: str(PIXELS)}
-        schema = pa.schema([*_fields(rows), feature], metadata=metadata)
+        schema = pa.schema([*fields_of(rows), feature], metadata=metadata)
         with _refused(f"Cannot make {path}"):
             connection.create_table(name, schema=schema)
             if os.path.isdir(path):
@@ -241,7 +239,7 @@ class Database:
         condition = self._parsed(where)
         query = self._table.search().select(columns).limit(max(1, len(self)))
         with self._readable(where):
-            return _frame((query if condition is None else query.where(condition)).to_arrow())
+            return frame_of((query if condition is None else query.where(condition)).to_arrow())
 
     def feature(self, paths: Sequence[str]) -> Features:
         """The features of some pictures that it holds, `(n, feature_dim)` float32, in the order of `paths`."""
@@ -265,7 +263,7 @@ class Database:
         rows, features = rows.copy(), np.array(features, np.float32)
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel(), pa.float32()), self.feature_dim)
         try:
-            columns = [_array(rows[name], schema.field(name).type) for name in self.columns]
+            columns = [array_of(rows[name], schema.field(name).type) for name in self.columns]
         except (pa.ArrowException, ValueError, TypeError) as error:
             raise InputError(f"{self.path} has other types of columns than these pictures ({error}).") from None
         fields = [schema.field(name) for name in (*self.columns, FEATURE)]
@@ -279,7 +277,7 @@ class Database:
         """Rows as they would be read again: numbers are texts in a column of texts."""
         schema = self._table.schema
         texts = [name for name in rows.columns if pa.types.is_string(schema.field(name).type)]
-        return rows.assign(**{name: _texts(rows[name]) for name in texts})
+        return rows.assign(**{name: texts_of(rows[name]) for name in texts})
 
     @property
     def tidied(self) -> bool:
@@ -395,7 +393,7 @@ class Database:
         else:
             query = query.nprobes(max(1, int(LISTS_SEARCHED * len(self) / ROWS_A_LIST)))
         with self._readable(where):
-            found = _frame(query.to_arrow())
+            found = frame_of(query.to_arrow())
         if found.empty:
             raise InputError(
                 f"{self.path} has no pictures" + ("." if where is None else f" for which {shown(where)} holds.")
@@ -440,39 +438,3 @@ def _reason(error: Exception) -> str:
     """The first sentence of what LanceDB says, without where in its source it was said."""
     line = re.split(r",? ?/[^ ]*\.rs:|\n", str(error))[0]
     return line.removeprefix("lance error: ").removeprefix("Invalid input, ")[:REASON].strip().rstrip(".,?")
-
-
-def _fields(rows: pd.DataFrame) -> "list[pa.Field]":
-    types = {"path": pa.string(), "bytes": pa.int64(), "modified": pa.int64(), "time": pa.timestamp("us")}
-    try:
-        fields = [pa.field(name, types.get(name) or _type(rows[name])) for name in rows.columns]
-        return [f.with_nullable(False).with_metadata(KEY) if f.name == "path" else f for f in fields]
-    except (pa.ArrowException, ValueError, TypeError) as error:
-        raise InputError(f"A column cannot be kept in a database: {error}.") from None
-
-
-def _type(column: pd.Series) -> "pa.DataType":
-    found = _array(column, None).type
-    if pa.types.is_null(found):
-        return pa.int64()
-    if pa.types.is_nested(found) or pa.types.is_binary(found):
-        raise TypeError(f"{column.name} holds {found}")
-    return found
-
-
-def _array(column: pd.Series, kind: "pa.DataType | None") -> "pa.Array":
-    texts = kind is not None and pa.types.is_string(kind)
-    array = pa.array(_texts(column) if texts else column, kind, from_pandas=True)
-    if array.type in (pa.float32(), pa.float64()):
-        return pc.add(array, pa.scalar(0.0, array.type))  # no -0.0, which LanceDB takes for less than 0.0
-    return array
-
-
-def _texts(column: pd.Series) -> pd.Series:
-    """A column for one of texts, which may happen to hold numbers alone."""
-    return column.map(str, na_action="ignore")
-
-
-def _frame(table: "pa.Table") -> pd.DataFrame:
-    """An Arrow table in pandas, whole numbers with gaps as such."""
-    return table.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
