@@ -235,8 +235,9 @@ class ReID:
 
         >>> frame, boxes = np.zeros((480, 640, 3), np.uint8), np.array([[10, 20, 60, 150], [700, 0, 800, 90]])
         >>> outcomes = model.embed_boxes_each(frame, boxes)
-        >>> seen = [not isinstance(outcome, InputError) for outcome in outcomes]
-        >>> boxes[seen], np.stack([outcome for outcome in outcomes if not isinstance(outcome, InputError)]).shape
+        >>> seen = [isinstance(outcome, np.ndarray) for outcome in outcomes]
+        >>> features = np.reshape([outcomes[i] for i in np.flatnonzero(seen)], (-1, model.feature_dim))  # maybe none
+        >>> boxes[seen], features.shape
         (array([[ 10,  20,  60, 150]]), (1, 1024))
         """
         return list(self._embed_each(self._crops(frame, boxes)))
