@@ -111,7 +111,10 @@ def locked(path, kept=None, wait=0):
             file.truncate(0)
             file.write(f"process {os.getpid()} on {socket.gethostname()}")
             file.flush()
-        yield lambda: path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+        try:
+            yield lambda: path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # closing alone would leave it to a process that was forked meanwhile
 
 
 def _lock(file, deadline):

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import hacnn_tf
 from hacnn_tf.backend import require_tensorflow
-from hacnn_tf.data.images import UnreadableImagesError, decoding_pool, read_image
+from hacnn_tf.data.images import UnreadableImagesError, decoding_pool, own_copy, read_image
 from hacnn_tf.errors import InputError
 from hacnn_tf.export import Export, find_export, load_export
 from hacnn_tf.files import aside, check_new_path, expanded
@@ -177,7 +177,7 @@ class ReID:
             ahead: collections.deque[list[Future]] = collections.deque()
 
             def read_on() -> None:
-                if batch := [pool.submit(self._read, image) for image in islice(images, BATCH)]:
+                if batch := [pool.submit(self._read, own_copy(image)) for image in islice(images, BATCH)]:
                     ahead.append(batch)
 
             for _ in range(READ_AHEAD):

@@ -1,7 +1,8 @@
 """From the paths of a table to pixels, by Pillow.
 
 A path is a file name, or `FILE.mat#BOXES/PAIR/IDENTITY/VIEW` (numbers from 1) for an image inside `cuhk-03.mat`.
-`hacnn_tf.export.decoding` does the same to JPEG and PNG bytes inside a TensorFlow graph.
+`hacnn_tf.export.decoding` does the same to JPEG and PNG bytes inside a TensorFlow graph, but knows an orientation from
+EXIF alone, where Pillow also takes it from XMP.
 """
 
 import functools
@@ -25,7 +26,7 @@ from hacnn_tf.types import FilePath, Picture, Pixels, Size
 MAX_PIXELS = 2**25  # of an image to decode; a little more than an 8K video frame
 NO_IMAGE, TOO_LARGE = "not an image that Pillow reads", "image of too many pixels"
 MOST_THREADS = 8
-DAMAGED = "damaged or truncated image"
+DAMAGED, NO_PIXELS = "damaged or truncated image", "image without pixels"
 NOT_A_PICTURE = "not an image: a path, bytes, PIL image or uint8 array (height, width, 3) or (height, width), not {}"
 MAT_IMAGE = r".*\.mat#[a-z]+/\d+/\d+/\d+"
 ORIENTATION = 0x0112  # EXIF's tag
@@ -170,6 +171,19 @@ def read_image(image: Picture, size: Size | None = None) -> Pixels:
     return np.asarray(upright if size is None else upright.resize(size[::-1], PIL.Image.Resampling.BILINEAR))
 
 
+def own_copy(image: Picture | InputError) -> Picture | InputError:
+    """What another thread may read, or why it cannot be: of a `PIL.Image`, which several may not use at once, a copy.
+
+    An iterator may give one image again and again, with another frame in it each time.
+    """
+    if not isinstance(image, PIL.Image.Image):
+        return image
+    try:
+        return _opened(image).copy()
+    except InputError as reason:
+        return reason
+
+
 def _opened(image):
     """Whatever `read_image` takes, as a `PIL.Image` with its pixels loaded."""
     try:
@@ -203,8 +217,8 @@ def _decoded(encoded):
 
 def _loaded(image):
     # Known before anything is decoded: a few bytes can stand for more pixels than there is memory.
-    if image.width * image.height > MAX_PIXELS:
-        raise InputError(TOO_LARGE)
+    if not 0 < image.width * image.height <= MAX_PIXELS:
+        raise InputError(TOO_LARGE if image.width * image.height else NO_PIXELS)
     image.load()
     return image
 
@@ -216,7 +230,7 @@ def _of_array(array):
         raise InputError(NOT_A_PICTURE.format(f"{array.dtype} array {array.shape}"))
     height, width = array.shape[:2]
     if not 0 < height * width <= MAX_PIXELS:
-        raise InputError(TOO_LARGE if height * width else "image without pixels")
+        raise InputError(TOO_LARGE if height * width else NO_PIXELS)
     channels = array.reshape(height, width) if array.size == height * width else array
     return PIL.Image.fromarray(np.ascontiguousarray(_eight_bits(channels)))
 

@@ -20,6 +20,7 @@ GAPS = {"nan", "NaN", "<NA>", "None"}  # what Python and pandas write of a missi
 # What they write of a number with a point, and nothing else: 1.0, -1.0, 1.50, 1e+16; not 007.0, +1 or 1e3.
 FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*(?:e[+-][0-9]+)?|e[+-][0-9]+)")
 NUMBER = re.compile(rf"-?[0-9]+|{FLOAT.pattern}")
+PLAIN = re.compile(rf"-?(?:0|[1-9][0-9]*)|{FLOAT.pattern}")  # as programs write numbers: 007 and 12E5 are names
 FLOAT_BITS = 53  # from 2**53 on, a whole number may be another than the one that was meant
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
@@ -115,6 +116,8 @@ def _read_csv(path):
                         f"Line {reader.line_num:,} of {path} has {len(line)} values, and its first line {len(names)} "
                         "names of columns: make them as many, with quotes around values that have commas in them."
                     )
+                if any("\0" in value for value in line):
+                    raise csv.Error(f"line {reader.line_num:,} has a zero byte")
                 if line:
                     lines.append(line)
     except (UnicodeDecodeError, csv.Error) as error:
@@ -130,6 +133,9 @@ def _read_csv(path):
 def as_numbers(values):
     """A column of objects, most often texts, as numbers; None if one of them is none, or would be another as one."""
     if values.map(type).eq(bool).any():
+        return None
+    texts = values.map(lambda value: value.strip() if isinstance(value, str) else "0")
+    if not texts.map(PLAIN.fullmatch).map(bool).all():
         return None
     numbers = pd.to_numeric(values, errors="coerce")
     if numbers.isna().any() or numbers.dtype.kind == "u":
@@ -148,7 +154,9 @@ def _read_parquet(path):
     with open(path, "rb") as file:
         try:
             # Whole numbers with gaps would be floats otherwise, and large ones others.
-            return pyarrow.parquet.read_table(file).to_pandas(integer_object_nulls=True).reset_index(drop=True)
+            rows = pyarrow.parquet.read_table(file).to_pandas(integer_object_nulls=True, ignore_metadata=True)
+            # With what pandas says of itself, a column that was its index would be one again, and lost.
+            return rows[[name for name in rows if not re.fullmatch(r"__index_level_\d+__", str(name))]]
         except Exception as error:  # whatever a file of another kind makes its reader raise
             raise InputError(f"{path} is not a Parquet file, or damaged ({type(error).__name__}).") from None
 
@@ -169,7 +177,7 @@ def _check_columns(path, rows, needed):
 def _column_name(name):
     """The name of a column; those that are known, however they are spelled: a lost camid or split changes results."""
     name = str(name).strip()
-    return name.lower() if name.lower() in TEXTS else name
+    return name.lower() if name.lower() in (*TEXTS, "time") else name
 
 
 def _texts(path, rows, name):

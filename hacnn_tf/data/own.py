@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -116,7 +117,7 @@ def _read_folder(place, find_cameras):
             raise InputError(f"{place} does not say who {len(unnamed):,} images show ({some(unnamed)}): {LAYOUTS}.")
         rows = rows.assign(pid=[int(match[1]) for match in names], camid=[int(match[2]) for match in names])
         return rows, LeftOut(left_out, identities_left_out(left_out, rows.pid))
-    rows["pid"] = as_names(pd.Series([path.parts[0] for path in paths]), f"{place} has folders of identities called")
+    rows["pid"] = _folder_names(paths, 0, f"{place} has folders of identities called")
     everything = LeftOut(left_out, _folders_left_out(place, left_out, {path.parts[0] for path in paths}))
     if not find_cameras:
         return rows, everything
@@ -129,8 +130,18 @@ def _read_folder(place, find_cameras):
             "put those into folders as well, or find the camera in all names with --camera_pattern."
         )
     if not without:
-        rows["camid"] = as_names(pd.Series([path.parts[1] for path in paths]), f"{place} has folders of cameras called")
+        rows["camid"] = _folder_names(paths, 1, f"{place} has folders of cameras called")
     return rows, everything
+
+
+def _folder_names(paths, level, where):
+    """The names that folders give, `as_names`. Two folders beside each other whose names are the same are refused."""
+    folders = pd.Series([unicodedata.normalize("NFC", path.parts[level]) for path in paths])
+    names = as_names(folders, where)
+    beside = folders.groupby([names, pd.Series([path.parts[:level] for path in paths])]).unique()
+    if twins := [" and ".join(map(repr, spelled)) for spelled in beside if len(spelled) > 1]:
+        raise InputError(f"{where} {some(twins)}, which are one name: rename one of them.")
+    return names
 
 
 def _folders_left_out(place, left_out, read):

@@ -15,8 +15,9 @@ from starlette.responses import PlainTextResponse
 
 from hacnn_tf.data.augmentation import GREY
 from hacnn_tf.data.images import MAX_PIXELS, read_image
-from hacnn_tf.database.condition import as_time, quoted
+from hacnn_tf.database.condition import quoted
 from hacnn_tf.database.results import captions, time_text
+from hacnn_tf.database.times import as_time
 from hacnn_tf.errors import InputError
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.paper.pictures import attention_of

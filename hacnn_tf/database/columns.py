@@ -40,7 +40,7 @@ def array_of(column: pd.Series, kind: pa.DataType | None) -> pa.Array:
 
 def texts_of(column: pd.Series) -> pd.Series:
     """A column for one of texts, which may happen to hold numbers alone."""
-    return column.map(str, na_action="ignore")
+    return column.astype(object).map(str, na_action="ignore")  # of Int64 with gaps, 1 would be "1.0"
 
 
 def frame_of(table: pa.Table) -> pd.DataFrame:

@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple, NoReturn
 
-import pandas as pd
 import pyarrow as pa
 import sqlglot
 from sqlglot import ErrorLevel, ParseError, Token, TokenType, exp
 from sqlglot.errors import SqlglotError
 
+from hacnn_tf.database.times import as_time
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import some
 
@@ -88,18 +88,6 @@ def parse_condition(text: str, columns: Mapping[str, pa.DataType]) -> str:
 def quoted(text: str) -> str:
     """A text as a literal of a condition."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def as_time(text: str) -> pd.Timestamp:
-    """A time in ISO 8601, in UTC if it has a zone, given to the day at least. Raises `ValueError` if it is none."""
-    text = text.strip()
-    try:
-        time = pd.to_datetime(text, format="ISO8601", utc=True).tz_localize(None)
-    except (ValueError, TypeError, OverflowError, AttributeError):
-        raise ValueError(text) from None
-    if pd.isna(time) or len(text) < len("20261124"):  # a year or a month would be its first instant
-        raise ValueError(text)
-    return time
 
 
 def shown(text: str, characters: int = SHOWN_TEXT) -> str:
@@ -266,6 +254,8 @@ class _Writer:
         text, pattern, negate = _parts(node, "this", "expression", "negate")
         if not (isinstance(pattern, exp.Literal) and pattern.is_string):
             _refuse(f"the pattern in {_source(node)} must be a text in single quotes")
+        if type(node) in (exp.Like, exp.ILike) and "\\" in pattern.name:  # LanceDB would skip it, SQL would not
+            _refuse(f"the pattern in {_source(node)} has a backslash; use starts_with or contains")
         sql = test.format(*(self._of_kind(TEXT, part).sql for part in (text, pattern)))
         return f"(NOT {sql})" if negate else sql
 
@@ -336,7 +326,7 @@ def _time(text: str) -> _Value:
     try:
         time = as_time(text)
     except ValueError:
-        _refuse(f"{shown(text, SHOWN_PART)} is no time; write timestamp '2026-11-24 15:30:00'")
+        _refuse(f"{shown(text, SHOWN_PART)} is no time from 1678 to 2261; write timestamp '2026-11-24 15:30:00'")
     if time.nanosecond:
         _refuse(f"{shown(text, SHOWN_PART)} is finer than a microsecond")
     unit = next(unit for unit in UNITS if time == time.floor(unit))

@@ -56,7 +56,8 @@ def writing(path: FilePath, wait: float = 0) -> Iterator[None]:
     Raises:
         InputError: another goes on writing.
     """
-    place = Path(os.path.abspath(expanded(path)))
+    path = expanded(path)
+    place = Path(os.path.realpath(path))
     locks = HELD.__dict__.setdefault("locks", set())
     if _in_bucket(path) or place in locks:  # what holds it may call what holds it
         yield
@@ -254,10 +255,17 @@ class Database:
             features: `(len(rows), feature_dim)` float32 array.
 
         Raises:
-            InputError: the columns are others, a feature is not finite, or it cannot be written.
+            InputError: the columns are others, features are not finite or of another shape, a path is there twice, or
+                it cannot be written.
         """
         schema = self._table.schema
         self._check_columns(rows)
+        if np.shape(features) != (len(rows), self.feature_dim):
+            raise InputError(
+                f"{len(rows):,} pictures need features {(len(rows), self.feature_dim)}, not {np.shape(features)}."
+            )
+        if (twice := rows.path[rows.path.duplicated()]).any():
+            raise InputError(f"Pictures cannot be written twice at once: {some(twice.unique())}.")
         squared_norms(features)  # for the check alone
         # Copies are aligned in memory. Arrays that came from another process may not be, at which LanceDB panics.
         rows, features = rows.copy(), np.array(features, np.float32)
@@ -357,9 +365,15 @@ class Database:
             `hacnn_tf.evaluation.rerank`), nearest first, those that are found at the same distance by path.
 
         Raises:
-            InputError: the condition cannot be used (says why), none is left by it, or a feature is not finite.
+            InputError: the condition cannot be used (says why), none is left by it, or features are not finite or of
+                another shape.
         """
         self.check_condition(where)
+        shape = np.shape(features)
+        if len(shape) != 2 or shape[1] != self.feature_dim or top < 1:
+            raise InputError(
+                f"A search takes features (q, {self.feature_dim}) and a top of at least 1, not {shape} and {top}."
+            )
         squared_norms(np.asarray(features))  # for the check alone
         search = self._reranked if reranked else self._nearest
         return [search(feature, where, top, exact) for feature in np.asarray(features, np.float32)]

@@ -12,6 +12,7 @@ from hacnn_tf.data.listing import list_images, only, open_image
 from hacnn_tf.data.manifest import TEXTS, as_numbers, find_manifest, read_manifest
 from hacnn_tf.data.own import camera_regex
 from hacnn_tf.database.database import DISTANCE, FEATURE, FILE_COLUMNS
+from hacnn_tf.database.times import as_time
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import expanded, some
 
@@ -82,7 +83,8 @@ def _of_manifest(manifest):
         if name in rows and rows[name].str.fullmatch(r"0|-?[1-9]\d{0,17}").all():
             rows[name] = rows[name].astype(int)
     for name in rows.columns.difference([*TEXTS, "time"]):
-        rows[name] = _with_gaps(rows[name])
+        if manifest.suffix.lower() == ".csv" or not rows[name].map(lambda value: isinstance(value, str)).any():
+            rows[name] = _with_gaps(rows[name])  # texts of Parquet are texts
     if "time" in rows:
         rows["time"] = _parsed_times(manifest, rows.time)
     return rows
@@ -98,15 +100,18 @@ def _with_gaps(column):
 
 
 def _parsed_times(manifest, column):
-    try:
-        if pd.api.types.is_numeric_dtype(column):
-            raise ValueError(column.iloc[0])
-        if column.dtype == object:  # one by one: in a column pandas takes the zone of one for that of the next
-            column = column.mask(column == "").map(lambda text: pd.to_datetime(text, format="ISO8601", utc=True))
-        found = pd.to_datetime(column, utc=True)
-        return found.dt.tz_localize(None).astype("datetime64[us]")
-    except Exception as error:  # whatever a text that is no time makes the parser raise
-        raise InputError(f"{manifest} has a time that is none ({error}): write it as 2026-11-24 15:30:00.") from None
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return pd.to_datetime(column, utc=True).dt.tz_localize(None).astype("datetime64[us]")
+    texts = column.map(str).mask(column.isna() | (column.astype(object) == ""))
+    times, odd = [], []
+    for text in texts:  # one by one: in a column pandas takes the zone of one for that of the next
+        try:
+            times.append(pd.NaT if pd.isna(text) else as_time(text))
+        except ValueError:
+            odd.append(text)
+    if odd:
+        raise InputError(f"{manifest} has times that are none: {some(odd)}; write them as 2026-11-24 15:30:00.")
+    return pd.Series(times, index=column.index).astype("datetime64[us]")
 
 
 def _cameras(names, pattern):

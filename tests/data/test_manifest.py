@@ -324,3 +324,32 @@ def test_mutated_parquet(folder):
     path = folder / "manifest.parquet"
     pd.DataFrame(list(csv.reader(LINES[1:])), columns=LINES[0].split(",")).to_parquet(path)
     fuzz(path, path.read_bytes(), 500)
+
+
+def test_a_column_that_was_pandas_index_is_there(tmp_path):
+    pytest.importorskip("pyarrow")
+    rows = pd.DataFrame({"path": ["a.jpg", "b.jpg"], "pid": [1, 2], "camid": [3, 4]})
+    for name in rows.path:
+        (tmp_path / name).touch()
+    for index in ("camid", ["camid", "pid"]):
+        rows.set_index(index).to_parquet(tmp_path / "manifest.parquet")
+        read = read_manifest(tmp_path / "manifest.parquet")
+        assert read.camid.tolist() == ["3", "4"] and read.pid.tolist() == ["1", "2"]
+    rows.rename(index={0: "x", 1: "y"}).to_parquet(tmp_path / "manifest.parquet")
+    assert sorted(read_manifest(tmp_path / "manifest.parquet")) == ["camid", "path", "pid"]
+
+
+def test_numbers_that_are_names_stay_as_they_are(tmp_path):
+    (tmp_path / "a.jpg").touch(), (tmp_path / "b.jpg").touch()
+    (tmp_path / "manifest.csv").write_text(
+        "path,badge,shelf,score,floor\na.jpg,007,12E5,1e-05,1\nb.jpg,008,13E5,2.5,-2\n"
+    )
+    read = read_manifest(tmp_path / "manifest.csv", needed=())
+    assert read.badge.tolist() == ["007", "008"] and read.shelf.tolist() == ["12E5", "13E5"]
+    assert read.score.tolist() == [1e-5, 2.5] and read.floor.tolist() == [1, -2]
+
+
+def test_a_zero_byte_is_not_a_missing_file(tmp_path):
+    (tmp_path / "manifest.csv").write_text("path,pid\na\0.jpg,1\n")
+    with pytest.raises(InputError, match=r"is not a CSV file in UTF-8 \(line 2 has a zero byte\)"):
+        read_manifest(tmp_path / "manifest.csv")

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, ImageSequence
 
 from hacnn_tf import ReID
 from hacnn_tf.data.images import load_images, read_image
@@ -157,6 +157,26 @@ def test_a_picture_that_the_user_holds_is_not_changed():
     image = Image.open(io.BytesIO(FILES["JPEG of orientation 6"]))
     read_image(image, (160, 64))
     assert image.size == (48, 100) and image.getexif()[ORIENTATION] == 6
+
+
+def test_frames_of_one_image_are_themselves(model):
+    colours = ["red", "green", "blue", "white"]
+    frames = [Image.new("RGB", (48, 100), colour) for colour in colours]
+    file = io.BytesIO(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    found = model.embed(ImageSequence.Iterator(Image.open(file)))
+    np.testing.assert_array_equal(found, model.embed(frames))
+
+
+def test_one_image_may_be_given_several_times(model):
+    lazy = Image.open(io.BytesIO(encoded(smooth().resize((600, 1200)), "JPEG")))
+    found = model.embed([lazy] * 16)
+    np.testing.assert_array_equal(found, np.repeat(found[:1], 16, axis=0))
+
+
+def test_an_image_without_pixels_is_refused():
+    for image in (Image.new("RGB", (0, 0)), smooth().crop((10, 10, 10, 50)), np.zeros((0, 5, 3), np.uint8)):
+        with pytest.raises(InputError, match="image without pixels"):
+            read_image(image, (160, 64))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "JPEG of orientation 6", "CMYK JPEG", "PNG of 16 bits", "PNG with alpha"])

@@ -420,3 +420,13 @@ def test_names_that_are_not_utf8(tmp_path):
     open(bytes(tmp_path) + b"/b/query/0001_c1_\xff.jpg", "w").close()
     with pytest.raises(InputError, match="The names of 1 images are not in UTF-8"):
         read_own(tmp_path / "b")
+
+
+@pytest.mark.parametrize(("one", "other"), [("1", "1.0"), ("anna", "anna ")])
+def test_two_folders_of_one_name_are_not_one_person(one, other, tmp_path):
+    for name in (one, other, "bob"):
+        for camera in (1, 2):
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / f"0001_c{camera}_1.jpg").touch()
+    with pytest.raises(InputError, match=r"has folders of identities called '.*' and '.*', which are one name: rename"):
+        read_own(tmp_path)

@@ -1,8 +1,11 @@
 """The database: the nearest by brute force, one transaction a write, and nothing left of what was removed."""
 
+import os
 import pickle
 import shutil
+import signal
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -360,3 +363,48 @@ def test_arrays_that_came_from_another_process_may_lie_anywhere_in_memory(filled
     assert not features.flags.aligned
     people.write(rows, features)
     np.testing.assert_array_equal(people.feature(rows.path), features)
+
+
+def test_numbers_with_gaps_are_the_same_texts(tmp_path):
+    rows = make_rows([0, 1], camid=["north", "1"])
+    people = Database.create(tmp_path / "people.lance", MODEL, rows)
+    people.write(rows, make_features(2))
+    people.write(make_rows([2, 3]).assign(camid=pd.array([1, None], "Int64")), make_features(2))
+    assert people.count("camid = '1'") == 2
+
+
+@pytest.mark.parametrize("shape", [(2, DIM // 2), (1, DIM), (2, DIM, 1), (DIM,)])
+def test_features_of_another_shape_are_refused(filled, shape):
+    people, _ = filled
+    with pytest.raises(InputError, match=rf"2 pictures need features \(2, {DIM}\), not"):
+        people.write(make_rows([60, 61]), np.zeros(shape, np.float32))
+    assert len(people) == 50
+
+
+def test_what_a_search_cannot_be(filled):
+    people, features = filled
+    for query, top in ((features[0], 5), (features[:1, :3], 5), (features[:1], 0)):
+        with pytest.raises(InputError, match=rf"A search takes features \(q, {DIM}\) and a top of at least 1"):
+            people.search(query, top=top)
+    with pytest.raises(InputError, match=r"cannot be written twice at once: /people/7\.jpg"):
+        people.write(make_rows([7, 8, 7]), features[:3])
+
+
+def test_a_link_has_the_lock_of_what_it_leads_to(filled, tmp_path, monkeypatch):
+    people, _ = filled
+    monkeypatch.setattr(database, "WRITE_WAIT", 0.1)
+    (tmp_path / "link.lance").symlink_to("people.lance")
+    with ThreadPoolExecutor(1) as pool, database.writing(people.path), pytest.raises(InputError, match="being written"):
+        pool.submit(Database(tmp_path / "link.lance").write, make_rows([50]), make_features(1)).result()
+
+
+def test_a_fork_meanwhile_does_not_keep_the_lock(tmp_path):
+    with database.writing(tmp_path / "people.lance"):
+        child = os.fork()
+        if not child:
+            time.sleep(5)
+            os._exit(0)
+    with database.writing(tmp_path / "people.lance"):
+        pass
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)

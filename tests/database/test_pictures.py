@@ -136,9 +136,9 @@ def test_a_manifest_of_paths_alone_is_enough(tmp_path):
         ("pid,camid\n1,2\n", "lacks the column path"),
         ("path\nnone.jpg\n", "1 of the 1 images in .* are not there"),
         ("path,feature\na.jpg,1\n", "has a column feature, which a database has itself"),
-        ("path,time\na.jpg,soon\n", "has a time that is none"),
-        ("path,time\na.jpg,20261124153000\n", "has a time that is none"),
-        ("path,time\na.jpg,03/11/2026 08:00\n", "has a time that is none"),
+        ("path,time\na.jpg,soon\n", "has times that are none"),
+        ("path,time\na.jpg,20261124153000\n", "has times that are none"),
+        ("path,time\na.jpg,03/11/2026 08:00\n", "has times that are none"),
         ("path,coat colour\na.jpg,red\n", "has columns called coat colour"),
         ("path,_distance\na.jpg,1\n", "has columns called _distance"),
         ("path\na.jpg\n../{folder}/a.jpg\n", "more than once"),
@@ -200,3 +200,25 @@ def test_a_time_in_exif_unless_the_name_has_one(tmp_path):
     found = times([changed, taken, named, never, tmp_path / "text.jpg"])
     assert found[:3].astype(str).tolist() == ["2026-01-02 03:04:05", "2025-12-31 23:59:59", "2026-11-24 15:30:05"]
     assert found[3:].isna().all()
+
+
+def test_times_need_a_day_and_are_found_however_the_column_is_spelled(tmp_path):
+    (tmp_path / "a.jpg").touch(), (tmp_path / "b.jpg").touch()
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("path,Time\na.jpg,2026-11-24 08:00:00+02:00\nb.jpg,\n")
+    rows, _ = list_pictures(manifest)
+    assert rows.time[0] == pd.Timestamp("2026-11-24 06:00:00") and pd.isna(rows.time[1]) and "Time" not in rows
+    for odd in ("2026-11", "2026-11-24 25:00:00", "x" * 1000):
+        manifest.write_text(f"path,time\na.jpg,{odd}\nb.jpg,2026-11-24 08:00:00\n")
+        with pytest.raises(InputError, match="has times that are none: ") as error:
+            list_pictures(manifest)
+        assert len(str(error.value)) < 500 + len(str(manifest)) and "\n" not in str(error.value)
+
+
+def test_texts_of_parquet_are_texts(tmp_path):
+    pytest.importorskip("pyarrow")
+    (tmp_path / "a.jpg").touch(), (tmp_path / "b.jpg").touch()
+    rows = pd.DataFrame({"path": ["a.jpg", "b.jpg"], "badge": ["7", "12"], "floor": [1, None]}).convert_dtypes()
+    rows.to_parquet(tmp_path / "manifest.parquet")
+    read, _ = list_pictures(tmp_path)
+    assert read.badge.tolist() == ["7", "12"] and read.floor[0] == 1 and pd.isna(read.floor[1])
