@@ -368,7 +368,7 @@ class Database:
             InputError: the condition cannot be used (says why), none is left by it, or features are not finite or of
                 another shape.
         """
-        self.check_condition(where)
+        condition = self._parsed(where)
         shape = np.shape(features)
         if len(shape) != 2 or shape[1] != self.feature_dim or top < 1:
             raise InputError(
@@ -376,7 +376,7 @@ class Database:
             )
         squared_norms(np.asarray(features))  # for the check alone
         search = self._reranked if reranked else self._nearest
-        return [search(feature, where, top, exact) for feature in np.asarray(features, np.float32)]
+        return [search(feature, where, condition, top, exact) for feature in np.asarray(features, np.float32)]
 
     @contextlib.contextmanager
     def _readable(self, where: str | None = None) -> Iterator[None]:
@@ -390,18 +390,27 @@ class Database:
                 f"{some(self.columns, most=10)}."
             ) from None
 
-    def _reranked(self, feature: Features, where: str | None, top: int, exact: bool) -> pd.DataFrame:
-        found = self._nearest(feature, where, max(top, CANDIDATES), exact, [FEATURE])
+    def _reranked(
+        self, feature: Features, where: str | None, condition: str | None, top: int, exact: bool
+    ) -> pd.DataFrame:
+        found = self._nearest(feature, where, condition, max(top, CANDIDATES), exact, [FEATURE])
         (found[DISTANCE],) = rerank(feature[None], np.stack(found.pop(FEATURE)))
         return found.sort_values([DISTANCE, "path"], ignore_index=True)[:top]
 
     def _nearest(
-        self, feature: Features, where: str | None, top: int, exact: bool, more: Iterable[str] = ()
+        self,
+        feature: Features,
+        where: str | None,
+        condition: str | None,
+        top: int,
+        exact: bool,
+        more: Iterable[str] = (),
     ) -> pd.DataFrame:
+        """The nearest of one feature; `condition` is `where` as LanceDB gets it, parsed once for all features."""
         query = self._table.search(feature, vector_column_name=FEATURE).distance_type("l2").limit(top)
         query = query.select([*self.columns, *more, "_distance"])
-        if where is not None:
-            query = query.where(self._parsed(where), prefilter=True)
+        if condition is not None:
+            query = query.where(condition, prefilter=True)
         if exact or len(self) <= EXACT_ROWS:
             query = query.bypass_vector_index()
         else:
