@@ -49,7 +49,7 @@ def trained(precision):
 @functools.cache
 def train_step(precision, xla, tf32):
     """A function of its own for each mode, as what was compiled keeps its mode."""
-    recipe = RECIPES["paper"]
+    recipe = RECIPES["adamw"]
     model = Settings(precision=POLICIES[precision]).build_model(IDENTITIES)
     optimizer = make_optimizer(recipe, steps=150)
     optimizer.build(model.trainable_variables)

@@ -246,7 +246,7 @@ def compiled(text):
 @functools.cache
 def functions(precision):
     """Dict from work to its compiled function, and its arguments after the images."""
-    model, recipe = HACNN(IDENTITIES, dtype=precision), RECIPES["paper"]
+    model, recipe = HACNN(IDENTITIES, dtype=precision), RECIPES["adamw"]
     optimizer = make_optimizer(recipe, steps=150, precision=precision)
     optimizer.build(model.trainable_variables)
     step = make_train_step(model, optimizer, recipe, xla=True)

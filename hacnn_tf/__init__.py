@@ -15,7 +15,7 @@ with command_start() if starts_command() else nullcontext(), anywhere():
     import hacnn_tf.models  # noqa: F401
 
 __all__ = ["ReID"]
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,8 @@ from urllib.request import url2pathname
 
 import numpy as np
 
-from hacnn_tf.errors import InputError
+import hacnn_tf
+from hacnn_tf.errors import FormatError, InputError
 from hacnn_tf.types import FilePath
 
 
@@ -167,6 +168,15 @@ def write_npz(path, arrays):
     """Writes a dict of arrays, none of objects. Raises `InputError` if it cannot."""
     with aside(path) as part:
         np.savez(part, **arrays)
+
+
+def check_format(path, found, known):
+    """Raises `FormatError` if a file is of a newer format than this code reads; `found` is None if it names none."""
+    if found is not None and int(found) > known:
+        raise FormatError(
+            f"{path} is of format {int(found)}, and hacnn_tf {hacnn_tf.__version__} reads formats up to {known}: "
+            "update hacnn_tf."
+        )
 
 
 def check_new_path(path, suffix=""):

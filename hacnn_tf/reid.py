@@ -21,9 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 import hacnn_tf
 from hacnn_tf.backend import require_tensorflow
 from hacnn_tf.data.images import UnreadableImagesError, decoding_pool, own_copy, read_image
-from hacnn_tf.errors import InputError
+from hacnn_tf.errors import FormatError, InputError
 from hacnn_tf.export import Export, find_export, load_export
-from hacnn_tf.files import aside, check_new_path, expanded
+from hacnn_tf.files import aside, check_format, check_new_path, expanded
 from hacnn_tf.models import HACNN
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import PRECISIONS
@@ -33,6 +33,7 @@ BATCH = 64  # images extracted at a time
 BOXES_NAMED = 10  # at most, in a sentence
 READ_AHEAD = 2  # batches that are decoded while one is extracted
 WEIGHTS, CONFIG, METADATA = "model.weights.h5", "config.json", "metadata.json"  # of a preset, as Keras Hub calls them
+FORMAT = 1  # of a preset; raised when older code would misread a newer one
 ALONE = (str, os.PathLike, bytes, bytearray, memoryview, PIL.Image.Image)  # what is one picture, and no list of them
 SHIPPED = Path(__file__).parent / "presets"
 
@@ -278,7 +279,8 @@ class ReID:
             part.mkdir()
             (part / CONFIG).write_text(json.dumps({"class_name": "HACNN", "config": config}, indent=1) + "\n")
             versions = {"hacnn_tf_version": hacnn_tf.__version__, "keras_version": keras.__version__}
-            metadata = {**versions, "parameter_count": stored.count_params(), "fingerprint": self.fingerprint}
+            counted = {"parameter_count": stored.count_params(), "fingerprint": self.fingerprint}
+            metadata = {"format": FORMAT, **versions, **counted}
             (part / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
             stored.save_weights(part / WEIGHTS)
 
@@ -369,12 +371,16 @@ def _read_preset(path: Path, precision: str | None) -> Export:
     """A preset's folder, opened as an `Export`."""
     require_tensorflow()
     try:
+        metadata = json.loads((path / METADATA).read_text())
+        check_format(path, metadata.get("format"), FORMAT)
         config = json.loads((path / CONFIG).read_text())["config"]
         network = HACNN(**(config | ({"dtype": precision} if precision else {})))
         network.feature_extractor().load_weights(path / WEIGHTS)
         export = Export.of_network(network)
-        if export.fingerprint != json.loads((path / METADATA).read_text())["fingerprint"]:
+        if export.fingerprint != metadata["fingerprint"]:
             raise ValueError(f"its weights are not those of {METADATA}")
         return export
+    except FormatError:
+        raise
     except Exception as error:  # whatever a damaged file makes its reader raise
-        raise InputError(f"{path} is not a preset of this version of hacnn_tf, or damaged ({error}).") from None
+        raise InputError(f"{path} is not a preset, or damaged ({error}).") from None

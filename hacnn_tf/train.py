@@ -82,7 +82,7 @@ COMMAND.define(
     "enum",
     "recipe",
     None,
-    "a set of the following flags; constant for synthetic if not given, else paper",
+    "a set of the following flags; paper for synthetic by default, else adamw",
     enum_values=list(RECIPES),
 )
 COMMAND.define("float", "learning_rate", None, "Adam's, at its height")

@@ -17,7 +17,7 @@ import pytest
 
 from hacnn_tf import ReID, reid
 from hacnn_tf.data.images import load_images, read_image
-from hacnn_tf.errors import InputError
+from hacnn_tf.errors import FormatError, InputError
 from hacnn_tf.evaluation import extract_features, feature_function, fingerprint
 from hacnn_tf.export import Export, export_model, load_export
 from hacnn_tf.models import HACNN
@@ -63,6 +63,17 @@ def test_whatever_was_made_of_a_run_gives_its_features(exports, place, paths, ex
     assert model.fingerprint == fingerprint(network)
     assert (model.input_size, model.feature_dim) == ((160, 64), 1024)
     assert (model.network is None) == (place == "export/saved_model")
+
+
+def test_a_preset_of_another_version_is_opened_and_one_of_a_newer_format_is_one_sentence(exports, tmp_path):
+    preset = shutil.copytree(exports / "preset", tmp_path / "preset")
+    metadata = json.loads((preset / "metadata.json").read_text())
+    for changes in ({"hacnn_tf_version": "9.0.0"}, {"keras_version": "9.0.0"}):
+        (preset / "metadata.json").write_text(json.dumps(metadata | changes))
+        assert ReID.from_preset(preset).fingerprint == metadata["fingerprint"]
+    (preset / "metadata.json").write_text(json.dumps(metadata | {"format": metadata["format"] + 1}))
+    with pytest.raises(FormatError, match=r"preset is of format 2, and hacnn_tf .* reads formats up to 1: update"):
+        ReID.from_preset(preset)
 
 
 def test_pictures_can_be_given_as_anything(model, paths, expected, tmp_path):
@@ -308,7 +319,7 @@ def test_a_damaged_preset(exports, tmp_path, damage):
         (folder / "config.json").write_text(json.dumps(content))
     else:
         (folder / f"{damage}.json").write_text("{}")
-    with pytest.raises(InputError, match="is not a preset of this version of hacnn_tf, or damaged"):
+    with pytest.raises(InputError, match="is not a preset, or damaged"):
         ReID.from_preset(folder)
 
 

@@ -88,7 +88,7 @@ def test_what_is_trained_is_not_trained_again_and_tables_share_their_runs(places
 def test_a_recipe_and_a_precision_are_runs_of_their_own(places, trainings, tmp_path, capsys):
     run("--experiment=table7", *SMALL, *places)
     run("--experiment=table7", "--recipe=strong", "--precision=mixed_bfloat16", *SMALL, *places)
-    assert [(s.recipe.name, s.precision) for s in trainings] == [("constant", "float32"), ("strong", "mixed_bfloat16")]
+    assert [(s.recipe.name, s.precision) for s in trainings] == [("paper", "float32"), ("strong", "mixed_bfloat16")]
     table = (tmp_path / "results" / "table7.md").read_text()
     assert "recipe strong, mixed_bfloat16" in table and "Left out: " in table
     assert "synthetic-detected-strong-mixed_bfloat16-epochs3-seed0: 3 epochs" in capsys.readouterr().out

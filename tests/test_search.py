@@ -29,7 +29,7 @@ print(json.dumps({
     "norm": [stem.norm.momentum, stem.norm.epsilon],
     "initializer": type(stem.conv.kernel_initializer).__name__,
     "region": model.get_layer("level3_regions").size,
-    "epsilon": make_optimizer(RECIPES["paper"], 10).epsilon,
+    "epsilon": make_optimizer(RECIPES["adamw"], 10).epsilon,
     "undecayed": UNDECAYED,
 }))
 """

@@ -35,7 +35,8 @@ COMMAND.group("Places")
 
 
 def main(flags):
-    selection, runs = Selection.from_flags(flags), RunFolders(flags.runs_dir or Path(__file__).parent)
+    selection = Selection.from_flags(flags)
+    runs = RunFolders(flags.runs_dir or Path(__file__).parent / "".join(selection.datasets))
     measured = _measured(flags.part, selection, runs)
     gains = {gain: _differences(*(measured[name] for name in gain[1:])) for gain in GAINS}
     gains = {gain: by_seed for gain, by_seed in gains.items() if by_seed}

@@ -2,8 +2,7 @@
 
     python experiments/measured/record.py runs/RUN ...
 
-Writes README.md anew, a line a run. The tables of REPRODUCE.md are made from these folders (`--runs_dir
-experiments/measured`).
+Each goes into the folder of its dataset. Writes README.md anew, a line a run.
 """
 
 import json
@@ -15,7 +14,6 @@ from hacnn_tf.errors import InputError
 from hacnn_tf.files import write_json, write_text
 from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.training.run_folder import COLUMNS, RunFolder
-from hacnn_tf.training.settings import Settings
 
 HERE = Path(__file__).parent
 MEASURES = {"Rank-1": "rank1", "5": "rank5", "10": "rank10", "20": "rank20", "mAP": "mAP", "mINP": "mINP"}
@@ -25,11 +23,12 @@ The records that were kept of the trainings behind [REPRODUCE.md](../../REPRODUC
 ([what is in one](../../docs/run_folder.md)) without checkpoints, and without the paths of where they were trained.
 `config.json` has all settings, versions and the revision, `log.csv` the losses by epoch, `metrics.json` every measure.
 `python experiments/measured/record.py runs/RUN` adds one and writes this page; `gains.py` compares networks seed by
-seed. In `before-043228d/` is a run whose weight decay acted on spatial and hard attention too.
+seed. A `config.json` without a `format` has the former names of recipes: `constant` is `paper` now, and `paper` is
+`adamw`; the folders have today's. `python -m hacnn_tf.train` with the settings of a `config.json` trains a run again.
 
 Test set, or with `validation` in the name those training identities; joint feature, single query, in percent. Hours are
 of training alone, on one or two cores of an AMD EPYC with AVX512-BF16 (be7401a, cb0c6dc: an Intel Xeon with AMX) that
-others shared: they compare only roughly. What has `--xla=on` in its command is of an NVIDIA H200, to which
+others shared: they compare only roughly. What has `"xla": "on"` is of an NVIDIA H200, to which
 [benchmarks/programs.py](../../benchmarks/programs.py) carried it: with initial weights that Keras drew under JAX. Up to
 revision cd1c7d0 JPEGs were decoded by TensorFlow's faster, less exact method, in training and test alike.
 
@@ -42,33 +41,29 @@ def record(path):
     run.read_metrics()
     if not run.revision or run.revision.endswith("-dirty"):
         raise InputError(f"{path} was trained by code that is no revision ({run.revision}): nobody could get it again.")
-    folder = HERE / run.path.name
-    folder.mkdir(exist_ok=True)
+    folder = HERE / run.settings.dataset / run.settings.run_name
+    folder.mkdir(parents=True, exist_ok=True)
     for name in ("metrics.json", *(f"{rows}.csv" for rows in COLUMNS)):
         shutil.copy(run.path / name, folder / name)
     config = json.loads((run.path / "config.json").read_text())
     write_json(folder / "config.json", config | {"places": {}})
 
 
+def records():
+    """The `RunFolder`s that are kept, by dataset and name."""
+    return [run for folder in sorted(HERE.glob("*/")) for run in RunFolders(folder).all()]
+
+
 def page():
-    """README.md: a line a run, and their commands."""
+    """README.md: a line a run."""
     rows = [["run", "epochs", "hours", *MEASURES, "revision"], ["---"] * (len(MEASURES) + 4)]
-    runs = RunFolders(HERE).all()
-    for run in runs:
+    for run in records():
         joint = run.read_metrics()["single_query"]["joint"]
         measures = [f"{joint[name]:.1f}" for name in MEASURES.values()]
-        link = f"[{run.path.name}]({run.path.name}/config.json)"
+        link = f"[{run.path.name}]({run.path.relative_to(HERE)}/config.json)"
         rows.append([link, str(run.settings.epochs), f"{hours(run):.2f}", *measures, run.revision])
     lines = [f"| {' | '.join(row)} |" for row in rows]
-    return HEAD + "\n".join([*lines, "", "```bash", *map(command, runs), "```"]) + "\n"
-
-
-def command(run):
-    """What trained a run, without where its data was."""
-    changed = run.settings.differences(Settings(dataset=run.settings.dataset).completed())
-    told = {f"--{prefix}{name}" for name in ("dataset", *changed) for prefix in ("", "no")}
-    flags = [flag for flag in run.settings.as_flags() if flag.split("=")[0] in told]
-    return " ".join(["python -m hacnn_tf.train", *flags])
+    return HEAD + "\n".join(lines) + "\n"
 
 
 def hours(run):

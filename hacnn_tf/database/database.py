@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from hacnn_tf.data.images import PIXELS
-from hacnn_tf.errors import InputError
+from hacnn_tf.errors import FormatError, InputError
 from hacnn_tf.evaluation import rerank
 from hacnn_tf.evaluation.ranking import squared_norms
-from hacnn_tf.files import expanded, locked, some
+from hacnn_tf.files import check_format, expanded, locked, some
 from hacnn_tf.forks import check_process, claim
 from hacnn_tf.reid import ReID
 from hacnn_tf.types import Features, FilePath
@@ -37,7 +37,10 @@ LISTS_SEARCHED = 0.2  # share of the index's lists that a search reads
 ROWS_A_LIST = 2_000
 REASON = 200  # characters of what LanceDB says that a sentence quotes
 CANDIDATES = 200  # nearest pictures, at least, that are ordered by re-ranking
-FINGERPRINT, PRESET, DECODER = b"hacnn_tf.fingerprint", b"hacnn_tf.preset", b"hacnn_tf.pixels"
+FORMAT = 1  # of a database; raised when older code would misread a newer one
+FORMAT_KEY, FINGERPRINT, PRESET, DECODER = (
+    f"hacnn_tf.{name}".encode() for name in ("format", "fingerprint", "preset", "pixels")
+)
 FEATURE = "feature"
 FILE_COLUMNS = ["path", "bytes", "modified"]  # which picture, and how to tell that it has changed
 DISTANCE = "distance"  # a column of results
@@ -97,9 +100,12 @@ class Database:
         try:
             self._opened = self._connection.open_table(self._name)
             metadata = self._table.schema.metadata
+            check_format(path, metadata.get(FORMAT_KEY), FORMAT)
             self.fingerprint, self.preset = metadata[FINGERPRINT].decode(), metadata[PRESET].decode()
             self.feature_dim = self._table.schema.field(FEATURE).type.list_size
             self._pixels = int(metadata.get(DECODER, b"1"))
+        except FormatError:
+            raise
         except Exception as error:  # whatever LanceDB raises for a folder of another kind, or a damaged one
             reason = f" ({_reason(error)})" if Path(self.path).exists() else ""
             raise InputError(
@@ -125,7 +131,7 @@ class Database:
         connection, name = _connect(path)
         feature = pa.field(FEATURE, pa.list_(pa.float32(), model.feature_dim))
         preset = os.path.abspath(model.name) if os.path.exists(model.name) else model.name
-        metadata = {FINGERPRINT: model.fingerprint, PRESET: preset, DECODER: str(PIXELS)}
+        metadata = {FORMAT_KEY: str(FORMAT), FINGERPRINT: model.fingerprint, PRESET: preset, DECODER: str(PIXELS)}
         schema = pa.schema([*fields_of(rows), feature], metadata=metadata)
         with _refused(f"Cannot make {path}"):
             connection.create_table(name, schema=schema)

@@ -4,8 +4,9 @@ import dataclasses
 import importlib
 import importlib.util
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,14 +14,15 @@ import tensorflow as tf
 import hacnn_tf
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import feature_function, fingerprint
+from hacnn_tf.files import check_format
 from hacnn_tf.forks import check_process
 from hacnn_tf.models import BRANCHES, HACNN
-from hacnn_tf.types import Extract, Features, Pixels, Size
+from hacnn_tf.types import Extract, Features, FilePath, Pixels, Size
 
 # Layers whose arithmetic stays float in int8: soft attention, positions of regions, lengths of features. They cost
 # little, and in int8 they take a third of the Rank-1 with them.
 KEPT_FLOAT = ("attention", "regions", "unit_norm")
-BRANCHES_KEY = "branches"  # in a file's `description`
+FORMAT = 1  # of an export; raised when older code would misread a newer one
 INSTALL = 'this format needs: pip install -c constraints.txt -e ".[export]".'
 
 
@@ -102,18 +104,25 @@ def description(network: HACNN, precision: str) -> dict[str, str]:
     parts = " and ".join(f"the {branch}" for branch in network.branches)
     lengths = "each of length 1" if len(network.branches) > 1 else "of length 1"
     return {
+        "format": str(FORMAT),
         "fingerprint": fingerprint(network),
         "precision": precision,
         "hacnn_tf_version": hacnn_tf.__version__,
         "input": f"images: uint8 [N, {height}, {width}, 3], RGB, 0 to 255",
         "output": f"features: float32 [N, {features}], {parts} one, {lengths}",
-        BRANCHES_KEY: ",".join(network.branches),
+        "branches": ",".join(network.branches),
     }
 
 
-def read_branches(text: str | None) -> tuple[str, ...]:
-    """`Export.branches` of what a file says of them; files of before there was a choice say nothing, and have both."""
-    return tuple(text.split(",")) if text else BRANCHES
+def described(path: FilePath, known: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments of `Export` that a file's `description` has. Raises `FormatError` if a newer version wrote it."""
+    check_format(path, known.get("format"), FORMAT)
+    branches = known.get("branches")  # files of before there was a choice say nothing, and have both
+    return {
+        "fingerprint": known["fingerprint"],
+        "precision": known["precision"],
+        "branches": tuple(branches.split(",")) if branches else BRANCHES,
+    }
 
 
 def check_installed(names: Iterable[str]) -> None:

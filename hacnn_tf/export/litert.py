@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 
 from hacnn_tf.evaluation import feature_function
-from hacnn_tf.export.exported import BRANCHES_KEY, KEPT_FLOAT, Export, description, needed, read_branches, single_images
+from hacnn_tf.export.exported import KEPT_FLOAT, Export, described, description, needed, single_images
 
 FILE = "hacnn.tflite"
 ABOUT = "for LiteRT (TensorFlow Lite)"
@@ -44,8 +44,7 @@ def load(path):
     known = _read_description(path)
     (images,), (features,) = runner.get_input_details().values(), runner.get_output_details().values()
     size, dim = tuple(images["shape"][1:3].tolist()), int(features["shape"][-1])
-    branches = read_branches(known.get(BRANCHES_KEY))
-    return Export(extract, size, dim, known["fingerprint"], known["precision"], branches=branches)
+    return Export(extract, size, dim, **described(path, known))
 
 
 def _converted(network, precision, images):

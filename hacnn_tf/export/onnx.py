@@ -5,7 +5,7 @@ import tempfile
 import numpy as np
 import tensorflow as tf
 
-from hacnn_tf.export.exported import BRANCHES_KEY, KEPT_FLOAT, Export, description, needed, read_branches, single_images
+from hacnn_tf.export.exported import KEPT_FLOAT, Export, described, description, needed, single_images
 
 FILE = "hacnn.onnx"
 ABOUT = "for ONNX Runtime"
@@ -55,9 +55,7 @@ def load(path):
         lambda batch: session.run([features.name], {images.name: batch})[0],
         tuple(images.shape[1:3]),
         features.shape[-1],
-        known["fingerprint"],
-        known["precision"],
-        branches=read_branches(known.get(BRANCHES_KEY)),
+        **described(path, known),
     )
 
 

@@ -5,7 +5,7 @@ import logging
 
 from hacnn_tf.errors import InputError
 from hacnn_tf.export import onnx
-from hacnn_tf.export.exported import BRANCHES_KEY, KEPT_FLOAT, Export, description, needed, read_branches, single_images
+from hacnn_tf.export.exported import KEPT_FLOAT, Export, described, description, needed, single_images
 
 FILE = "hacnn.xml"  # and hacnn.bin beside it
 ABOUT = "for OpenVINO, with hacnn.bin"
@@ -35,7 +35,7 @@ def load(path, precision=None):
     model = core.read_model(path)
     # By itself it would take bfloat16 wherever the processor has it.
     compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": HINTS[precision or "float32"]})
-    told = ("fingerprint", "precision", BRANCHES_KEY)
+    told = ("format", "fingerprint", "precision", "branches")
     places = {name: ["hacnn_tf", name] for name in told if model.has_rt_info(["hacnn_tf", name])}
     known = {name: model.get_rt_info(place).value for name, place in places.items()}
     shape = model.inputs[0].partial_shape
@@ -43,9 +43,7 @@ def load(path, precision=None):
         lambda batch: compiled.create_infer_request().infer([batch])[0],  # a request is one thread's
         (shape[1].get_length(), shape[2].get_length()),
         model.outputs[0].partial_shape[1].get_length(),
-        known["fingerprint"],
-        precision or known["precision"],
-        branches=read_branches(known.get(BRANCHES_KEY)),
+        **described(path, known | ({"precision": precision} if precision else {})),
     )
 
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import feature_function
 from hacnn_tf.export.decoding import decode_each, resize
-from hacnn_tf.export.exported import BRANCHES_KEY, Export, description, read_branches
+from hacnn_tf.export.exported import Export, described, description
 from hacnn_tf.forks import claim
 
 FILE = "saved_model"
@@ -60,7 +60,5 @@ def load(path):
         lambda batch: images(images=tf.constant(batch))["features"].numpy(),
         tuple(program.input_size.numpy().tolist()),
         images.structured_outputs["features"].shape[-1],
-        known["fingerprint"],
-        known["precision"],
-        branches=read_branches(known.get(BRANCHES_KEY)),
+        **described(path, known),
     )

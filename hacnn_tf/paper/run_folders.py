@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import hacnn_tf
 from hacnn_tf.errors import InputError
 from hacnn_tf.files import expanded, some
 from hacnn_tf.training.run_folder import RunFolder
@@ -96,13 +95,10 @@ def data_key(settings):
 
 
 def _check_settings(run, settings):
-    """Raises `InputError` if a run is of other settings, `FREE` ones aside, or was trained by another version."""
+    """Raises `InputError` if a run is of other settings, `FREE` ones aside."""
     differences = run.settings.differences(settings)
     other = [name for name in differences if name not in (*EXPERIMENT, *FREE)]
     if other:
         there = some([f"--{name} {differences[name][0]}" for name in other], 5)
         here = some([differences[name][1] for name in other], 5)
         raise InputError(f"{run.path} was trained with {there}, and this table asks for {here}.")
-    version = run.versions["hacnn_tf"]
-    if version != hacnn_tf.__version__:
-        raise InputError(f"{run.path} was trained by hacnn_tf {version}, and this is {hacnn_tf.__version__}.")

@@ -15,6 +15,7 @@ from hacnn_tf.training.adam import FusedAdam
 from hacnn_tf.training.epoch_log import EpochLog
 from hacnn_tf.training.nans import NanSearch
 from hacnn_tf.training.progress import Progress
+from hacnn_tf.training.run_folder import versions
 from hacnn_tf.training.schedule import Schedule
 from hacnn_tf.training.state import TrainingState
 
@@ -140,6 +141,17 @@ def make_optimizer(recipe, steps, precision="float32", undecayed=()):
 
 
 def _begins(run, state, epochs):
+    """What a training says first: where it is, and what else computes it now than what began it."""
+    return f"{_place(run, state, epochs)}{_updates(run.versions, versions()) if state.epoch or state.step else ''}"
+
+
+def _updates(begun, now):
+    there = ((name, begun.get(name), version) for name, version in now.items())
+    changed = [f"{name} {former}, now {version}" for name, former, version in there if former != version]
+    return f" It was begun with {some(changed, 10, '; ')}: its last digits may differ." if changed else ""
+
+
+def _place(run, state, epochs):
     if state.epoch == epochs:
         return f"{run.path} is trained already."
     if state.step:

@@ -1,9 +1,10 @@
 """A run folder: the record of one training.
 
-`config.json` settings, versions, revision; `log.csv` one row an epoch; `speed.csv` how fast each was; `evaluations.csv`
-Rank-1 and mAP whenever it was evaluated; `tensorboard/` all three as events; `checkpoints/` the last two;
-`metrics.json` the evaluation of the finished training; `metrics-DATASET.json` those on other test sets; `split.csv` the
-split of a folder's images, if it was drawn; `not_finite.csv` the batch that ended it, if one did; `lock` who trains.
+`config.json` format, settings, versions, revision; `log.csv` one row an epoch; `speed.csv` how fast each was;
+`evaluations.csv` Rank-1 and mAP whenever it was evaluated; `tensorboard/` all three as events; `checkpoints/` the last
+two; `metrics.json` the evaluation of the finished training; `metrics-DATASET.json` those on other test sets;
+`split.csv` the split of a folder's images, if it was drawn; `not_finite.csv` the batch that ended it, if one did;
+`lock` who trains.
 """
 
 import contextlib
@@ -27,9 +28,19 @@ import tensorflow as tf
 import hacnn_tf
 from hacnn_tf.backend import require_tensorflow
 from hacnn_tf.data import ReidDataset
-from hacnn_tf.errors import InputError
+from hacnn_tf.errors import FormatError, InputError
 from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, PARTS, parts_of
-from hacnn_tf.files import as_file_name, check_new_path, expanded, locked, some, sweep, write_csv, write_json
+from hacnn_tf.files import (
+    as_file_name,
+    check_format,
+    check_new_path,
+    expanded,
+    locked,
+    some,
+    sweep,
+    write_csv,
+    write_json,
+)
 from hacnn_tf.models import BRANCHES, HACNN
 from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.settings import Settings
@@ -44,6 +55,8 @@ COLUMNS = {  # the columns of its .csv files, which have a row an epoch
 }
 ADDED = {"mINP"}  # measures that a `metrics.json` of an older revision does not have
 LOCK = "lock"
+FORMAT = 1  # of a run folder; raised when older code would misread a newer one
+FORMER_RECIPES = {"constant": "paper", "paper": "adamw"}  # what was called what before there was a format
 
 
 class RunFolder:
@@ -58,11 +71,11 @@ class RunFolder:
         dataset_name: of the dataset trained on, for people.
         fingerprint: of its training images, see `ReidDataset.fingerprint`.
         num_identities: number of training identities.
-        versions: dict of the versions it was trained with.
+        versions: dict of the versions it was begun with, for people.
         revision: the git revision it was trained with, or None.
 
     Raises:
-        InputError: it is not a run folder, or its `config.json` is damaged or of another version.
+        InputError: it is not a run folder, its `config.json` is damaged, or its format is newer than this code's.
     """
 
     def __init__(self, path: FilePath) -> None:
@@ -75,21 +88,27 @@ class RunFolder:
             )
         try:
             content = json.loads(config.read_text())
-            self.settings = Settings.from_flags(content["settings"])
+        except (OSError, ValueError) as error:
+            raise InputError(f"{config} is damaged: {error}.") from None
+        try:
+            check_format(config, content.get("format"), FORMAT)
+            self.settings = Settings.from_flags(_flags(content))
             self.num_identities = content["num_identities"]
             self.dataset_name = content["dataset"]
             self.fingerprint = content["fingerprint"]
-            self.versions = {name: content["versions"][name] for name in _versions()}
+            self.versions = dict(content["versions"])
             self.revision = content["revision"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, InputError) as error:
-            raise InputError(f"{config} is damaged or of another version of hacnn_tf: {error}.") from None
+        except FormatError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
+            raise InputError(f"{config} is damaged: {error}.") from None
 
     @classmethod
     def find(cls, path: FilePath, settings: Settings, dataset: ReidDataset) -> "RunFolder | None":
         """The run in a folder, if it is one of these settings; None if the folder is still to be made, and can be.
 
         Raises:
-            InputError: the folder holds something else, or a run with other settings (names them), data or version.
+            InputError: the folder holds something else, or a run with other settings (names them) or data.
         """
         path = Path(expanded(path))
         if not (path / "config.json").exists():
@@ -106,7 +125,6 @@ class RunFolder:
                 f"{path} holds a run with other flags ({named}): repeat those, and --run_dir {path}, to go on with it, "
                 "or name another folder with --run_dir (RUNS, for the scripts)."
             )
-        run._check_version()
         run.check_dataset(dataset)
         return run
 
@@ -135,12 +153,13 @@ class RunFolder:
         write_json(
             Path(expanded(path)) / "config.json",
             {
+                "format": FORMAT,
                 "settings": settings.to_flags(),
                 "places": places,
                 "dataset": dataset.name,
                 "fingerprint": dataset.fingerprint(),
                 "num_identities": dataset.split("train").pid.nunique(),
-                "versions": _versions(),
+                "versions": versions(),
                 "revision": _revision(),
             },
         )
@@ -178,7 +197,6 @@ class RunFolder:
             InputError: no checkpoint, all are damaged, or it is one of another network.
         """
         require_tensorflow()
-        self._check_version()
         newest = Checkpoints(self.path / "checkpoints").newest()
         if newest is None:
             raise InputError(f"{self.path} has no checkpoint yet: train it with python -m hacnn_tf.train.")
@@ -255,7 +273,7 @@ class RunFolder:
         """The results of `evaluate_features` for the finished training; older ones lack the measures `ADDED` since.
 
         Raises:
-            InputError: the training is not finished, or `metrics.json` is damaged or of another version.
+            InputError: the training is not finished, or `metrics.json` is damaged.
         """
         path = self.path / "metrics.json"
         if not path.exists():
@@ -272,32 +290,33 @@ class RunFolder:
                     if len(measures["cmc"]) != CMC_LENGTH:
                         raise ValueError("the CMC curve is cut")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path} is damaged or of another version of hacnn_tf ({error!r}): {again}.") from None
+            raise InputError(f"{path} is damaged ({error!r}): {again}.") from None
         if epoch != self.settings.epochs:
             raise InputError(
                 f"{path} is of epoch {epoch} of {self.settings.epochs}: repeat the training's command to finish it."
             )
         return results
 
-    def _check_version(self) -> None:
-        version = self.versions["hacnn_tf"]
-        if version != hacnn_tf.__version__:
-            raise InputError(
-                f"{self.path} was trained by hacnn_tf {version}, and this is {hacnn_tf.__version__}: use that version, "
-                "or train anew, in another folder (--run_dir; RUNS, for the scripts)."
-            )
-
     def _check_present(self) -> None:
         if not (self.path / "config.json").exists() or not self._still_ours():
             raise InputError(f"{self.path} was removed while it was in use: repeat the command to begin anew.")
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Dict from the name of what a training depends on to its version here."""
     return {
         "hacnn_tf": hacnn_tf.__version__,
         "python": platform.python_version(),
         **{module.__name__: module.__version__ for module in (tf, keras, np, h5py)},
     }
+
+
+def _flags(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings in a `config.json`, by today's names of recipes."""
+    if "format" in content:
+        return content["settings"]
+    former = content["settings"].get("recipe", "constant")  # at first there was but one, without a name
+    return content["settings"] | {"recipe": FORMER_RECIPES.get(former, former)}
 
 
 def _revision() -> str | None:

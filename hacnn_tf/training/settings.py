@@ -92,13 +92,12 @@ class Settings:
 
         Args:
             flags: dict from flag to value: the fields, `recipe` (a name), and the options of a recipe that are to be
-                other than its own; None for what was not given. Without the key `recipe`, as in run folders of
-                before there were any, it is "constant".
+                other than its own; None for what was not given.
 
         Raises:
             InputError: a contradiction in the recipe.
         """
-        recipe = RECIPES[flags.get("recipe", "constant") or usual_recipe(flags["dataset"])]
+        recipe = RECIPES[flags["recipe"] or usual_recipe(flags["dataset"])]
         options = {name: flags[name] for name in OPTIONS if flags.get(name) is not None}
         fields = {name: value for name, value in flags.items() if name not in (*OPTIONS, "recipe")}
         return cls(**fields, recipe=recipe.replaced(**options))

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hacnn_tf.errors import InputError
+from hacnn_tf.errors import FormatError, InputError
 from hacnn_tf.evaluation import rerank
 from tests.conftest import in_fork
 
@@ -267,6 +267,20 @@ def test_a_folder_that_is_no_database(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"Cannot (open|make)"):
         Database.create(tmp_path / "file/people.lance", MODEL, make_rows([]))
+
+
+def test_one_of_no_format_is_opened_and_one_of_a_newer_one_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "FORMAT", 2)
+    Database.create(tmp_path / "newer.lance", MODEL, make_rows([]))
+    monkeypatch.undo()
+    with pytest.raises(FormatError, match=r"newer.lance is of format 2, and hacnn_tf .* reads formats up to 1: update"):
+        Database(tmp_path / "newer.lance")
+    with pytest.raises(FormatError):
+        Database.find(tmp_path / "newer.lance", MODEL, make_rows([]))
+    monkeypatch.setattr(database, "FORMAT_KEY", b"unknown")  # as of before there was one
+    Database.create(tmp_path / "former.lance", MODEL, make_rows([]))
+    monkeypatch.undo()
+    assert Database(tmp_path / "former.lance").fingerprint == MODEL.fingerprint
 
 
 def test_without_lancedb_it_says_how_to_get_it(monkeypatch, tmp_path):

@@ -12,7 +12,7 @@ from hacnn_tf import ReID, evaluate, index
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.images import load_splits
 from hacnn_tf.data.synthetic import make_synthetic
-from hacnn_tf.errors import InputError
+from hacnn_tf.errors import FormatError, InputError
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, fingerprint
 from hacnn_tf.export import FORMATS, export_model, load_export
 from hacnn_tf.export import __main__ as export
@@ -106,6 +106,19 @@ def test_a_file_says_what_it_is(programs, network):
     assert known["fingerprint"] == fingerprint(network) and known["hacnn_tf_version"] == hacnn_tf.__version__
     assert [value.name for value in (*model.graph.input, *model.graph.output)] == ["images", "features"]
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "N"
+
+
+def test_a_file_of_another_version_is_opened_and_one_of_a_newer_format_is_one_sentence(programs, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(programs("onnx"))
+    told = {entry.key: entry for entry in model.metadata_props}
+    told["hacnn_tf_version"].value = "9.0.0"
+    onnx.save(model, tmp_path / "other.onnx")
+    assert load_export(tmp_path / "other.onnx").fingerprint == told["fingerprint"].value
+    told["format"].value = "2"
+    onnx.save(model, tmp_path / "newer.onnx")
+    with pytest.raises(FormatError, match=r"newer.onnx is of format 2, and hacnn_tf .* reads formats up to 1: update"):
+        load_export(tmp_path / "newer.onnx")
 
 
 @pytest.mark.slow

@@ -60,13 +60,13 @@ def test_label_smoothing_is_the_cross_entropy_with_the_smoothed_label(smoothing)
 
 
 def test_the_papers_loss_is_the_plain_cross_entropy():
-    losses = branch_losses(LABELS, LOGITS, FEATURES, RECIPES["paper"])
+    losses = branch_losses(LABELS, LOGITS, FEATURES, RECIPES["adamw"])
     for branch, logits in LOGITS.items():
         assert losses[branch].numpy() == cross_entropy(LABELS, logits).numpy()
 
 
 def test_a_branch_alone_has_all_of_the_feature():
-    recipe = Recipe("paper", schedule="constant", batch_identities=2, triplet=0.5)
+    recipe = Recipe("adamw", schedule="constant", batch_identities=2, triplet=0.5)
     features = unit(FEATURES)
     losses = branch_losses(LABELS, {"global": LOGITS["global"]}, features, recipe)
     expected = cross_entropy(LABELS, LOGITS["global"]).numpy() + 0.5 * triplet_by_force(LABELS, features)
@@ -74,7 +74,7 @@ def test_a_branch_alone_has_all_of_the_feature():
 
 
 def test_each_branch_adds_the_triplets_of_its_own_feature():
-    recipe = Recipe("paper", schedule="constant", batch_identities=2, triplet=0.5)
+    recipe = Recipe("adamw", schedule="constant", batch_identities=2, triplet=0.5)
     losses = branch_losses(LABELS, LOGITS, FEATURES, recipe)
     for branch, features in (("global", FEATURES[:, :3]), ("local", FEATURES[:, 3:])):
         expected = cross_entropy(LABELS, LOGITS[branch]).numpy() + 0.5 * triplet_by_force(LABELS, features)

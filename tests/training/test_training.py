@@ -183,7 +183,7 @@ def test_a_signal_stops_after_a_step_and_a_checkpoint(
     "recipe",
     [
         ["--recipe=strong"],
-        ["--recipe=paper", "--batch_identities=4", "--triplet=1", "--weight_decay=0.1", "--erasing=1"],
+        ["--recipe=adamw", "--batch_identities=4", "--triplet=1", "--weight_decay=0.1", "--erasing=1"],
     ],
 )
 def test_every_part_of_a_recipe_goes_on_bit_for_bit(small_network, small_data_root, tmp_path, monkeypatch, recipe):
@@ -193,7 +193,7 @@ def test_every_part_of_a_recipe_goes_on_bit_for_bit(small_network, small_data_ro
         run(small_data_root, tmp_path / "stopped", "--epochs=2", *recipe)
     run(small_data_root, tmp_path / "stopped", "--epochs=2", *recipe)
     assert differences(tmp_path / "whole", tmp_path / "stopped") == []
-    run(small_data_root, tmp_path / "constant", "--epochs=2", "--recipe=constant")
+    run(small_data_root, tmp_path / "constant", "--epochs=2", "--recipe=paper")
     assert differences(tmp_path / "whole", tmp_path / "constant")
 
 
@@ -213,22 +213,25 @@ def test_every_part_of_a_recipe_reaches_the_training(small_network, small_data_r
         [*grouped, "--triplet=1"],
     ]
     for i, flags in enumerate(parts):
-        run(small_data_root, tmp_path / f"{i}", "--recipe=constant", *flags)
+        run(small_data_root, tmp_path / f"{i}", "--recipe=paper", *flags)
     losses = [log(tmp_path / f"{i}")[0]["global_loss"] for i in range(len(parts))]
     assert len({*losses}) == len(parts), losses
 
 
-def test_a_run_of_before_there_were_recipes_goes_on_as_constant(small_network, small_data_root, tmp_path, capsys):
-    run(small_data_root, tmp_path / "whole", "--epochs=2", "--recipe=constant")
+def test_a_run_of_before_there_were_recipes_goes_on_by_section_4(small_network, small_data_root, tmp_path, capsys):
+    run(small_data_root, tmp_path / "whole", "--epochs=2", "--recipe=paper")
     shutil.copytree(tmp_path / "whole", tmp_path / "old")
     (tmp_path / "old/checkpoints/epoch0002-step00000.npz").unlink()
     config = json.loads((tmp_path / "old/config.json").read_text())
+    del config["format"]
     for name in ("recipe", "validation", *OPTIONS):
         if name != "learning_rate":
             del config["settings"][name]
+    config["versions"]["hacnn_tf"] = "0.1.0"
     (tmp_path / "old/config.json").write_text(json.dumps(config))
-    run(small_data_root, tmp_path / "old", "--epochs=2", "--recipe=constant")
-    assert "goes on after epoch 1 of 2" in capsys.readouterr().out
+    run(small_data_root, tmp_path / "old", "--epochs=2", "--recipe=paper")
+    said = capsys.readouterr().out
+    assert "goes on after epoch 1 of 2. It was begun with hacnn_tf 0.1.0, now " in said
     assert differences(tmp_path / "whole", tmp_path / "old") == []
 
 
@@ -359,7 +362,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(small_network, small_data_
         in sentence
     )
     rows = read_dataset("synthetic", small_data_root, allow_subset=True).split("train")
-    batch = epoch_order(rows.pid, 8, RECIPES["paper"], seed=0, epoch=1)[1]
+    batch = epoch_order(rows.pid, 8, RECIPES["adamw"], seed=0, epoch=1)[1]
     listed = tmp_path / "run" / "not_finite.csv"
     assert sentence.endswith(f"The batch: {', '.join(rows.path[batch[:3]])} and 5 more, all of them in {listed}.")
     assert pd.read_csv(listed).path.tolist() == rows.path[batch].tolist()
