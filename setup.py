@@ -28,7 +28,7 @@ setup(
     long_description=(HERE / "README.md").read_text(),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["hacnn_tf", "hacnn_tf.*"]),
-    package_data={"hacnn_tf": ["py.typed", "presets/*/*"]},
+    package_data={"hacnn_tf": ["py.typed", "presets/*/*", "paper/published/*.csv"]},
     python_requires=">=3.10,<3.14",
     install_requires=[
         "tensorflow>=2.20",

@@ -11,7 +11,7 @@ import os
 
 from compare import PEERS, Comparison, both_sides, define_flags, describe, output_folder, row, written
 
-from hacnn_tf import cli
+from hacnn_tf.utils import cli
 
 HELD = {"ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 STEP = {"work": "train", "size": 32, "precision": "float32", "repeats": 4}

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from worker import Worker, WorkError
 
-from hacnn_tf import cli
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import write_json, write_text
+from hacnn_tf.utils import cli
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import write_json, write_text
 
 HERE = Path(__file__).parent
 PEERS = {

@@ -22,7 +22,7 @@ from compare import (
 )
 from worker import WorkError
 
-from hacnn_tf import cli
+from hacnn_tf.utils import cli
 
 VARIANTS = [
     *(("saved_model", precision) for precision in ("float32", "mixed_bfloat16")),

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hacnn_tf import cli
-from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation.ranking import rank_matches
+from hacnn_tf.utils import cli
+from hacnn_tf.utils.errors import InputError
 
 COMMAND = cli.Command(__doc__, "large_ranking")
 COMMAND.define("integer", "queries", 11659, "number of queries", lower_bound=1)

@@ -26,10 +26,10 @@ from hacnn_tf.evaluation.ranking import rank_matches
 from hacnn_tf.export import FORMATS, WEIGHT_PRECISIONS, export_model, load_export
 from hacnn_tf.export.__main__ import calibration_images
 from hacnn_tf.models import INPUT_SIZE
-from hacnn_tf.models.complexity import count, kernel_calls
-from hacnn_tf.recipes import RECIPES
+from hacnn_tf.models.counting import count, kernel_calls
 from hacnn_tf.reid import BATCH, ReID
 from hacnn_tf.training.loop import make_optimizer
+from hacnn_tf.training.recipes import RECIPES
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.training.step import make_train_step

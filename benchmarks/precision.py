@@ -11,11 +11,11 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from hacnn_tf import cli
 from hacnn_tf.models import HACNN, INPUT_SIZE
-from hacnn_tf.recipes import RECIPES
 from hacnn_tf.training.loop import make_optimizer
+from hacnn_tf.training.recipes import RECIPES
 from hacnn_tf.training.step import make_train_step
+from hacnn_tf.utils import cli
 
 COMMAND = cli.Command(__doc__, "precision")
 COMMAND.define("integer", "rounds", 5, "of both", lower_bound=1)

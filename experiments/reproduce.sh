@@ -6,7 +6,7 @@
 #   BOXES         detected or labelled, where a table doesn't say       [detected]
 #   SEEDS         a training for each, as in SEEDS="0 1 2"              [0]
 #   EPOCHS        of each training                                      [150; 4 for synthetic]
-#   RECIPE        paper, adamw or strong; see hacnn_tf/recipes.py       [adamw; paper for synthetic]
+#   RECIPE        paper, adamw or strong; see hacnn_tf/training/recipes.py       [adamw; paper for synthetic]
 #   PRECISION     float32, mixed_bfloat16 or mixed_float16              [float32]
 #   RUNS          where run folders go                                  [runs]
 #   RESULTS       where tables and figures go                           [results]

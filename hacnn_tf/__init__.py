@@ -6,7 +6,8 @@ Importing it makes the network and its layers known to `keras.saving.load_model`
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from hacnn_tf.startup import anywhere, command_start, starts_command
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.startup import anywhere, command_start, starts_command
 
 if TYPE_CHECKING:
     from hacnn_tf.reid import ReID
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 with command_start() if starts_command() else nullcontext(), anywhere():
     import hacnn_tf.models  # noqa: F401
 
-__all__ = ["ReID"]
+__all__ = ["InputError", "ReID"]
 __version__ = "0.3.0"
 
 

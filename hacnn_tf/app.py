@@ -13,9 +13,9 @@ import socket
 import sys
 import tempfile
 
-from hacnn_tf import cli
-from hacnn_tf.database import Database
-from hacnn_tf.errors import InputError
+from hacnn_tf.gallery import Database
+from hacnn_tf.utils import cli
+from hacnn_tf.utils.errors import InputError
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.app")
 COMMAND.define("path", "database", None, "what python -m hacnn_tf.index made")
@@ -74,7 +74,7 @@ def _import_browser(folder):
     # Gradio reads these when it is imported.
     os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
     try:
-        from hacnn_tf.database import browser
+        from hacnn_tf.gallery import browser
     except ImportError:
         raise InputError('The page needs Gradio: install it with pip install -c constraints.txt -e ".[app]".') from None
     return browser

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from hacnn_tf import cli
-from hacnn_tf.data.check import COLUMNS, check_images
 from hacnn_tf.data.cuhk03 import mat_images
 from hacnn_tf.data.flags import define_dataset_flags
 from hacnn_tf.data.images import mat_of
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import aside, check_new_path
+from hacnn_tf.data.problems import COLUMNS, check_images
 from hacnn_tf.training.settings import dataset_settings
+from hacnn_tf.utils import cli
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import aside, check_new_path
 
 SHOWN = 10  # of each kind of problem
 

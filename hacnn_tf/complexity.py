@@ -3,8 +3,8 @@
 python -m hacnn_tf.complexity
 """
 
-from hacnn_tf import cli
 from hacnn_tf.models import HACNN, count, kernel_calls
+from hacnn_tf.utils import cli
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.complexity")
 COMMAND.define("integer", "num_identities", 751, "classes of the classifiers", lower_bound=1)

@@ -12,17 +12,17 @@ trained on persons of that test set. --rerank also prints what k-reciprocal re-r
 written nowhere.
 """
 
-from hacnn_tf import cli
 from hacnn_tf.data.flags import DATASET_FLAGS, define_dataset_flags
 from hacnn_tf.data.images import load_splits
-from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function, rerank, results_table
 from hacnn_tf.export import load_export
-from hacnn_tf.files import check_new_path, write_npz
 from hacnn_tf.reid import ReID, find_preset
 from hacnn_tf.training.devices import use_xla
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import Settings, define_precision_flag
+from hacnn_tf.utils import cli
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import check_new_path, write_npz
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.evaluate")
 COMMAND.define("path", "run_dir", None, "the run folder")

@@ -26,16 +26,16 @@ import pandas as pd
 import tensorflow as tf
 import tqdm
 
-from hacnn_tf import cli
 from hacnn_tf.data.listing import count_kinds
-from hacnn_tf.database import Database
-from hacnn_tf.database.database import SUFFIX, check_path, writing
-from hacnn_tf.database.pictures import list_pictures, times
-from hacnn_tf.errors import InputError
 from hacnn_tf.export import find_export, load_export, onnx
-from hacnn_tf.files import printable
+from hacnn_tf.gallery import Database
+from hacnn_tf.gallery.database import SUFFIX, check_path, writing
+from hacnn_tf.gallery.pictures import list_pictures, times
 from hacnn_tf.reid import ReID
 from hacnn_tf.training.settings import define_precision_flag
+from hacnn_tf.utils import cli
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import printable
 
 BATCH = 512  # pictures a transaction; a kill loses so many at most
 

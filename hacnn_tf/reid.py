@@ -19,15 +19,15 @@ import tqdm
 from numpy.typing import ArrayLike, NDArray
 
 import hacnn_tf
-from hacnn_tf.backend import require_tensorflow
 from hacnn_tf.data.images import UnreadableImagesError, decoding_pool, own_copy, read_image
-from hacnn_tf.errors import FormatError, InputError
 from hacnn_tf.export import Export, find_export, load_export
-from hacnn_tf.files import aside, check_format, check_new_path, expanded
 from hacnn_tf.models import HACNN
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import PRECISIONS
-from hacnn_tf.types import Features, FilePath, Picture, Pixels
+from hacnn_tf.utils.errors import FormatError, InputError
+from hacnn_tf.utils.files import aside, check_format, check_new_path, expanded
+from hacnn_tf.utils.startup import require_tensorflow
+from hacnn_tf.utils.types import Features, FilePath, Picture, Pixels
 
 BATCH = 64  # images extracted at a time
 BOXES_NAMED = 10  # at most, in a sentence

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from hacnn_tf import cli
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import expanded, write_text
-from hacnn_tf.page import page, section
 from hacnn_tf.paper.layouts import EXPERIMENTS
 from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.paper.table import Table
-from hacnn_tf.recipes import spelled
+from hacnn_tf.training.recipes import spelled
+from hacnn_tf.utils import cli
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import expanded, write_text
+from hacnn_tf.utils.html import page, section
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.report")
 COMMAND.define("path", "results_dir", "results", "folder that holds the tables and figures")

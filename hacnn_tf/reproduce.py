@@ -10,12 +10,12 @@ interrupted one goes on where it was.
 import subprocess
 import sys
 
-from hacnn_tf import cli
-from hacnn_tf.errors import InputError
 from hacnn_tf.paper.layouts import EXPERIMENTS, Selection, listed
 from hacnn_tf.paper.reproduction import Reproduction
 from hacnn_tf.report import write_report
-from hacnn_tf.signals import STOPPING, Stopped
+from hacnn_tf.utils import cli
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.signals import STOPPING, Stopped
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.reproduce")
 COMMAND.define("list", "experiment", None, f"which, separated by commas: {', '.join(EXPERIMENTS)}; or all")

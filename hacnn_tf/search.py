@@ -11,10 +11,10 @@ fail a condition: "camid != 3" leaves out those without a camera, "camid is dist
 
 import sys
 
-from hacnn_tf import cli
-from hacnn_tf.database import EXACT_ROWS, Database
-from hacnn_tf.database.results import as_page, as_text
-from hacnn_tf.files import check_new_path, some, write_text
+from hacnn_tf.gallery import EXACT_ROWS, Database
+from hacnn_tf.gallery.results import as_page, as_text
+from hacnn_tf.utils import cli
+from hacnn_tf.utils.files import check_new_path, some, write_text
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.search")
 COMMAND.define("path", "database", None, "what python -m hacnn_tf.index made")

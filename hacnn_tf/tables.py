@@ -6,10 +6,10 @@ Writes TABLE.csv (a line a cell, with its run folders), TABLE.md and TABLE.html,
 found count; runs with other settings than the table's are named and left out.
 """
 
-from hacnn_tf import cli
 from hacnn_tf.paper.accuracy import accuracy_table
 from hacnn_tf.paper.layouts import TABLES, Selection
 from hacnn_tf.paper.run_folders import RunFolders
+from hacnn_tf.utils import cli
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.tables")
 COMMAND.define("enum", "table", None, "which", enum_values=list(TABLES))

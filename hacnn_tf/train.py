@@ -9,20 +9,20 @@
 Ctrl-C or SIGTERM stop it after the step in hand, with a checkpoint; the same command again goes on from there.
 """
 
-from hacnn_tf import cli
 from hacnn_tf.data.flags import define_dataset_flags
 from hacnn_tf.data.images import load_images, load_splits
 from hacnn_tf.data.pipeline import epoch_order
-from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, results_table
-from hacnn_tf.files import write_csv
 from hacnn_tf.models import INPUT_SIZE
-from hacnn_tf.recipes import RECIPES, SCHEDULES
 from hacnn_tf.training.devices import STRATEGIES, Devices, check_supported, use_xla
 from hacnn_tf.training.loop import train
 from hacnn_tf.training.progress import say
+from hacnn_tf.training.recipes import RECIPES, SCHEDULES
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import FLAGS, PRECISIONS, Settings
+from hacnn_tf.utils import cli
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import write_csv
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.train")
 define_dataset_flags(COMMAND)

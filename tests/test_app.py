@@ -20,7 +20,7 @@ pytest.importorskip("gradio", reason='needs the extra "app"')
 
 from hacnn_tf import app, index
 from hacnn_tf.data.images import read_image
-from hacnn_tf.errors import InputError
+from hacnn_tf.utils.errors import InputError
 from tests.data.test_one_picture import EVERY, upright
 from tests.test_commands import fails
 
@@ -75,7 +75,7 @@ def address(people, tmp_path_factory):
 def test_an_upload_is_the_picture_that_the_index_reads(kind, people, tmp_path):
     from gradio.data_classes import ImageData
 
-    from hacnn_tf.database import Database, browser
+    from hacnn_tf.gallery import Database, browser
 
     database = Database(people)
     blocks = browser.page(database, database.load_model())
@@ -178,7 +178,7 @@ def test_a_port_in_use_and_a_host_that_is_none_of_ours(address, people):
 
 
 def test_the_filters_of_the_page_as_conditions():
-    from hacnn_tf.database.browser import _condition
+    from hacnn_tf.gallery.browser import _condition
 
     assert _condition([], "", None) is None
     assert _condition([3, 1], " ", "") == "camid in (3, 1)"

@@ -12,10 +12,11 @@ import sys
 
 import pytest
 
-from hacnn_tf import check, cli, evaluate, reproduce, search, train
-from hacnn_tf.errors import InputError
+from hacnn_tf import check, evaluate, reproduce, search, train
 from hacnn_tf.export import __main__ as export
-from hacnn_tf.files import locked
+from hacnn_tf.utils import cli
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import locked
 from tests.conftest import train_args
 
 

@@ -16,11 +16,11 @@ import PIL.Image
 import pytest
 
 from hacnn_tf import index
-from hacnn_tf.cli import parse
 from hacnn_tf.data import synthetic
-from hacnn_tf.data.table import Counts
+from hacnn_tf.data.dataset import Counts
 from hacnn_tf.export import FORMATS, export_model
 from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.utils.cli import parse
 from tests.conftest import needs
 
 HERE = Path(__file__).parents[1]

@@ -20,10 +20,10 @@ pytest.importorskip("lancedb", reason='needs the extra "search"')
 
 from hacnn_tf import ReID, index, search
 from hacnn_tf.data.synthetic import make_synthetic, read_synthetic
-from hacnn_tf.database import Database
 from hacnn_tf.evaluation import evaluate_features
 from hacnn_tf.export import Export
-from hacnn_tf.files import locked
+from hacnn_tf.gallery import Database
+from hacnn_tf.utils.files import locked
 from tests.conftest import command
 from tests.test_commands import fails
 
@@ -167,7 +167,7 @@ def test_searching_every_query_gives_the_evaluations_measures(small_run, small_d
 
 
 def test_what_is_missing_is_said_before_any_picture_is_extracted(small_run, gallery, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("hacnn_tf.database.database.lancedb", None)
+    monkeypatch.setattr("hacnn_tf.gallery.database.lancedb", None)
     monkeypatch.setattr(ReID, "embed_each", None)
     args = [f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance"]
     assert "A database needs LanceDB" in fails(index, args, capsys)

@@ -99,7 +99,7 @@ def test_a_preset_of_it(global_run, evaluated, tmp_path):
 def test_index_and_search(global_run, small_run, small_data_root, evaluated, tmp_path, capsys):
     pytest.importorskip("lancedb", reason='needs the extra "search"')
     from hacnn_tf import index, search
-    from hacnn_tf.database import Database
+    from hacnn_tf.gallery import Database
 
     features, paths, _ = evaluated
     gallery, database = small_data_root / "synthetic/detected/bounding_box_test", tmp_path / "people.lance"

@@ -17,11 +17,11 @@ import pytest
 
 from hacnn_tf import ReID, reid
 from hacnn_tf.data.images import load_images, read_image
-from hacnn_tf.errors import FormatError, InputError
 from hacnn_tf.evaluation import extract_features, feature_function, fingerprint
 from hacnn_tf.export import Export, export_model, load_export
 from hacnn_tf.models import HACNN
 from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.utils.errors import FormatError, InputError
 from tests.conftest import in_fork, needs
 
 PROGRAMS = {"hacnn.onnx": "onnx", "hacnn.xml": "openvino", "hacnn.tflite": "litert"}

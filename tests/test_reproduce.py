@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from hacnn_tf import reproduce, tables, train
-from hacnn_tf.cli import parse
 from hacnn_tf.training.run_folder import COLUMNS, RunFolder
 from hacnn_tf.training.settings import FLAGS, Settings
+from hacnn_tf.utils.cli import parse
 from tests.paper.runs import PARTS, make_run, measures
 from tests.test_commands import fails
 

@@ -10,10 +10,10 @@ import shutil
 import sys
 from pathlib import Path
 
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import write_json, write_text
 from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.training.run_folder import COLUMNS, RunFolder
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import write_json, write_text
 
 HERE = Path(__file__).parent
 MEASURES = {"Rank-1": "rank1", "5": "rank5", "10": "rank10", "20": "rank20", "mAP": "mAP", "mINP": "mINP"}
@@ -22,14 +22,14 @@ HEAD = """# Runs that were measured
 The records that were kept of the trainings behind [REPRODUCE.md](../../REPRODUCE.md): run folders
 ([what is in one](../../docs/run_folder.md)) without checkpoints, and without the paths of where they were trained.
 `config.json` has all settings, versions and the revision, `log.csv` the losses by epoch, `metrics.json` every measure.
-`python experiments/measured/record.py runs/RUN` adds one and writes this page; `gains.py` compares networks seed by
-seed. A `config.json` without a `format` has the former names of recipes: `constant` is `paper` now, and `paper` is
-`adamw`; the folders have today's. `python -m hacnn_tf.train` with the settings of a `config.json` trains a run again.
+`python experiments/measured/record.py runs/RUN` adds one and writes this page; `experiments/studies/gains.py` compares
+networks seed by seed. A `config.json` without a `format` has the former names of recipes: `constant` is `paper` now,
+and `paper` is `adamw`; the folders have today's. The settings are flags of `python -m hacnn_tf.train`.
 
 Test set, or with `validation` in the name those training identities; joint feature, single query, in percent. Hours are
 of training alone, on one or two cores of an AMD EPYC with AVX512-BF16 (be7401a, cb0c6dc: an Intel Xeon with AMX) that
 others shared: they compare only roughly. What has `"xla": "on"` is of an NVIDIA H200, to which
-[benchmarks/programs.py](../../benchmarks/programs.py) carried it: with initial weights that Keras drew under JAX. Up to
+[programs.py](../../benchmarks/gpu/programs.py) carried it: with initial weights that Keras drew under JAX. Up to
 revision cd1c7d0 JPEGs were decoded by TensorFlow's faster, less exact method, in training and test alike.
 
 """

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from hacnn_tf.data.cuhk03 import read_cuhk03
+from hacnn_tf.data.custom import read_own
+from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.data.folders import read_dukemtmc, read_market1501
-from hacnn_tf.data.own import read_own
 from hacnn_tf.data.synthetic import read_synthetic
-from hacnn_tf.data.table import ReidDataset
 from hacnn_tf.data.union import join_datasets
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import expanded
-from hacnn_tf.types import FilePath
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.types import FilePath
 
 __all__ = ["ReidDataset", "dataset_names", "read_dataset"]
 

@@ -32,7 +32,7 @@ def augment(images, rows, recipe, seed, epoch):
     Args:
         images: `(n, height, width, 3)` uint8 array.
         rows: `(n,)` ints, which of all training images they are.
-        recipe: a `hacnn_tf.recipes.Recipe`.
+        recipe: a `hacnn_tf.training.recipes.Recipe`.
         seed: of the training.
         epoch: from 1.
 

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import scipy.io
 
+from hacnn_tf.data.dataset import Counts, ReidDataset, check_counts, find_folder, make_table
 from hacnn_tf.data.folders import BOXES_FOLDERS, read_folders
 from hacnn_tf.data.images import mat_image_path
-from hacnn_tf.data.table import Counts, ReidDataset, check_counts, find_folder, make_table
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import expanded
-from hacnn_tf.types import FilePath
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.types import FilePath
 
 MAT = "cuhk-03.mat"
 COUNTS_767_700 = {

@@ -6,11 +6,19 @@ from pathlib import Path
 
 import pandas as pd
 
+from hacnn_tf.data.dataset import (
+    DISTRACTOR,
+    Counts,
+    ReidDataset,
+    check_counts,
+    find_folder,
+    make_table,
+    without_unasked,
+)
 from hacnn_tf.data.listing import NESTED, LeftOut, list_images, no_image
-from hacnn_tf.data.table import DISTRACTOR, Counts, ReidDataset, check_counts, find_folder, make_table, without_unasked
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import some
-from hacnn_tf.types import FilePath
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import some
+from hacnn_tf.utils.types import FilePath
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test", "multi_query": "gt_bbox"}
 BOXES_FOLDERS = {"detected": "detected", "labelled": "labeled"}  # as CUHK03 and CUHK03-NP spell them

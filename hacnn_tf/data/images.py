@@ -19,9 +19,9 @@ import numpy as np
 import PIL.Image
 
 from hacnn_tf.data.listing import open_image
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import aside, expanded, some
-from hacnn_tf.types import FilePath, Picture, Pixels, Size
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import aside, expanded, some
+from hacnn_tf.utils.types import FilePath, Picture, Pixels, Size
 
 MAX_PIXELS = 2**25  # of an image to decode; a little more than an 8K video frame
 NO_IMAGE, TOO_LARGE = "not an image that Pillow reads", "image of too many pixels"

@@ -9,9 +9,9 @@ from typing import IO
 
 import PIL.Image
 
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import printable, some
-from hacnn_tf.types import FilePath
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import printable, some
+from hacnn_tf.utils.types import FilePath
 
 # Pillow knows these by name, and decodes them with another program (EPS: Ghostscript), only on Windows, or not at all.
 NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hacnn_tf.data.table import SPLITS
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import expanded, some
+from hacnn_tf.data.dataset import SPLITS
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import expanded, some
 
 NAMES = ("manifest.csv", "manifest.parquet")  # in the folder of its images
 TEXTS = ("path", "pid", "camid", "split")

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from hacnn_tf.data.augmentation import augment
-from hacnn_tf.errors import InputError
+from hacnn_tf.utils.errors import InputError
 
 
 def steps_per_epoch(num_images, batch_size):
@@ -28,7 +28,7 @@ def epoch_order(labels, batch_size, recipe, seed, epoch):
     Args:
         labels: `(n,)` integer array, the identity of each image.
         batch_size: images a batch.
-        recipe: a `hacnn_tf.recipes.Recipe`.
+        recipe: a `hacnn_tf.training.recipes.Recipe`.
         seed: of the training.
         epoch: from 1.
 
@@ -67,7 +67,7 @@ def training_batches(images, labels, batch_size, recipe, seed, epoch, done=0, pa
         images: `(n, height, width, 3)` uint8 array, in memory or a memory map.
         labels: `(n,)` integer array, classes from 0.
         batch_size: images a batch; the incomplete last batch is dropped.
-        recipe: a `hacnn_tf.recipes.Recipe`; says how batches are composed and how images are changed.
+        recipe: a `hacnn_tf.training.recipes.Recipe`; says how batches are composed and how images are changed.
         seed, epoch: fix both, see `epoch_order` and `hacnn_tf.data.augmentation`.
         done: how many of the epoch's batches to leave out, as done already.
         part, parts: take the part-th (from 0) of so many equal parts of each batch.

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from hacnn_tf.data.table import NO_CAMERA
-from hacnn_tf.errors import InputError
+from hacnn_tf.data.dataset import NO_CAMERA
+from hacnn_tf.utils.errors import InputError
 
 SEED = 0  # of which identities and queries: the same for every training, so that trainings can be compared
 

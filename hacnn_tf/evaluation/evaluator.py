@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from hacnn_tf.data.table import ReidDataset
+from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.evaluation.features import extract_features, feature_function
 from hacnn_tf.evaluation.protocols import evaluate_features
 from hacnn_tf.models import HACNN
-from hacnn_tf.types import Features, Pixels, Results, Tensor
+from hacnn_tf.utils.types import Features, Pixels, Results, Tensor
 
 TEST_SPLITS = ("query", "gallery", "multi_query")
 

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from hacnn_tf.models import BRANCHES, HACNN
-from hacnn_tf.types import Features, Pixels, Tensor
+from hacnn_tf.utils.types import Features, Pixels, Tensor
 
 EXTRACTION_BATCH = 64
 PARTS = ("joint", *BRANCHES)

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from hacnn_tf.data.table import JUNK
-from hacnn_tf.errors import InputError
-from hacnn_tf.types import Distances, Features, Integers
+from hacnn_tf.data.dataset import JUNK
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.types import Distances, Features, Integers
 
 CMC_RANKS = (1, 5, 10, 20)
 QUERY_BLOCK = 512  # queries compared at a time, fewer if their distances would take more than

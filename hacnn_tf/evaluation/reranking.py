@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from hacnn_tf.evaluation.ranking import half_distances, squared_norms
-from hacnn_tf.types import Features, Integers
+from hacnn_tf.utils.types import Features, Integers
 
 
 def rerank(

@@ -12,12 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 import hacnn_tf
-from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import feature_function, fingerprint
-from hacnn_tf.files import check_format
-from hacnn_tf.forks import check_process
 from hacnn_tf.models import BRANCHES, HACNN
-from hacnn_tf.types import Extract, Features, FilePath, Pixels, Size
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import check_format
+from hacnn_tf.utils.forks import check_process
+from hacnn_tf.utils.types import Extract, Features, FilePath, Pixels, Size
 
 # Layers whose arithmetic stays float in int8: soft attention, positions of regions, lengths of features. They cost
 # little, and in int8 they take a third of the Rank-1 with them.

@@ -2,9 +2,9 @@
 
 import keras
 
-from hacnn_tf.backend import require_tensorflow
 from hacnn_tf.export.exported import Export
 from hacnn_tf.models import HACNN
+from hacnn_tf.utils.startup import require_tensorflow
 
 FILE = "hacnn.keras"
 ABOUT = "the network, for Keras: import hacnn_tf, then keras.saving.load_model"

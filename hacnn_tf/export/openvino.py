@@ -3,9 +3,9 @@
 import functools
 import logging
 
-from hacnn_tf.errors import InputError
 from hacnn_tf.export import onnx
 from hacnn_tf.export.exported import KEPT_FLOAT, Export, described, description, needed, single_images
+from hacnn_tf.utils.errors import InputError
 
 FILE = "hacnn.xml"  # and hacnn.bin beside it
 ABOUT = "for OpenVINO, with hacnn.bin"

@@ -2,11 +2,11 @@
 
 import tensorflow as tf
 
-from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import feature_function
 from hacnn_tf.export.decoding import decode_each, resize
 from hacnn_tf.export.exported import Export, described, description
-from hacnn_tf.forks import claim
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.forks import claim
 
 FILE = "saved_model"
 ABOUT = "for TensorFlow; signatures images, and encoded (serving_default)"

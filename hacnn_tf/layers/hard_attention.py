@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from hacnn_tf.types import Shape, Tensor
+from hacnn_tf.utils.types import Shape, Tensor
 
 
 def stripe_centres(num_regions: int) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from hacnn_tf.layers.batch_norm import BatchNorm
 from hacnn_tf.layers.conv_block import ConvBlock
 from hacnn_tf.layers.initializers import fan_in_uniform
 from hacnn_tf.layers.stream_conv import StreamConv2D
-from hacnn_tf.types import Shape, Tensor
+from hacnn_tf.utils.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="hacnn_tf")

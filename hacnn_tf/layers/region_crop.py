@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from hacnn_tf.types import Shape, Tensor
+from hacnn_tf.utils.types import Shape, Tensor
 
 ON_PIXEL = 1e-4  # pixels: a tanh's last bits, which compilers round differently, move a sample by less
 

@@ -8,7 +8,7 @@ from keras import ops
 from hacnn_tf.layers.channel_attention import ChannelAttention
 from hacnn_tf.layers.conv_block import ConvBlock
 from hacnn_tf.layers.spatial_attention import SpatialAttention
-from hacnn_tf.types import Shape, Tensor
+from hacnn_tf.utils.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="hacnn_tf")

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from hacnn_tf.types import Shape, Tensor
+from hacnn_tf.utils.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="hacnn_tf")

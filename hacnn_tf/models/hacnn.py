@@ -9,7 +9,7 @@ from keras import ops
 from hacnn_tf.layers import ConvBlock, HardAttention, InceptionA, InceptionB, RegionCrop, SoftAttention
 from hacnn_tf.layers.batch_norm import BatchNorm
 from hacnn_tf.layers.initializers import fan_in_uniform
-from hacnn_tf.types import Size, Tensor
+from hacnn_tf.utils.types import Size, Tensor
 
 # The usual statistics of RGB photographs (ImageNet's), for pixels in [0, 255].
 PIXEL_MEAN = [123.675, 116.28, 103.53]

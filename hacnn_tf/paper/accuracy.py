@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import some
 from hacnn_tf.paper.layouts import TABLES
 from hacnn_tf.paper.published import number, read_published
 from hacnn_tf.paper.run_folders import folded
 from hacnn_tf.paper.table import NOTHING, Table, signed
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import some
 
 MEASURES = {"R1": "rank1", "mAP": "mAP"}
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import aside, some, write_text
-from hacnn_tf.page import page
-from hacnn_tf.paper import pictures
+from hacnn_tf.paper import drawing
 from hacnn_tf.paper.curves import curves
 from hacnn_tf.paper.run_folders import folded
-from hacnn_tf.recipes import RECIPES
+from hacnn_tf.training.recipes import RECIPES
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import aside, some, write_text
+from hacnn_tf.utils.html import page
 
 
 @dataclasses.dataclass
@@ -73,21 +73,21 @@ class Figure:
 
 def pairs_figure(datasets, count):
     """Figure 5. `datasets` is a dict from what it is, for people, to `ReidDataset`; `count` is of pairs from each."""
-    shown = {what: pictures.cross_view_pairs(dataset, count) for what, dataset in datasets.items()}
-    notes = [f"Random test identities (seed {pictures.SEED}), each as two of the cameras see it."]
+    shown = {what: drawing.cross_view_pairs(dataset, count) for what, dataset in datasets.items()}
+    notes = [f"Random test identities (seed {drawing.SEED}), each as two of the cameras see it."]
     return Figure("figure5", "Figure 5. Example cross-view matched pairs", shown, notes)
 
 
 def augmentation_figure(datasets, count):
     """Training images under the recipe "strong". `datasets` is as in `pairs_figure`; `count` is of images from each."""
     recipe = RECIPES["strong"]
-    shown = {what: pictures.augmented(dataset, recipe, count) for what, dataset in datasets.items()}
+    shown = {what: drawing.augmented(dataset, recipe, count) for what, dataset in datasets.items()}
     changes = (
         f"mirrored half of the time, shifted by up to {recipe.crop_padding} pixels, and erased in a rectangle with "
         f"probability {recipe.erasing:g}"
     )
     notes = [
-        f"Random training images (seed {pictures.SEED}), and below each what the network sees in epochs 1 to 3: "
+        f"Random training images (seed {drawing.SEED}), and below each what the network sees in epochs 1 to 3: "
         f"{changes}."
     ]
     return Figure("augmentation", "Training images under --recipe strong", shown, notes)
@@ -103,9 +103,9 @@ def attention_figure(runs, images, count):
     """
     shown, notes = {}, [LETTERS]
     for what, (run, dataset) in runs.items():
-        paths = images or pictures.random_queries(dataset, count)
+        paths = images or drawing.random_queries(dataset, count)
         model, epoch = run.load_model()
-        shown[what] = pictures.attention(model, paths)
+        shown[what] = drawing.attention(model, paths)
         notes.append(f"{what}: {run.path}, epoch {epoch}; {', '.join(Path(path).name for path in paths)}.")
     return Figure("figure6", "Figure 6. Harmonious attention", shown, notes)
 
@@ -115,8 +115,8 @@ def ranking_figure(runs, count):
     shown, notes = {}, ["Queries with the regions of the first level; found images framed green: right, red: wrong."]
     for what, (run, dataset) in runs.items():
         model, epoch = run.load_model()
-        shown[what] = pictures.ranking(model, dataset, count)
-        notes.append(f"{what}: {run.path}, epoch {epoch}; random queries (seed {pictures.SEED}).")
+        shown[what] = drawing.ranking(model, dataset, count)
+        notes.append(f"{what}: {run.path}, epoch {epoch}; random queries (seed {drawing.SEED}).")
     return Figure("ranking", "Rankings", shown, notes)
 
 

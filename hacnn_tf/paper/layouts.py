@@ -2,9 +2,9 @@
 
 import dataclasses
 
-from hacnn_tf.errors import InputError
-from hacnn_tf.recipes import RECIPES
+from hacnn_tf.training.recipes import RECIPES
 from hacnn_tf.training.settings import PRECISIONS, Settings
+from hacnn_tf.utils.errors import InputError
 
 MARKET1501 = {"dataset": "market1501"}
 DUKEMTMC = {"dataset": "dukemtmc"}
@@ -131,7 +131,7 @@ class Selection:
         datasets: names as in `Settings`; empty for those of the paper's table.
         boxes: of datasets that have both, where the table doesn't say.
         epochs: of the trainings; None for the dataset's own.
-        recipe: of the trainings, one of `hacnn_tf.recipes.RECIPES`; None for the dataset's usual one.
+        recipe: of the trainings, one of `hacnn_tf.training.recipes.RECIPES`; None for the dataset's usual one.
         precision: of the trainings, as in `Settings`.
         allow_subset: the datasets may be parts.
         validation: training identities that are held out and tested on, as in `Settings`.

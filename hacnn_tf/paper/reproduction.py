@@ -9,8 +9,6 @@ import tensorflow as tf
 
 from hacnn_tf.data.images import load_images
 from hacnn_tf.data.pipeline import steps_per_epoch
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import check_folder
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.paper.accuracy import accuracy_table
 from hacnn_tf.paper.layouts import ALL, PER_DATASET, TABLES, TRAINED
@@ -19,6 +17,8 @@ from hacnn_tf.paper.run_folders import RunFolders, data_key
 from hacnn_tf.paper.table1 import protocol_table
 from hacnn_tf.paper.table8 import networks_table
 from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import check_folder
 
 TABLES_OF_THE_PAPER = (*TABLES, "table1", "table8")
 SHOW_ONE_SEED = ("figure6", "ranking")

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import expanded, some
 from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import expanded, some
 
 DATA = ("dataset", "split", "boxes", "testset")
 # Settings that say which experiment a run is; the others, apart from FREE, must be the table's.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from hacnn_tf.files import write_text
-from hacnn_tf.page import page
+from hacnn_tf.utils.files import write_text
+from hacnn_tf.utils.html import page
 
 NOTHING = "–"
 MEASURED = ("measured", "difference", "agrees with")  # columns that are ours, beside the paper's

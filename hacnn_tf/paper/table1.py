@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from hacnn_tf.data.table import DISTRACTOR, SPLITS
+from hacnn_tf.data.dataset import DISTRACTOR, SPLITS
 from hacnn_tf.paper.published import read_published
 from hacnn_tf.paper.table import NOTHING, Table
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import some, write_npz
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import some, write_npz
 
 KEPT = 2
 NAMES = "names"  # of all other arrays in the file

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hacnn_tf import signals
 from hacnn_tf.data.pipeline import training_batches
-from hacnn_tf.errors import InputError
 from hacnn_tf.training.rendezvous import meet
 from hacnn_tf.training.step import make_train_step
+from hacnn_tf.utils import signals
+from hacnn_tf.utils.errors import InputError
 
 LOST = (  # how TensorFlow says that another worker is gone, or has come back as another process
     tf.errors.UnavailableError,

@@ -4,9 +4,9 @@ import contextlib
 
 import tensorflow as tf
 
-from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import parts_of
 from hacnn_tf.training.run_folder import EVALUATED
+from hacnn_tf.utils.errors import InputError
 
 
 class EpochLog:

@@ -8,9 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from hacnn_tf.data.pipeline import epoch_order, steps_per_epoch
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import some
-from hacnn_tf.signals import Stopped, StopRequest, deferred
 from hacnn_tf.training.adam import FusedAdam
 from hacnn_tf.training.epoch_log import EpochLog
 from hacnn_tf.training.nans import NanSearch
@@ -18,6 +15,9 @@ from hacnn_tf.training.progress import Progress
 from hacnn_tf.training.run_folder import versions
 from hacnn_tf.training.schedule import Schedule
 from hacnn_tf.training.state import TrainingState
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import some
+from hacnn_tf.utils.signals import Stopped, StopRequest, deferred
 
 # What no weight decay touches. Spatial attention's convs have one filter of one channel: decayed, what they give varies
 # less than batch norm's epsilon, so that it is not rescaled any more, and the map dies (REPRODUCE.md, "Does attention

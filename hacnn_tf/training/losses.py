@@ -14,7 +14,7 @@ def branch_losses(labels, logits, features, recipe):
         labels: `(n,)` int tensor.
         logits: dict from branch ("global", "local") to `(n, num_identities)` float32 tensor, as a `HACNN` gives it.
         features: `(n, len(logits) * d)` float32 tensor, as its `feature_extractor` gives them.
-        recipe: a `hacnn_tf.recipes.Recipe`. The paper's has the cross-entropy alone.
+        recipe: a `hacnn_tf.training.recipes.Recipe`. The paper's has the cross-entropy alone.
 
     Returns:
         Dict from branch to a float32 scalar.

@@ -13,8 +13,8 @@ import socket
 import threading
 import time
 
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import some
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import some
 
 WAIT_SECONDS = 300
 PAUSE_SECONDS = 0.2  # between calls

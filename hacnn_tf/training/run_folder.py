@@ -26,11 +26,14 @@ import pandas as pd
 import tensorflow as tf
 
 import hacnn_tf
-from hacnn_tf.backend import require_tensorflow
 from hacnn_tf.data import ReidDataset
-from hacnn_tf.errors import FormatError, InputError
 from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, PARTS, parts_of
-from hacnn_tf.files import (
+from hacnn_tf.models import BRANCHES, HACNN
+from hacnn_tf.training.checkpoints import Checkpoints
+from hacnn_tf.training.settings import Settings
+from hacnn_tf.training.state import TrainingState, load_network
+from hacnn_tf.utils.errors import FormatError, InputError
+from hacnn_tf.utils.files import (
     as_file_name,
     check_format,
     check_new_path,
@@ -41,11 +44,8 @@ from hacnn_tf.files import (
     write_csv,
     write_json,
 )
-from hacnn_tf.models import BRANCHES, HACNN
-from hacnn_tf.training.checkpoints import Checkpoints
-from hacnn_tf.training.settings import Settings
-from hacnn_tf.training.state import TrainingState, load_network
-from hacnn_tf.types import FilePath, Results
+from hacnn_tf.utils.startup import require_tensorflow
+from hacnn_tf.utils.types import FilePath, Results
 
 EVALUATED = ["rank1", "mAP"]  # what `evaluations.csv` has of each part of the feature
 COLUMNS = {  # the columns of its .csv files, which have a row an epoch

@@ -23,7 +23,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     overflow do not count.
 
     Args:
-        recipe: a `hacnn_tf.recipes.Recipe`.
+        recipe: a `hacnn_tf.training.recipes.Recipe`.
         steps: n, of the whole training.
     """
 

@@ -4,15 +4,15 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from hacnn_tf.cli import Command
 from hacnn_tf.data import ReidDataset, dataset_names, read_dataset
 from hacnn_tf.data.flags import DATASET_FLAGS
 from hacnn_tf.data.validation import hold_out
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import as_file_name
 from hacnn_tf.models import BRANCHES, HACNN
-from hacnn_tf.recipes import OPTIONS, RECIPES, Recipe, spelled, usual_recipe
-from hacnn_tf.types import FilePath
+from hacnn_tf.training.recipes import OPTIONS, RECIPES, Recipe, spelled, usual_recipe
+from hacnn_tf.utils.cli import Command
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import as_file_name
+from hacnn_tf.utils.types import FilePath
 
 PAPER_EPOCHS = 150
 PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from hacnn_tf.errors import InputError
+from hacnn_tf.utils.errors import InputError
 
 
 class TrainingState:

@@ -12,7 +12,7 @@ def make_train_step(model, optimizer, recipe, xla, replicas=1):
     Args:
         model: a `hacnn_tf.models.HACNN`.
         optimizer: a built `keras.optimizers.Optimizer`; a loss-scaling one under mixed_float16.
-        recipe: a `hacnn_tf.recipes.Recipe`; says what the losses are.
+        recipe: a `hacnn_tf.training.recipes.Recipe`; says what the losses are.
         xla: compile the step into one XLA program.
         replicas: on how many devices the step runs at once, each with its part of the batch.
 

@@ -7,7 +7,7 @@ import pytest
 
 from hacnn_tf.data.augmentation import ERASED_AREA, ERASED_ASPECT, GREY, Change, apply, augment, draw
 from hacnn_tf.models.hacnn import PIXEL_MEAN
-from hacnn_tf.recipes import RECIPES, Recipe
+from hacnn_tf.training.recipes import RECIPES, Recipe
 
 SIZE = (40, 16)
 IMAGE = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)

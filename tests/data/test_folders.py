@@ -6,7 +6,7 @@ import pytest
 
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.folders import read_folders
-from hacnn_tf.errors import InputError
+from hacnn_tf.utils.errors import InputError
 
 
 def touch(folder, names):

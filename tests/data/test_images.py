@@ -10,7 +10,7 @@ from PIL import Image
 
 from hacnn_tf.data import images
 from hacnn_tf.data.images import load_images, mat_image_path
-from hacnn_tf.errors import InputError
+from hacnn_tf.utils.errors import InputError
 
 SIZE = (20, 10)
 COLOUR = (200, 120, 40)

@@ -13,7 +13,7 @@ import pytest
 
 from hacnn_tf.data import listing
 from hacnn_tf.data.listing import LeftOut, count_kinds, image_suffixes, list_images
-from hacnn_tf.errors import InputError
+from hacnn_tf.utils.errors import InputError
 
 
 def touch(folder, *names):

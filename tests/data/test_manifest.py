@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from hacnn_tf.data.manifest import read_manifest
-from hacnn_tf.errors import InputError
+from hacnn_tf.utils.errors import InputError
 
 LINES = [
     "path,pid,camid,split,hour",

@@ -9,8 +9,8 @@ from PIL import Image, ImageOps, ImageSequence
 
 from hacnn_tf import ReID
 from hacnn_tf.data.images import load_images, read_image
-from hacnn_tf.errors import InputError
 from hacnn_tf.export import decoding
+from hacnn_tf.utils.errors import InputError
 
 ORIENTATION = 0x0112
 

@@ -5,8 +5,8 @@ import pytest
 
 from hacnn_tf.data.augmentation import augment
 from hacnn_tf.data.pipeline import epoch_order, training_batches
-from hacnn_tf.errors import InputError
-from hacnn_tf.recipes import RECIPES, Recipe
+from hacnn_tf.training.recipes import RECIPES, Recipe
+from hacnn_tf.utils.errors import InputError
 
 COUNT, BATCH = 23, 4
 IMAGES = np.arange(COUNT, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 3), np.uint8)

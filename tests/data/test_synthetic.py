@@ -9,7 +9,7 @@ from PIL import Image
 from hacnn_tf.data import read_dataset, synthetic
 from hacnn_tf.data.synthetic import make_cameras, make_pictures, make_synthetic
 from hacnn_tf.data.synthetic.person import Person, draw_person
-from hacnn_tf.errors import InputError
+from hacnn_tf.utils.errors import InputError
 
 
 @pytest.mark.parametrize("boxes", ["detected", "labelled"])

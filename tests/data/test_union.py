@@ -3,10 +3,10 @@
 import pytest
 
 from hacnn_tf.data import dataset_names, read_dataset
+from hacnn_tf.data.dataset import ReidDataset, make_table
 from hacnn_tf.data.listing import LeftOut
-from hacnn_tf.data.table import ReidDataset, make_table
 from hacnn_tf.data.union import join_datasets
-from hacnn_tf.errors import InputError
+from hacnn_tf.utils.errors import InputError
 
 
 def dataset(name, *rows, **more):

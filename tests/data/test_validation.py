@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 from hacnn_tf.data import read_dataset
-from hacnn_tf.data.table import ReidDataset, make_table
+from hacnn_tf.data.dataset import ReidDataset, make_table
 from hacnn_tf.data.validation import hold_out
-from hacnn_tf.errors import InputError
+from hacnn_tf.utils.errors import InputError
 
 
 def check(dataset, count):

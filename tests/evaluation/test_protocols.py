@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hacnn_tf.data.table import ReidDataset, make_table
+from hacnn_tf.data.dataset import ReidDataset, make_table
 from hacnn_tf.evaluation import evaluate_features, results_table
 from hacnn_tf.evaluation.protocols import SINGLE_SHOT_REPEATS, pool_queries
 

@@ -5,9 +5,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import ranking
 from hacnn_tf.evaluation.ranking import rank_matches
+from hacnn_tf.utils.errors import InputError
 
 
 def brute_force(q, g, query_pids, gallery_pids, query_camids, gallery_camids):

@@ -6,8 +6,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from hacnn_tf.errors import InputError
 from hacnn_tf.evaluation import rank_matches, ranking, rerank
+from hacnn_tf.utils.errors import InputError
 
 
 def dense(query_features, gallery_features, k1=20, k2=6, weight=0.3):

@@ -12,11 +12,11 @@ from hacnn_tf import ReID, evaluate, index
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.images import load_splits
 from hacnn_tf.data.synthetic import make_synthetic
-from hacnn_tf.errors import FormatError, InputError
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, fingerprint
 from hacnn_tf.export import FORMATS, export_model, load_export
 from hacnn_tf.export import __main__ as export
 from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.utils.errors import FormatError, InputError
 from tests.conftest import command, needs
 
 

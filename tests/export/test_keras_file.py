@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from hacnn_tf.errors import InputError
 from hacnn_tf.export import load_export
 from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.utils.errors import InputError
 
 
 def test_the_keras_file_loads_once_hacnn_tf_is_imported(exported):

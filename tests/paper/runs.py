@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hacnn_tf.data.table import ReidDataset, make_table
+from hacnn_tf.data.dataset import ReidDataset, make_table
 from hacnn_tf.evaluation import CMC_LENGTH, MEASURES
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import Settings

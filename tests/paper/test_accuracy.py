@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from hacnn_tf.errors import InputError
 from hacnn_tf.paper.accuracy import accuracy_table
 from hacnn_tf.paper.layouts import TABLES, Row, Selection
 from hacnn_tf.paper.published import read_published
 from hacnn_tf.paper.run_folders import RunFolders, data_key
 from hacnn_tf.paper.table import signed
+from hacnn_tf.utils.errors import InputError
 from tests.paper.runs import make_run
 
 SYNTHETIC = Selection(("synthetic",))

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from experiments.measured import gains, record
+from experiments.measured import record
+from experiments.studies import gains
 from hacnn_tf import tables
-from hacnn_tf.errors import InputError
-from hacnn_tf.recipes import OPTIONS, RECIPES
+from hacnn_tf.training.recipes import OPTIONS, RECIPES
 from hacnn_tf.training.run_folder import EVALUATED, RunFolder
+from hacnn_tf.utils.errors import InputError
 from tests.paper.runs import make_run
 from tests.test_examples import arguments, commands
 
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 RUNS = sorted(config.parent for config in record.HERE.glob("*/*/config.json"))
 PAGE = (ROOT / "REPRODUCE.md").read_text()
 COMMANDS = commands(PAGE)
-GAINS = [arguments(words) for words in re.findall(r"^python (experiments/measured/gains.py .*)", PAGE, re.MULTILINE)]
+GAINS = [arguments(words) for words in re.findall(r"^python (experiments/studies/gains.py .*)", PAGE, re.MULTILINE)]
 TABLES = [words for words in COMMANDS if words[0] == "hacnn_tf.tables" and "experiments/measured" in " ".join(words)]
 
 

@@ -5,8 +5,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from hacnn_tf.errors import InputError
 from hacnn_tf.training.checkpoints import Checkpoints
+from hacnn_tf.utils.errors import InputError
 
 ARRAYS = {"step": np.int64(7), "model/stem/kernel": np.arange(300, dtype=np.float32), "network": np.array("{}")}
 

@@ -35,7 +35,7 @@ import keras, numpy as np, tensorflow as tf
 replicas, xla, output = int(sys.argv[1]), sys.argv[2] == "True", sys.argv[3]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * replicas)
 from hacnn_tf.models import HACNN
-from hacnn_tf.recipes import RECIPES
+from hacnn_tf.training.recipes import RECIPES
 from hacnn_tf.training.devices import Devices
 from hacnn_tf.training.state import TrainingState
 

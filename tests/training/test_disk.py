@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from benchmarks import kill_resume
 from hacnn_tf.training.checkpoints import Checkpoints
+from tests.stress import kill_resume
 
 
 def mount(*args):

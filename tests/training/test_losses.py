@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hacnn_tf.recipes import RECIPES, Recipe
 from hacnn_tf.training.losses import MARGIN, batch_hard_triplet, branch_losses, cross_entropy
+from hacnn_tf.training.recipes import RECIPES, Recipe
 
 RNG = np.random.default_rng(0)
 LABELS = np.array([2, 0, 2, 1, 0, 1, 1, 2], np.int32)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hacnn_tf.models import HACNN
-from hacnn_tf.recipes import RECIPES
 from hacnn_tf.training.nans import NanSearch
+from hacnn_tf.training.recipes import RECIPES
 
 BATCH = np.random.default_rng(0).integers(0, 256, (4, 160, 64, 3), dtype=np.uint8), np.array([0, 1, 2, 2], np.int32)
 

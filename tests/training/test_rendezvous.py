@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hacnn_tf.errors import InputError
 from hacnn_tf.training import devices
 from hacnn_tf.training.devices import Devices
 from hacnn_tf.training.rendezvous import meet
+from hacnn_tf.utils.errors import InputError
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import subprocess
 
 import pytest
 
-from hacnn_tf.data.table import ReidDataset, make_table
-from hacnn_tf.errors import FormatError
-from hacnn_tf.recipes import OPTIONS, RECIPES
+from hacnn_tf.data.dataset import ReidDataset, make_table
 from hacnn_tf.training import run_folder
+from hacnn_tf.training.recipes import OPTIONS, RECIPES
+from hacnn_tf.utils.errors import FormatError
 from tests.paper.runs import make_run
 
 

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from hacnn_tf.recipes import RECIPES, Recipe
 from hacnn_tf.training.loop import make_optimizer, make_state
+from hacnn_tf.training.recipes import RECIPES, Recipe
 from hacnn_tf.training.schedule import Schedule
 from hacnn_tf.training.settings import Settings
 

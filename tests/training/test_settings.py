@@ -3,9 +3,9 @@
 import pytest
 
 from hacnn_tf import train
-from hacnn_tf.cli import parse
-from hacnn_tf.errors import InputError
 from hacnn_tf.training.settings import FLAGS, Settings
+from hacnn_tf.utils.cli import parse
+from hacnn_tf.utils.errors import InputError
 
 
 def test_the_defaults_are_the_papers():

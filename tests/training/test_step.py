@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from hacnn_tf.recipes import RECIPES
+from hacnn_tf.training.recipes import RECIPES
 from hacnn_tf.training.step import make_train_step
 from tests.training.test_training import TinyNetwork
 
@@ -43,7 +43,7 @@ import json
 import tensorflow as tf
 from hacnn_tf.evaluation import feature_function
 from hacnn_tf.models import HACNN
-from hacnn_tf.recipes import RECIPES
+from hacnn_tf.training.recipes import RECIPES
 from hacnn_tf.training.loop import make_optimizer
 from hacnn_tf.training.step import make_train_step
 from tests.training.test_training import TinyNetwork

@@ -17,16 +17,16 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from benchmarks.kill_resume import differences
 from hacnn_tf import evaluate, train
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.pipeline import epoch_order
 from hacnn_tf.layers import ConvBlock
 from hacnn_tf.models import BRANCHES, HACNN
-from hacnn_tf.recipes import OPTIONS, RECIPES
 from hacnn_tf.training.devices import Devices
+from hacnn_tf.training.recipes import OPTIONS, RECIPES
 from hacnn_tf.training.run_folder import COLUMNS, RunFolder
 from tests.conftest import train_args
+from tests.stress.kill_resume import differences
 
 
 class TinyNetwork(keras.Model):

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from hacnn_tf.data.dataset import Counts, ReidDataset, check_counts
 from hacnn_tf.data.folders import BOXES_FOLDERS, FOLDERS, read_folders
 from hacnn_tf.data.synthetic.camera import PLACES, Camera
 from hacnn_tf.data.synthetic.person import Person
-from hacnn_tf.data.table import Counts, ReidDataset, check_counts
-from hacnn_tf.errors import InputError
-from hacnn_tf.files import aside, expanded
-from hacnn_tf.types import FilePath
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import aside, expanded
+from hacnn_tf.utils.types import FilePath
 
 VERSION = 1  # of the pictures; raise it when they change
 SEED = 2018

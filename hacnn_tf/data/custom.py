@@ -1,0 +1,230 @@
+"""Images of one's own: a manifest, a folder for each identity, or names like Market-1501's; split if they are not."""
+
+import os
+import re
+import unicodedata
+from pathlib import Path
+
+import pandas as pd
+
+from hacnn_tf.data.dataset import (
+    DISTRACTOR,
+    JUNK,
+    NO_CAMERA,
+    Counts,
+    ReidDataset,
+    check_counts,
+    matched,
+    without_unasked,
+)
+from hacnn_tf.data.folders import FILE_NAME, FOLDERS, identities_left_out, read_folders
+from hacnn_tf.data.listing import BROKEN_LINK, LeftOut, is_hidden, list_images, no_image, only
+from hacnn_tf.data.manifest import TEXTS, as_names, find_manifest, read_manifest
+from hacnn_tf.data.validation import searchable, split_off
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import expanded, some
+from hacnn_tf.utils.types import FilePath
+
+TEST_SHARE, SPLIT_SEED = 0.5, 0
+LAYOUTS = (
+    "make a folder for each person's images, or name images like 0002_c1s1_000451_03.jpg (identity 2, camera 1), or "
+    "list them in a manifest, as data/README.md says"
+)
+
+
+def read_own(
+    place: FilePath,
+    test_share: float | None = None,
+    split_seed: int | None = None,
+    camera_pattern: str | None = None,
+) -> ReidDataset:
+    """A dataset of one's own. The first of these that fits says how it is laid out:
+
+    - a `.csv` or `.parquet` file, or a folder with `manifest.csv` or `manifest.parquet`: see `read_manifest`
+    - a folder with `bounding_box_train`, `query` and `bounding_box_test`: see `read_folders`
+    - a folder of images, whose names begin like 0002_c1 (identity 2, camera 1)
+    - a folder of folders: each is an identity, and holds its images, or folders of them, one a camera
+
+    Which files are images is as `hacnn_tf.data.listing` has it.
+
+    Names of identities and cameras become numbers from 1, in their order, those that are trained on before all others;
+    pid -1 stays junk, camid -1 a camera that is not known. Where there is no split, one is drawn, which depends on
+    nothing but the arguments and the names of files, identities and cameras.
+
+    Args:
+        place: path of the folder, or of the manifest.
+        test_share: share of the identities, in (0, 1], to test on where there is no split; `TEST_SHARE` if None.
+        split_seed: of a split that is drawn; `SPLIT_SEED` if None.
+        camera_pattern: regular expression with one group that finds the camera in the name of a file; if None, it is
+            as the layout says; in folders of identities the `c1` of names like 0002_c1 if all have it, else the folder
+            in the identity's folder, else not known.
+
+    Returns:
+        A `ReidDataset`, which may have no training images; a split that was drawn is its `made_splits["split.csv"]`.
+
+    Raises:
+        InputError: nothing of this kind is there, or it cannot be used; says what and what to do.
+    """
+    place, left_out = Path(expanded(place)), LeftOut()
+    name, made = os.path.basename(os.path.abspath(place)), {}
+    if manifest := find_manifest(place):
+        rows = read_manifest(manifest)
+    elif any((place / FOLDERS[split]).is_dir() for split in ("train", "gallery")):
+        found = read_folders(place, name)
+        rows, left_out = found.table, found.left_out
+    else:
+        rows, left_out = _read_folder(place, find_cameras=camera_pattern is None)
+    if camera_pattern is not None:
+        rows = rows.assign(camid=_cameras(rows.path, camera_pattern))
+    rows = rows.sort_values("path", ignore_index=True, key=lambda paths: paths.str.normalize("NFC"))
+    if "split" in rows:
+        if test_share is not None or split_seed is not None:
+            raise InputError(f"{place} has a split of its own: leave --test_share and --split_seed out.")
+    else:
+        seed = SPLIT_SEED if split_seed is None else split_seed
+        drawn = _draw_split(_numbered(rows), place, TEST_SHARE if test_share is None else test_share, seed)
+        trained, tested = (drawn.pid[drawn.split == split].nunique() for split in ("train", "query"))
+        name += f" {trained}/{tested}, split seed {seed}"
+        rows = rows.assign(split=rows.path.map(dict(zip(drawn.path, drawn.split, strict=True))))
+        columns = [column for column in TEXTS if column in rows]
+        made["split.csv"] = rows[columns].assign(path=rows.path.map(os.path.abspath))
+    table = without_unasked(_numbered(rows).assign(split=rows.split))
+    if ((table.pid <= DISTRACTOR) & (table.split != "gallery")).any():
+        raise InputError(
+            f"{place} has images of identity {DISTRACTOR} or {JUNK}, nobody in particular, outside of the gallery: "
+            "number persons from 1."
+        )
+    dataset = ReidDataset(name, table, left_out=left_out, made_splits=made)
+    check_counts(dataset, place, {"query": Counts(), "gallery": Counts()}, allow_subset=True)
+    return dataset
+
+
+def _read_folder(place, find_cameras):
+    """Path, pid and perhaps camid of the images in a folder without any split; and what is left out."""
+    found, left_out = list_images(place)
+    paths = [path.relative_to(place) for path in found]
+    if not paths:
+        raise InputError(f"{place} holds no images{only(left_out)}: {LAYOUTS}.")
+    beside = [path for path in paths if len(path.parts) == 1]
+    if 0 < len(beside) < len(paths):
+        raise InputError(f"{place} holds images beside folders of images ({some(beside)}): {LAYOUTS}.")
+    if deep := [path for path in paths if len(path.parts) > 3]:
+        raise InputError(f"{place} holds images deeper than IDENTITY/CAMERA/IMAGE ({some(deep)}): {LAYOUTS}.")
+    names = [FILE_NAME.match(path.name) for path in paths]
+    rows = pd.DataFrame({"path": [str(place / path) for path in paths]})
+    if beside:
+        if unnamed := [path for path, match in zip(paths, names, strict=True) if not match]:
+            raise InputError(f"{place} does not say who {len(unnamed):,} images show ({some(unnamed)}): {LAYOUTS}.")
+        rows = rows.assign(pid=[int(match[1]) for match in names], camid=[int(match[2]) for match in names])
+        return rows, LeftOut(left_out, identities_left_out(left_out, rows.pid))
+    rows["pid"] = _folder_names(paths, 0, f"{place} has folders of identities called")
+    everything = LeftOut(left_out, _folders_left_out(place, left_out, {path.parts[0] for path in paths}))
+    if not find_cameras:
+        return rows, everything
+    if all(names):
+        return rows.assign(camid=[int(match[2]) for match in names]), everything
+    without = [path for path in paths if len(path.parts) == 2]
+    if 0 < len(without) < len(paths):
+        raise InputError(
+            f"{place} has folders of cameras for some of the images and none for {len(without):,} ({some(without)}): "
+            "put those into folders as well, or find the camera in all names with --camera_pattern."
+        )
+    if not without:
+        rows["camid"] = _folder_names(paths, 1, f"{place} has folders of cameras called")
+    return rows, everything
+
+
+def _folder_names(paths, level, where):
+    """The names that folders give, `as_names`. Two folders beside each other whose names are the same are refused."""
+    folders = pd.Series([unicodedata.normalize("NFC", path.parts[level]) for path in paths])
+    names = as_names(folders, where)
+    beside = folders.groupby([names, pd.Series([path.parts[:level] for path in paths])]).unique()
+    if twins := [" and ".join(map(repr, spelled)) for spelled in beside if len(spelled) > 1]:
+        raise InputError(f"{where} {some(twins)}, which are one name: rename one of them.")
+    return names
+
+
+def _folders_left_out(place, left_out, read):
+    """The folders of identities that hold no image, as `LeftOut.identities`; `read` are the names of those that do."""
+    inside = {entry: {} for entry in sorted(os.listdir(place)) if entry not in read and not is_hidden(entry)}
+    for path, kind in left_out.items():
+        inside.get(Path(path).relative_to(place).parts[0], {})[path] = kind
+    return {
+        str(place / name): no_image(name, files)
+        for name, files in inside.items()
+        if left_out.get(str(place / name), BROKEN_LINK) == BROKEN_LINK  # else a file, or a circle
+    }
+
+
+def camera_regex(pattern):
+    """A `--camera_pattern`, compiled. Raises `InputError` unless it is a regular expression with one group."""
+    try:
+        compiled = re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise InputError(f"--camera_pattern {pattern} is no regular expression: {error}.") from None
+    if compiled.groups != 1:
+        raise InputError(
+            f"--camera_pattern {pattern} has {compiled.groups} groups: put parentheses around the camera, and nothing "
+            "else, as in _cam([0-9]+)_."
+        )
+    return compiled
+
+
+def _cameras(paths, pattern):
+    """What the group of a pattern finds in the name of each file."""
+    compiled = camera_regex(pattern)
+    found = [compiled.search(os.path.basename(path)) for path in paths]
+    if unmatched := [path for path, match in zip(paths, found, strict=True) if not match or not match[1]]:
+        raise InputError(
+            f"--camera_pattern {pattern} finds no camera in {len(unmatched):,} of {len(paths):,} names: "
+            f"{some(unmatched)}."
+        )
+    return as_names(pd.Series([match[1] for match in found]), f"--camera_pattern {pattern} finds the camera")
+
+
+def _numbered(rows):
+    """Path, pid and camid as numbers; a camera that is not known is each image's own."""
+    table = rows[["path"]].assign(pid=_numbers(rows, "pid"), camid=-_numbers(rows, "path"))
+    if "camid" in rows:
+        cameras = _numbers(rows, "camid")
+        table["camid"] = cameras.where(cameras > NO_CAMERA, table.camid)
+    return table
+
+
+def _numbers(rows, column):
+    """Whole numbers as they are; texts numbered from 1, those of whole numbers first, by value; -1 stays.
+
+    Those that are trained on come before all others, so that they keep their numbers when test images come or go.
+    """
+    values = rows[column]
+    if pd.api.types.is_integer_dtype(values):
+        return values
+    trained = set(values[rows.split == "train"]) if "split" in rows else set()
+    ordered = sorted(set(values) - {str(JUNK)}, key=lambda text: (text not in trained, *_order(text)))
+    return values.map({str(JUNK): JUNK} | {text: i for i, text in enumerate(ordered, 1)}).astype(int)
+
+
+def _order(text):
+    number = re.fullmatch("-?[0-9]{1,18}", text)
+    return not number, int(text) if number else 0, text
+
+
+def _draw_split(table, place, share, seed):
+    """The table with a split: queries have matches in the gallery, and who is nobody in particular is there too."""
+    people = table[table.pid > DISTRACTOR]
+    count, most = people.pid.nunique(), len(searchable(people))
+    if not 0 < share <= 1:
+        raise InputError(f"--test_share is a share of the identities, above 0 and up to 1, not {share:g}.")
+    asked = int(share * count + 1e-6)  # 0.29 of 100 are 29
+    if not 0 < asked <= most:
+        raise InputError(
+            f"--test_share {share:g} of the {count:,} identities in {place} are {asked:,} to test on; there must be "
+            f"one, and {most:,} at most: those that were seen by at least two cameras, and not only once by each (or, "
+            "where cameras are not known, on two images)."
+        )
+    drawn = split_off(people, asked, seed)
+    queries = drawn[drawn.split == "query"]
+    alone = queries.index[~matched(queries, drawn[drawn.split == "gallery"])]
+    drawn.loc[alone, "split"] = "gallery"
+    others = table[table.pid <= DISTRACTOR].assign(split="gallery")
+    return pd.concat([drawn, others], ignore_index=True)

@@ -1,0 +1,180 @@
+"""The table that every reader gives: one row an image."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from hacnn_tf.data.listing import LeftOut
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.types import FilePath
+
+SPLITS = ["train", "query", "gallery", "multi_query"]
+JUNK, DISTRACTOR = -1, 0  # identities of gallery images that show nobody in particular
+NO_CAMERA = -1  # and below: cameras of images whose camera is not known, each its own
+WITHOUT_CAMERAS = (
+    "Where cameras are not known, each image is its own: nothing is left out for being of the query's camera, so that "
+    "near-duplicate frames of one sequence count as matches; the figures are higher than, and not comparable to, those "
+    "of the usual protocol."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ReidDataset:
+    """A person re-identification dataset.
+
+    Attributes:
+        name: what it is, for people: "CUHK03 767/700, detected boxes".
+        table: `pandas.DataFrame`, one row an image, with the columns
+            `path` (str, see `hacnn_tf.data.images`), `pid` (int identity; -1 junk, 0 distractor), `camid` (int camera;
+            negative: not known, another number for each image),
+            `split` ("train", "query", "gallery", or "multi_query": further images of the queries' persons and cameras).
+        single_shot: evaluate against one random gallery image an identity, over repeats.
+        left_out: what of its folders is not read, a `LeftOut`.
+        made_splits: dict from file name to manifest (`hacnn_tf.data.manifest`), of the splits that were drawn and are
+            to be kept with what was trained on them.
+    """
+
+    name: str
+    table: pd.DataFrame
+    single_shot: bool = False
+    left_out: LeftOut = dataclasses.field(default_factory=LeftOut)
+    made_splits: dict[str, pd.DataFrame] = dataclasses.field(default_factory=dict)
+
+    def split(self, split: str) -> pd.DataFrame:
+        """The rows of one split, as a `pandas.DataFrame` with a fresh index."""
+        return self.table[self.table.split == split].reset_index(drop=True)
+
+    def fingerprint(self) -> str:
+        """A hex digest of the training images' names, identities and cameras: another one, other classes."""
+        rows = self.split("train")
+        names = rows.path.str.rsplit("/", n=1).str[-1].str.normalize("NFC")  # a disk may have changed ü to u and ¨
+        text = rows.assign(path=names).to_csv(index=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def summary(self) -> str:
+        """The identities, images and cameras of each subset and what is left out, as text."""
+        lines = [self.name, f"{'subset':<12}{'identities':>12}{'images':>10}{'cameras':>10}"]
+        for split in SPLITS:
+            rows = self.split(split)
+            if len(rows):
+                identities = rows.pid[rows.pid > DISTRACTOR].nunique()
+                cameras = rows.camid[rows.camid > NO_CAMERA].nunique() or "-"
+                lines.append(f"{split:<12}{identities:>12,}{len(rows):>10,}{cameras:>10}")
+        lines += self.left_out.lines()
+        if (self.table.camid <= NO_CAMERA).any():
+            lines.append(WITHOUT_CAMERAS)
+        return "\n".join(lines)
+
+
+def make_table(paths: Iterable[str], pids: Iterable[int], camids: Iterable[int], split: str) -> pd.DataFrame:
+    """A table of one split.
+
+    Args:
+        paths, pids, camids: equally long sequences of str, int, int; see `ReidDataset.table`.
+        split: one of `SPLITS`.
+
+    Returns:
+        `pandas.DataFrame` with the columns of `ReidDataset.table`.
+    """
+    columns = {"path": list(paths), "pid": list(pids), "camid": list(camids)}
+    return pd.DataFrame(columns).astype({"path": str, "pid": int, "camid": int}).assign(split=split)
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """What a split is published to hold; None where it is not published."""
+
+    images: int | None = None
+    identities: int | None = None
+    junk: int | None = None
+    distractors: int | None = None
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> "Counts":
+        """The counts of the rows of a table."""
+        identities = rows.pid[rows.pid > DISTRACTOR].nunique()
+        return cls(len(rows), identities, int((rows.pid == JUNK).sum()), int((rows.pid == DISTRACTOR).sum()))
+
+
+def check_counts(dataset: ReidDataset, folder: FilePath, published: Mapping[str, Counts], allow_subset: bool) -> None:
+    """Checks that a dataset can be used, and is what it is distributed as.
+
+    Args:
+        dataset: a `ReidDataset`.
+        folder: where it was read from, for the message.
+        published: dict from split to `Counts`.
+        allow_subset: accept other counts.
+
+    Raises:
+        InputError: a split is empty, no query has a match in the gallery, or (without `allow_subset`) counts differ.
+    """
+    counts = {split: Counts.of(dataset.split(split)) for split in published}
+    empty = [split for split, found in counts.items() if not found.images]
+    if empty:
+        raise InputError(f"{dataset.name}: no {' or '.join(empty)} images in {folder}.")
+    wrong = [
+        f"{getattr(counts[split], what):,} {split} {what} instead of {expected:,}"
+        for split, expectation in published.items()
+        for what, expected in dataclasses.asdict(expectation).items()
+        if expected is not None and getattr(counts[split], what) != expected
+    ]
+    if wrong and not allow_subset:
+        raise InputError(
+            f"{dataset.name} in {folder} holds {', '.join(wrong)}: "
+            "get the rest, or pass --allow_subset to use this part of it."
+        )
+    for split in ("query", "multi_query"):
+        queries = dataset.split(split)
+        if (split == "query" or len(queries)) and not matched(queries, dataset.split("gallery")).any():
+            raise InputError(
+                f"{dataset.name} in {folder}: no {split} has a match in the gallery, the same identity under another "
+                "camera; check that both are of the same dataset."
+            )
+
+
+def without_unasked(table: pd.DataFrame) -> pd.DataFrame:
+    """A table without the multi_query images that no query asks for with its identity and camera."""
+    pairs = pd.MultiIndex.from_frame(table[["pid", "camid"]])
+    keep = (table.split != "multi_query") | pairs.isin(pairs[table.split == "query"])
+    return table[keep].reset_index(drop=True)
+
+
+def matched(query: pd.DataFrame, gallery: pd.DataFrame) -> pd.Series:
+    """Whether each query has a match in a gallery, its identity under another camera.
+
+    Args:
+        query, gallery: rows of a table; columns `pid` and `camid`.
+
+    Returns:
+        `pandas.Series` of bool, with the index of `query`.
+    """
+    cameras = gallery.groupby("pid").camid.agg(["min", "max"])
+    seen = query[["pid", "camid"]].join(cameras, on="pid")
+    return seen["min"].notna() & ((seen["min"] != seen.camid) | (seen["max"] != seen.camid))
+
+
+def find_folder(data_root: FilePath, names: Sequence[str], dataset: str, source: str) -> Path:
+    """The first of `names` that is a folder below `data_root`.
+
+    Args:
+        data_root: folder that holds datasets.
+        names: what the dataset's folder may be called.
+        dataset: its name, for people.
+        source: how to get it, the end of a sentence.
+
+    Returns:
+        `pathlib.Path`.
+
+    Raises:
+        InputError: none does; says which were tried and where to get the dataset.
+    """
+    root = Path(expanded(data_root))
+    for name in names:
+        if (folder := root / name).is_dir():
+            return folder
+    tried = " or ".join(f"{root / name}" for name in names)
+    raise InputError(f"{dataset} not found: tried {tried}; {source}, or name its parent folder with --data_root.")

@@ -1,0 +1,104 @@
+"""Everything that is wrong with the images of a dataset, found before a long training finds some of it."""
+
+import collections
+import hashlib
+
+import pandas as pd
+import tqdm
+
+from hacnn_tf.data.dataset import matched
+from hacnn_tf.data.images import decoding_pool, mat_of, read_image
+from hacnn_tf.data.listing import NESTED, open_image
+from hacnn_tf.utils.errors import InputError
+
+COLUMNS = ["problem", "path", "detail"]
+MIN_SIDE = 16  # pixels; less shows nobody
+USUAL = 0.9  # share of images of one size from which on others are suspect
+
+
+def check_images(dataset, listed_elsewhere=()):
+    """Opens all images of a dataset, in parallel and with a progress bar on a terminal.
+
+    Args:
+        dataset: a `ReidDataset`.
+        listed_elsewhere: further paths that exist and that its protocol should have.
+
+    Returns:
+        `pandas.DataFrame` with the columns `problem`, `path` and `detail`, a row each for: images that are "broken";
+        of an unusual "size", or wider than high; of a "mode" other than RGB; with the same pixels as one of another
+        identity ("two identities"); "no match" for queries that have none in the gallery; "no image" for identities all
+        of whose files are left out; and "not in protocol" for images that no split has.
+    """
+    table = dataset.table
+    paths = list(dict.fromkeys(table.path))
+    with decoding_pool() as pool:
+        inspected = dict(
+            zip(paths, tqdm.tqdm(pool.map(_inspect, paths), total=len(paths), unit="image", disable=None), strict=True)
+        )
+    problems = [
+        *_broken(inspected),
+        *_sizes(inspected),
+        *(("mode", path, f"{i.mode}, used as RGB") for path, i in inspected.items() if i.mode not in ("RGB", None)),
+        *_two_identities(table, inspected),
+        *_no_match(dataset),
+        *(("no image", path, text) for path, text in dataset.left_out.identities.items()),
+        *_not_in_protocol(dataset, listed_elsewhere),
+    ]
+    return pd.DataFrame(problems, columns=COLUMNS)
+
+
+Inspected = collections.namedtuple("Inspected", ["reason", "size", "mode", "digest"], defaults=(None, None, None, None))
+
+
+def _inspect(path):
+    try:
+        pixels = read_image(path)
+    except InputError as reason:
+        return Inspected(reason=str(reason))
+    mode = None
+    if not mat_of(path):
+        with open_image(path) as image:
+            mode = image.mode
+    return Inspected(None, (pixels.shape[1], pixels.shape[0]), mode, hashlib.sha256(pixels.tobytes()).digest())
+
+
+def _broken(inspected):
+    return [("broken", path, i.reason) for path, i in inspected.items() if i.reason]
+
+
+def _sizes(inspected):
+    sizes = {path: i.size for path, i in inspected.items() if i.size}
+    (usual, count), *_ = collections.Counter(sizes.values()).most_common(1) or [(None, 0)]
+    for path, (width, height) in sizes.items():
+        size = f"{width}×{height} (width×height)"
+        if min(width, height) < MIN_SIDE:
+            yield "size", path, f"{size}: below {MIN_SIDE} pixels"
+        elif count >= USUAL * len(sizes) and (width, height) != usual:
+            yield "size", path, f"{size}: others are {usual[0]}×{usual[1]}"
+        elif width > height and count < USUAL * len(sizes):
+            yield "size", path, f"{size}: wider than high"
+
+
+def _two_identities(table, inspected):
+    first = {}
+    for path, pid in zip(table.path, table.pid, strict=True):
+        digest = inspected[path].digest and (inspected[path].digest, inspected[path].size)
+        if digest:
+            other, other_pid = first.setdefault(digest, (path, pid))
+            if pid != other_pid:
+                yield "two identities", path, f"identity {pid}: the same pixels as {other}, identity {other_pid}"
+
+
+def _no_match(dataset):
+    query = dataset.split("query")
+    for row in query[~matched(query, dataset.split("gallery"))].itertuples():
+        who = f"identity {row.pid} under another camera than {row.camid}"
+        yield "no match", row.path, f"the gallery does not have {who}"
+
+
+def _not_in_protocol(dataset, listed_elsewhere):
+    known = set(dataset.table.path)
+    nested = [path for path, kind in dataset.left_out.files.items() if kind == NESTED]
+    for path in (*nested, *listed_elsewhere):
+        if path not in known:
+            yield "not in protocol", path, "no split has it"

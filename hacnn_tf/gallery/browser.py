@@ -1,0 +1,221 @@
+"""A page to search a database by picture, in a browser, made with Gradio."""
+
+import contextlib
+import ipaddress
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import gradio as gr
+import numpy as np
+import pandas as pd
+import PIL.Image
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+
+from hacnn_tf.data.augmentation import GREY
+from hacnn_tf.data.images import MAX_PIXELS, read_image
+from hacnn_tf.gallery.condition import quoted
+from hacnn_tf.gallery.results import captions, time_text
+from hacnn_tf.gallery.times import as_time
+from hacnn_tf.models import INPUT_SIZE
+from hacnn_tf.paper.drawing import attention_of
+from hacnn_tf.utils.errors import InputError
+
+UPLOAD_BYTES = 10 * 2**20
+TOP = 20
+KEPT = 3600  # seconds after which pictures that were shown leave the temporary folder, looked at as often
+SHOWN_HEIGHT = 384  # pixels of a picture that was found, at most
+MATCH_NOTE = (
+    "Above the query, below the match: the picture, then at each of the three levels the four regions of hard "
+    "attention and the map of soft attention, as far as the network has them."
+)
+CSS = """
+#query img { height: 18rem; object-fit: contain; }
+#found .grid-container { grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)) !important; }
+#found .thumbnail-lg { display: flex; flex-direction: column; aspect-ratio: auto; height: auto; }
+#found img { height: 12rem; object-fit: contain; }
+#found .caption-label { position: static; max-width: 100%; white-space: pre-line; }
+footer { display: none !important; }
+"""
+
+
+def page(database, model):
+    """The page.
+
+    Args:
+        database: a `Database`.
+        model: the `ReID` whose features it holds.
+
+    Returns:
+        `gradio.Blocks`, to be given to `launch`.
+    """
+    PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses twice that; Gradio opens uploads with it
+    cameras = _cameras(database)
+    known = database.rows(["time"])
+    with gr.Blocks(analytics_enabled=False, title="hacnn_tf", delete_cache=(KEPT, KEPT)) as blocks:
+        gr.Markdown(f"# Find a person\nin {database.path}")
+        found, selected = gr.State(None), gr.State(None)
+        with gr.Row():
+            with gr.Column(scale=1, min_width=280):
+                sources = ["upload", "clipboard"]
+                # The file as it was uploaded: what Gradio makes of it would be another picture than the index has.
+                as_file = {"type": "filepath", "image_mode": None, "format": "png"}
+                query = gr.Image(label="Query", sources=sources, elem_id="query", buttons=[], height=350, **as_file)
+                camera = gr.Dropdown(cameras, multiselect=True, label="Cameras (all if none)", visible=bool(cameras))
+                timed = bool(known.time.notna().any())
+                since = gr.Textbox(label="From", placeholder=time_text(known.time.min()), visible=timed)
+                until = gr.Textbox(label="To", placeholder=time_text(known.time.max().ceil("s")), visible=timed)
+                top = gr.Slider(1, 100, TOP, step=1, label="Pictures to find")
+                rerank = gr.Checkbox(label="Re-rank")
+                go = gr.Button("Search", variant="primary")
+            with gr.Column(scale=3, min_width=320):
+                with gr.Column(visible=False) as details:
+                    caption = gr.Markdown()
+                    onwards = gr.Button("Search with this picture")
+                    seen = gr.Image(show_label=False, interactive=False, buttons=[], elem_id="seen")
+                    gr.Markdown(MATCH_NOTE)
+                gallery = gr.Gallery(show_label=False, height="auto", allow_preview=False, buttons=[], elem_id="found")
+
+        def search(picture, cameras, since, until, top, reranked):
+            if picture is None:
+                return None, None, gr.update(visible=False)
+            with _shown_errors():
+                where = _condition(cameras, since, until)
+                database.refresh()
+                (rows,) = database.search(model.embed(picture), where, int(top), reranked=reranked)
+            return rows, _pictures(rows), gr.update(visible=False)
+
+        def select(picture: Any, rows: pd.DataFrame, event: gr.SelectData) -> tuple:
+            with _shown_errors():
+                row = rows.iloc[event.index]
+                match = _read(row.path)
+                drawn = None
+                if model.network is not None:
+                    images = [read_image(image, model.input_size) for image in (picture, match)]
+                    drawn = attention_of(model.network, np.stack(images))
+            shown = gr.update(value=drawn, visible=drawn is not None)
+            return match, f"**{row.path}**", shown, gr.update(visible=True)
+
+        def cameras_now():
+            with _shown_errors():
+                database.refresh()
+                return gr.update(choices=_cameras(database))
+
+        filters = [query, camera, since, until, top, rerank]
+        private = {"api_visibility": "private"}
+        for event in (query.change, go.click, camera.change, rerank.change, top.release, since.submit, until.submit):
+            event(search, filters, [found, gallery, details], show_progress_on=gallery, **private)
+        shown = [selected, caption, seen, details]
+        blocks.load(cameras_now, None, camera, **private)
+        gallery.select(select, [query, found], shown, show_progress_on=seen, scroll_to_output=True, **private)
+        onwards.click(lambda picture: picture, selected, query, **private)
+    return blocks
+
+
+def launch(blocks, host, port):
+    """Serves a page until `blocks.close()`. No file but copies of what is shown, and uploads, is ever served.
+
+    Returns:
+        Its address.
+    """
+    _, address, _ = blocks.launch(
+        server_name=host,
+        server_port=port,
+        share=False,
+        quiet=True,
+        prevent_thread_lock=True,
+        show_error=True,
+        max_file_size=UPLOAD_BYTES,
+        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),  # none from elsewhere
+        css=CSS,
+        footer_links=[],
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        app_kwargs={"middleware": [Middleware(OwnPageOnly)]},
+    )
+    return address
+
+
+class OwnPageOnly:
+    """Refuses what other web sites make a browser ask of this server, directly or by a name that they own."""
+
+    def __init__(self, app):
+        self._app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http" and not self._ours(dict(scope["headers"])):
+            await PlainTextResponse("This page is for its own address only.", 403)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    @staticmethod
+    def _ours(headers):
+        host, origin = (headers.get(name, b"").decode("latin1") for name in (b"host", b"origin"))
+        try:
+            return _is_ours(urlsplit(f"//{host}").hostname) and (not origin or urlsplit(origin).netloc == host)
+        except ValueError:
+            return False
+
+
+def _is_ours(name):
+    """Whether a host's name is this machine's, or an address and so nobody's to redirect."""
+    try:
+        return bool(ipaddress.ip_address(name))
+    except ValueError:
+        return name in {"localhost", socket.gethostname().lower(), socket.getfqdn().lower()}
+
+
+@contextlib.contextmanager
+def _shown_errors():
+    """Shows in the browser what was wrong with the input."""
+    try:
+        yield
+    except InputError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+
+
+def _condition(cameras, since, until):
+    """What the filters of the page say, as a condition of `Database.search`; None if they say nothing."""
+    parts = []
+    if cameras:
+        parts.append(f"camid in ({', '.join(quoted(c) if isinstance(c, str) else str(c) for c in cameras)})")
+    for text, name, sign in ((since, "From", ">="), (until, "To", "<=")):
+        if text and text.strip():
+            parts.append(f"time {sign} timestamp '{_time(text, name)}'")
+    return " and ".join(parts) or None
+
+
+def _time(text, name):
+    """A time as a condition has it; a day alone is taken to its end by "To"."""
+    try:
+        time = as_time(text)
+        if name == "To" and len(text.strip()) <= len("2026-11-24"):
+            time += pd.Timedelta(days=1) - pd.Timedelta("1us")
+        return time.isoformat(" ")
+    except (ValueError, OverflowError):
+        raise InputError(f"{name} is no time: write it as 2026-11-24 15:30.") from None
+
+
+def _cameras(database):
+    return sorted(database.rows(["camid"]).camid.dropna().unique().tolist())
+
+
+def _pictures(rows):
+    """The pictures that were found, with their captions; a grey one in the place of what is not there any more."""
+    return [(_small(_read(path)), "\n".join(lines)) for path, lines in zip(rows.path, captions(rows), strict=True)]
+
+
+def _small(pixels):
+    picture = PIL.Image.fromarray(pixels)
+    picture.thumbnail((SHOWN_HEIGHT, SHOWN_HEIGHT))
+    return picture
+
+
+def _read(path):
+    try:
+        return read_image(path)
+    except InputError:
+        return np.full((*INPUT_SIZE, 3), GREY, np.uint8)

@@ -1,0 +1,469 @@
+"""A database of features: a LanceDB table with one row a picture."""
+
+import contextlib
+import datetime
+import os
+import re
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hacnn_tf.data.images import PIXELS
+from hacnn_tf.evaluation import rerank
+from hacnn_tf.evaluation.ranking import squared_norms
+from hacnn_tf.reid import ReID
+from hacnn_tf.utils.errors import FormatError, InputError
+from hacnn_tf.utils.files import check_format, expanded, locked, some
+from hacnn_tf.utils.forks import check_process, claim
+from hacnn_tf.utils.types import Features, FilePath
+
+try:
+    import lancedb
+    import pyarrow as pa
+
+    from hacnn_tf.gallery.columns import array_of, fields_of, frame_of, texts_of
+    from hacnn_tf.gallery.condition import parse_condition, quoted, shown
+except ImportError:
+    lancedb = None  # type: ignore[assignment]  # a module otherwise
+
+SUFFIX = ".lance"
+EXACT_ROWS = 100_000  # up to so many, all are compared; above, those in the nearest lists of an index
+LISTS_SEARCHED = 0.2  # share of the index's lists that a search reads
+ROWS_A_LIST = 2_000
+REASON = 200  # characters of what LanceDB says that a sentence quotes
+CANDIDATES = 200  # nearest pictures, at least, that are ordered by re-ranking
+FORMAT = 1  # of a database; raised when older code would misread a newer one
+FORMAT_KEY, FINGERPRINT, PRESET, DECODER = (
+    f"hacnn_tf.{name}".encode() for name in ("format", "fingerprint", "preset", "pixels")
+)
+FEATURE = "feature"
+FILE_COLUMNS = ["path", "bytes", "modified"]  # which picture, and how to tell that it has changed
+DISTANCE = "distance"  # a column of results
+WRITE_WAIT = 60  # seconds that a write waits for another process's
+HELD = threading.local()  # paths of databases that a thread may write, the others may not
+
+
+@contextlib.contextmanager
+def writing(path: FilePath, wait: float = 0) -> Iterator[None]:
+    """Keeps other threads and processes of this machine from writing a database meanwhile; buckets have no lock.
+
+    Args:
+        path: of the database.
+        wait: seconds to wait for another writer to end.
+
+    Raises:
+        InputError: another goes on writing.
+    """
+    path = expanded(path)
+    place = Path(os.path.realpath(path))
+    locks = HELD.__dict__.setdefault("locks", set())
+    if _in_bucket(path) or place in locks:  # what holds it may call what holds it
+        yield
+        return
+    with locked(place.with_name(f".{place.name}.lock"), path, wait):
+        locks.add(place)
+        try:
+            yield
+        finally:
+            locks.remove(place)
+
+
+class Database:
+    """Features by path, camera, time and what else a manifest says, in a folder or bucket of LanceDB's.
+
+    Columns: `path` (str), `camid` (int or str, may be missing), `time` (without zone, may be missing), those of the
+    manifest, `feature`; `bytes` and `modified` (nanoseconds) of the file. Every write is one transaction.
+
+    Args:
+        path: of the table, such as `people.lance` or `s3://bucket/people.lance`.
+
+    Attributes:
+        path: as given, with `~` in full.
+        fingerprint: of the model whose features it holds, see `hacnn_tf.reid.ReID`.
+        preset: what `ReID.from_preset` made that model from.
+        feature_dim: numbers in a feature.
+
+    Raises:
+        InputError: LanceDB is not installed, or `path` is not such a database; says how to get either. Every method
+            raises it in a process that was forked after the database was opened.
+    """
+
+    def __init__(self, path: FilePath) -> None:
+        self.path = expanded(path)
+        self._connection, self._name = _connect(self.path)
+        self._process = os.getpid()
+        try:
+            self._opened = self._connection.open_table(self._name)
+            metadata = self._table.schema.metadata
+            check_format(path, metadata.get(FORMAT_KEY), FORMAT)
+            self.fingerprint, self.preset = metadata[FINGERPRINT].decode(), metadata[PRESET].decode()
+            self.feature_dim = self._table.schema.field(FEATURE).type.list_size
+            self._pixels = int(metadata.get(DECODER, b"1"))
+        except FormatError:
+            raise
+        except Exception as error:  # whatever LanceDB raises for a folder of another kind, or a damaged one
+            reason = f" ({_reason(error)})" if Path(self.path).exists() else ""
+            raise InputError(
+                f"{path} is not a database of features{reason}: make one with python -m hacnn_tf.index."
+            ) from None
+
+    @classmethod
+    def create(cls, path: FilePath, model: ReID, rows: pd.DataFrame) -> "Database":
+        """Makes an empty database with the columns of a table.
+
+        Args:
+            path: to be made.
+            model: the `ReID` whose features it will hold.
+            rows: `pandas.DataFrame` as for `write`, without `feature`; gives the columns and their types.
+
+        Returns:
+            A `Database`.
+
+        Raises:
+            InputError: it exists, cannot be made, or a column has no type that a database has.
+        """
+        path = expanded(path)
+        connection, name = _connect(path)
+        feature = pa.field(FEATURE, pa.list_(pa.float32(), model.feature_dim))
+        preset = os.path.abspath(model.name) if os.path.exists(model.name) else model.name
+        metadata = {FORMAT_KEY: str(FORMAT), FINGERPRINT: model.fingerprint, PRESET: preset, DECODER: str(PIXELS)}
+        schema = pa.schema([*fields_of(rows), feature], metadata=metadata)
+        with _refused(f"Cannot make {path}"):
+            connection.create_table(name, schema=schema)
+            if os.path.isdir(path):
+                os.chmod(path, 0o700)  # it is about people
+        return cls(path)
+
+    @classmethod
+    def find(cls, path: FilePath, model: ReID, rows: pd.DataFrame) -> "Database | None":
+        """The database at a path; None if it is still to be made, and can be. Arguments as `create`.
+
+        Raises:
+            InputError: something else is there, or it is of another model, or has other columns.
+        """
+        path = expanded(path)
+        _connect(path)  # what cannot be made either is said now, and not after the first pictures
+        try:
+            database = cls(path)
+        except InputError:
+            # A kill in the midst of `create` leaves folders of LanceDB's without a version.
+            if any(part for pattern in ("[!_]*", "_versions/*") for part in Path(path).glob(pattern)):
+                raise
+            return None
+        database.check_model(model)
+        database._check_columns(rows)
+        return database
+
+    def load_model(self, preset: FilePath | None = None) -> ReID:
+        """The `ReID` whose features it holds.
+
+        Args:
+            preset: as in `ReID.from_preset`, if what it was made from is elsewhere now.
+
+        Raises:
+            InputError: it cannot be opened, or is another.
+        """
+        model = ReID.from_preset(preset or self.preset)
+        self.check_model(model)
+        return model
+
+    def check_model(self, model: ReID) -> None:
+        """Raises `InputError` if features of a `ReID` cannot be compared with those in here."""
+        if (model.fingerprint, model.feature_dim) != (self.fingerprint, self.feature_dim):
+            raise InputError(
+                f"{self.path} holds features of {self.preset} ({self.fingerprint}, {self.feature_dim:,} numbers), "
+                f"and {model.name} is another ({model.fingerprint}, {model.feature_dim:,}): use the former, or "
+                "index the pictures into another database."
+            )
+
+    @property
+    def outdated(self) -> str | None:
+        """What to tell who uses it, if its pictures were read otherwise than they are now; None if they were not."""
+        if self._pixels == PIXELS:
+            return None
+        return (
+            f"{self.path} was indexed by a version of hacnn_tf that decoded JPEGs less exactly and ignored EXIF "
+            "orientation: features of a picture are up to 0.12 from today's, or more where it is turned. Index the "
+            "pictures into a new database to have all of them alike."
+        )
+
+    def _check_columns(self, rows: pd.DataFrame) -> None:
+        if set(rows.columns) != set(self.columns):
+            raise InputError(
+                f"{self.path} has the columns {some(self.columns, most=10)}, and these pictures "
+                f"{some(rows.columns, most=10)}: index them into another database, or give them the same columns."
+            )
+
+    @property
+    def _table(self) -> Any:
+        check_process(f"The database {self.path}", self._process)
+        return self._opened
+
+    def __len__(self) -> int:
+        with self._readable():
+            return self._table.count_rows()
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of all columns but `feature`."""
+        return [name for name in self._table.schema.names if name != FEATURE]
+
+    def refresh(self) -> None:
+        """Sees what other processes have written since."""
+        with self._readable():
+            self._table.checkout_latest()
+
+    def check_condition(self, where: str | None) -> None:
+        """Raises `InputError` if a condition cannot be used, see `hacnn_tf.gallery.condition.parse_condition`."""
+        self._parsed(where)
+
+    def _parsed(self, where: str | None) -> str | None:
+        """A condition as LanceDB gets it."""
+        types = {name: self._table.schema.field(name).type for name in self.columns}
+        return None if where is None else parse_condition(where, types)
+
+    def count(self, where: str) -> int:
+        """The number of rows for which a condition holds.
+
+        Raises:
+            InputError: the condition cannot be used; says why.
+        """
+        condition = self._parsed(where)
+        with self._readable(where):
+            return self._table.count_rows(condition)
+
+    def rows(self, columns: list[str], where: str | None = None) -> pd.DataFrame:
+        """Some columns of the rows for which a condition holds, as a `pandas.DataFrame`.
+
+        Raises:
+            InputError: the condition cannot be used; says why.
+        """
+        condition = self._parsed(where)
+        query = self._table.search().select(columns).limit(max(1, len(self)))
+        with self._readable(where):
+            return frame_of((query if condition is None else query.where(condition)).to_arrow())
+
+    def feature(self, paths: Sequence[str]) -> Features:
+        """The features of some pictures that it holds, `(n, feature_dim)` float32, in the order of `paths`."""
+        found = self.rows(["path", FEATURE], f"path in ({', '.join(map(quoted, paths))})").set_index("path")
+        return np.stack([found.loc[path, FEATURE] for path in paths])
+
+    def write(self, rows: pd.DataFrame, features: Features) -> None:
+        """Adds pictures, or replaces those of the same path, in one transaction.
+
+        Args:
+            rows: `pandas.DataFrame` with the columns of the database but `feature`.
+            features: `(len(rows), feature_dim)` float32 array.
+
+        Raises:
+            InputError: the columns are others, features are not finite or of another shape, a path is there twice, or
+                it cannot be written.
+        """
+        schema = self._table.schema
+        self._check_columns(rows)
+        if np.shape(features) != (len(rows), self.feature_dim):
+            raise InputError(
+                f"{len(rows):,} pictures need features {(len(rows), self.feature_dim)}, not {np.shape(features)}."
+            )
+        if (twice := rows.path[rows.path.duplicated()]).any():
+            raise InputError(f"Pictures cannot be written twice at once: {some(twice.unique())}.")
+        squared_norms(features)  # for the check alone
+        # Copies are aligned in memory. Arrays that came from another process may not be, at which LanceDB panics.
+        rows, features = rows.copy(), np.array(features, np.float32)
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel(), pa.float32()), self.feature_dim)
+        try:
+            columns = [array_of(rows[name], schema.field(name).type) for name in self.columns]
+        except (pa.ArrowException, ValueError, TypeError) as error:
+            raise InputError(f"{self.path} has other types of columns than these pictures ({error}).") from None
+        fields = [schema.field(name) for name in (*self.columns, FEATURE)]
+        table = pa.table([*columns, vectors], schema=pa.schema(fields))
+        with writing(self.path, WRITE_WAIT), _refused(f"Cannot write {self.path}"):
+            self._table.checkout_latest()  # of an older version, files may have been tidied away
+            merge = self._table.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
+            merge.execute(table)
+
+    def as_kept(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Rows as they would be read again: numbers are texts in a column of texts."""
+        schema = self._table.schema
+        texts = [name for name in rows.columns if pa.types.is_string(schema.field(name).type)]
+        return rows.assign(**{name: texts_of(rows[name]) for name in texts})
+
+    @property
+    def tidied(self) -> bool:
+        """Whether nothing was written since `tidy` last came to its end."""
+        with self._readable():
+            return len(self._table.list_versions()) == 1 and not self._lacks_index()
+
+    def _lacks_index(self) -> bool:
+        return len(self) > EXACT_ROWS and not self._table.list_indices()
+
+    def tidy(self) -> None:
+        """Merges what many writes have left, removes what nobody sees any more, and keeps the index, if it has one.
+
+        Of a bucket, which has no lock, no other process may be writing.
+
+        Raises:
+            InputError: it cannot be written, or another process goes on writing it.
+        """
+        with writing(self.path, WRITE_WAIT), _refused(f"Cannot write {self.path}"):
+            self._table.checkout_latest()
+            if self._lacks_index():
+                lists = max(1, len(self) // ROWS_A_LIST)
+                config = lancedb.index.IvfFlat(distance_type="l2", num_partitions=lists)
+                self._table.create_index(FEATURE, config=config)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it warns of what the docstring says
+                # Of buckets, which have no lock, another writer's files may be on their way.
+                unverified = not _in_bucket(self.path)
+                self._table.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=unverified)
+
+    def remove(self, where: str) -> int:
+        """Deletes the rows for which a condition holds, for good: nothing of them is left in its files.
+
+        LanceDB by itself only marks rows as deleted, so all others are written anew, which takes as much room again
+        while it lasts. Of a bucket, which has no lock, no other process may be writing. If it is interrupted, the same
+        call finishes it.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            InputError: the condition cannot be used; says why, and removes nothing.
+        """
+        condition = self._parsed(where)
+        with writing(self.path, WRITE_WAIT):
+            return self._remove(condition, where)
+
+    def _remove(self, condition: str | None, where: str) -> int:
+        self.refresh()
+        before = len(self)
+        with self._readable(where):
+            self._table.delete(condition)
+        removed = before - len(self)
+        with _refused(f"Cannot write {self.path}"):
+            left = self._table.search().limit(max(1, len(self))).to_batches()
+            reader = pa.RecordBatchReader.from_batches(self._table.schema, left)
+            self._opened = self._connection.create_table(self._name, reader, mode="overwrite")
+        self.tidy()
+        return removed
+
+    def search(
+        self, features: Features, where: str | None = None, top: int = 20, exact: bool = False, reranked: bool = False
+    ) -> list[pd.DataFrame]:
+        """The nearest pictures of each query.
+
+        Args:
+            features: `(q, feature_dim)` float32 array.
+            where: only among rows for which this condition (as `camid != 3 and time > timestamp '2026-11-01'`, see
+                `hacnn_tf.gallery.condition.parse_condition`) holds.
+            top: how many.
+            exact: compare with all, however many there are. Up to `EXACT_ROWS` rows that is done anyway; above, a
+                search reads a part of the lists of an index, and may miss some.
+            reranked: order the nearest `CANDIDATES` (or `top`) by k-reciprocal re-ranking among themselves.
+
+        Returns:
+            List of `pandas.DataFrame`s, one a query: the columns of the database and `distance` (L2, or that of
+            `hacnn_tf.evaluation.rerank`), nearest first, those that are found at the same distance by path.
+
+        Raises:
+            InputError: the condition cannot be used (says why), none is left by it, or features are not finite or of
+                another shape.
+        """
+        condition = self._parsed(where)
+        shape = np.shape(features)
+        if len(shape) != 2 or shape[1] != self.feature_dim or top < 1:
+            raise InputError(
+                f"A search takes features (q, {self.feature_dim}) and a top of at least 1, not {shape} and {top}."
+            )
+        squared_norms(np.asarray(features))  # for the check alone
+        search = self._reranked if reranked else self._nearest
+        return [search(feature, where, condition, top, exact) for feature in np.asarray(features, np.float32)]
+
+    @contextlib.contextmanager
+    def _readable(self, where: str | None = None) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError, ValueError) as error:
+            if where is None:
+                raise InputError(f"{self.path} cannot be read, or was removed: {_reason(error)}.") from None
+            raise InputError(
+                f"The condition {shown(where)} cannot be used on {self.path}: {_reason(error)}; its columns are "
+                f"{some(self.columns, most=10)}."
+            ) from None
+
+    def _reranked(
+        self, feature: Features, where: str | None, condition: str | None, top: int, exact: bool
+    ) -> pd.DataFrame:
+        found = self._nearest(feature, where, condition, max(top, CANDIDATES), exact, [FEATURE])
+        (found[DISTANCE],) = rerank(feature[None], np.stack(found.pop(FEATURE)))
+        return found.sort_values([DISTANCE, "path"], ignore_index=True)[:top]
+
+    def _nearest(
+        self,
+        feature: Features,
+        where: str | None,
+        condition: str | None,
+        top: int,
+        exact: bool,
+        more: Iterable[str] = (),
+    ) -> pd.DataFrame:
+        """The nearest of one feature; `condition` is `where` as LanceDB gets it, parsed once for all features."""
+        query = self._table.search(feature, vector_column_name=FEATURE).distance_type("l2").limit(top)
+        query = query.select([*self.columns, *more, "_distance"])
+        if condition is not None:
+            query = query.where(condition, prefilter=True)
+        if exact or len(self) <= EXACT_ROWS:
+            query = query.bypass_vector_index()
+        else:
+            query = query.nprobes(max(1, int(LISTS_SEARCHED * len(self) / ROWS_A_LIST)))
+        with self._readable(where):
+            found = frame_of(query.to_arrow())
+        if found.empty:
+            raise InputError(
+                f"{self.path} has no pictures" + ("." if where is None else f" for which {shown(where)} holds.")
+            )
+        found[DISTANCE] = np.sqrt(np.maximum(found.pop("_distance"), 0))
+        return found.sort_values([DISTANCE, "path"], ignore_index=True)
+
+
+def _in_bucket(path: FilePath) -> bool:
+    return "://" in str(path)
+
+
+def check_path(path: FilePath) -> tuple[str, str]:
+    """The place of a database and its name there. Raises `InputError` if none can have that path."""
+    place, slash, name = expanded(path).rstrip("/").rpartition("/")
+    if not name.endswith(SUFFIX) or not re.fullmatch(r"[A-Za-z0-9_.-]+", stem := name.removesuffix(SUFFIX)):
+        raise InputError(f"{path} must end in {SUFFIX}, after a name of letters, digits, - and _, as in people.lance.")
+    return place or slash or ".", stem
+
+
+def _connect(path: FilePath) -> tuple[Any, str]:
+    """LanceDB's connection to the place of a database, and the database's name there."""
+    if lancedb is None:
+        raise InputError(
+            'A database needs LanceDB and SQLGlot: install it with pip install -c constraints.txt -e ".[search]".'
+        )
+    claim("LanceDB")
+    place, name = check_path(path)
+    with _refused(f"Cannot open {path}"):
+        return lancedb.connect(place), name
+
+
+@contextlib.contextmanager
+def _refused(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"{what}: {_reason(error)}.") from None
+
+
+def _reason(error: Exception) -> str:
+    """The first sentence of what LanceDB says, without where in its source it was said."""
+    line = re.split(r",? ?/[^ ]*\.rs:|\n", str(error))[0]
+    return line.removeprefix("lance error: ").removeprefix("Invalid input, ")[:REASON].strip().rstrip(".,?")

@@ -1,0 +1,159 @@
+"""Which pictures there are, and what is known of each without looking at it: camera, time, what a manifest says."""
+
+import datetime
+import os
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from hacnn_tf.data.custom import camera_regex
+from hacnn_tf.data.folders import FILE_NAME
+from hacnn_tf.data.listing import list_images, only, open_image
+from hacnn_tf.data.manifest import TEXTS, as_numbers, find_manifest, read_manifest
+from hacnn_tf.gallery.database import DISTANCE, FEATURE, FILE_COLUMNS
+from hacnn_tf.gallery.times import as_time
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import expanded, some
+
+# 20261124_153000, 2026-11-24T15:30:00, 2026-11-24 15.30.00.250 and the like, anywhere in a name
+TIME = re.compile(
+    r"(?<!\d)(20\d\d)([-_.]?)(\d\d)\2(\d\d)[-_ T.]{0,2}(\d\d)([-_:.h]?)(\d\d)[-_:.m]?(\d\d)(?:[.,](\d{1,6}))?(?!\d)"
+)
+TAKEN, DIGITIZED, CHANGED, EXIF = 0x9003, 0x9004, 0x0132, 0x8769  # EXIF's tags of times, and where the first two lie
+
+
+def list_pictures(images, camera_pattern=None):
+    """The pictures of a folder, or of a manifest.
+
+    Args:
+        images: path of a folder, taken with all folders in it; of one with a `manifest.csv` or `manifest.parquet`, or
+            of such a file, see `hacnn_tf.data.manifest.read_manifest`. Of its columns only `path` is needed; `time` is
+            as in 2026-11-24 15:30:00 (ISO 8601; with a zone, stored in UTC), and the others are kept as they are.
+        camera_pattern: regular expression with one group that finds the camera in a picture's path below the folder;
+            if not given, it is the number after `_c` of names like 0002_c1s1_000451_03.jpg. Not for manifests with a
+            `camid`.
+
+    Returns:
+        `pandas.DataFrame` ordered by path, with the columns `path` (absolute), `bytes`, `modified` (nanoseconds),
+        `camid`, those of the manifest, and `time` if that is one of them; and a dict of what is left out, as
+        `hacnn_tf.data.listing.list_images` gives it.
+
+    Raises:
+        InputError: there are none, or they cannot be listed; says what and what to do.
+    """
+    place, left_out = Path(expanded(images)), {}
+    manifest = find_manifest(place)
+    if manifest:
+        rows = _of_manifest(manifest)
+        place = manifest.parent
+    else:
+        found, left_out = list_images(place)
+        if not found:
+            raise InputError(f"{images} holds no images, nor do the folders in it{only(left_out)}.")
+        rows = pd.DataFrame({"path": list(map(str, found))}, dtype=str)
+    if "camid" not in rows:
+        rows["camid"] = _cameras([os.path.relpath(path, place) for path in rows.path], camera_pattern)
+    elif camera_pattern:
+        raise InputError(f"{images} says the cameras in its column camid: leave --camera_pattern out.")
+    rows["path"] = rows.path.map(os.path.abspath)
+    if rows.path.duplicated().any():
+        raise InputError(f"{manifest} lists pictures more than once: {some(rows.path[rows.path.duplicated()])}.")
+    rows["bytes"], rows["modified"] = zip(*map(_status, rows.path), strict=True)
+    first = [*FILE_COLUMNS, "camid"]
+    rows = rows[[*first, *rows.columns.difference(first, sort=False)]].sort_values("path", ignore_index=True)
+    return rows, left_out
+
+
+def times(paths):
+    """When pictures were taken, by their names or else by EXIF: `pandas.Series` of times without zone, or missing."""
+    return pd.Series([_time_in_name(path) or _time_in_exif(path) for path in paths], dtype="datetime64[us]")
+
+
+def _of_manifest(manifest):
+    rows = read_manifest(manifest, needed=()).drop(columns=["", "Unnamed: 0"], errors="ignore")  # pandas' row numbers
+    taken = sorted({*FILE_COLUMNS[1:], FEATURE, DISTANCE} & set(rows.columns))
+    if taken:
+        raise InputError(f"{manifest} has a column {' and '.join(taken)}, which a database has itself: rename it.")
+    if odd := [name for name in rows.columns if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", str(name))]:
+        raise InputError(
+            f"{manifest} has columns called {some(odd)}: use letters, digits and _, beginning with a letter."
+        )
+    for name in ("pid", "camid"):
+        if name in rows and rows[name].str.fullmatch(r"0|-?[1-9]\d{0,17}").all():
+            rows[name] = rows[name].astype(int)
+    for name in rows.columns.difference([*TEXTS, "time"]):
+        if manifest.suffix.lower() == ".csv" or not rows[name].map(lambda value: isinstance(value, str)).any():
+            rows[name] = _with_gaps(rows[name])  # texts of Parquet are texts
+    if "time" in rows:
+        rows["time"] = _parsed_times(manifest, rows.time)
+    return rows
+
+
+def _with_gaps(column):
+    """A column whose empty texts are missing values, and whose others are numbers if all of them are."""
+    if column.dtype != object:
+        return column
+    column = column.mask(column == "")
+    numbers = as_numbers(column.dropna())
+    return column if numbers is None else numbers.convert_dtypes().reindex(column.index)
+
+
+def _parsed_times(manifest, column):
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return pd.to_datetime(column, utc=True).dt.tz_localize(None).astype("datetime64[us]")
+    texts = column.map(str).mask(column.isna() | (column.astype(object) == ""))
+    times, odd = [], []
+    for text in texts:  # one by one: in a column pandas takes the zone of one for that of the next
+        try:
+            times.append(pd.NaT if pd.isna(text) else as_time(text))
+        except ValueError:
+            odd.append(text)
+    if odd:
+        raise InputError(f"{manifest} has times that are none: {some(odd)}; write them as 2026-11-24 15:30:00.")
+    return pd.Series(times, index=column.index).astype("datetime64[us]")
+
+
+def _cameras(names, pattern):
+    regex, group = (camera_regex(pattern), 1) if pattern else (FILE_NAME, 2)
+    found = [regex.search(name) if pattern else regex.match(os.path.basename(name)) for name in names]
+    if pattern and not any(found):
+        raise InputError(f"--camera_pattern {pattern} finds no camera in any of the paths, as {names[0]}.")
+    cameras = pd.Series([match[group] if match else None for match in found], dtype=object)
+    numbers = cameras.dropna().str.fullmatch(r"\d{1,18}").all()
+    return cameras.astype("Int64") if numbers else cameras
+
+
+def _status(path):
+    """Size in bytes and time of change in nanoseconds; of what cannot be read, as reading it will say, none."""
+    try:
+        status = os.stat(path)
+        return status.st_size, status.st_mtime_ns
+    except OSError:
+        return -1, -1
+
+
+def _time_in_name(path):
+    if match := TIME.search(os.path.basename(path)):
+        year, _, month, day, hour, _, minute, second, fraction = match.groups()
+        return _time(year, month, day, hour, minute, second, (fraction or "0").ljust(6, "0"))
+    return None
+
+
+def _time_in_exif(path):
+    try:
+        with open_image(path) as image:
+            exif = image.getexif()
+            inner = exif.get_ifd(EXIF)
+    except Exception:  # whatever a broken picture makes Pillow raise; reading its pixels will say so
+        return None
+    text = inner.get(TAKEN) or inner.get(DIGITIZED) or exif.get(CHANGED)
+    match = re.match(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)", text) if isinstance(text, str) else None
+    return _time(*match.groups()) if match else None
+
+
+def _time(*parts):
+    try:
+        return datetime.datetime(*map(int, parts))
+    except ValueError:  # 61 minutes: some other number
+        return None

@@ -1,0 +1,92 @@
+"""What a search found, for the terminal and as a page."""
+
+import base64
+import html
+import io
+
+import pandas as pd
+import PIL.Image
+
+from hacnn_tf.data.images import read_image
+from hacnn_tf.gallery.database import DISTANCE, FILE_COLUMNS
+from hacnn_tf.utils import cli
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import printable
+from hacnn_tf.utils.html import page
+
+HEIGHT = 192  # pixels of a picture on a page
+STYLE = """<style>
+.people { display: flex; flex-wrap: wrap; gap: .8rem; }
+.people figure { width: 7.5rem; font-size: .8rem; overflow-wrap: anywhere; }
+.people img { height: 12rem; width: 100%; object-fit: contain; background: #eef1f4; }
+</style>
+"""
+
+
+def as_table(found):
+    """What a search found as a table of texts, one row a picture: rank, distance, camera, time, path."""
+    return pd.DataFrame(
+        {
+            "rank": [str(rank) for rank in range(1, len(found) + 1)],
+            DISTANCE: found[DISTANCE].map("{:.3f}".format),
+            "camera": [_text(camera) for camera in found.camid],
+            "time": [time_text(time) for time in found.time],
+            "path": [printable(path) for path in found.path],
+        }
+    )
+
+
+def time_text(time):
+    """A time to the second; empty if it is missing."""
+    return "" if pd.isna(time) else time.isoformat(" ", "seconds")
+
+
+def as_text(found):
+    """What a search found, a line a picture."""
+    return cli.aligned(as_table(found), str.rjust)
+
+
+def as_page(database, searches):
+    """A page with the pictures that were searched for and found, that needs no other file.
+
+    Args:
+        database: what was searched, for people.
+        searches: list of (paths of the query's pictures, `pandas.DataFrame` of what was found).
+    """
+    title = f"People in {database}"
+    parts = [f"{STYLE}<h1>{html.escape(title)}</h1>\n"]
+    for number, (queries, found) in enumerate(searches, start=1):
+        shown = "".join(_figure(path, "query", path) for path in queries)
+        parts.append(f'<h2 id="query{number}">Query {number}</h2>\n<div class="people">{shown}</div>\n')
+        figures = [_figure(path, *lines, path) for path, lines in zip(found.path, captions(found), strict=True)]
+        parts.append(f'<h3>Nearest</h3>\n<div class="people">{"".join(figures)}</div>\n')
+    return page(title, "".join(parts)).encode(errors="replace").decode()  # file names may be anything
+
+
+def captions(found):
+    """What stands below each picture: lists of texts, the rank and distance first, then what else is known of it."""
+    more = [name for name in found.columns if name not in {*FILE_COLUMNS, DISTANCE, "camid", "time"}]
+    for i, line in enumerate(as_table(found).itertuples()):
+        known = [f"camera {line.camera}" if line.camera else "", line.time]
+        known += [f"{name} {text}" for name in more if (text := _text(found[name][i]))]
+        yield [f"{line.rank}. {line.distance}", *filter(None, known)]
+
+
+def _text(value):
+    return "" if pd.isna(value) else str(value)
+
+
+def _figure(path, caption, *lines):
+    text = "<br>".join(html.escape(line) for line in lines)
+    return f"<figure>{_image(path)}<figcaption><b>{html.escape(caption)}</b><br>{text}</figcaption></figure>\n"
+
+
+def _image(path):
+    try:
+        image = PIL.Image.fromarray(read_image(path))
+    except InputError as reason:  # it was there when it was indexed
+        return f"<p>{html.escape(str(reason))}</p>"
+    image.thumbnail((2 * HEIGHT, HEIGHT))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=90)
+    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}">'

@@ -1,0 +1,149 @@
+"""What all commands share: grouped flags and one-sentence errors."""
+
+import contextlib
+import copy
+import functools
+import io
+import os
+import signal
+import sys
+
+from absl import flags, logging
+
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.signals import stoppable
+from hacnn_tf.utils.startup import require_tensorflow
+
+
+class _Path(flags.ArgumentParser):
+    def parse(self, argument):
+        return expanded(argument)
+
+
+class _Paths(flags.ListParser):
+    def parse(self, argument):
+        return list(map(expanded, super().parse(argument)))
+
+
+PATHS = {  # kinds of flags that absl has not, and what defines one
+    "path": functools.partial(flags.DEFINE, _Path(), serializer=flags.ArgumentSerializer()),
+    "multi_path": functools.partial(flags.DEFINE_multi, _Path(), flags.ArgumentSerializer()),
+    "list_of_paths": functools.partial(flags.DEFINE, _Paths(), serializer=flags.CsvListSerializer(",")),
+}
+
+
+class Command:
+    """A command: its flags in groups, and its main function.
+
+    Args:
+        doc: its help; the module's docstring.
+        name: as typed, `python -m NAME`.
+    """
+
+    def __init__(self, doc, name):
+        self.doc, self.name = doc, name
+        self.values = flags.FlagValues()
+        self._groups, self._ungrouped = {}, []
+
+    def group(self, title):
+        """Puts flags defined since the last group under a heading of `--help`."""
+        self._groups[title], self._ungrouped = self._ungrouped, []
+
+    def define(self, kind, name, default, text, **kwargs):
+        """Defines a flag.
+
+        `kind` is absl's, as "string", "list" or "enum" (with `enum_values`); or one of `PATHS`, whose `~` is expanded.
+        """
+        self._ungrouped.append(name)
+        define = PATHS.get(kind) or getattr(flags, f"DEFINE_{kind}")
+        define(name, default, help=text, flag_values=self.values, **kwargs)
+
+    def help(self):
+        """The text of `--help`: the command's doc, then its flags by group, with their defaults."""
+        lines = [self.doc.strip(), ""]
+        for title, names in self._groups.items():
+            lines.append(f"{title}:")
+            for name in names:
+                flag = self.values[name]
+                shown = f"--[no]{name}" if flag.boolean else f"--{name}"
+                default = "" if flag.default is None else f" [{flag.default_as_str.strip(chr(39))}]"
+                lines.append(f"  {shown:<18} {flag.help}{default}")
+            lines.append("")
+        return "\n".join(lines)
+
+    def run(self, main, argv=None):
+        """Parses the flags and calls `main(values)`.
+
+        Exits with a sentence and 1 if the input is wrong, with 128 + the signal's number if one stopped it.
+        """
+        argv = sys.argv if argv is None else argv
+        logging.set_verbosity(logging.ERROR)
+        try:
+            if isinstance(sys.stdout, io.TextIOWrapper):
+                sys.stdout.reconfigure(errors="backslashreplace")  # paths may have letters that it has not
+            if {"--help", "-help", "-h"} & set(argv[1:]):
+                print(self.help())
+                return
+            values = parse(self.values, argv)
+            require_tensorflow()
+            with stoppable():
+                main(values)
+            sys.stdout.flush()
+        except InputError as error:
+            sys.exit(f"{self.name}: {error}")
+        except BrokenPipeError:  # who read it has left, as `| head` does
+            _drop_output()
+            sys.exit(128 + signal.SIGPIPE)
+        except OSError as error:  # what the system refuses, wherever that is noticed: a closed folder, a full disk
+            _drop_output()
+            sys.exit(f"{self.name}: {_refusal(error)}.")
+        except KeyboardInterrupt as stopped:
+            if str(stopped):
+                with contextlib.suppress(OSError):  # Ctrl-C has ended a `| tee` too
+                    print(f"{self.name}: {stopped}", file=sys.stderr, flush=True)
+            sys.exit(128 + getattr(stopped, "number", signal.SIGINT))
+
+
+def _drop_output():
+    """Sees to it that what cannot be written to standard output is not tried again at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _refusal(error):
+    """What an `OSError` says, and what to do."""
+    said = ": ".join(filter(None, [error.filename and str(error.filename), error.strerror or str(error)]))
+    if isinstance(error, PermissionError) and error.filename:
+        return f"{said}; name a path that you may read and write"
+    if "temporary directory" in said:  # of `tempfile`, which libraries use too
+        return f"{said}; set TMPDIR to a folder that may be written"
+    return said
+
+
+def require(values, *names):
+    """Raises `InputError` unless all of these flags were given."""
+    missing = [f"--{name}" for name in names if values[name].value is None]
+    if missing:
+        raise InputError(f"{' and '.join(missing)} must be given; --help lists the flags.")
+
+
+def aligned(table, align=str.ljust):
+    """A table of texts as lines, its columns below their names; the last one, the longest, is not padded."""
+    widths = [max(map(len, [name, *table[name]])) for name in table.columns[:-1]]
+    lines = [table.columns, *table.itertuples(index=False)]
+    return "\n".join("  ".join([*map(align, line, widths), line[-1]]) for line in lines)
+
+
+def parse(values, argv):
+    """A copy of absl's `FlagValues`, with those that a command line sets; raises `InputError` if it cannot."""
+    values = copy.deepcopy(values)
+    try:
+        rest = values(argv)[1:]
+    except flags.Error as error:
+        raise InputError(f"{error}; --help lists the flags.") from None
+    if rest:
+        raise InputError(f"Unexpected argument {rest[0]!r}; flags begin with --, and --help lists them.")
+    return values

@@ -1,0 +1,209 @@
+"""Files that appear whole, or not at all."""
+
+import contextlib
+import csv
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import numpy as np
+
+import hacnn_tf
+from hacnn_tf.utils.errors import FormatError, InputError
+from hacnn_tf.utils.types import FilePath
+
+
+def expanded(path: FilePath) -> str:
+    """A path that a user gave, as the system has it: a `~` or `~user` that it begins with is that home folder.
+
+    `file:` URLs become paths too. Other URLs, as of buckets, and `$NAMES` stay as they are.
+
+    Raises:
+        InputError: nobody has such a home folder.
+    """
+    text = os.fspath(path)
+    if text.startswith("file:/"):
+        return url2pathname(urlsplit(text).path)
+    full = os.path.expanduser(text)
+    home, below, _ = text.partition("/")
+    if full == text and (home == "~" or (home.startswith("~") and below)) and not os.path.lexists(home):
+        raise InputError(f"{text}: {home} is nobody's home folder here; write the path in full, or ./~ for a name.")
+    return full
+
+
+SHOWN, LONGEST = 3, 300  # of many things in a sentence, and characters of each
+
+
+@contextlib.contextmanager
+def aside(path):
+    """A path beside `path` to write a file or folder to; it becomes `path` when the context ends well.
+
+    What was written has reached the disk before it takes the place of what was there, so that not even a machine that
+    fails leaves half a file.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    path = Path(expanded(path))
+    part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        for written in [part, *part.rglob("*")]:
+            _to_disk(written)
+        os.replace(part, path)
+        _to_disk(path.parent)
+    except OSError as error:
+        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+def sweep(folder):
+    """Removes what processes that were killed while they wrote have left in a folder. Nobody may be writing there."""
+    for part in Path(folder).glob(".*.part*"):
+        with contextlib.suppress(OSError):
+            shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+@contextlib.contextmanager
+def locked(path, kept=None, wait=0):
+    """Holds a lock file while the context lasts; it is freed too when the process is killed.
+
+    Args:
+        path: of the lock file.
+        kept: what it keeps others from, for people; its folder if not given.
+        wait: seconds to wait for another process to free it.
+
+    Yields:
+        A function that says whether the file is still there, and the same.
+
+    Raises:
+        InputError: another process holds it and goes on to, or it cannot be made.
+    """
+    path = Path(expanded(path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open(path, "a+")  # noqa: SIM115
+    except OSError as error:
+        raise InputError(f"Cannot write {path}: {error.strerror or error}.") from None
+    with file:
+        try:
+            _lock(file, time.monotonic() + wait)
+        except BlockingIOError:
+            file.seek(0)
+            raise InputError(
+                f"{kept or path.parent} is being written by {file.read().strip() or 'another process'}: "
+                "wait until it has ended, or name another."
+            ) from None
+        except OSError as error:
+            raise InputError(f"Cannot lock {path}: {error.strerror or error}; name a folder on another disk.") from None
+        with contextlib.suppress(OSError):  # who it is, is only for the sentence above
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            file.flush()
+        try:
+            yield lambda: path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # closing alone would leave it to a process that was forked meanwhile
+
+
+def _lock(file, deadline):
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.05)
+
+
+def as_file_name(text):
+    """A text as a part of a file's name: what is no letter, digit or one of `_.+-` becomes `_`."""
+    return re.sub(r"[^\w.+-]+", "_", text)
+
+
+def printable(path):
+    """A path as a line of a terminal has it; file names may be anything."""
+    return path if path.isprintable() else repr(path)
+
+
+def some(items, most=SHOWN, separator=", "):
+    """The first of many things, for a sentence: "a.jpg, b.jpg, c.jpg and 5 more". No sentence names more than ten."""
+    shown = [printable(str(item))[:LONGEST] for item in list(items)[:most]]
+    more = len(items) - len(shown)
+    return separator.join(shown) + (f" and {more:,} more" if more else "")
+
+
+def write_json(path, content):
+    """Writes JSON. Raises `InputError` if it cannot."""
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_text(path, text):
+    """Writes text. Raises `InputError` if it cannot."""
+    with aside(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_csv(path, columns, rows):
+    """Writes dicts of `columns` as a table. Raises `InputError` if it cannot."""
+    with aside(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_npz(path, arrays):
+    """Writes a dict of arrays, none of objects. Raises `InputError` if it cannot."""
+    with aside(path) as part:
+        np.savez(part, **arrays)
+
+
+def check_format(path, found, known):
+    """Raises `FormatError` if a file is of a newer format than this code reads; `found` is None if it names none."""
+    if found is not None and int(found) > known:
+        raise FormatError(
+            f"{path} is of format {int(found)}, and hacnn_tf {hacnn_tf.__version__} reads formats up to {known}: "
+            "update hacnn_tf."
+        )
+
+
+def check_new_path(path, suffix=""):
+    """Checks, before long work, that an output can be made.
+
+    Raises:
+        InputError: `path` exists, has another suffix, or its folder cannot be written.
+    """
+    path = Path(expanded(path))
+    if path.suffix != suffix and suffix:
+        raise InputError(f"{path} must end in {suffix}.")
+    if path.exists():
+        raise InputError(f"{path} exists: remove it or name another output.")
+    check_folder(path)
+
+
+def check_folder(path):
+    """Raises `InputError` if a folder cannot be written, or if it is not there, not made."""
+    path = Path(expanded(path))
+    existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise InputError(f"{path} cannot be written: {existing} is not a folder that you may write to.")
+
+
+def _to_disk(path):
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

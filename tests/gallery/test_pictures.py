@@ -1,0 +1,224 @@
+"""Which pictures there are, and their cameras and times: from names, EXIF and manifests."""
+
+import os
+
+import pandas as pd
+import PIL.Image
+import pytest
+
+pytest.importorskip("lancedb", reason='needs the extra "search"')
+
+from hacnn_tf.gallery.pictures import list_pictures, times
+from hacnn_tf.utils.errors import InputError
+
+
+def picture(path, exif=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.new("RGB", (8, 16)).save(path, exif=exif or PIL.Image.Exif())
+    return str(path)
+
+
+def test_all_pictures_below_a_folder_with_their_cameras(tmp_path):
+    for name in ("0002_c3s1_000451_03.jpg", "deep/er/0003_c12_1.png", "deep/person.JPG", ".hidden/x.jpg", ".y.jpg"):
+        picture(tmp_path / name)
+    (tmp_path / "notes.txt").touch()
+    rows, left_out = list_pictures(tmp_path)
+    assert left_out == {str(tmp_path / "notes.txt"): ".txt"}
+    assert [os.path.relpath(path, tmp_path) for path in rows.path] == [
+        "0002_c3s1_000451_03.jpg",
+        "deep/er/0003_c12_1.png",
+        "deep/person.JPG",
+    ]
+    assert rows.camid.tolist()[:2] == [3, 12] and pd.isna(rows.camid[2])
+    assert rows.bytes.tolist() == [os.path.getsize(path) for path in rows.path]
+    assert rows.modified.tolist() == [os.stat(path).st_mtime_ns for path in rows.path]
+
+
+def test_paths_are_absolute_wherever_one_stands(tmp_path, monkeypatch):
+    expected = picture(tmp_path / "people/a.jpg")
+    monkeypatch.chdir(tmp_path)
+    assert list_pictures("people")[0].path.tolist() == [expected]
+
+
+@pytest.mark.parametrize(("pattern", "cameras"), [(r"cam(\d+)/", [1, 2]), (r"^(\w+)/", ["cam1", "cam2"])])
+def test_a_pattern_finds_the_camera_in_the_path(tmp_path, pattern, cameras):
+    for name in ("cam1/a.jpg", "cam2/b.jpg"):
+        picture(tmp_path / name)
+    assert list_pictures(tmp_path, pattern)[0].camid.tolist() == cameras
+
+
+def test_a_manifest_gives_what_it_says_and_keeps_types(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        picture(tmp_path / name)
+    (tmp_path / "manifest.csv").write_text(
+        "path,pid,camid,time,coat\nb.jpg,2,7,2026-11-24T10:00:00+02:00,red\na.jpg,1,8,2026-11-24 09:30,\n"
+    )
+    for place in (tmp_path, tmp_path / "manifest.csv"):
+        rows, _ = list_pictures(place)
+        assert list(rows.columns) == ["path", "bytes", "modified", "camid", "pid", "time", "coat"]
+        assert rows.pid.tolist() == [1, 2] and rows.camid.tolist() == [8, 7]
+        assert rows.time.tolist() == [pd.Timestamp("2026-11-24 09:30"), pd.Timestamp("2026-11-24 08:00")]
+
+
+def test_empty_values_are_missing_and_numbers_stay_numbers(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        picture(tmp_path / name)
+    (tmp_path / "manifest.csv").write_text(",path,pid,height,coat\n0,a.jpg,01,170,\n1,b.jpg,1,,red\n")
+    rows, _ = list_pictures(tmp_path)
+    assert list(rows.columns) == ["path", "bytes", "modified", "camid", "pid", "height", "coat"]
+    assert rows.height.dtype == "Int64" and rows.height[0] == 170 and pd.isna(rows.height[1])
+    assert pd.isna(rows.coat[0]) and rows.coat[1] == "red"
+    assert rows.pid.tolist() == ["01", "1"], "two persons"
+
+
+def test_no_value_becomes_another(tmp_path):
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        picture(tmp_path / name)
+    lines = ["path,ticket,long", "a.jpg,12345678901234567,1", "b.jpg,,12345678901234567890123", "c.jpg,-2,3"]
+    (tmp_path / "manifest.csv").write_text("\n".join(lines))
+    rows, _ = list_pictures(tmp_path)
+    assert rows.ticket.dropna().tolist() == [12345678901234567, -2]
+    assert rows.long.tolist() == ["1", "12345678901234567890123", "3"]
+    (tmp_path / "manifest.csv").unlink()
+    pd.DataFrame({"path": ["a.jpg", "b.jpg"], "seen": [True, None]}).to_parquet(tmp_path / "manifest.parquet")
+    assert list_pictures(tmp_path)[0].seen[0] is True
+
+
+def test_whole_numbers_with_gaps_keep_all_digits_in_parquet(tmp_path):
+    for name in ("a.jpg", "b.jpg"):
+        picture(tmp_path / name)
+    tickets = pd.array([12345678901234567, None], dtype="Int64")
+    pd.DataFrame({"path": ["a.jpg", "b.jpg"], "ticket": tickets}).to_parquet(tmp_path / "manifest.parquet")
+    rows, _ = list_pictures(tmp_path)
+    assert rows.ticket[0] == 12345678901234567 and pd.isna(rows.ticket[1]) and rows.ticket.dtype == "Int64"
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_identities_and_cameras_after_a_gap_are_whole_numbers(suffix, tmp_path):
+    """pandas makes floats of them: whoever then fills the gap writes -1.0."""
+    for name in "abc":
+        picture(tmp_path / f"{name}.jpg")
+    rows = pd.DataFrame({"path": ["a.jpg", "b.jpg", "c.jpg"], "pid": [3, None, 12], "camid": [None, 2, 1]}).fillna(-1)
+    assert rows.pid.dtype == rows.camid.dtype == float
+    path = tmp_path / f"manifest.{suffix}"
+    rows.to_csv(path, index=False) if suffix == "csv" else rows.to_parquet(path)
+    found, _ = list_pictures(path)
+    assert found.pid.dtype == found.camid.dtype == int
+    assert found.pid.tolist() == [3, -1, 12] and found.camid.tolist() == [-1, 2, 1]
+
+
+def test_links_to_folders_are_followed_and_other_files_counted(tmp_path):
+    picture(tmp_path / "store" / "0002_c3_1.webp")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "store").symlink_to(tmp_path / "store")
+    (tmp_path / "images" / "up").symlink_to("..")
+    (tmp_path / "images" / "a.heic").touch()
+    rows, left_out = list_pictures(tmp_path / "images")
+    images = str(tmp_path / "images")
+    assert rows.path.tolist()[0] == f"{images}/store/0002_c3_1.webp" and rows.camid[0] == 3
+    assert left_out[f"{images}/a.heic"] == ".heic" and left_out[f"{images}/up"] == "circular link"
+
+
+def test_a_link_to_nothing_is_listed_and_cannot_be_read(tmp_path):
+    (tmp_path / "a.jpg").symlink_to(tmp_path / "none")
+    assert list_pictures(tmp_path)[0][["bytes", "modified"]].to_numpy().tolist() == [[-1, -1]]
+
+
+def test_a_manifest_of_paths_alone_is_enough(tmp_path):
+    picture(tmp_path / "0002_c4_1.jpg")
+    (tmp_path / "manifest.csv").write_text("path\n0002_c4_1.jpg\n")
+    assert list_pictures(tmp_path)[0].camid.tolist() == [4]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("pid,camid\n1,2\n", "lacks the column path"),
+        ("path\nnone.jpg\n", "1 of the 1 images in .* are not there"),
+        ("path,feature\na.jpg,1\n", "has a column feature, which a database has itself"),
+        ("path,time\na.jpg,soon\n", "has times that are none"),
+        ("path,time\na.jpg,20261124153000\n", "has times that are none"),
+        ("path,time\na.jpg,03/11/2026 08:00\n", "has times that are none"),
+        ("path,coat colour\na.jpg,red\n", "has columns called coat colour"),
+        ("path,_distance\na.jpg,1\n", "has columns called _distance"),
+        ("path\na.jpg\n../{folder}/a.jpg\n", "more than once"),
+        ("path\na.jpg\na.jpg\n", "more than once"),
+        ("path\n", "lists no images"),
+    ],
+)
+def test_manifests_that_cannot_be_used(tmp_path, text, words):
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "manifest.csv").write_text(text.replace("{folder}", tmp_path.name))
+    with pytest.raises(InputError, match=words):
+        list_pictures(tmp_path)
+
+
+def test_places_without_pictures(tmp_path):
+    with pytest.raises(InputError, match="holds no images, nor do the folders in it"):
+        list_pictures(tmp_path)
+    (tmp_path / "a.heic").touch()
+    with pytest.raises(InputError, match=r"nor do the folders in it, only 1 \.heic\."):
+        list_pictures(tmp_path)
+    with pytest.raises(InputError, match="is not there"):
+        list_pictures(tmp_path / "none")
+    picture(tmp_path / "a.jpg")
+    with pytest.raises(InputError, match="finds no camera in any of the paths, as "):
+        list_pictures(tmp_path, r"cam(\d)")
+    with pytest.raises(InputError, match="no regular expression"):
+        list_pictures(tmp_path, "(")
+    with pytest.raises(InputError, match="groups"):
+        list_pictures(tmp_path, "cam")
+
+
+@pytest.mark.parametrize(
+    ("name", "time"),
+    [
+        ("cam1_20261124_153005.jpg", "2026-11-24 15:30:05"),
+        ("2026-11-24T15-30-05_3.png", "2026-11-24 15:30:05"),
+        ("2026-11-24 15.30.05.250.jpg", "2026-11-24 15:30:05.250"),
+        ("20261124153005.jpg", "2026-11-24 15:30:05"),
+        ("0002_c1s1_000451_03.jpg", None),
+        ("20261124_256099.jpg", None),
+        ("20261324_153005.jpg", None),
+        ("12026112415300500.jpg", None),
+    ],
+)
+def test_a_time_in_the_name(name, time):
+    assert times([f"/none/{name}"])[0] == pd.Timestamp(time) if time else times([f"/none/{name}"]).isna().all()
+
+
+def test_a_time_in_exif_unless_the_name_has_one(tmp_path):
+    exif = PIL.Image.Exif()
+    exif[0x0132] = "2026:01:02 03:04:05"
+    changed = picture(tmp_path / "a.jpg", exif)
+    exif.get_ifd(0x8769)[0x9003] = "2025:12:31 23:59:59"
+    taken, named = (picture(tmp_path / name, exif) for name in ("b.jpg", "20261124_153005.jpg"))
+    exif[0x0132] = "0000:00:00 00:00:00"
+    del exif.get_ifd(0x8769)[0x9003]
+    never = picture(tmp_path / "c.jpg", exif)
+    (tmp_path / "text.jpg").write_text("no image")
+    found = times([changed, taken, named, never, tmp_path / "text.jpg"])
+    assert found[:3].astype(str).tolist() == ["2026-01-02 03:04:05", "2025-12-31 23:59:59", "2026-11-24 15:30:05"]
+    assert found[3:].isna().all()
+
+
+def test_times_need_a_day_and_are_found_however_the_column_is_spelled(tmp_path):
+    (tmp_path / "a.jpg").touch(), (tmp_path / "b.jpg").touch()
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("path,Time\na.jpg,2026-11-24 08:00:00+02:00\nb.jpg,\n")
+    rows, _ = list_pictures(manifest)
+    assert rows.time[0] == pd.Timestamp("2026-11-24 06:00:00") and pd.isna(rows.time[1]) and "Time" not in rows
+    for odd in ("2026-11", "2026-11-24 25:00:00", "x" * 1000):
+        manifest.write_text(f"path,time\na.jpg,{odd}\nb.jpg,2026-11-24 08:00:00\n")
+        with pytest.raises(InputError, match="has times that are none: ") as error:
+            list_pictures(manifest)
+        assert len(str(error.value)) < 500 + len(str(manifest)) and "\n" not in str(error.value)
+
+
+def test_texts_of_parquet_are_texts(tmp_path):
+    pytest.importorskip("pyarrow")
+    (tmp_path / "a.jpg").touch(), (tmp_path / "b.jpg").touch()
+    rows = pd.DataFrame({"path": ["a.jpg", "b.jpg"], "badge": ["7", "12"], "floor": [1, None]}).convert_dtypes()
+    rows.to_parquet(tmp_path / "manifest.parquet")
+    read, _ = list_pictures(tmp_path)
+    assert read.badge.tolist() == ["7", "12"] and read.floor[0] == 1 and pd.isna(read.floor[1])

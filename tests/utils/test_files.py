@@ -1,0 +1,151 @@
+"""Files: whole or not at all, also when the disk is full; locks that die with their process."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hacnn_tf.data import read_dataset
+from hacnn_tf.data.custom import read_own
+from hacnn_tf.data.dataset import find_folder
+from hacnn_tf.data.images import load_images
+from hacnn_tf.paper.run_folders import RunFolders
+from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.utils import files
+from hacnn_tf.utils.errors import InputError
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_a_path_is_expanded_as_a_shell_does(home, monkeypatch):
+    monkeypatch.chdir(home)
+    for typed in ("~", "~/a b/x", "~root/x", "a/~/x", "./~/x", "x~", "/~", ""):
+        shell = subprocess.run(["bash", "-c", f"echo {typed.replace(' ', '^')}"], capture_output=True, text=True)
+        assert files.expanded(typed) == shell.stdout.rstrip("\n").replace("^", " "), typed
+        assert files.expanded(Path(typed)) == files.expanded(str(Path(typed)))
+    for other in ("s3://bucket/~/x.lance", "$HOME/x", "~x.jpg", "s3+ddb://b/x.lance?ddbTableName=t"):
+        assert files.expanded(other) == other
+    assert files.expanded("file:///tmp/a%20b.lance") == files.expanded("file:/tmp/a%20b.lance") == "/tmp/a b.lance"
+
+
+def test_nobodys_home_is_no_folder_to_make(home, monkeypatch):
+    monkeypatch.chdir(home)
+    with pytest.raises(InputError, match="~nobody-of-that-name/x: ~nobody-of-that-name is nobody's home folder here"):
+        files.expanded("~nobody-of-that-name/x")
+    (home / "~nobody-of-that-name").mkdir()
+    assert files.expanded("~nobody-of-that-name/x") == "~nobody-of-that-name/x"
+
+
+def test_what_writes_expands(home):
+    files.write_text("~/new/text", "there")
+    assert (home / "new/text").read_text() == "there"
+    with files.locked("~/new/lock"):
+        assert (home / "new/lock").exists()
+    with pytest.raises(InputError, match=f"{home}/new exists"):
+        files.check_new_path("~/new")
+    with pytest.raises(InputError, match=f"{home}/new/text is not a folder"):
+        files.check_folder("~/new/text")
+
+
+def test_what_reads_expands(small_data_root, small_run, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(small_data_root))
+    whole = read_dataset("synthetic", small_data_root, allow_subset=True)
+    assert read_dataset("synthetic", "~", allow_subset=True).table.equals(whole.table)
+    people = read_dataset("folder:synthetic/detected", "~")
+    assert people.table.equals(read_own("~/synthetic/detected").table) and len(people.table) == 96
+    assert find_folder(Path("~"), ["synthetic"], "", "") == small_data_root / "synthetic"
+    monkeypatch.setenv("HOME", str(small_run.parent))
+    run = RunFolder("~/small")
+    assert run.path == small_run
+    assert RunFolder.find("~/small", run.settings, run.read_dataset(small_data_root)).path == small_run
+    assert [run.path for run in RunFolders("~").all()] == [small_run]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    load_images(whole.split("query").path, (160, 64), cache_dir="~/cache")
+    assert len(list(tmp_path.glob("cache/*.npy"))) == 1
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "file.txt"
+    with files.aside(path) as part:
+        part.write_text("text")
+        assert not path.exists()
+    assert path.read_text() == "text"
+    assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_a_failure_leaves_what_was_there(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("before")
+    with pytest.raises(RuntimeError), files.aside(path) as part:
+        part.write_text("half")
+        raise RuntimeError
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+    assert path.read_text() == "before"
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    def write():
+        with files.aside(tmp_path / "file.txt") as part:
+            part.write_text("half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(InputError, match=r"Cannot write .*file.txt: No space left on device\."):
+        write()
+    assert not list(tmp_path.iterdir())
+
+
+def test_leftovers_of_killed_processes_are_swept(tmp_path):
+    script = (
+        "import os, signal, sys; from hacnn_tf.utils import files\n"
+        "with files.aside(sys.argv[1]) as part: part.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    path = tmp_path / "file.txt"
+    done = subprocess.run([sys.executable, "-c", script, path])
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 1 and not path.exists()
+    files.sweep(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+HOLDER = """
+import sys, time
+from hacnn_tf.utils import files
+with files.locked(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_lock_is_held_by_one_and_freed_by_its_death(tmp_path):
+    lock = tmp_path / "lock"
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, lock], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match=f"is being written by process {holder.pid} on "), files.locked(lock):
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+    with files.locked(lock) as still_ours:
+        assert still_ours()
+        lock.rename(tmp_path / "other")
+        assert not still_ours()
+        lock.touch()
+        assert not still_ours()
+
+
+def test_some_of_many():
+    assert files.some([]) == ""
+    assert files.some(["a", 2, "c"]) == "a, 2, c"
+    assert files.some(range(2800)) == "0, 1, 2 and 2,797 more"
+    assert files.some(["a\nb", "x" * 1000], 1) == r"'a\nb' and 1 more"
+    assert len(files.some(["x" * 1000])) == 300
+    assert files.some(dict.fromkeys("abcd"), 4, "; ") == "a; b; c; d"

@@ -1,0 +1,105 @@
+"""Where things are imported and commands begin: read-only places, closed streams, backends, odd encodings."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+NOWHERE = "/proc/none"  # where nobody can make a folder
+READ_ONLY = f"import tempfile; tempfile._candidate_tempdir_list = lambda: [{NOWHERE!r}]\n"
+COMMAND = [sys.executable, "-m", "hacnn_tf.complexity"]
+LAST_LINE = "classifiers                    769,024         769,024     31\n"
+
+
+def run(args, shell="", **environment):
+    """A program that `sh` starts, with what `shell` says of its streams."""
+    line = f'exec "$@" {shell}'
+    more = {name: value for name, value in (os.environ | environment).items() if value is not None}
+    return subprocess.run(["sh", "-c", line, "sh", *args], capture_output=True, text=True, env=more)
+
+
+def test_importing_leaves_the_streams_alone_and_needs_no_folder():
+    """In a container without any folder that can be written, where Matplotlib cannot be imported, nor temporary files
+    be made; TensorFlow's and Keras's imports need both."""
+    script = (
+        f"{READ_ONLY}import os, sys\n"
+        "def refuse(*_): raise AssertionError('touched')\n"
+        "os.dup = os.dup2 = os.memfd_create = tempfile.TemporaryFile = refuse\n"
+        "before = dict(os.environ)\n"
+        "import hacnn_tf, numpy as np\n"
+        "assert dict(os.environ) == before | {'TF_CPP_MIN_LOG_LEVEL': '3'}, os.environ\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "features = hacnn_tf.ReID.from_preset('hacnn_cuhk03_detected').extract(np.zeros((2, 160, 64, 3), np.uint8))\n"
+        "print(features.shape)"
+    )
+    places = dict.fromkeys(("HOME", "MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), NOWHERE)
+    done = run([sys.executable, "-c", script], **places)
+    assert done.stdout == "(2, 1024)\n", done.stderr
+
+
+def test_importing_with_standard_error_closed():
+    script = (
+        "import hacnn_tf, numpy as np\n"
+        "model = hacnn_tf.ReID.from_preset('hacnn_cuhk03_detected')\n"
+        "print(len(model.embed([np.zeros((9, 4, 3), np.uint8)] * 65)))"  # so many that there could be a bar
+    )
+    done = run([sys.executable, "-c", script], "2>&-")
+    assert (done.stdout, done.returncode) == ("65\n", 0)
+
+
+@pytest.mark.parametrize("streams", ["", "2>&- 0<&-"])
+def test_a_command_is_quiet_whatever_its_streams(streams):
+    done = run(COMMAND, streams)
+    assert (done.stdout.endswith(LAST_LINE), done.stderr, done.returncode) == (True, "", 0)
+
+
+def test_a_command_whose_output_goes_nowhere():
+    done = run(COMMAND, ">&-")
+    assert (done.stderr, done.returncode) == ("", 0)
+    done = run(COMMAND, ">/dev/full")
+    assert (done.stderr, done.returncode) == ("hacnn_tf.complexity: No space left on device.\n", 1)
+
+
+@pytest.mark.parametrize("backend", ["jax", "foo"])
+def test_a_command_under_another_backend(backend):
+    """Also one that Keras does not know, or that is not installed, and cannot be imported with."""
+    if backend == "jax":
+        pytest.importorskip("jax")
+    done = run(COMMAND, KERAS_BACKEND=backend)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
+    assert f": Keras is set to {backend}: set KERAS_BACKEND=tensorflow to run commands" in done.stderr
+
+
+def test_a_network_under_another_backend(small_run, exported, tmp_path):
+    """Says so whatever it is to be opened from; the network itself computes."""
+    pytest.importorskip("jax")
+    script = (
+        "import sys, numpy as np, hacnn_tf\n"
+        "from hacnn_tf.utils.errors import InputError\n"
+        "assert hacnn_tf.models.HACNN(2)(np.zeros((1, 160, 64, 3), np.uint8))['global'].shape == (1, 2)\n"
+        "for place in sys.argv[1:]:\n"
+        "    try: hacnn_tf.ReID.from_preset(place)\n"
+        "    except InputError as error: print(error)\n"
+    )
+    places = ["hacnn_cuhk03_detected", small_run, exported, exported / "hacnn.keras"]
+    done = run([sys.executable, "-c", script, *map(str, places)], KERAS_BACKEND="jax")
+    sentence = "Keras is set to jax: set KERAS_BACKEND=tensorflow to run commands and to open models.\n"
+    assert done.stdout == len(places) * sentence, done.stderr
+
+
+def test_letters_that_the_terminal_has_not(small_data_root, tmp_path):
+    shutil.copytree(small_data_root / "synthetic/detected", tmp_path / "persönen")
+    args = [sys.executable, "-m", "hacnn_tf.check", "--dataset=folder", f"--data_root={tmp_path}/persönen"]
+    done = run(args, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("96 images, nothing wrong.\n") and "pers\\xf6nen" in done.stdout
+
+
+def test_a_page_without_a_folder_for_temporary_files(tmp_path):
+    pytest.importorskip("lancedb")
+    script = f"{READ_ONLY}import sys; sys.argv[0] = 'app'\nfrom hacnn_tf import app; app.COMMAND.run(app.main)"
+    done = run([sys.executable, "-c", script, f"--database={tmp_path}/p.lance", "--port=7899"])
+    sentence = f"hacnn_tf.app: No usable temporary directory found in ['{NOWHERE}']; set TMPDIR to a folder that may be"
+    assert done.returncode == 1 and sentence in done.stderr
