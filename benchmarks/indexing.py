@@ -18,22 +18,20 @@ from database import size
 
 from hacnn_tf import ReID
 from hacnn_tf.data.dataset import JUNK
-from hacnn_tf.data.flags import define_dataset_flags
 from hacnn_tf.data.images import load_images
+from hacnn_tf.data.options import DatasetOptions
 from hacnn_tf.evaluation import evaluate_features
 from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.pictures import list_pictures
 from hacnn_tf.index import index
 from hacnn_tf.reid import BATCH
-from hacnn_tf.training.settings import dataset_settings, define_precision_flag
 from hacnn_tf.utils import cli
 
 COMMAND = cli.Command(__doc__, "index")
 COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name")
-define_precision_flag(COMMAND)
+COMMAND.define_precision()
 COMMAND.group("Network")
-define_dataset_flags(COMMAND)
-COMMAND.group("Dataset")
+COMMAND.define_dataset(DatasetOptions)
 
 ROUNDS = 3
 PART = 2048  # images of a round
@@ -42,7 +40,7 @@ PART = 2048  # images of a round
 def main(flags):
     cli.require(flags, "model")
     model = ReID.from_preset(flags.model, flags.precision)
-    dataset = dataset_settings(flags).read_dataset(flags.data_root)
+    dataset = cli.given_options(DatasetOptions, flags).completed().read_dataset(flags.data_root)
     with tempfile.TemporaryDirectory() as folder:
         pictures = listed(dataset, Path(folder))
         print(f"{model.name} on {len(pictures):,} images of {dataset.name}")

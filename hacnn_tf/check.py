@@ -14,10 +14,9 @@ from pathlib import Path
 import pandas as pd
 
 from hacnn_tf.data.cuhk03 import mat_images
-from hacnn_tf.data.flags import define_dataset_flags
 from hacnn_tf.data.images import mat_of
+from hacnn_tf.data.options import DatasetOptions
 from hacnn_tf.data.problems import COLUMNS, check_images
-from hacnn_tf.training.settings import dataset_settings
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import aside, check_new_path
@@ -25,8 +24,7 @@ from hacnn_tf.utils.files import aside, check_new_path
 SHOWN = 10  # of each kind of problem
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.check")
-define_dataset_flags(COMMAND)
-COMMAND.group("Dataset")
+COMMAND.define_dataset(DatasetOptions)
 COMMAND.define("path", "output", None, "also write the table there, as .csv; must not exist yet")
 COMMAND.group("Output")
 
@@ -34,7 +32,7 @@ COMMAND.group("Output")
 def main(flags):
     if flags.output:
         check_new_path(flags.output, suffix=".csv")
-    asked = dataset_settings(flags)
+    asked = cli.given_options(DatasetOptions, flags).completed()
     dataset, incomplete = _read(asked, flags.data_root)
     print(dataset.summary())
     mats = {Path(mat) for path in dataset.table.path if (mat := mat_of(path))}
@@ -53,14 +51,14 @@ def main(flags):
     print(f"{len(dataset.table):,} images, nothing wrong.")
 
 
-def _read(settings, data_root):
+def _read(asked, data_root):
     """The dataset, whole or not, and a table that says whether it is."""
     try:
-        return settings.read_dataset(data_root), None
+        return asked.read_dataset(data_root), None
     except InputError as error:
-        if settings.allow_subset:
+        if asked.allow_subset:
             raise
-        dataset = dataclasses.replace(settings, allow_subset=True).read_dataset(data_root)
+        dataset = dataclasses.replace(asked, allow_subset=True).read_dataset(data_root)
         return dataset, pd.DataFrame([("incomplete", data_root, str(error))], columns=COLUMNS)
 
 

@@ -12,17 +12,17 @@ trained on persons of that test set. --rerank also prints what k-reciprocal re-r
 written nowhere.
 """
 
-from hacnn_tf.data.flags import DATASET_FLAGS, define_dataset_flags
 from hacnn_tf.data.images import load_splits
+from hacnn_tf.data.options import DatasetOptions
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function, rerank, results_table
 from hacnn_tf.export import load_export
 from hacnn_tf.reid import ReID, find_preset
 from hacnn_tf.training.devices import use_xla
 from hacnn_tf.training.run_folder import RunFolder
-from hacnn_tf.training.settings import Settings, define_precision_flag
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_new_path, write_npz
+from hacnn_tf.utils.options import options
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.evaluate")
 COMMAND.define("path", "run_dir", None, "the run folder")
@@ -32,11 +32,11 @@ COMMAND.define(
 COMMAND.define("path", "features", None, "also write the features there, as .npz; must not exist yet")
 COMMAND.define("boolean", "rerank", False, "also rank by k-reciprocal re-ranking (k1 = 20, k2 = 6, lambda = 0.3)")
 COMMAND.group("Run")
-define_precision_flag(COMMAND)
+COMMAND.define_precision()
 COMMAND.group("Network")
-define_dataset_flags(COMMAND, default=None)
+COMMAND.define_dataset(DatasetOptions, default=None)
 COMMAND.define("path", "cache_dir", None, "keep decoded images there, for datasets larger than memory")
-COMMAND.group("Dataset (the run's if not given)")
+COMMAND.group("Dataset")
 
 
 def main(flags):
@@ -81,11 +81,12 @@ def main(flags):
 
 
 def _asked(flags):
-    """The `Settings` of the dataset that was asked for; None if it is the run's own."""
-    given = {name: value for name in DATASET_FLAGS if (value := flags[name].value) is not None and value is not False}
+    """The `DatasetOptions` that were asked for, completed; None if the dataset is the run's own."""
+    names = [field.name for field in options(DatasetOptions)]
+    given = {name: value for name in names if (value := flags[name].value) is not None and value is not False}
     if given and flags.dataset is None:
         raise InputError(f"--{next(iter(given))} needs --dataset; without it, the run says what it is tested on.")
-    return Settings(**given).completed() if given else None
+    return DatasetOptions(**given).completed() if given else None
 
 
 def _arrays(dataset, features):

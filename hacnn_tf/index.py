@@ -32,7 +32,6 @@ from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.database import SUFFIX, check_path, writing
 from hacnn_tf.gallery.pictures import list_pictures, times
 from hacnn_tf.reid import ReID
-from hacnn_tf.training.settings import define_precision_flag
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import printable
@@ -41,7 +40,7 @@ BATCH = 512  # pictures a transaction; a kill loses so many at most
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.index")
 COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name")
-define_precision_flag(COMMAND)
+COMMAND.define_precision()
 COMMAND.group("Network")
 COMMAND.define("path", "images", None, "a folder of pictures, or a manifest (.csv, .parquet)")
 COMMAND.define("string", "camera_pattern", None, "regular expression whose group finds the camera in a picture's path")

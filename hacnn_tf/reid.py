@@ -23,9 +23,9 @@ from hacnn_tf.data.images import UnreadableImagesError, decoding_pool, own_copy,
 from hacnn_tf.export import Export, find_export, load_export
 from hacnn_tf.models import HACNN
 from hacnn_tf.training.run_folder import RunFolder
-from hacnn_tf.training.settings import PRECISIONS
 from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import aside, check_format, check_new_path, expanded
+from hacnn_tf.utils.options import PRECISIONS
 from hacnn_tf.utils.startup import require_tensorflow
 from hacnn_tf.utils.types import Features, FilePath, Picture, Pixels
 

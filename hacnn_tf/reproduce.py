@@ -20,7 +20,7 @@ from hacnn_tf.utils.signals import STOPPING, Stopped
 COMMAND = cli.Command(__doc__, "hacnn_tf.reproduce")
 COMMAND.define("list", "experiment", None, f"which, separated by commas: {', '.join(EXPERIMENTS)}; or all")
 COMMAND.group("Experiment")
-Selection.define_flags(COMMAND)
+COMMAND.define_options(Selection)
 COMMAND.define("path", "data_root", "data", "folder that holds the datasets")
 COMMAND.define("list", "seeds", ["0"], "train with each of these; figures show the first")
 COMMAND.define("boolean", "skip_missing", False, "do without the datasets that cannot be read")
@@ -38,7 +38,7 @@ def main(flags):
     experiments = _experiments(flags)
     reproduction = Reproduction(
         experiments,
-        Selection.from_flags(flags),
+        cli.given_options(Selection, flags),
         _seeds(flags),
         listed(flags.images),
         flags.examples,

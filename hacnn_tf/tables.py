@@ -14,7 +14,7 @@ from hacnn_tf.utils import cli
 COMMAND = cli.Command(__doc__, "hacnn_tf.tables")
 COMMAND.define("enum", "table", None, "which", enum_values=list(TABLES))
 COMMAND.group("Table")
-Selection.define_flags(COMMAND)
+COMMAND.define_options(Selection)
 COMMAND.define("path", "runs_dir", "runs", "folder that holds the run folders")
 COMMAND.define("path", "results_dir", "results", "where the table goes")
 COMMAND.group("Places")
@@ -22,7 +22,7 @@ COMMAND.group("Places")
 
 def main(flags):
     cli.require(flags, "table")
-    table = accuracy_table(flags.table, Selection.from_flags(flags), RunFolders(flags.runs_dir))
+    table = accuracy_table(flags.table, cli.given_options(Selection, flags), RunFolders(flags.runs_dir))
     table.write(flags.results_dir)
     print(table.markdown(), end="")
 

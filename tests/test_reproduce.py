@@ -172,10 +172,6 @@ def test_what_cannot_be_made_is_said_before_any_training(places, trainings, tmp_
     (tmp_path / "file").touch()
     closed = [*places, f"--results_dir={tmp_path}/file/results"]
     assert "is not a folder that you may write to" in fails(reproduce, ["--experiment=table7", *SMALL, *closed], capsys)
-    with monkeypatch.context() as patched:
-        patched.setattr("hacnn_tf.paper.published.FOLDER", tmp_path)
-        said = fails(reproduce, ["--experiment=table7", *SMALL, *places], capsys)
-        assert "the paper's numbers come with a checkout" in said
     monkeypatch.setitem(sys.modules, "hacnn_tf.paper.figures", None)
     monkeypatch.delattr("hacnn_tf.paper.figures", raising=False)
     assert "Figures need matplotlib" in fails(reproduce, ["--experiment=all", *SMALL, *places], capsys)

@@ -14,21 +14,19 @@ import tensorflow as tf
 from keras import ops
 
 from hacnn_tf import ReID
-from hacnn_tf.data.flags import define_dataset_flags
 from hacnn_tf.data.images import load_splits
+from hacnn_tf.data.options import DatasetOptions
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features
 from hacnn_tf.layers import HardAttention, SoftAttention
 from hacnn_tf.layers.hard_attention import stripe_centres
-from hacnn_tf.training.settings import dataset_settings, define_precision_flag
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 
 COMMAND = cli.Command(__doc__, "attention")
 COMMAND.define("path", "model", None, "a run folder or preset")
-define_precision_flag(COMMAND)
+COMMAND.define_precision()
 COMMAND.group("Network")
-define_dataset_flags(COMMAND)
-COMMAND.group("Dataset")
+COMMAND.define_dataset(DatasetOptions)
 
 BATCH = 64
 SOFT_HELD = {  # which of its axes (height, width, channel) a map keeps, and whether it still follows the image
@@ -44,7 +42,7 @@ def main(flags):
     model = ReID.from_preset(flags.model, flags.precision)
     if model.network is None:
         raise InputError(f"{flags.model} is an export, whose attention cannot be held still: name its run or a preset.")
-    dataset = dataset_settings(flags).read_dataset(flags.data_root)
+    dataset = cli.given_options(DatasetOptions, flags).completed().read_dataset(flags.data_root)
     images = load_splits(dataset, TEST_SPLITS, model.input_size)
     soft, centres = moments(model.network, images["gallery"])
     print(f"{flags.model} on {dataset.name}, {len(images['gallery']):,} gallery images\n")

@@ -30,14 +30,14 @@ PUBLISHED = ("Market-1501 R1", "Market-1501 mAP")
 COMMAND = cli.Command(__doc__, "gains")
 COMMAND.define("enum", "part", "joint", "of the feature", enum_values=["joint", "global", "local"])
 COMMAND.group("Feature")
-Selection.define_flags(COMMAND)
+COMMAND.define_options(Selection)
 COMMAND.define("path", "runs_dir", None, "holds the run folders; those in experiments/measured by default")
 COMMAND.group("Places")
 
 
 def main(flags):
-    selection = Selection.from_flags(flags)
-    runs = RunFolders(flags.runs_dir or RECORDS / "".join(selection.datasets))
+    selection = cli.given_options(Selection, flags)
+    runs = RunFolders(flags.runs_dir or RECORDS / "".join(selection.dataset))
     measured = _measured(flags.part, selection, runs)
     gains = {gain: _differences(*(measured[name] for name in gain[1:])) for gain in GAINS}
     gains = {gain: by_seed for gain, by_seed in gains.items() if by_seed}

@@ -11,9 +11,9 @@ import numpy as np
 from hacnn_tf.export import keras_file, litert, onnx, openvino, saved_model
 from hacnn_tf.export.exported import Export, check_installed
 from hacnn_tf.models import HACNN
-from hacnn_tf.training.settings import PRECISIONS
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import aside, expanded
+from hacnn_tf.utils.options import PRECISIONS
 from hacnn_tf.utils.types import FilePath, Pixels
 
 __all__ = ["FORMATS", "WEIGHT_PRECISIONS", "Export", "export_model", "find_export", "load_export"]

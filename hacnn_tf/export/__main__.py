@@ -24,10 +24,10 @@ from hacnn_tf.data.listing import list_images, only
 from hacnn_tf.export import FORMATS, WEIGHT_PRECISIONS, check_formats, export_model
 from hacnn_tf.reid import ReID
 from hacnn_tf.training.run_folder import RunFolder
-from hacnn_tf.training.settings import PRECISIONS
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_new_path
+from hacnn_tf.utils.options import PRECISIONS
 
 CALIBRATION = 256  # images
 

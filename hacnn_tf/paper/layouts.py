@@ -3,8 +3,9 @@
 import dataclasses
 
 from hacnn_tf.training.recipes import RECIPES
-from hacnn_tf.training.settings import PRECISIONS, Settings
+from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.options import PRECISIONS, check_options, option
 
 MARKET1501 = {"dataset": "market1501"}
 DUKEMTMC = {"dataset": "dukemtmc"}
@@ -125,68 +126,35 @@ EXPERIMENTS = ["table1", *TABLES, "table8", "figure5", "figure6", "ranking", "cu
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """What a user asks of the tables: flags that the commands which make them share.
+    """What a user asks of the tables: options that the commands which make them share.
 
-    Attributes:
-        datasets: names as in `Settings`; empty for those of the paper's table.
-        boxes: of datasets that have both, where the table doesn't say.
-        epochs: of the trainings; None for the dataset's own.
-        recipe: of the trainings, one of `hacnn_tf.training.recipes.RECIPES`; None for the dataset's usual one.
-        precision: of the trainings, as in `Settings`.
-        allow_subset: the datasets may be parts.
-        validation: training identities that are held out and tested on, as in `Settings`.
+    Raises:
+        InputError: there is no such dataset, or an option has a value that it cannot have.
     """
 
-    datasets: tuple = ()
-    boxes: str | None = None
-    epochs: int | None = None
-    recipe: str | None = None
-    precision: str = Settings.precision
-    allow_subset: bool = False
-    validation: int = 0
+    dataset: tuple[str, ...] = option((), f"{', '.join(NAMES)}, with commas; the paper's by default", "Runs")
+    boxes: str | None = option(
+        None,
+        f"boxes of {' and '.join(WITH_BOXES)} where the table doesn't say; detected by default",
+        "Runs",
+        ["detected", "labelled"],
+    )
+    allow_subset: bool = option(False, "the datasets are parts", "Runs")
+    validation: int = option(0, "trainings hold out so many training identities and are tested on those", "Runs", low=0)
+    epochs: int | None = option(None, "of the trainings; as in hacnn_tf.train by default", "Runs", low=1)
+    recipe: str | None = option(None, "of the trainings; as in hacnn_tf.train by default", "Runs", list(RECIPES))
+    precision: str = option("float32", "of the trainings", "Runs", PRECISIONS)
 
     def __post_init__(self):
-        unknown = [name for name in self.datasets if name not in NAMES]
-        if unknown:
+        object.__setattr__(self, "dataset", tuple(listed(self.dataset)))
+        check_options(self)
+        if unknown := [name for name in self.dataset if name not in NAMES]:
             raise InputError(f"Unknown dataset {unknown[0]!r}: {', '.join(NAMES)} are known.")
-
-    @staticmethod
-    def define_flags(command):
-        """Defines the flags that `from_flags` reads, in a group."""
-        command.define("list", "dataset", [], f"{', '.join(NAMES)}, separated by commas; the paper's if not given")
-        command.define(
-            "enum",
-            "boxes",
-            None,
-            f"boxes of {' and '.join(WITH_BOXES)} where the table doesn't say; detected if not given",
-            enum_values=["detected", "labelled"],
-        )
-        command.define("boolean", "allow_subset", False, "the datasets are parts")
-        command.define(
-            "integer",
-            "validation",
-            Settings.validation,
-            "trainings hold out so many training identities and are tested on those",
-            lower_bound=0,
-        )
-        command.define("integer", "epochs", None, "of the trainings; as in hacnn_tf.train if not given", lower_bound=1)
-        command.define(
-            "enum", "recipe", None, "of the trainings; as in hacnn_tf.train if not given", enum_values=list(RECIPES)
-        )
-        command.define("enum", "precision", Settings.precision, "of the trainings", enum_values=PRECISIONS)
-        command.group("Runs")
-
-    @classmethod
-    def from_flags(cls, flags):
-        """The selection that a user asks for. Raises `InputError` for an unknown dataset."""
-        datasets = tuple(listed(flags.dataset))
-        others = [field.name for field in dataclasses.fields(cls) if field.name != "datasets"]
-        return cls(datasets, **{name: getattr(flags, name) for name in others})
 
     def columns(self, table):
         """The columns of an `AccuracyLayout` to measure; on validation identities none of them is the paper's."""
         columns = [
-            column for dataset in self.datasets or table.datasets for column in table.columns_on(dataset, self.boxes)
+            column for dataset in self.dataset or table.datasets for column in table.columns_on(dataset, self.boxes)
         ]
         if not self.validation:
             return columns

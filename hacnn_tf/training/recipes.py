@@ -3,52 +3,42 @@
 import dataclasses
 from typing import Any
 
-import numpy as np
-
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.options import check_options, option, options
 
 SCHEDULES = ["constant", "step", "exponential", "cosine"]
+GROUP = "Recipe (what is not given is as --recipe has it)"
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A named way to train. Its options are flags of `python -m hacnn_tf.train`.
-
-    Attributes:
-        name: the one of `RECIPES` that it is, or began from.
-        learning_rate: Adam's at its height.
-        schedule: how it goes on from there, one of `SCHEDULES`; see `hacnn_tf.training.schedule`.
-        drops: when "step" divides the rate by ten, as shares of the training; ascending, in (0, 1).
-        final_rate: what "exponential" and "cosine" end at, as a share of `learning_rate`, from 1e-6 to 1; 0.01 if it is
-            None, which it is for the others.
-        warmup: for how long the rate first rises from 0, as a share of the training; in [0, 1).
-        weight_decay: a step takes so much times the learning rate of each kernel off it (AdamW), but for those of
-            spatial and hard attention; 0: none.
-        label_smoothing: share of each label that is spread over all identities, in [0, 1).
-        flip: mirror half of the images.
-        crop_padding: pixels of padding on each side, out of which an image of the old size is cropped; 0: none.
-        erasing: probability that a random rectangle of an image is erased.
-        batch_identities: P of batches with P identities × K images each; 0: images in random order.
-        triplet: weight of the batch-hard triplet loss beside each branch's cross-entropy; needs two
-            `batch_identities` or more.
+    """A named way to train: §4, and what may be done beside it. Its options are flags of `python -m hacnn_tf.train`.
 
     Raises:
         InputError: an option is out of its range, or contradicts another.
     """
 
     name: str
-    learning_rate: float = 5e-4
-    schedule: str = "constant"
-    drops: tuple[float, ...] = ()
-    final_rate: float | None = None
-    warmup: float = 0.0
-    weight_decay: float = 0.0
-    label_smoothing: float = 0.0
-    flip: bool = False
-    crop_padding: int = 0
-    erasing: float = 0.0
-    batch_identities: int = 0
-    triplet: float = 0.0
+    learning_rate: float = option(5e-4, "peak learning rate of Adam", GROUP, above=0)
+    schedule: str = option("constant", "how the learning rate goes on from its peak", GROUP, SCHEDULES)
+    drops: tuple[float, ...] = option((), "when step divides it by ten, as shares of the training: 0.6,0.9", GROUP)
+    final_rate: float | None = option(
+        None,
+        "what exponential and cosine end at, a share of --learning_rate; 0.01 by default",
+        GROUP,
+        low=1e-6,
+        high=1,
+    )
+    warmup: float = option(0.0, "share of the training in which the rate rises from 0", GROUP, low=0, below=1)
+    weight_decay: float = option(0.0, "of kernels outside attention, times the learning rate (AdamW)", GROUP, low=0)
+    label_smoothing: float = option(0.0, "share of each label that all identities get", GROUP, low=0, below=1)
+    flip: bool = option(False, "mirror half of the images", GROUP, augments=True)
+    crop_padding: int = option(0, "pad by so many pixels and crop at random", GROUP, low=0, augments=True)
+    erasing: float = option(
+        0.0, "probability that a rectangle of an image is erased", GROUP, low=0, high=1, augments=True
+    )
+    batch_identities: int = option(0, "P: batches of P identities, equally many images of each", GROUP, low=0)
+    triplet: float = option(0.0, "weight of the batch-hard triplet loss of each branch", GROUP, low=0)
 
     def __post_init__(self) -> None:
         try:
@@ -59,28 +49,11 @@ class Recipe:
             ) from None
         if self.final_rate is None and self.schedule in ("exponential", "cosine"):
             object.__setattr__(self, "final_rate", 0.01)
-        self._check_ranges()
+        check_options(self)
+        self._check_drops()
         self._check_agreement()
 
-    def _check_ranges(self) -> None:
-        least, most = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
-        below_one = float(np.nextafter(1, 0))
-        for name, text, low, high in (
-            ("learning_rate", "above 0 and finite", least, most),
-            ("final_rate", "a share from 1e-6 to 1", 1e-6, 1),
-            ("warmup", "a share, at least 0 and below 1", 0, below_one),
-            ("weight_decay", "at least 0 and finite", 0, most),
-            ("label_smoothing", "a share, at least 0 and below 1", 0, below_one),
-            ("erasing", "a probability, from 0 to 1", 0, 1),
-            ("triplet", "at least 0 and finite", 0, most),
-        ):
-            if (value := getattr(self, name)) is not None and not low <= value <= high:
-                raise InputError(f"--{name} must be {text}, not {value}.")
-        for name in ("crop_padding", "batch_identities"):
-            if not isinstance(value := getattr(self, name), int) or value < 0:
-                raise InputError(f"--{name} must be a whole number, at least 0, not {value}.")
-        if self.schedule not in SCHEDULES or not isinstance(self.flip, bool):
-            raise InputError(f"--schedule must be one of {', '.join(SCHEDULES)}, and --flip given or not.")
+    def _check_drops(self) -> None:
         if not all(0 < drop < 1 for drop in self.drops) or list(self.drops) != sorted(set(self.drops)):
             raise InputError(
                 "--drops are shares of the training between 0 and 1, in ascending order, as in 0.6,0.9, not "
@@ -103,7 +76,7 @@ class Recipe:
     @property
     def augments(self) -> bool:
         """Whether images differ from epoch to epoch."""
-        return bool(self.flip or self.crop_padding or self.erasing)
+        return any(getattr(self, field.name) for field in options(self) if field.metadata.get("augments"))
 
     def options(self) -> dict[str, Any]:
         """Dict of all but the name."""
@@ -136,7 +109,7 @@ def spelled(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-OPTIONS = [field.name for field in dataclasses.fields(Recipe)][1:]
+OPTIONS = [field.name for field in options(Recipe)]
 RECIPES = {
     recipe.name: recipe
     for recipe in (

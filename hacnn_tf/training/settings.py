@@ -4,50 +4,53 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from hacnn_tf.data import ReidDataset, dataset_names, read_dataset
-from hacnn_tf.data.flags import DATASET_FLAGS
+from hacnn_tf.data import ReidDataset
+from hacnn_tf.data.options import DatasetOptions
 from hacnn_tf.data.validation import hold_out
 from hacnn_tf.models import BRANCHES, HACNN
 from hacnn_tf.training.recipes import OPTIONS, RECIPES, Recipe, spelled, usual_recipe
-from hacnn_tf.utils.cli import Command
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import as_file_name
+from hacnn_tf.utils.options import PRECISIONS, option
 from hacnn_tf.utils.types import FilePath
 
 PAPER_EPOCHS = 150
-PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]
 SYNTHETIC_EPOCHS = 4  # enough for the embedded dataset
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """What a training does, places aside; the defaults are the paper's (§4).
+class Settings(DatasetOptions):
+    """What a training does, places aside; the defaults are the paper's (§4). All but `recipe`, a `Recipe`, are flags.
 
-    Attributes are the flags of `python -m hacnn_tf.train`, which documents them, but for `recipe`, a `Recipe`.
+    Raises:
+        InputError: one has a value that it cannot have.
     """
 
-    dataset: str = "synthetic"
-    split: str | None = None
-    boxes: str | None = None
-    testset: int | None = None
-    allow_subset: bool = False
-    test_share: float | None = None
-    split_seed: int | None = None
-    camera_pattern: str | None = None
-    validation: int = 0
-    spatial: bool = True
-    channel: bool = True
-    local: bool = True
-    regional: bool | None = None
-    interaction: bool | None = None
-    num_regions: int = 4
-    epochs: int | None = None
-    batch_size: int = 32
+    validation: int = option(
+        0,
+        "hold out so many training identities and test on those, to choose without looking at the test set",
+        "Dataset",
+        low=0,
+    )
+    spatial: bool = option(True, "soft spatial attention (Table 5's SSA)", "Network")
+    channel: bool = option(True, "soft channel attention (Table 5's SCA)", "Network")
+    local: bool = option(
+        True,
+        "local branch; off: the global branch, its loss and its feature alone, and --noregional --nointeraction",
+        "Network",
+    )
+    regional: bool | None = option(
+        None, "hard regional attention (Table 5's HRA); off: fixed stripes; as --local by default", "Network"
+    )
+    interaction: bool | None = option(None, "cross-attention interaction (Table 6); as --local by default", "Network")
+    num_regions: int = option(4, "T, the number of local streams", "Network", low=1)
+    epochs: int | None = option(None, f"{PAPER_EPOCHS} by default, fewer for synthetic", "Training", low=1)
+    batch_size: int = option(32, "images a step", "Training", low=2)
     recipe: Recipe | None = None
-    precision: str = "float32"
-    xla: str = "auto"
-    seed: int = 0
-    eval_every: int = 0
+    precision: str = option("float32", "dtype policy", "Training", PRECISIONS)
+    xla: str = option("auto", "compile the step; auto: on one GPU", "Training", ["auto", "on", "off"])
+    seed: int = option(0, "fixes initial weights, order and augmentation", "Training", low=0, below=2**32)
+    eval_every: int = option(0, "epochs between evaluations; 0: only at the end", "Run", low=0)
 
     def completed(self) -> "Settings":
         """These settings with what was left open filled in for the dataset.
@@ -55,21 +58,7 @@ class Settings:
         Raises:
             InputError: settings that contradict one another.
         """
-        names = dataset_names(self.dataset)
-        filled: dict[str, Any] = {"dataset": ",".join(names)}
-        own = any(name.startswith("folder") for name in names)
-        for name, default, allowed, needed in (
-            ("split", "767_700", "cuhk03" in names, "cuhk03"),
-            ("boxes", "detected", "cuhk03" in names or "synthetic" in names, "cuhk03 or synthetic"),
-            ("testset", 1, self.split == "1367_100", "cuhk03 --split 1367_100"),
-            ("test_share", None, own, "folder"),
-            ("split_seed", None, own, "folder"),
-            ("camera_pattern", None, own, "folder"),
-        ):
-            value = getattr(self, name)
-            if value is not None and not allowed:
-                raise InputError(f"--{name} needs --dataset {needed}: leave it out.")
-            filled[name] = default if value is None and allowed else value
+        filled: dict[str, Any] = {}
         for name in ("regional", "interaction", "num_regions"):
             if not self.local and getattr(self, name) not in (False, getattr(Settings, name)):
                 raise InputError(f"--{name} needs the local branch: leave it out, or --nolocal.")
@@ -84,7 +73,7 @@ class Settings:
             )
         if self.epochs is None:
             filled["epochs"] = SYNTHETIC_EPOCHS if self.dataset == "synthetic" else PAPER_EPOCHS
-        return dataclasses.replace(self, **filled)
+        return dataclasses.replace(super().completed(), **filled)
 
     @classmethod
     def from_flags(cls, flags: Mapping[str, Any]) -> "Settings":
@@ -159,8 +148,7 @@ class Settings:
 
     def read_dataset(self, data_root: FilePath) -> ReidDataset:
         """The `ReidDataset` trained and tested on; with `validation`, tested on identities held out of training."""
-        asked = {name: value for name in DATASET_FLAGS[1:] if (value := getattr(self, name)) is not None}
-        dataset = read_dataset(self.dataset, data_root, **asked)
+        dataset = super().read_dataset(data_root)
         return hold_out(dataset, self.validation) if self.validation else dataset
 
     def build_model(self, num_identities: int) -> HACNN:
@@ -178,14 +166,3 @@ class Settings:
 
 
 FLAGS = [field.name for field in dataclasses.fields(Settings)] + OPTIONS
-
-
-def dataset_settings(flags: Any) -> Settings:
-    """The `Settings` of the dataset that the flags of `hacnn_tf.data.flags.define_dataset_flags` name, completed."""
-    return Settings(**{name: flags[name].value for name in DATASET_FLAGS}).completed()
-
-
-def define_precision_flag(command: Command) -> None:
-    """Defines `--precision` of a `cli.Command` that computes with a trained network."""
-    text = "dtype policy to compute in; if not given the training's, float32 for presets that come along"
-    command.define("enum", "precision", None, text, enum_values=PRECISIONS)

@@ -12,6 +12,7 @@ from absl import flags, logging
 
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.options import PRECISIONS, kind, options
 from hacnn_tf.utils.signals import stoppable
 from hacnn_tf.utils.startup import require_tensorflow
 
@@ -33,6 +34,9 @@ PATHS = {  # kinds of flags that absl has not, and what defines one
 }
 
 
+FLAGS = {bool: "boolean", int: "integer", float: "float", str: "string", tuple: "list"}  # absl's, of options
+
+
 class Command:
     """A command: its flags in groups, and its main function.
 
@@ -47,8 +51,29 @@ class Command:
         self._groups, self._ungrouped = {}, []
 
     def group(self, title):
-        """Puts flags defined since the last group under a heading of `--help`."""
-        self._groups[title], self._ungrouped = self._ungrouped, []
+        """Puts flags defined since the last group under a heading of `--help`, below those that are there."""
+        self._groups.setdefault(title, []).extend(self._ungrouped)
+        self._ungrouped = []
+
+    def define_options(self, cls, **defaults):
+        """Defines a flag for each `option` of a dataclass, under its heading; `defaults` are other ones by name."""
+        for field in options(cls):
+            default, values = defaults.get(field.name, field.default), field.metadata["values"]
+            flag = "enum" if values else FLAGS[kind(field)]
+            more = {"enum_values": list(values)} if values else {}
+            self.define(flag, field.name, default, field.metadata["help"], **more)
+            self.group(field.metadata["group"])
+
+    def define_dataset(self, cls, default="synthetic"):
+        """Defines the flags of `DatasetOptions` or of what is one, and of where the datasets are."""
+        self.define_options(cls, dataset=default)
+        self.define("path", "data_root", "data", "folder that holds the datasets; of folder, the folder or manifest")
+        self.group("Dataset")
+
+    def define_precision(self):
+        """Defines `--precision` of a trained network."""
+        text = "dtype policy to compute in; by default the training's, of bundled weights float32"
+        self.define("enum", "precision", None, text, enum_values=PRECISIONS)
 
     def define(self, kind, name, default, text, **kwargs):
         """Defines a flag.
@@ -121,6 +146,11 @@ def _refusal(error):
     if "temporary directory" in said:  # of `tempfile`, which libraries use too
         return f"{said}; set TMPDIR to a folder that may be written"
     return said
+
+
+def given_options(cls, values):
+    """The dataclass that flags of `Command.define_options` give."""
+    return cls(**{field.name: values[field.name].value for field in options(cls)})
 
 
 def require(values, *names):

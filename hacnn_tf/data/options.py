@@ -1,0 +1,67 @@
+"""Which dataset is meant: the options that commands share."""
+
+import dataclasses
+from typing import Any, TypeVar
+
+from hacnn_tf.data import ReidDataset, dataset_names, read_dataset
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.options import check_options, option
+from hacnn_tf.utils.types import FilePath
+
+DATASETS = "synthetic, cuhk03, market1501, dukemtmc, folder or folder:NAME (data/README.md), or several with commas"
+GROUP = "Dataset"
+Options = TypeVar("Options", bound="DatasetOptions")
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetOptions:
+    """The arguments of `read_dataset`, each a flag.
+
+    Raises:
+        InputError: one has a value that it cannot have.
+    """
+
+    dataset: str = option("synthetic", DATASETS, GROUP)
+    split: str | None = option(None, "CUHK03's protocol; 767_700 by default", GROUP, ["767_700", "1367_100"])
+    boxes: str | None = option(
+        None, "boxes of CUHK03 and synthetic; detected by default", GROUP, ["detected", "labelled"]
+    )
+    testset: int | None = option(None, "which of the 20 test sets of 1367_100; 1 by default", GROUP, low=1)
+    allow_subset: bool = option(False, "accept a part of a dataset", GROUP)
+    test_share: float | None = option(
+        None, "share of a folder's identities to test on, if it has no split; 0.5 by default", GROUP
+    )
+    split_seed: int | None = option(None, "of which identities those are; 0 by default", GROUP, low=0)
+    camera_pattern: str | None = option(None, "regular expression; its group is the camera in a folder's names", GROUP)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    def completed(self: Options) -> Options:
+        """These options with what was left open filled in for the dataset.
+
+        Raises:
+            InputError: one of them is of another dataset.
+        """
+        names = dataset_names(self.dataset)
+        filled: dict[str, Any] = {"dataset": ",".join(names)}
+        own = any(name.startswith("folder") for name in names)
+        for name, default, allowed, needed in (
+            ("split", "767_700", "cuhk03" in names, "cuhk03"),
+            ("boxes", "detected", "cuhk03" in names or "synthetic" in names, "cuhk03 or synthetic"),
+            ("testset", 1, self.split == "1367_100", "cuhk03 --split 1367_100"),
+            ("test_share", None, own, "folder"),
+            ("split_seed", None, own, "folder"),
+            ("camera_pattern", None, own, "folder"),
+        ):
+            value = getattr(self, name)
+            if value is not None and not allowed:
+                raise InputError(f"--{name} needs --dataset {needed}: leave it out.")
+            filled[name] = default if value is None and allowed else value
+        return dataclasses.replace(self, **filled)
+
+    def read_dataset(self, data_root: FilePath) -> ReidDataset:
+        """The `ReidDataset` below `data_root` that these options, completed, name. Raises `InputError` if it cannot."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(DatasetOptions)}
+        name = values.pop("dataset")
+        return read_dataset(name, data_root, **{key: value for key, value in values.items() if value is not None})

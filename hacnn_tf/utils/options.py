@@ -1,0 +1,79 @@
+"""Options: fields of a dataclass that say their help and range, from which flags and checks follow."""
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from hacnn_tf.utils.errors import InputError
+
+PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]  # Keras's dtype policies in which the network computes
+BOUNDS = {  # of a number: what a sentence calls each, and when it holds
+    "above": ("above", lambda value, bound: value > bound),
+    "low": ("at least", lambda value, bound: value >= bound),
+    "below": ("below", lambda value, bound: value < bound),
+    "high": ("at most", lambda value, bound: value <= bound),
+}
+
+
+def option(default: Any, text: str, group: str = "", values: Sequence[str] | None = None, **more: float) -> Any:
+    """A field of a dataclass that is a flag too, see `hacnn_tf.utils.cli.Command.define_options`.
+
+    Args:
+        default: what it is by default; None if that depends on others.
+        text: its help.
+        group: heading in `--help`.
+        values: all that a str can be.
+        more: bounds of a number, by names of `BOUNDS`; and what else there is to know of it, as metadata.
+    """
+    return dataclasses.field(default=default, metadata={"help": text, "group": group, "values": values, **more})
+
+
+def options(cls: Any) -> list[dataclasses.Field]:
+    """The fields of a dataclass, or of an instance, that are an `option`."""
+    return [field for field in dataclasses.fields(cls) if "help" in field.metadata]
+
+
+def kind(field: dataclasses.Field) -> type:
+    """What the values of an option are: bool, int, float, str or tuple."""
+    if isinstance(field.type, types.UnionType):  # of it and None
+        return next(of for of in typing.get_args(field.type) if of is not types.NoneType)
+    return typing.get_origin(field.type) or field.type  # type: ignore[return-value]  # no name of one
+
+
+def check_options(instance: Any) -> None:
+    """Raises `InputError` if an option of a dataclass has a value that it cannot have; None can be left open."""
+    for field in options(instance):
+        value = getattr(instance, field.name)
+        if value is not None and (said := _refusal(field, value)):
+            raise InputError(f"--{field.name} must be {said}, not {value}.")
+
+
+def _refusal(field: dataclasses.Field, value: Any) -> str:
+    """What an option must be, if this value is not that."""
+    of, allowed = kind(field), field.metadata["values"]
+    if of is bool:
+        return "" if isinstance(value, bool) else "given or not"
+    if allowed:
+        return "" if value in allowed else f"one of {', '.join(allowed)}"
+    if of not in (int, float):
+        return ""
+    bounds = {name: bound for name, bound in field.metadata.items() if name in BOUNDS}
+    fits = isinstance(value, (int, float)) and (of is float or float(value).is_integer()) and _in_float32(value)
+    if fits and all(BOUNDS[name][1](value, bound) for name, bound in bounds.items()):
+        return ""
+    words = [f"{BOUNDS[name][0]} {bound}" for name, bound in bounds.items()]
+    if of is float and not {"below", "high"} & bounds.keys():
+        words.append("finite")
+    return f"{'a whole number, ' * (of is int)}{' and '.join(words)}"
+
+
+def _in_float32(value: float) -> bool:
+    """Whether a number is finite in the network's arithmetic, and not 0 there unless it is."""
+    with np.errstate(over="ignore", under="ignore"):
+        narrow = float(np.float32(value))
+    return math.isfinite(narrow) and bool(narrow) == bool(value)
