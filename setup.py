@@ -37,6 +37,7 @@ setup(
         "pandas>=2.2",
         "pillow>=11",
         "absl-py>=2.1",
+        "filelock>=4",
         "h5py>=3.11",
         "scipy>=1.13",
         "tensorboard>=2.20",

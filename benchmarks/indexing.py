@@ -18,7 +18,7 @@ from database import size
 
 from hacnn_tf import ReID
 from hacnn_tf.data.dataset import JUNK
-from hacnn_tf.data.images import load_images
+from hacnn_tf.data.load import load_images
 from hacnn_tf.data.options import DatasetOptions
 from hacnn_tf.evaluation import evaluate_features
 from hacnn_tf.gallery import Database

@@ -19,7 +19,7 @@ import tensorflow as tf
 from worker import seconds, serve
 
 from hacnn_tf.data import read_dataset
-from hacnn_tf.data.images import load_images, load_splits
+from hacnn_tf.data.load import load_images, load_splits
 from hacnn_tf.data.pipeline import steps_per_epoch, training_batches
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function
 from hacnn_tf.evaluation.ranking import rank_matches

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from worker import Worker
 
-from hacnn_tf.data.images import load_splits
+from hacnn_tf.data.load import load_splits
 from hacnn_tf.data.pipeline import steps_per_epoch, training_batches
 from hacnn_tf.evaluation import PARTS, TEST_SPLITS, evaluate_features
 from hacnn_tf.models import INPUT_SIZE

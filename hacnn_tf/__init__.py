@@ -1,27 +1,25 @@
 """HA-CNN, the Harmonious Attention network for person re-identification (CVPR 2018), in TensorFlow and Keras.
 
-Importing it makes the network and its layers known to `keras.saving.load_model`.
+Importing it loads neither: `ReID` opens an export for ONNX Runtime, OpenVINO or LiteRT without them. Keras knows the
+network and its layers, as `keras.saving.load_model` needs it, after `import hacnn_tf.models`.
 """
 
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING
 
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.startup import anywhere, command_start, starts_command
+from hacnn_tf.utils.lazy import lazy
+from hacnn_tf.utils.startup import command_name, prepare_command
 
 if TYPE_CHECKING:
     from hacnn_tf.reid import ReID
 
-with command_start() if starts_command() else nullcontext(), anywhere():
-    import hacnn_tf.models  # noqa: F401
-
 __all__ = ["InputError", "ReID"]
 __version__ = "0.3.0"
+__getattr__ = lazy(__name__, ReID="reid")
 
+if "keras" in sys.modules:  # who loads a Keras file has imported both, and need not know of hacnn_tf.models
+    import hacnn_tf.models  # noqa: F401
 
-def __getattr__(name: str) -> Any:
-    if name == "ReID":  # late, because it needs TensorFlow, and the network under another backend of Keras does not
-        from hacnn_tf.reid import ReID
-
-        return ReID
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if command := command_name():
+    prepare_command(light=command in ("app", "index", "search"))  # an export may do without TensorFlow

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from hacnn_tf.data.cuhk03 import mat_images
-from hacnn_tf.data.images import mat_of
+from hacnn_tf.data.decode import mat_of
 from hacnn_tf.data.options import DatasetOptions
 from hacnn_tf.data.problems import COLUMNS, check_images
 from hacnn_tf.utils import cli

@@ -12,7 +12,7 @@ trained on persons of that test set. --rerank also prints what k-reciprocal re-r
 written nowhere.
 """
 
-from hacnn_tf.data.images import load_splits
+from hacnn_tf.data.load import load_splits
 from hacnn_tf.data.options import DatasetOptions
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function, rerank, results_table
 from hacnn_tf.export import load_export

@@ -6,8 +6,7 @@
 
 Pictures that are there are left alone, those that have changed, or of which something else is said, are replaced, those
 that cannot be read are named, and files that are no images are left out and counted by kind. What was stopped or killed
-goes on with the same command. If the model is an export with a hacnn.onnx and there is no GPU, ONNX Runtime computes it
-where that is the faster.
+goes on with the same command.
 
 --remove deletes for good what must not be kept: features and all that is known of the pictures; the files of the
 pictures themselves are yours to remove, and a row stays when its file goes. It says first how many of how many it would
@@ -17,17 +16,15 @@ where there is no camera.
 
 import importlib.util
 import sys
-import timeit
 from itertools import compress, islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import tensorflow as tf
 import tqdm
 
 from hacnn_tf.data.listing import count_kinds
-from hacnn_tf.export import find_export, load_export, onnx
+from hacnn_tf.export import load_export, onnx
 from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.database import SUFFIX, check_path, writing
 from hacnn_tf.gallery.pictures import list_pictures, times
@@ -41,6 +38,13 @@ BATCH = 512  # pictures a transaction; a kill loses so many at most
 COMMAND = cli.Command(__doc__, "hacnn_tf.index")
 COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name")
 COMMAND.define_precision()
+COMMAND.define(
+    "enum",
+    "runtime",
+    None,
+    "what computes a folder of exports; by default ONNX Runtime if it is installed and has its file there",
+    enum_values=["tensorflow", "onnx"],
+)
 COMMAND.group("Network")
 COMMAND.define("path", "images", None, "a folder of pictures, or a manifest (.csv, .parquet)")
 COMMAND.define("string", "camera_pattern", None, "regular expression whose group finds the camera in a picture's path")
@@ -59,13 +63,12 @@ def main(flags):
             raise InputError("--yes answers the question of --remove: leave it out.")
         cli.require(flags, "model", "images")
         pictures, left_out = list_pictures(flags.images, flags.camera_pattern)
-        model = ReID.from_preset(flags.model, flags.precision)
-        if not flags.precision:
-            model = faster(model, Path(flags.model) / onnx.FILE)
+        model = open_model(flags.model, flags.precision, flags.runtime)
         with writing(flags.database):
             index(model, pictures, flags.database, left_out)
     else:
-        if given := [f"--{name}" for name in ("model", "images", "precision", "camera_pattern") if flags[name].value]:
+        others = ("model", "images", "precision", "runtime", "camera_pattern")
+        if given := [f"--{name}" for name in others if flags[name].value]:
             raise InputError(f"--remove takes nothing but --database and --yes: leave {' and '.join(given)} out.")
         database = Database(flags.database)
         with writing(flags.database):
@@ -98,28 +101,32 @@ def _ask(what):
         raise InputError("Nothing was deleted.")
 
 
-def faster(model, file):
-    """The `ReID` itself, or that of the same weights in an ONNX file, if there is one and it is faster on this CPU."""
-    if not file.is_file() or not importlib.util.find_spec("onnxruntime") or tf.config.list_physical_devices("GPU"):
-        return model
-    if model.network is None and find_export(file.parent) == (onnx, file):  # it is that file's already
-        return model
-    try:
-        export = load_export(file)
-    except InputError as error:  # it would only be the faster way
-        print(f"{error} Computed by TensorFlow.", file=sys.stderr)
-        return model
-    if (export.fingerprint, export.precision) != (model.fingerprint, "float32"):
-        return model
-    images = np.zeros((32, *model.input_size, 3), np.uint8)
-    ours, theirs = (
-        min(timeit.repeat(lambda run=run: run(images), number=1, repeat=4)) for run in (model.extract, export.extract)
-    )
-    ratio = ours / theirs
-    if ratio <= 1:
-        return model
-    print(f"Computed by ONNX Runtime, which here is {ratio:.2f} times as fast as TensorFlow.")
-    return ReID(model.name, export)
+def open_model(preset, precision=None, runtime=None):
+    """The `ReID` to index with; of a folder with exports for several runtimes, the one for `runtime`.
+
+    Args:
+        preset: as in `ReID.from_preset`.
+        precision: dtype policy to compute in, by TensorFlow.
+        runtime: "tensorflow" or "onnx". By default ONNX Runtime, which starts at once and is faster on most CPUs, if it
+            is installed and the folder has float32 for it; says so.
+
+    Raises:
+        InputError: as `ReID.from_preset`; or the folder has nothing for this runtime.
+    """
+    file = Path(preset) / onnx.FILE
+    if runtime == "tensorflow" or precision or not file.is_file() or (file.parent / "config.json").exists():
+        if runtime == "onnx":
+            raise InputError(
+                f"--runtime onnx needs {file}, and no --precision: write it with hacnn_tf.export --format onnx."
+            )
+        return ReID.from_preset(preset, precision)
+    if runtime is None and not importlib.util.find_spec("onnxruntime"):
+        return ReID.from_preset(preset)
+    export = load_export(file)
+    if runtime is None and export.precision != "float32":
+        return ReID.from_preset(preset)
+    print("Computed by ONNX Runtime on the CPU; --runtime tensorflow takes TensorFlow, also on a GPU.")
+    return ReID(str(file), export)
 
 
 def index(model, pictures, path, left_out=None):
@@ -138,8 +145,8 @@ def index(model, pictures, path, left_out=None):
     if database and database.outdated:
         print(database.outdated, file=sys.stderr)
     known = pictures[:0].assign(time=pd.NaT) if database is None else database.rows(database.columns)
-    unchanged, told_anew = _compare(pictures if database is None else database.as_kept(pictures), known)
-    todo = pictures[~unchanged & ~told_anew].reset_index(drop=True)
+    unchanged, updated = _compare(pictures if database is None else database.as_kept(pictures), known)
+    todo = pictures[~unchanged & ~updated].reset_index(drop=True)
     done = replaced = 0
     for rows, features in _extracted(model, todo):
         rows = rows.assign(time=rows.time if "time" in rows else times(rows.path))
@@ -150,12 +157,12 @@ def index(model, pictures, path, left_out=None):
         replaced += rows.path.isin(known.path).sum()
     if database is None:
         raise InputError(f"None of the {len(pictures):,} pictures can be read.")
-    _tell_anew(database, pictures[told_anew], known)
+    _update_metadata(database, pictures[updated], known)
     if not database.tidied:  # that was stopped too, perhaps
         database.tidy()
     print(
         f"{database.path}: {done - replaced:,} added, {replaced:,} replaced, {unchanged.sum():,} as they were, "
-        f"{told_anew.sum():,} described anew, {len(todo) - done:,} that cannot be read; {len(database):,} in all"
+        f"{updated.sum():,} metadata updated, {len(todo) - done:,} that cannot be read; {len(database):,} in all"
         + (f"; left out: {count_kinds(left_out)}." if left_out else ".")
     )
 
@@ -188,7 +195,7 @@ def _compare(pictures, known):
     return same_file & same_words, same_file & ~same_words
 
 
-def _tell_anew(database, pictures, known):
+def _update_metadata(database, pictures, known):
     """Writes what is said of pictures that are the same, with the features that are there."""
     if "time" not in pictures:
         pictures = pictures.assign(time=pictures.path.map(known.set_index("path").time))

@@ -12,17 +12,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-import keras
 import numpy as np
 import PIL.Image
 import tqdm
 from numpy.typing import ArrayLike, NDArray
 
 import hacnn_tf
-from hacnn_tf.data.images import UnreadableImagesError, decoding_pool, own_copy, read_image
+from hacnn_tf.data.decode import UnreadableImagesError, decoding_pool, own_copy, read_image
 from hacnn_tf.export import Export, find_export, load_export
-from hacnn_tf.models import HACNN
-from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import aside, check_format, check_new_path, expanded
 from hacnn_tf.utils.options import PRECISIONS
@@ -112,7 +109,7 @@ class ReID:
         if folder := find_preset(name):
             export = _read_preset(folder, precision)
         elif (path / CONFIG).exists():
-            export = Export.of_network(RunFolder(path).load_model(precision)[0])
+            export = _read_run(path, precision)
         elif find_export(path):
             export = load_export(path, precision)
         else:
@@ -130,7 +127,7 @@ class ReID:
         Args:
             images: an iterable, such as a list or a generator, of paths, bytes of image files, `PIL.Image`s or uint8
                 arrays, `(height, width, 3)` in RGB or `(height, width)` in grey; each shows one person. One of these
-                alone will do. `hacnn_tf.data.images.read_image` has all that is read; a picture has the same pixels,
+                alone will do. `hacnn_tf.data.decode.read_image` has all that is read; a picture has the same pixels,
                 turned upright by its EXIF orientation, whichever way it is given.
 
         Returns:
@@ -271,6 +268,10 @@ class ReID:
         _check_one_of("dtype", dtype, ("float32", "float16"))
         self._export.check_process()
         check_new_path(folder)
+        import keras
+
+        from hacnn_tf.models import HACNN
+
         config = {name: v for name, v in self.network.get_config().items() if name not in ("name", "trainable")}
         config |= {"dtype": self.network.dtype_policy.name, "num_identities": 1}  # classifiers are of no use to others
         stored = HACNN(**(config | {"dtype": dtype})).feature_extractor()
@@ -367,9 +368,19 @@ def _crop(frame: Pixels, box: NDArray[np.float64]) -> Pixels | InputError:
     return InputError(f"{shown} is outside of the frame, which is {width} × {height} (width × height) pixels")
 
 
+def _read_run(path: Path, precision: str | None) -> Export:
+    """A run folder's network, opened as an `Export`."""
+    require_tensorflow()
+    from hacnn_tf.training.run_folder import RunFolder
+
+    return Export.of_network(RunFolder(path).load_model(precision)[0])
+
+
 def _read_preset(path: Path, precision: str | None) -> Export:
     """A preset's folder, opened as an `Export`."""
     require_tensorflow()
+    from hacnn_tf.models import HACNN
+
     try:
         metadata = json.loads((path / METADATA).read_text())
         check_format(path, metadata.get("format"), FORMAT)

@@ -9,7 +9,7 @@
 Ctrl-C or SIGTERM stop it after the step in hand, with a checkpoint; the same command again goes on from there.
 """
 
-from hacnn_tf.data.images import load_images, load_splits
+from hacnn_tf.data.load import load_images, load_splits
 from hacnn_tf.data.pipeline import epoch_order
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, results_table
 from hacnn_tf.models import INPUT_SIZE

@@ -19,7 +19,7 @@ import pytest
 pytest.importorskip("gradio", reason='needs the extra "app"')
 
 from hacnn_tf import app, index
-from hacnn_tf.data.images import read_image
+from hacnn_tf.data.decode import read_image
 from hacnn_tf.utils.errors import InputError
 from tests.data.test_one_picture import EVERY, upright
 from tests.test_commands import fails

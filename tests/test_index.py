@@ -55,14 +55,14 @@ def test_indexing_again_takes_only_what_is_new_or_has_changed(small_run, gallery
     args = [f"--model={small_run}", f"--images={images}", f"--database={path}"]
     command(index, *args)
     told = capsys.readouterr()
-    assert "32 added, 0 replaced, 0 as they were, 0 described anew, 1 that cannot be read; 32 in all" in told.out
+    assert "32 added, 0 replaced, 0 as they were, 0 metadata updated, 1 that cannot be read; 32 in all" in told.out
     assert told.out.endswith("32 in all; left out: 2 .heic, 1 .txt.\n")
     assert "0001_c1_broken.jpg cannot be read: not an image that Pillow reads; left out." in told.err
     names = sorted(os.listdir(gallery))
     shutil.copy(query[0], images / names[5])
     shutil.copy(query[1], images / "0099_c3_1.jpg")
     command(index, *args)
-    assert "1 added, 1 replaced, 31 as they were, 0 described anew, 1 that cannot" in capsys.readouterr().out
+    assert "1 added, 1 replaced, 31 as they were, 0 metadata updated, 1 that cannot" in capsys.readouterr().out
     model, database = ReID.from_preset(small_run), Database(path)
     (found,) = database.search(model.embed(query[0]), top=1)
     assert os.path.basename(found.path[0]) == names[5] and found.distance[0] < 1e-3
@@ -70,11 +70,11 @@ def test_indexing_again_takes_only_what_is_new_or_has_changed(small_run, gallery
     (images / "0001_c1_broken.jpg").unlink()
     before = sorted(entry.name for entry in path.rglob("*"))
     command(index, *args)
-    assert "0 added, 0 replaced, 33 as they were, 0 described anew, 0 that cannot" in capsys.readouterr().out
+    assert "0 added, 0 replaced, 33 as they were, 0 metadata updated, 0 that cannot" in capsys.readouterr().out
     assert sorted(entry.name for entry in path.rglob("*")) == before
     (images / "0099_c3_1.jpg").write_text("no image any more")
     command(index, *args)
-    assert "0 added, 0 replaced, 32 as they were, 0 described anew, 1 that cannot" in capsys.readouterr().out
+    assert "0 added, 0 replaced, 32 as they were, 0 metadata updated, 1 that cannot" in capsys.readouterr().out
 
 
 def test_what_is_said_of_a_picture_can_be_corrected_without_extracting_it_again(
@@ -91,7 +91,7 @@ def test_what_is_said_of_a_picture_can_be_corrected_without_extracting_it_again(
     manifest.write_text(f"path,camid,coat\n{names[0]},1,red\n{names[1]},2,red\n{names[2]},1,\n")
     monkeypatch.setattr(ReID, "_read", None)  # no picture is opened
     command(index, *args)
-    assert "0 added, 0 replaced, 1 as they were, 2 described anew, 0 that cannot" in capsys.readouterr().out
+    assert "0 added, 0 replaced, 1 as they were, 2 metadata updated, 0 that cannot" in capsys.readouterr().out
     rows = Database(path).rows(["path", "camid", "coat", "feature"]).sort_values("path", ignore_index=True)
     assert rows.camid.tolist() == [1, 2, 1] and rows.coat.isna().tolist() == [False, False, True]
     np.testing.assert_array_equal(np.stack(rows.feature), before)
@@ -106,7 +106,7 @@ def test_a_manifest_of_another_day_may_hold_other_kinds_of_values(small_run, gal
         (tmp_path / "manifest.csv").write_text(f"path,camid,height\n{line}\n")
         for _ in range(2):
             command(index, f"--model={small_run}", f"--images={tmp_path}", f"--database={path}")
-        assert "0 added, 0 replaced, 1 as they were, 0 described anew" in capsys.readouterr().out.splitlines()[-1]
+        assert "0 added, 0 replaced, 1 as they were, 0 metadata updated" in capsys.readouterr().out.splitlines()[-1]
     rows = Database(path).rows(["camid", "height"])
     assert rows.camid.tolist() == ["door", "7"] and rows.height.isna().tolist() == [False, True]
     (tmp_path / "manifest.csv").write_text(f"path,shoes\n{files[0].name},red\n")

@@ -16,7 +16,8 @@ import PIL.Image
 import pytest
 
 from hacnn_tf import ReID, reid
-from hacnn_tf.data.images import load_images, read_image
+from hacnn_tf.data.decode import read_image
+from hacnn_tf.data.load import load_images
 from hacnn_tf.evaluation import extract_features, feature_function, fingerprint
 from hacnn_tf.export import Export, export_model, load_export
 from hacnn_tf.models import HACNN

@@ -45,7 +45,7 @@ sys.modules["tensorflow"] = importlib.util.module_from_spec(importlib.machinery.
 
 from hacnn_tf.data.augmentation import augment  # noqa: E402
 from hacnn_tf.data.dataset import ReidDataset  # noqa: E402
-from hacnn_tf.data.images import read_image  # noqa: E402
+from hacnn_tf.data.decode import read_image  # noqa: E402
 from hacnn_tf.data.pipeline import epoch_order  # noqa: E402
 from hacnn_tf.evaluation import TEST_SPLITS  # noqa: E402
 from hacnn_tf.evaluation.features import extract_features  # noqa: E402

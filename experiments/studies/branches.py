@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hacnn_tf.data.images import load_images
+from hacnn_tf.data.load import load_images
 from hacnn_tf.data.pipeline import epoch_order
 from hacnn_tf.evaluation.features import feature_part
 from hacnn_tf.models import INPUT_SIZE

@@ -12,7 +12,7 @@ import tensorflow as tf
 from accuracy import table
 
 from hacnn_tf.data.augmentation import augment
-from hacnn_tf.data.images import load_splits
+from hacnn_tf.data.load import load_splits
 from hacnn_tf.data.pipeline import epoch_order
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator
 from hacnn_tf.models import INPUT_SIZE

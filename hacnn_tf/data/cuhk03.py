@@ -8,8 +8,8 @@ import pandas as pd
 import scipy.io
 
 from hacnn_tf.data.dataset import Counts, ReidDataset, check_counts, find_folder, make_table
+from hacnn_tf.data.decode import mat_image_path
 from hacnn_tf.data.folders import BOXES_FOLDERS, read_folders
-from hacnn_tf.data.images import mat_image_path
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded
 from hacnn_tf.utils.types import FilePath
@@ -40,7 +40,7 @@ def read_cuhk03(
         allow_subset: accept a part of the dataset.
 
     Returns:
-        A `ReidDataset`; see `hacnn_tf.data.images` for the paths of images inside `cuhk-03.mat`.
+        A `ReidDataset`; see `hacnn_tf.data.decode` for the paths of images inside `cuhk-03.mat`.
 
     Raises:
         InputError: missing, incomplete, or config and images that do not belong together.

@@ -29,7 +29,7 @@ class ReidDataset:
     Attributes:
         name: what it is, for people: "CUHK03 767/700, detected boxes".
         table: `pandas.DataFrame`, one row an image, with the columns
-            `path` (str, see `hacnn_tf.data.images`), `pid` (int identity; -1 junk, 0 distractor), `camid` (int camera;
+            `path` (str, see `hacnn_tf.data.decode`), `pid` (int identity; -1 junk, 0 distractor), `camid` (int camera;
             negative: not known, another number for each image),
             `split` ("train", "query", "gallery", or "multi_query": further images of the queries' persons and cameras).
         single_shot: evaluate against one random gallery image an identity, over repeats.

@@ -7,7 +7,7 @@ import pandas as pd
 import tqdm
 
 from hacnn_tf.data.dataset import matched
-from hacnn_tf.data.images import decoding_pool, mat_of, read_image
+from hacnn_tf.data.decode import decoding_pool, mat_of, read_image
 from hacnn_tf.data.listing import NESTED, open_image
 from hacnn_tf.utils.errors import InputError
 

@@ -1,12 +1,15 @@
 """The evaluation of a network on a dataset's test images."""
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.evaluation.features import extract_features, feature_function
 from hacnn_tf.evaluation.protocols import evaluate_features
-from hacnn_tf.models import HACNN
 from hacnn_tf.utils.types import Features, Pixels, Results, Tensor
+
+if TYPE_CHECKING:
+    from hacnn_tf.models import HACNN
 
 TEST_SPLITS = ("query", "gallery", "multi_query")
 
@@ -16,7 +19,7 @@ class Evaluator:
 
     Args:
         dataset: a `ReidDataset`.
-        images: dict from split to `(n, height, width, 3)` uint8 array, as `hacnn_tf.data.images.load_splits` gives it.
+        images: dict from split to `(n, height, width, 3)` uint8 array, as `hacnn_tf.data.load.load_splits` gives it.
         xla: compile the extraction with XLA.
     """
 
@@ -28,7 +31,7 @@ class Evaluator:
         """Dict from split to `(n, d)` float32 features; `function` is as in `extract_features`."""
         return {split: extract_features(function, images) for split, images in self._images.items()}
 
-    def run(self, model: HACNN) -> Results:
+    def run(self, model: "HACNN") -> Results:
         """The results of `evaluate_features` for a `HACNN`; traces (and compiles) its extraction anew, some seconds."""
         features = self.features(feature_function(model, self._xla))
         return evaluate_features(self._dataset, features, branches=model.branches)

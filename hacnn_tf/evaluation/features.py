@@ -2,18 +2,20 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
-from hacnn_tf.models import BRANCHES, HACNN
-from hacnn_tf.utils.types import Features, Pixels, Tensor
+from hacnn_tf.utils.types import BRANCHES, Features, Pixels, Tensor
+
+if TYPE_CHECKING:
+    from hacnn_tf.models import HACNN
 
 EXTRACTION_BATCH = 64
 PARTS = ("joint", *BRANCHES)
 
 
-def feature_function(model: HACNN, xla: bool = False) -> Callable[[Tensor], Tensor]:
+def feature_function(model: "HACNN", xla: bool = False) -> Callable[[Tensor], Tensor]:
     """The graph from a batch of images to the features that a `HACNN` gives now, for `extract_features`.
 
     The weights are constants in it, so that TensorFlow folds what depends on them alone: every batch norm goes into
@@ -26,6 +28,8 @@ def feature_function(model: HACNN, xla: bool = False) -> Callable[[Tensor], Tens
     Returns:
         Function from `(n, height, width, 3)` uint8 or float images to `(n, d)` float32 features.
     """
+    import tensorflow as tf  # nothing else here needs it
+
     extractor = model.feature_extractor()
     weights = [
         [np.asarray(v) for v in part] for part in (extractor.trainable_variables, extractor.non_trainable_variables)
@@ -33,7 +37,7 @@ def feature_function(model: HACNN, xla: bool = False) -> Callable[[Tensor], Tens
     return tf.function(lambda images: extractor.stateless_call(*weights, images)[0], jit_compile=xla, autograph=False)
 
 
-def fingerprint(model: HACNN) -> str:
+def fingerprint(model: "HACNN") -> str:
     """A hex digest of the weights that a `HACNN`'s features depend on: features of another one cannot be compared.
 
     It is that of the weights in half precision, so that it stays when they are stored so.

@@ -9,8 +9,7 @@ import pandas as pd
 from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.evaluation.features import PARTS, feature_part, parts_of
 from hacnn_tf.evaluation.ranking import CMC_RANKS, Matches, half_distances, rank_matches
-from hacnn_tf.models import BRANCHES
-from hacnn_tf.utils.types import Distances, Features, Integers, Results
+from hacnn_tf.utils.types import BRANCHES, Distances, Features, Integers, Results
 
 SINGLE_SHOT_REPEATS = 100
 CMC_LENGTH = 50  # ranks of the curve that is kept

@@ -5,16 +5,19 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hacnn_tf.export import keras_file, litert, onnx, openvino, saved_model
 from hacnn_tf.export.exported import Export, check_installed
-from hacnn_tf.models import HACNN
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import aside, expanded
 from hacnn_tf.utils.options import PRECISIONS
 from hacnn_tf.utils.types import FilePath, Pixels
+
+if TYPE_CHECKING:
+    from hacnn_tf.models import HACNN
 
 __all__ = ["FORMATS", "WEIGHT_PRECISIONS", "Export", "export_model", "find_export", "load_export"]
 
@@ -38,7 +41,7 @@ def check_formats(formats: Sequence[str], precision: str | None) -> None:
 
 
 def export_model(
-    network: HACNN,
+    network: "HACNN",
     folder: FilePath,
     formats: Sequence[str] = ("saved_model", "keras"),
     precision: str | None = None,

@@ -6,7 +6,7 @@
 
 OUTPUT will hold, by format:
     saved_model  saved_model/   needs TensorFlow alone; its signatures take pixels of any size, or JPEG and PNG bytes
-    keras        hacnn.keras    the whole network: import hacnn_tf, then keras.saving.load_model
+    keras        hacnn.keras    the whole network: import hacnn_tf.models, then keras.saving.load_model
     onnx         hacnn.onnx
     openvino     hacnn.xml and hacnn.bin
     litert       hacnn.tflite
@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hacnn_tf.data.images import load_images
 from hacnn_tf.data.listing import list_images, only
+from hacnn_tf.data.load import load_images
 from hacnn_tf.export import FORMATS, WEIGHT_PRECISIONS, check_formats, export_model
 from hacnn_tf.reid import ReID
 from hacnn_tf.training.run_folder import RunFolder

@@ -1,9 +1,9 @@
-"""JPEG and PNG bytes to pixels inside a TensorFlow graph: those of `hacnn_tf.data.images`, for SavedModels."""
+"""JPEG and PNG bytes to pixels inside a TensorFlow graph: those of `hacnn_tf.data.decode`, for SavedModels."""
 
 import numpy as np
 import tensorflow as tf
 
-from hacnn_tf.data.images import DAMAGED, MAX_PIXELS, ORIENTATION, TOO_LARGE
+from hacnn_tf.data.decode import DAMAGED, MAX_PIXELS, ORIENTATION, TOO_LARGE
 
 NO_IMAGE = "not a JPEG or PNG image"
 EXIF, START_OF_SCAN, FILL = 0xE1, 0xDA, 0xFF  # markers of JPEG segments

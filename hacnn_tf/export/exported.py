@@ -6,18 +6,18 @@ import importlib.util
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
 
 import hacnn_tf
-from hacnn_tf.evaluation import feature_function, fingerprint
-from hacnn_tf.models import BRANCHES, HACNN
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_format
 from hacnn_tf.utils.forks import check_process
-from hacnn_tf.utils.types import Extract, Features, FilePath, Pixels, Size
+from hacnn_tf.utils.types import BRANCHES, Extract, Features, FilePath, Pixels, Size
+
+if TYPE_CHECKING:
+    from hacnn_tf.models import HACNN
 
 # Layers whose arithmetic stays float in int8: soft attention, positions of regions, lengths of features. They cost
 # little, and in int8 they take a third of the Rank-1 with them.
@@ -48,7 +48,7 @@ class Export:
     feature_dim: int
     fingerprint: str
     precision: str
-    network: HACNN | None = None
+    network: "HACNN | None" = None
     branches: tuple[str, ...] = BRANCHES
     source: tuple[str, str | None] | None = None
     process: int = dataclasses.field(default_factory=os.getpid)
@@ -80,8 +80,12 @@ class Export:
         check_process("The network", self.process)
 
     @classmethod
-    def of_network(cls, network: HACNN) -> "Export":
+    def of_network(cls, network: "HACNN") -> "Export":
         """A `HACNN`, by TensorFlow."""
+        import tensorflow as tf
+
+        from hacnn_tf.evaluation import feature_function, fingerprint
+
         size = tuple(network.input_shape[1:3])
         function = tf.function(
             feature_function(network), [tf.TensorSpec((None, *size, 3), tf.uint8)], autograph=False
@@ -97,8 +101,10 @@ class Export:
         )
 
 
-def description(network: HACNN, precision: str) -> dict[str, str]:
+def description(network: "HACNN", precision: str) -> dict[str, str]:
     """What a file says of itself, as texts by name."""
+    from hacnn_tf.evaluation import fingerprint
+
     height, width = network.input_shape[1:3]
     features = network.feature_extractor().output_shape[-1]
     parts = " and ".join(f"the {branch}" for branch in network.branches)

@@ -1,13 +1,10 @@
 """A Keras file: the whole network, with classifiers, to go on working with."""
 
-import keras
-
 from hacnn_tf.export.exported import Export
-from hacnn_tf.models import HACNN
 from hacnn_tf.utils.startup import require_tensorflow
 
 FILE = "hacnn.keras"
-ABOUT = "the network, for Keras: import hacnn_tf, then keras.saving.load_model"
+ABOUT = "the network, for Keras: import hacnn_tf.models, then keras.saving.load_model"
 
 
 def write(network, path, precision):
@@ -18,6 +15,10 @@ def write(network, path, precision):
 def load(path, precision=None):
     """Opens the file as an `Export`, to compute under a dtype policy, by default its own."""
     require_tensorflow()
+    import keras
+
+    from hacnn_tf.models import HACNN
+
     network = keras.saving.load_model(path, compile=False)
     if not isinstance(network, HACNN):
         raise TypeError(f"it holds a {type(network).__name__}")

@@ -4,10 +4,6 @@ import json
 import os
 import threading
 
-import tensorflow as tf
-from tensorflow.lite.tools import flatbuffer_utils
-
-from hacnn_tf.evaluation import feature_function
 from hacnn_tf.export.exported import KEPT_FLOAT, Export, described, description, needed, single_images
 
 FILE = "hacnn.tflite"
@@ -19,6 +15,8 @@ METADATA = "hacnn_tf"  # JSON of the `description`
 
 def write(network, path, precision, images=None):
     """Writes the file `path`: float32, its weights halved ("float16"), or calibrated on `images` ("int8")."""
+    from tensorflow.lite.tools import flatbuffer_utils
+
     model = flatbuffer_utils.convert_bytearray_to_object(_converted(network, precision, images))
     known = description(network, precision)
     model.description = f"HA-CNN. {known['input']}; {known['output']}."
@@ -48,6 +46,10 @@ def load(path):
 
 
 def _converted(network, precision, images):
+    import tensorflow as tf
+
+    from hacnn_tf.evaluation import feature_function
+
     extract = feature_function(network)
     spec = tf.TensorSpec((None, *network.input_shape[1:3], 3), tf.uint8, "images")
     function = tf.function(lambda images: {"features": extract(images)}, [spec], autograph=False)
@@ -81,6 +83,7 @@ def _converted(network, precision, images):
 
 
 def _read_description(path):
+    (flatbuffer_utils,) = needed("ai_edge_litert.tools.flatbuffer_utils")
     model = flatbuffer_utils.read_model(str(path))
     (entry,) = (entry for entry in model.metadata if entry.name.decode() == METADATA)
     return json.loads(bytes(model.buffers[entry.buffer].data))

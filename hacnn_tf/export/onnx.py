@@ -3,7 +3,6 @@
 import tempfile
 
 import numpy as np
-import tensorflow as tf
 
 from hacnn_tf.export.exported import KEPT_FLOAT, Export, described, description, needed, single_images
 
@@ -32,6 +31,8 @@ def write(network, path, precision, images=None):
 
 def convert(network):
     """The network in float32 as an `onnx.ModelProto`, its nodes named after the layers that they come from."""
+    import tensorflow as tf
+
     (tf2onnx,) = needed("tf2onnx")
     images = tf.TensorSpec((None, *network.input_shape[1:3], 3), tf.uint8, "images")
     # `from_function` would leave the weights among the inputs.

@@ -1,12 +1,8 @@
 """SavedModel: a program for TensorFlow and TensorFlow Serving, from pixels or from JPEG and PNG bytes to features."""
 
-import tensorflow as tf
-
-from hacnn_tf.evaluation import feature_function
-from hacnn_tf.export.decoding import decode_each, resize
 from hacnn_tf.export.exported import Export, described, description
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.forks import claim
+from hacnn_tf.utils.startup import load_tensorflow
 
 FILE = "saved_model"
 ABOUT = "for TensorFlow; signatures images, and encoded (serving_default)"
@@ -21,6 +17,11 @@ def write(network, path, precision):
 
     Images are resized as for training (antialiased bilinear). The weights are constants: it can be used, not trained.
     """
+    import tensorflow as tf
+
+    from hacnn_tf.evaluation import feature_function
+    from hacnn_tf.export.decoding import decode_each, resize
+
     size = network.input_shape[1:3]
     extractor = feature_function(network)
 
@@ -52,7 +53,9 @@ def write(network, path, precision):
 
 def load(path):
     """Opens the folder as an `Export`."""
-    claim("TensorFlow")
+    load_tensorflow()
+    import tensorflow as tf
+
     program = tf.saved_model.load(str(path))
     images = program.signatures["images"]
     known = {name: text.numpy().decode() for name, text in program.description.items()}

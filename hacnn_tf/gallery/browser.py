@@ -14,7 +14,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 
 from hacnn_tf.data.augmentation import GREY
-from hacnn_tf.data.images import MAX_PIXELS, read_image
+from hacnn_tf.data.decode import MAX_PIXELS, read_image
 from hacnn_tf.gallery.condition import quoted
 from hacnn_tf.gallery.results import captions, time_text
 from hacnn_tf.gallery.times import as_time

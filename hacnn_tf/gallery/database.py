@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hacnn_tf.data.images import PIXELS
+from hacnn_tf.data.decode import PIXELS
 from hacnn_tf.evaluation import rerank
 from hacnn_tf.evaluation.ranking import squared_norms
 from hacnn_tf.reid import ReID

@@ -7,7 +7,7 @@ import io
 import pandas as pd
 import PIL.Image
 
-from hacnn_tf.data.images import read_image
+from hacnn_tf.data.decode import read_image
 from hacnn_tf.gallery.database import DISTANCE, FILE_COLUMNS
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError

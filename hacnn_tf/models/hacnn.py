@@ -15,7 +15,6 @@ from hacnn_tf.utils.types import Size, Tensor
 PIXEL_MEAN = [123.675, 116.28, 103.53]
 PIXEL_VARIANCE = [58.395**2, 57.12**2, 57.375**2]
 
-BRANCHES = ("global", "local")
 INPUT_SIZE = (160, 64)  # height and width in pixels (§4)
 STEM_FILTERS = 32
 STRIDE = 16  # of the whole global branch: the stem and three Inception-Bs

@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hacnn_tf.data.augmentation import augment
 from hacnn_tf.data.dataset import DISTRACTOR, JUNK
-from hacnn_tf.data.images import load_images
+from hacnn_tf.data.load import load_images
 from hacnn_tf.evaluation import extract_features, feature_function
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.models.hacnn import REGION_SCALE
@@ -51,7 +51,7 @@ def attention(model, paths):
 
     Args:
         model: a trained `HACNN`.
-        paths: of the images, see `hacnn_tf.data.images`.
+        paths: of the images, see `hacnn_tf.data.decode`.
 
     Returns:
         `PIL.Image`, a row an image.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from hacnn_tf.data.images import load_images
+from hacnn_tf.data.load import load_images
 from hacnn_tf.data.pipeline import steps_per_epoch
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.paper.accuracy import accuracy_table

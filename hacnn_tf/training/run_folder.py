@@ -44,7 +44,6 @@ from hacnn_tf.utils.files import (
     write_csv,
     write_json,
 )
-from hacnn_tf.utils.startup import require_tensorflow
 from hacnn_tf.utils.types import FilePath, Results
 
 EVALUATED = ["rank1", "mAP"]  # what `evaluations.csv` has of each part of the feature
@@ -196,7 +195,6 @@ class RunFolder:
         Raises:
             InputError: no checkpoint, all are damaged, or it is one of another network.
         """
-        require_tensorflow()
         newest = Checkpoints(self.path / "checkpoints").newest()
         if newest is None:
             raise InputError(f"{self.path} has no checkpoint yet: train it with python -m hacnn_tf.train.")

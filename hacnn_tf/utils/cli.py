@@ -111,7 +111,8 @@ class Command:
                 print(self.help())
                 return
             values = parse(self.values, argv)
-            require_tensorflow()
+            if "keras" in sys.modules:  # commands that may do without it check when they do not
+                require_tensorflow()
             with stoppable():
                 main(values)
             sys.stdout.flush()

@@ -2,18 +2,17 @@
 
 import contextlib
 import csv
-import fcntl
 import json
 import os
 import re
 import secrets
 import shutil
 import socket
-import time
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import filelock
 import numpy as np
 
 import hacnn_tf
@@ -92,40 +91,28 @@ def locked(path, kept=None, wait=0):
         InputError: another process holds it and goes on to, or it cannot be made.
     """
     path = Path(expanded(path))
+    lock = filelock.FileLock(path, timeout=wait, poll_interval=0.05)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+")  # noqa: SIM115
+        path.touch()
     except OSError as error:
         raise InputError(f"Cannot write {path}: {error.strerror or error}.") from None
-    with file:
-        try:
-            _lock(file, time.monotonic() + wait)
-        except BlockingIOError:
-            file.seek(0)
-            raise InputError(
-                f"{kept or path.parent} is being written by {file.read().strip() or 'another process'}: "
-                "wait until it has ended, or name another."
-            ) from None
-        except OSError as error:
-            raise InputError(f"Cannot lock {path}: {error.strerror or error}; name a folder on another disk.") from None
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise InputError(
+            f"{kept or path.parent} is being written by {path.read_text().strip() or 'another process'}: "
+            "wait until it has ended, or name another."
+        ) from None
+    except OSError as error:
+        raise InputError(f"Cannot lock {path}: {error.strerror or error}; name a folder on another disk.") from None
+    try:
         with contextlib.suppress(OSError):  # who it is, is only for the sentence above
-            file.truncate(0)
-            file.write(f"process {os.getpid()} on {socket.gethostname()}")
-            file.flush()
-        try:
-            yield lambda: path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-        finally:
-            fcntl.flock(file, fcntl.LOCK_UN)  # closing alone would leave it to a process that was forked meanwhile
-
-
-def _lock(file, deadline):
-    while True:
-        try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise
-            time.sleep(0.05)
+            path.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        held = os.stat(path)
+        yield lambda: path.exists() and os.path.samestat(held, os.stat(path))
+    finally:
+        lock.release()
 
 
 def as_file_name(text):

@@ -9,28 +9,66 @@ from collections.abc import Iterator
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.forks import claim
 
+_in_command = False
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised too; read when TensorFlow loads
 
 
-def starts_command() -> bool:
-    """Whether this package is imported because Python was told `-m hacnn_tf.COMMAND`."""
+def command_name() -> str | None:
+    """NAME, if this package is imported because Python was told `-m hacnn_tf.NAME`; None if a program imports it."""
     # "-m" stands in the place of the program's name until its module is found, for which its package is imported.
-    return sys.argv[:1] == ["-m"] and any("hacnn_tf." in argument for argument in sys.orig_argv[1:])
+    names = [argument.split(".")[1] for argument in sys.orig_argv[1:] if argument.startswith("hacnn_tf.")]
+    return names[0] if sys.argv[:1] == ["-m"] and names else None
 
 
-@contextlib.contextmanager
-def command_start() -> Iterator[None]:
-    """The import of what a command needs: quiet, with all three standard streams, and with a backend that Keras has."""
+def prepare_command(light: bool) -> None:
+    """Opens what a command needs: standard streams, a home, and TensorFlow unless it is a light one.
+
+    Ends the process with a sentence if Keras is set to a backend that cannot be loaded.
+    """
+    global _in_command
+    _in_command = True
     _open_streams()
     if os.path.expanduser("~") == "~":  # a user whom the system does not know, and no HOME: libraries fail
         os.environ["HOME"] = "/"  # as container runtimes set it
-    with _quiet_stderr():
+    if not light:
         try:
-            yield
-        except (ImportError, ValueError):
+            load_tensorflow()
+        except InputError as error:
+            sys.exit(f"hacnn_tf: {error}")
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow and Keras, in a command without what they print.
+
+    Raises:
+        InputError: one is not installed, Keras is set to a backend that it does not have, or TensorFlow was in use
+            before this process was forked.
+    """
+    claim("TensorFlow")
+    if {"tensorflow", "keras"} <= sys.modules.keys():
+        return
+    with _quiet_stderr() if _in_command else contextlib.nullcontext(), anywhere():
+        try:
+            import keras  # noqa: F401
+            import tensorflow  # noqa: F401
+        except (ImportError, ValueError) as error:
+            if (missing := getattr(error, "name", None)) in ("tensorflow", "keras"):
+                raise InputError(
+                    f"{missing} is not installed: pip install {missing}, or take an export for ONNX Runtime, OpenVINO "
+                    "or LiteRT, which needs none."
+                ) from None
             if "KERAS_BACKEND" not in os.environ:
                 raise
-            sys.exit(f"hacnn_tf: {other_backend(os.environ['KERAS_BACKEND'])}")
+            raise other_backend(os.environ["KERAS_BACKEND"]) from None
+
+
+def require_tensorflow() -> None:
+    """As `load_tensorflow`, and raises `InputError` too unless Keras computes by TensorFlow."""
+    load_tensorflow()
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise other_backend(keras.backend.backend())
 
 
 @contextlib.contextmanager
@@ -55,15 +93,6 @@ def anywhere() -> Iterator[None]:
             sys.modules["matplotlib"] = None  # type: ignore[assignment]  # so Python says that there is none
             stack.callback(sys.modules.pop, "matplotlib")
         yield
-
-
-def require_tensorflow() -> None:
-    """Raises `InputError` unless Keras computes by TensorFlow, in a process in which TensorFlow works."""
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        raise other_backend(keras.backend.backend())
-    claim("TensorFlow")
 
 
 def other_backend(name: str) -> InputError:

@@ -1,4 +1,4 @@
-"""The types that annotations share. What shape an array has, and what its numbers mean, docstrings say."""
+"""The types that annotations share, and the network's branches. What an array's numbers mean, docstrings say."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,6 +8,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+BRANCHES = ("global", "local")  # of the network, in the order of their features
 FilePath = str | os.PathLike[str]
 Pixels = NDArray[np.uint8]
 Features = NDArray[np.float32]

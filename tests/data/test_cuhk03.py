@@ -6,7 +6,7 @@ import pytest
 import scipy.io
 
 from hacnn_tf.data import read_dataset
-from hacnn_tf.data.images import load_images
+from hacnn_tf.data.load import load_images
 from hacnn_tf.utils.errors import InputError
 
 IDENTITIES = [843, 440, 77, 58, 49]  # of CUHK03's five camera pairs

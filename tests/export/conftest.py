@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hacnn_tf import ReID
-from hacnn_tf.data.images import load_images
+from hacnn_tf.data.load import load_images
 from hacnn_tf.export import FORMATS, export_model
 from tests.conftest import needs
 

@@ -1,5 +1,6 @@
 """Every format of an export gives the network's features, in every precision, and says what it is."""
 
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import pytest
 import hacnn_tf
 from hacnn_tf import ReID, evaluate, index
 from hacnn_tf.data import read_dataset
-from hacnn_tf.data.images import load_splits
+from hacnn_tf.data.load import load_splits
 from hacnn_tf.data.synthetic import make_synthetic
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, fingerprint
 from hacnn_tf.export import FORMATS, export_model, load_export
@@ -292,21 +293,28 @@ def test_a_runtime_that_was_used_leaves_signals_as_they_were(form, programs):
     assert (done.returncode, done.stdout) == (0, "heard\n"), done.stderr
 
 
-@pytest.mark.parametrize("ratio", [2.0, 0.5])
-def test_index_takes_the_faster_runtime(ratio, programs, small_run, features, tmp_path, monkeypatch, capsys):
-    file, model = programs("onnx"), ReID.from_preset(small_run)
-    times = iter([[ratio] * 4, [1.0] * 4])
-    monkeypatch.setattr(index.timeit, "repeat", lambda *_, **__: next(times))
-    other = ReID.from_preset("hacnn_cuhk03_detected_strong")
-    assert index.faster(other, file) is other  # the file is of other weights
-    assert index.faster(model, tmp_path / "none.onnx") is model
-    same = ReID.from_preset(file.parent)
-    assert index.faster(same, file) is same  # it is ONNX Runtime's already
-    (tmp_path / "damaged.onnx").write_bytes(file.read_bytes()[:5000])
-    assert index.faster(model, tmp_path / "damaged.onnx") is model
-    assert "damaged.onnx is not an exported network" in capsys.readouterr().err
-    found = index.faster(model, file)
-    assert (found is model) == (ratio < 1)
-    assert ("ONNX Runtime, which here is 2.00 times" in capsys.readouterr().out) == (ratio > 1)
-    assert found.fingerprint == model.fingerprint
+def test_index_names_its_runtime(programs, exported, small_run, features, tmp_path, monkeypatch, capsys):
+    file, folder = programs("onnx"), shutil.copytree(exported, tmp_path / "exports")
+    shutil.copy(file, folder)
+    found = index.open_model(folder)
+    assert capsys.readouterr().out.startswith("Computed by ONNX Runtime on the CPU; --runtime tensorflow takes")
+    assert found.network is None and found.name == str(folder / "hacnn.onnx")
     np.testing.assert_allclose(found.embed(features[1]), features[0], atol=1e-5)
+    for asked in ({"runtime": "tensorflow"}, {"precision": "mixed_bfloat16"}):
+        assert index.open_model(folder, **asked).network
+    assert index.open_model(small_run).network
+    assert index.open_model(file).network is None
+    for place in (small_run, exported):
+        with pytest.raises(InputError, match=r"--runtime onnx needs .*hacnn\.onnx, and no --precision: write it with"):
+            index.open_model(place, runtime="onnx")
+    monkeypatch.setattr(index.importlib.util, "find_spec", lambda _: None)
+    assert index.open_model(folder).network
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.slow
+def test_index_takes_no_smaller_weights_unasked(programs, exported, tmp_path):
+    folder = shutil.copytree(exported, tmp_path / "exports")
+    shutil.copy(programs("onnx", "float16"), folder)
+    assert index.open_model(folder).network
+    assert index.open_model(folder, runtime="onnx").network is None

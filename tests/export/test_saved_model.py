@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hacnn_tf.data.images import MAX_PIXELS
+from hacnn_tf.data.decode import MAX_PIXELS
 
 RESIZED = 1e-2  # distance of features of pixels that TensorFlow and Pillow have resized
 FOREIGN_SCRIPT = """

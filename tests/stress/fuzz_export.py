@@ -19,7 +19,7 @@ import time
 import numpy as np
 from PIL import Image
 
-from hacnn_tf.data.images import DAMAGED, NO_IMAGE, TOO_LARGE
+from hacnn_tf.data.decode import DAMAGED, NO_IMAGE, TOO_LARGE
 from hacnn_tf.export import decoding
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError

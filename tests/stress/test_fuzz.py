@@ -21,8 +21,9 @@ from PIL import Image
 
 from hacnn_tf.data.cuhk03 import MAT, read_cuhk03
 from hacnn_tf.data.custom import read_own
+from hacnn_tf.data.decode import MAX_PIXELS, read_image
 from hacnn_tf.data.folders import FOLDERS, read_folders
-from hacnn_tf.data.images import MAX_PIXELS, load_images, read_image
+from hacnn_tf.data.load import load_images
 from hacnn_tf.export import FORMATS, decoding
 from hacnn_tf.export import __main__ as export
 from hacnn_tf.training.run_folder import RunFolder

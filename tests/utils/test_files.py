@@ -12,7 +12,7 @@ import pytest
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.custom import read_own
 from hacnn_tf.data.dataset import find_folder
-from hacnn_tf.data.images import load_images
+from hacnn_tf.data.load import load_images
 from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils import files

@@ -76,7 +76,7 @@ def test_a_network_under_another_backend(small_run, exported, tmp_path):
     """Says so whatever it is to be opened from; the network itself computes."""
     pytest.importorskip("jax")
     script = (
-        "import sys, numpy as np, hacnn_tf\n"
+        "import sys, numpy as np, hacnn_tf.models\n"
         "from hacnn_tf.utils.errors import InputError\n"
         "assert hacnn_tf.models.HACNN(2)(np.zeros((1, 160, 64, 3), np.uint8))['global'].shape == (1, 2)\n"
         "for place in sys.argv[1:]:\n"

@@ -1,4 +1,4 @@
-"""From the paths of a table to pixels, by Pillow.
+"""From one image, whichever way it is given, to pixels, by Pillow.
 
 A path is a file name, or `FILE.mat#BOXES/PAIR/IDENTITY/VIEW` (numbers from 1) for an image inside `cuhk-03.mat`.
 `hacnn_tf.export.decoding` does the same to JPEG and PNG bytes inside a TensorFlow graph, but knows an orientation from
@@ -6,22 +6,19 @@ EXIF alone, where Pillow also takes it from XMP.
 """
 
 import functools
-import hashlib
 import io
 import os
 import re
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import h5py
 import numpy as np
 import PIL.Image
 
 from hacnn_tf.data.listing import open_image
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import aside, expanded, some
-from hacnn_tf.utils.types import FilePath, Picture, Pixels, Size
+from hacnn_tf.utils.files import some
+from hacnn_tf.utils.types import Picture, Pixels, Size
 
 MAX_PIXELS = 2**25  # of an image to decode; a little more than an 8K video frame
 NO_IMAGE, TOO_LARGE = "not an image that Pillow reads", "image of too many pixels"
@@ -62,71 +59,6 @@ class UnreadableImagesError(InputError):
         )
 
 
-def load_splits(dataset, splits, size, cache_dir=None):
-    """Decodes and resizes the images of a dataset.
-
-    Args:
-        dataset: a `ReidDataset`.
-        splits: names of its splits; those it does not have are left out.
-        size, cache_dir: as in `load_images`.
-
-    Returns:
-        Dict from split to `(n, height, width, 3)` uint8 array, rows as in `dataset.split(split)`.
-
-    Raises:
-        InputError: images of any of the splits that cannot be read; names them all.
-    """
-    images, problems, count = {}, [], 0
-    for split in splits:
-        paths = dataset.split(split).path
-        count += len(paths)
-        if len(paths):
-            try:
-                images[split] = load_images(paths, size, cache_dir)
-            except UnreadableImagesError as error:
-                problems += error.problems
-    if problems:
-        raise UnreadableImagesError(problems, count)
-    return images
-
-
-def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = None) -> Pixels:
-    """Decodes and resizes images, in parallel.
-
-    Args:
-        paths: sequence of paths.
-        size: (height, width) in pixels.
-        cache_dir: where to keep the pixels, in a file that later runs map instead of decoding again; for datasets
-            larger than memory. By default they are held in memory.
-
-    Returns:
-        `(len(paths), height, width, 3)` uint8 array; a read-only memory map with `cache_dir`.
-
-    Raises:
-        InputError: images that cannot be read; or a `cache_dir` that cannot be used.
-    """
-    paths = list(paths)
-    shape = (len(paths), *size, 3)
-    if cache_dir is None:
-        images = np.empty(shape, np.uint8)
-        _decode_into(images, paths, size)
-        return images
-
-    cached = Path(expanded(cache_dir)) / f"{_fingerprint(paths, size)}.npy"
-    if not cached.is_file():
-        with aside(cached) as part:
-            images = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
-            with open(part, "r+b") as file:  # a full disk is an error here, and a crash where a map is written
-                if hasattr(os, "posix_fallocate"):  # not on macOS
-                    os.posix_fallocate(file.fileno(), 0, os.path.getsize(part))
-            _decode_into(images, paths, size)
-            images.flush()
-    try:
-        return np.load(cached, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{cached} cannot be read ({error}): remove it, and it is made anew.") from None
-
-
 def decoding_pool() -> ThreadPoolExecutor:
     """Threads to decode with: one a processor that this process may use, as in a container with a share of a machine.
 
@@ -134,21 +66,6 @@ def decoding_pool() -> ThreadPoolExecutor:
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return ThreadPoolExecutor(min(allowed, MOST_THREADS))
-
-
-def _decode_into(images, paths, size):
-    def read(i):
-        """Puts an image into its place; what is wrong with it, as "PATH (reason)", if it cannot be read."""
-        try:
-            images[i] = read_image(paths[i], size)
-        except InputError as reason:
-            return f"{paths[i]} ({reason})"
-        return None
-
-    with decoding_pool() as pool:  # all are tried, so that all broken ones are named
-        problems = [problem for problem in pool.map(read, range(len(paths))) if problem]
-    if problems:
-        raise UnreadableImagesError(problems, len(paths))
 
 
 def read_image(image: Picture, size: Size | None = None) -> Pixels:
@@ -269,14 +186,6 @@ def _read_mat_image(path):
 
 @functools.lru_cache(maxsize=1)
 def _open_mat(mat):
+    import h5py  # for this one dataset
+
     return h5py.File(mat, "r")
-
-
-def _fingerprint(paths, size):
-    """Changes when any file, their order, the size, or how pixels are made of files does."""
-    digest = hashlib.sha256(repr((*size, PIXELS)).encode())
-    for path in paths:
-        file = mat_of(path) or path
-        status = os.stat(file) if os.path.exists(file) else None  # decoding will name what is not there
-        digest.update(f"{os.path.abspath(path)} {status and (status.st_size, status.st_mtime_ns)}\n".encode())
-    return digest.hexdigest()[:16]

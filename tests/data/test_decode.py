@@ -8,7 +8,8 @@ import tensorflow as tf
 from PIL import Image, ImageOps, ImageSequence
 
 from hacnn_tf import ReID
-from hacnn_tf.data.images import load_images, read_image
+from hacnn_tf.data.decode import read_image
+from hacnn_tf.data.load import load_images
 from hacnn_tf.export import decoding
 from hacnn_tf.utils.errors import InputError
 

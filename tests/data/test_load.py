@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hacnn_tf.data import images
-from hacnn_tf.data.images import load_images, mat_image_path
+from hacnn_tf.data import load
+from hacnn_tf.data.decode import mat_image_path
+from hacnn_tf.data.load import load_images
 from hacnn_tf.utils.errors import InputError
 
 SIZE = (20, 10)
@@ -116,7 +117,7 @@ def test_the_disk_cache_holds_the_same_and_notices_changed_files(tmp_path):
 def test_the_disk_cache_of_another_decoder_is_not_taken(tmp_path, monkeypatch):
     path = save(tmp_path / "a.png")
     load_images([path], SIZE, tmp_path / "cache")
-    monkeypatch.setattr(images, "PIXELS", images.PIXELS + 1)
+    monkeypatch.setattr(load, "PIXELS", load.PIXELS + 1)
     load_images([path], SIZE, tmp_path / "cache")
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
@@ -150,7 +151,7 @@ def test_a_container_with_a_share_of_a_large_machine_decodes_few_images_at_once(
         at_once.pop()
         return np.zeros((*SIZE, 3), np.uint8)
 
-    monkeypatch.setattr(images, "read_image", read)
+    monkeypatch.setattr(load, "read_image", read)
     for processors, threads in ((2, 2), (128, 8)):
         monkeypatch.setattr(os, "sched_getaffinity", lambda _, n=processors: range(n))
         most.clear()

@@ -1,0 +1,108 @@
+"""From the paths of a table to pixels, in parallel, in memory or in a file."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hacnn_tf.data.dataset import ReidDataset
+from hacnn_tf.data.decode import PIXELS, UnreadableImagesError, decoding_pool, mat_of, read_image
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import aside, expanded
+from hacnn_tf.utils.types import FilePath, Pixels, Size
+
+
+def load_splits(
+    dataset: ReidDataset, splits: Iterable[str], size: Size, cache_dir: FilePath | None = None
+) -> dict[str, Pixels]:
+    """Decodes and resizes the images of a dataset.
+
+    Args:
+        dataset: a `ReidDataset`.
+        splits: names of its splits; those it does not have are left out.
+        size, cache_dir: as in `load_images`.
+
+    Returns:
+        Dict from split to `(n, height, width, 3)` uint8 array, rows as in `dataset.split(split)`.
+
+    Raises:
+        InputError: images of any of the splits that cannot be read; names them all.
+    """
+    images: dict[str, Pixels] = {}
+    problems: list[str] = []
+    count = 0
+    for split in splits:
+        paths = dataset.split(split).path
+        count += len(paths)
+        if len(paths):
+            try:
+                images[split] = load_images(paths, size, cache_dir)
+            except UnreadableImagesError as error:
+                problems += error.problems
+    if problems:
+        raise UnreadableImagesError(problems, count)
+    return images
+
+
+def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = None) -> Pixels:
+    """Decodes and resizes images, in parallel.
+
+    Args:
+        paths: sequence of paths.
+        size: (height, width) in pixels.
+        cache_dir: where to keep the pixels, in a file that later runs map instead of decoding again; for datasets
+            larger than memory. By default they are held in memory.
+
+    Returns:
+        `(len(paths), height, width, 3)` uint8 array; a read-only memory map with `cache_dir`.
+
+    Raises:
+        InputError: images that cannot be read; or a `cache_dir` that cannot be used.
+    """
+    paths = list(paths)
+    shape = (len(paths), *size, 3)
+    if cache_dir is None:
+        images = np.empty(shape, np.uint8)
+        _decode_into(images, paths, size)
+        return images
+
+    cached = Path(expanded(cache_dir)) / f"{_fingerprint(paths, size)}.npy"
+    if not cached.is_file():
+        with aside(cached) as part:
+            images = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
+            with open(part, "r+b") as file:  # a full disk is an error here, and a crash where a map is written
+                if hasattr(os, "posix_fallocate"):  # not on macOS
+                    os.posix_fallocate(file.fileno(), 0, os.path.getsize(part))
+            _decode_into(images, paths, size)
+            images.flush()
+    try:
+        return np.load(cached, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{cached} cannot be read ({error}): remove it, and it is made anew.") from None
+
+
+def _decode_into(images: Pixels, paths: Sequence[str], size: Size) -> None:
+    def read(i: int) -> str | None:
+        """Puts an image into its place; what is wrong with it, as "PATH (reason)", if it cannot be read."""
+        try:
+            images[i] = read_image(paths[i], size)
+        except InputError as reason:
+            return f"{paths[i]} ({reason})"
+        return None
+
+    with decoding_pool() as pool:  # all are tried, so that all broken ones are named
+        problems = [problem for problem in pool.map(read, range(len(paths))) if problem]
+    if problems:
+        raise UnreadableImagesError(problems, len(paths))
+
+
+def _fingerprint(paths: Sequence[str], size: Size) -> str:
+    """Changes when any file, their order, the size, or how pixels are made of files does."""
+    digest = hashlib.sha256(repr((*size, PIXELS)).encode())
+    for path in paths:
+        file = mat_of(path) or path
+        status = os.stat(file) if os.path.exists(file) else None  # decoding will name what is not there
+        digest.update(f"{os.path.abspath(path)} {status and (status.st_size, status.st_mtime_ns)}\n".encode())
+    return digest.hexdigest()[:16]

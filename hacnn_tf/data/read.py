@@ -1,0 +1,85 @@
+"""A dataset by its name."""
+
+from pathlib import Path
+
+from hacnn_tf.data.cuhk03 import read_cuhk03
+from hacnn_tf.data.custom import read_own
+from hacnn_tf.data.dataset import ReidDataset
+from hacnn_tf.data.folders import read_dukemtmc, read_market1501
+from hacnn_tf.data.synthetic import read_synthetic
+from hacnn_tf.data.union import join_datasets
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.types import FilePath
+
+DISTRIBUTED = ("synthetic", "cuhk03", "market1501", "dukemtmc")
+
+
+def dataset_names(text: str) -> tuple[str, ...]:
+    """The datasets that `--dataset` names.
+
+    Args:
+        text: one or several of "synthetic", "cuhk03", "market1501", "dukemtmc", "folder" and "folder:NAME", separated
+            by commas.
+
+    Returns:
+        Tuple of str.
+
+    Raises:
+        InputError: there is no such dataset, or it is named twice.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in (*DISTRIBUTED, "folder") and not (name.startswith("folder:") and name != "folder:"):
+            raise InputError(
+                f"--dataset takes {', '.join(DISTRIBUTED)}, folder or folder:NAME, or several of them separated by "
+                f"commas, not {name!r}."
+            )
+        if names.count(name) > 1:
+            raise InputError(f"--dataset names {name} twice: name each dataset once.")
+    return names
+
+
+def read_dataset(
+    name: str,
+    data_root: FilePath = "data",
+    split: str = "767_700",
+    boxes: str = "detected",
+    testset: int = 1,
+    allow_subset: bool = False,
+    test_share: float | None = None,
+    split_seed: int | None = None,
+    camera_pattern: str | None = None,
+) -> ReidDataset:
+    """Reads a dataset by name, or the union of several.
+
+    Args:
+        name: as in `dataset_names`. "synthetic" is made if it is not there; "folder" is read from `data_root` itself,
+            "folder:NAME" from NAME in it, see `read_own`; for several see `join_datasets`.
+        data_root: folder that holds the datasets under the names they are distributed by.
+        split, testset: of CUHK03, see `read_cuhk03`.
+        boxes: "detected" or "labelled", for synthetic and CUHK03.
+        allow_subset: accept a part of the dataset.
+        test_share, split_seed, camera_pattern: of folders, see `read_own`.
+
+    Returns:
+        A `ReidDataset`.
+
+    Raises:
+        InputError: missing, incomplete or malformed; says what and what to do.
+    """
+
+    def read(name: str) -> ReidDataset:
+        if name == "synthetic":
+            return read_synthetic(data_root, boxes, allow_subset)
+        if name == "cuhk03":
+            return read_cuhk03(data_root, split, boxes, testset, allow_subset)
+        if name == "market1501":
+            return read_market1501(data_root, allow_subset)
+        if name == "dukemtmc":
+            return read_dukemtmc(data_root, allow_subset)
+        place = Path(expanded(data_root)) / name.removeprefix("folder").removeprefix(":")
+        return read_own(place, test_share, split_seed, camera_pattern)
+
+    datasets = {name: read(name) for name in dataset_names(name)}
+    return join_datasets(datasets) if len(datasets) > 1 else next(iter(datasets.values()))

@@ -1,0 +1,16 @@
+"""Names of a package that are imported when somebody asks for them (PEP 562), since what they need loads for long."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+
+def lazy(package: str, **modules: str) -> Callable[[str], Any]:
+    """The `__getattr__` of a package: of each name the module, in that package, which has it."""
+
+    def __getattr__(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{package}.{modules[name]}"), name)
+
+    return __getattr__
