@@ -21,7 +21,7 @@ pytest.importorskip("gradio", reason='needs the extra "app"')
 from hacnn_tf import app, index
 from hacnn_tf.data.decode import read_image
 from hacnn_tf.utils.errors import InputError
-from tests.data.test_one_picture import EVERY, upright
+from tests.data.test_decode import EVERY, upright
 from tests.test_commands import fails
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
