@@ -23,7 +23,7 @@ TYPED = [  # (page, words) of each command that the pages show
     (name, words)
     for name, page in PAGES.items()
     for words in (
-        *commands(page),
+        *(words for words in commands(page) if words[0] == "hacnn_tf.tables"),
         *(arguments(line.replace("\\\n", " ")) for line in re.findall(GAINS, page)),
     )
 ]
