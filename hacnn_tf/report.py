@@ -70,8 +70,8 @@ def _settings_table(runs):
     shown = pd.DataFrame.from_dict(rows, orient="index")
     common = [name for name in shown if shown[name].nunique() == 1]
     told = ", ".join(f"{name} {value}" for name, value in shown[common].iloc[0].items() if value)
-    notes = [f"In {runs.folder}; all of them: {told}.", *(f"Left out: {sentence}" for sentence in runs.left_out)]
-    return Table("runs", "Run settings", shown, shown.drop(columns=common).rename_axis("run"), notes)
+    notes = [f"In {runs.folder}; all of them: {told}."]
+    return Table("runs", "Run settings", shown, shown.drop(columns=common).rename_axis("run"), notes, runs.left_out)
 
 
 if __name__ == "__main__":

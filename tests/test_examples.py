@@ -112,7 +112,8 @@ def workplace(quickstart, tmp_path, monkeypatch, request):
 
 
 def test_the_readme_has_examples():
-    assert len(python(README)) >= 3
+    """And the page that it sends to for other runtimes."""
+    assert len(python(README)) >= 2 and len(python(HERE / "docs/deploying.md")) >= 6
 
 
 @pytest.mark.parametrize("page", [page for page in (README, *DOCS) if python(page)], ids=of_page)
@@ -200,6 +201,28 @@ def test_flags_that_pages_speak_of_are_there():
             spoken.setdefault(flag, page)
     assert len(spoken) > 30
     assert {flag: of_page(page) for flag, page in spoken.items() if flag not in flags} == {}
+
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+TRACKED = subprocess.run(["git", "-C", HERE, "ls-files", "*.md"], capture_output=True, text=True).stdout.split()
+
+
+def anchors(page):
+    """What GitHub makes of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", TRACKED)
+def test_links_of_a_page_lead_somewhere(name):
+    """Those to other pages and files, with their anchors; no site is asked."""
+    page = HERE / name
+    for link in LINK.findall(re.sub(r"`[^`]+`", "", FENCE.sub("", page.read_text()))):
+        if not link.startswith(("https://", "http://")):
+            path, _, anchor = link.partition("#")
+            target = page.parent / path if path else page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
 
 
 REVISIONS = re.compile(r"revisions? ([0-9a-f]{7}\b(?:(?:,| and|:) [0-9a-f]{7}\b)*)|\| ([0-9a-f]{7}) \|\n")

@@ -2,7 +2,11 @@
 
     python benchmarks/gpu/roofline.py
 
-Needs no GPU. GPU.md shows what it prints, and says how it counts.
+Needs no GPU. Counts the program that XLA gets, before it optimises: FLOPs of convs and matrix products, a multiply-add
+being two; bytes and kernels as if all elementwise work were fused into what reads it (convs, products and poolings read
+their operands and write their result, a reduction takes in what comes before it, batch norm reads its map twice, the
+update of all weights is one kernel). A step takes the longest of FLOPs / rate, bytes / bandwidth and kernels × 4 µs.
+This is a rule, not what XLA's GPU compiler makes of it.
 """
 
 import collections

@@ -19,11 +19,11 @@ HERE = Path(__file__).parent
 MEASURES = {"Rank-1": "rank1", "5": "rank5", "10": "rank10", "20": "rank20", "mAP": "mAP", "mINP": "mINP"}
 HEAD = """# Runs that were measured
 
-The records that were kept of the trainings behind [REPRODUCE.md](../../REPRODUCE.md): run folders
+The records of the trainings behind [docs/results](../../docs/results): run folders
 ([what is in one](../../docs/run_folder.md)) without checkpoints, and without the paths of where they were trained.
 `config.json` has all settings, versions and the revision, `log.csv` the losses by epoch, `metrics.json` every measure.
-`python experiments/measured/record.py runs/RUN` adds one and writes this page; `experiments/studies/gains.py` compares
-networks seed by seed. A `config.json` without a `format` has the former names of recipes: `constant` is `paper` now,
+`python experiments/measured/record.py runs/RUN` adds one and writes this page, `python -m experiments.results` those of
+docs/results. A `config.json` without a `format` has the former names of recipes: `constant` is `paper` now,
 and `paper` is `adamw`; the folders have today's. The settings are flags of `python -m hacnn_tf.train`.
 
 Test set, or with `validation` in the name those training identities; joint feature, single query, in percent. Hours are

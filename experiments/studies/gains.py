@@ -38,7 +38,18 @@ COMMAND.group("Places")
 def main(flags):
     selection = cli.given_options(Selection, flags)
     runs = RunFolders(flags.runs_dir or RECORDS / "".join(selection.dataset))
-    measured = _measured(flags.part, selection, runs)
+    print(gains_table(flags.part, selection, runs))
+
+
+def gains_table(part, selection, runs):
+    """What `main` prints, as Markdown. Raises `InputError` if no two networks can be compared.
+
+    Args:
+        part: of the feature, "joint", "global" or "local".
+        selection: a `Selection` of one dataset.
+        runs: `RunFolders`.
+    """
+    measured = _measured(part, selection, runs)
     gains = {gain: _differences(*(measured[name] for name in gain[1:])) for gain in GAINS}
     gains = {gain: by_seed for gain, by_seed in gains.items() if by_seed}
     if not gains:
@@ -48,11 +59,11 @@ def main(flags):
     seeds, shown = sorted(set().union(*gains.values())), {}
     for (table, row, without), by_seed in gains.items():
         cells = {f"seed {seed}": _pair(by_seed[seed]) if seed in by_seed else NOTHING for seed in seeds}
-        paper = _published(table, row, without) if table and flags.part == "joint" else NOTHING
+        paper = _published(table, row, without) if table and part == "joint" else NOTHING
         rank1, mean_ap = map(_mean, np.transpose([*by_seed.values()]))
         means = {"Rank-1, mean ± sd": rank1, "mAP, mean ± sd": mean_ap}
         shown[f"{row} − {without}"] = {"paper": paper, **cells, **means}
-    print(markdown(pd.DataFrame.from_dict(shown, orient="index")))
+    return markdown(pd.DataFrame.from_dict(shown, orient="index"))
 
 
 def _measured(part, selection, runs):

@@ -2,9 +2,9 @@
 
     python experiments/studies/recipe_search.py --data_root DATA [--only cosine,step] [--seeds 0,1,2] [--table]
 
-No image of the test set is looked at. Trainings that are finished are not repeated; --table only prints the table of
-REPRODUCE.md. What is no part of a recipe but a reading of the paper is changed in place (READINGS), which a run folder
-doesn't know of: its network is another than `python -m hacnn_tf.evaluate` would build of it.
+No image of the test set is looked at. Trainings that are finished are not repeated; --table prints theirs, as in
+docs/studies/search.md. What is no part of a recipe but a reading of the paper is changed in place (READINGS), which a
+run folder doesn't know of: its network is another than `python -m hacnn_tf.evaluate` would build of it.
 """
 
 import argparse

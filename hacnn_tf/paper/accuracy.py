@@ -51,11 +51,11 @@ def accuracy_table(name, selection, runs):
             for measure in MEASURES
         ]
     )
-    notes = _settings(sources) + [f"Left out: {sentence}" for sentence in runs.left_out]
+    notes = [_legend(data), *_settings(sources)]
     if len({run.revision for run in sources}) > 1:
         notes.append("These runs were not all trained by the same revision of the code.")
     title = f"Table {name[-1]}. {table.title}"
-    return Table(name, title, data, _shown(data, published.index), [_legend(data), *notes])
+    return Table(name, title, data, _shown(data, published.index), notes, runs.left_out)
 
 
 def _cell(row, column, measure, published, found):

@@ -35,6 +35,7 @@ class Table:
         data: `pandas.DataFrame`, every number in full: the CSV.
         shown: `pandas.DataFrame` of str, as it is read; the index is the first column.
         notes: sentences below it.
+        left_out: sentences on the runs that it is not made from, and why.
     """
 
     name: str
@@ -42,10 +43,16 @@ class Table:
     data: pd.DataFrame
     shown: pd.DataFrame
     notes: list
+    left_out: list = dataclasses.field(default_factory=list)
 
-    def markdown(self):
-        """The table as GitHub-flavoured Markdown."""
-        lines = [f"**{self.title}**", "", markdown(self.shown), "", *(f"- {note}" for note in self.notes)]
+    @property
+    def _sentences(self):
+        return [*self.notes, *(f"Left out: {sentence}" for sentence in self.left_out)]
+
+    def markdown(self, left_out=True):
+        """The table as GitHub-flavoured Markdown; `left_out=False` leaves off what was left out of it."""
+        sentences = self._sentences if left_out else self.notes
+        lines = [f"**{self.title}**", "", markdown(self.shown), "", *(f"- {sentence}" for sentence in sentences)]
         return "\n".join(lines) + "\n"
 
     def html(self):
@@ -61,7 +68,7 @@ class Table:
 
         head = row("th", [self.shown.index.name or "", *self.shown.columns])
         body = "\n".join(row("td", cells) for cells in self.shown.reset_index().to_numpy().tolist())
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self._sentences)
         return (
             f'<h2 id="{self.name}">{html.escape(self.title)}</h2>\n<div class="scroll"><table>\n<thead>{head}</thead>\n'
             f"<tbody>{body}</tbody>\n</table></div>\n<ul>{notes}</ul>\n"

@@ -20,8 +20,8 @@ from hacnn_tf.utils.files import some
 from hacnn_tf.utils.signals import Stopped, StopRequest, deferred
 
 # What no weight decay touches. Spatial attention's convs have one filter of one channel: decayed, what they give varies
-# less than batch norm's epsilon, so that it is not rescaled any more, and the map dies (REPRODUCE.md, "Does attention
-# help?"). Hard attention's FC layers start at 0, and no batch norm follows them.
+# less than batch norm's epsilon, so that it is not rescaled any more, and the map dies (docs/studies/attention.md).
+# Hard attention's FC layers start at 0, and no batch norm follows them.
 UNDECAYED = ("/spatial/", "hard_attention/")
 DEFERRED = "stops after this step, with a checkpoint; a second signal stops at once"
 

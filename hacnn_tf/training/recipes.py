@@ -132,6 +132,6 @@ RECIPES = {
 def usual_recipe(dataset: str) -> str:
     """The name of the recipe that a dataset is trained by if none is given.
 
-    In the embedded dataset's few epochs a falling rate or a weight decay did worse (REPRODUCE.md, "Recipes").
+    In the embedded dataset's few epochs a falling rate or a weight decay did worse (docs/studies/search.md).
     """
     return "paper" if dataset == "synthetic" else "adamw"

@@ -142,7 +142,7 @@ def test_a_run_that_cannot_be_used_is_named_and_left_out(tmp_path, spoil, reason
     spoil(make_run(tmp_path / "bad", 90, seed=1))
     table = accuracy_table("table7", SYNTHETIC, RunFolders(tmp_path))
     assert cell(table, "Global+Local", "Synthetic, detected", "R1")["seeds"] == "0"
-    (note,) = [note for note in table.notes if note.startswith("Left out:")]
+    (note,) = table.left_out
     assert str(tmp_path / "bad") in note and reason in note
 
 
@@ -167,7 +167,7 @@ def test_seeds_that_differ_in_settings_are_not_mixed(tmp_path, other, reason):
     make_run(tmp_path / "b", 90, **{"seed": 1, **other})
     table = accuracy_table("table7", SYNTHETIC, RunFolders(tmp_path))
     assert cell(table, "Global+Local", "Synthetic, detected", "R1")["measured"] == 60
-    (note,) = [note for note in table.notes if note.startswith("Left out:")]
+    (note,) = table.left_out
     assert str(tmp_path / "b") in note and reason in note
 
 
@@ -199,9 +199,12 @@ def test_runs_that_differ_in_the_seed_are_named_in_one(tmp_path):
     make_run(tmp_path / "apart", 40, interaction=False)
     for seed in range(2):
         make_run(tmp_path / f"long-seed{seed}", 80, seed=seed, epochs=5)
-    used, left_out = accuracy_table("table6", SYNTHETIC, RunFolders(tmp_path)).notes[1:]
-    assert used.endswith(f"runs in {tmp_path}: apart, apart-seed1, all-seed{{0,1,2}}.")
-    assert left_out.startswith(f"Left out: {tmp_path}/long-seed{{0,1}} was trained with --epochs 5")
+    table = accuracy_table("table6", SYNTHETIC, RunFolders(tmp_path))
+    assert table.notes[1].endswith(f"runs in {tmp_path}: apart, apart-seed1, all-seed{{0,1,2}}.")
+    (left_out,) = table.left_out
+    assert left_out.startswith(f"{tmp_path}/long-seed{{0,1}} was trained with --epochs 5")
+    assert f"- Left out: {left_out}" in table.markdown() and f"<li>Left out: {left_out}" in table.html()
+    assert left_out not in table.markdown(left_out=False)
 
 
 def test_the_images_at_hand_decide_which_runs_count(tmp_path):

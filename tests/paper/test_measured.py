@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments import results
 from experiments.measured import record
 from experiments.studies import gains
 from hacnn_tf import tables
@@ -16,15 +17,22 @@ from tests.paper.runs import make_run
 from tests.test_examples import arguments, commands
 
 ROOT = Path(__file__).parents[2]
+GAINS = re.compile(r"^python (experiments/studies/gains.py (?:.*\\\n)*.*)", re.MULTILINE)
 RUNS = sorted(config.parent for config in record.HERE.glob("*/*/config.json"))
-PAGE = (ROOT / "REPRODUCE.md").read_text()
-COMMANDS = commands(PAGE)
-GAINS = [arguments(words) for words in re.findall(r"^python (experiments/studies/gains.py .*)", PAGE, re.MULTILINE)]
-TABLES = [words for words in COMMANDS if words[0] == "hacnn_tf.tables" and "experiments/measured" in " ".join(words)]
+PAGES = {name: (ROOT / results.FOLDER / f"{name}.md").read_text() for name in results.PAGES}
+TYPED = [  # (page, words) of each command that the pages show
+    (name, words)
+    for name, page in PAGES.items()
+    for words in (
+        *(words for words in commands(page) if words[0] == "hacnn_tf.tables"),
+        *(arguments(line.replace("\\\n", " ")) for line in re.findall(GAINS, page)),
+    )
+]
 
 
 def test_there_are_some():
-    assert RUNS and TABLES and GAINS
+    assert RUNS and {name for name, _ in TYPED} == {"cuhk03", "synthetic"}
+    assert len({tuple(words) for _, words in TYPED}) == len(TYPED) > 10
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.name)
@@ -59,19 +67,28 @@ def test_an_unfinished_run_is_no_record(tmp_path):
         record.record(config.parent)
 
 
-@pytest.mark.parametrize("words", TABLES, ids=" ".join)
-def test_a_table_of_reproduce_is_made_from_them(words, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("name", ["cuhk03", "synthetic"])
+def test_a_page_of_results_is_made_from_them(name, monkeypatch):
+    """Table 8's is compared where its table is made, in test_table8.py."""
+    monkeypatch.chdir(ROOT)
+    assert results.page(results.PAGES[name]()) == PAGES[name], "python -m experiments.results"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), TYPED, ids=lambda value: value if isinstance(value, str) else " ".join(value)
+)
+def test_a_command_of_the_results_prints_what_stands_below_it(name, words, tmp_path, monkeypatch, capsys):
+    """But for what it leaves out, which a new record would change."""
     monkeypatch.chdir(ROOT)
     capsys.readouterr()
-    tables.COMMAND.run(tables.main, [*words, f"--results_dir={tmp_path}"])
-    assert capsys.readouterr().out in PAGE
-
-
-@pytest.mark.parametrize("words", GAINS, ids=" ".join)
-def test_gains_of_reproduce_are_made_from_them(words, capsys):
-    capsys.readouterr()
-    gains.COMMAND.run(gains.main, words)
-    assert capsys.readouterr().out in PAGE
+    if words[0] == "hacnn_tf.tables":
+        tables.COMMAND.run(tables.main, [*words, f"--results_dir={tmp_path}"])
+    else:
+        gains.COMMAND.run(gains.main, words)
+    printed = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("- Left out: ")]
+    assert len(printed) > 3
+    shown = PAGES[name].replace(" \\\n    ", " ").partition(f" {' '.join(words)}\n```\n\n")[2].splitlines()
+    assert shown[: len(printed)] == printed
 
 
 def test_a_gain_is_within_a_seed(capsys, tmp_path):

@@ -1,7 +1,10 @@
 """Table 8: known networks have their known sizes, and the paper's figures follow from one convention or another."""
 
+from pathlib import Path
+
 import pytest
 
+from experiments import results
 from hacnn_tf.models import HACNN, count, kernel_calls
 from hacnn_tf.paper.table8 import _counts, alexnet, googlenet
 
@@ -66,6 +69,11 @@ def test_where_the_papers_depth_of_hacnn_comes_from(table8):
     counted = "first conv 1, Inceptions 18, soft attention 9, local Inceptions 9, FC 1, classifier 1"
     (note,) = [note for note in table8.notes if counted in note]
     assert note.startswith("HA-CNN's longest way has 31 layers.") and "they are 39" in note
+
+
+def test_the_page_of_results_shows_it(table8):
+    page = (Path(__file__).parents[2] / results.FOLDER / "table8.md").read_text()
+    assert page.endswith(f"\n\n{table8.markdown()}"), "python -m experiments.results"
 
 
 @pytest.mark.parametrize("local", [True, False])

@@ -19,7 +19,7 @@ from hacnn_tf.data.synthetic import make_synthetic
 from hacnn_tf.training.run_folder import RunFolder
 
 STEPS = 20
-LOST_SECONDS = 60  # as REPRODUCE.md says
+LOST_SECONDS = 60  # as docs/training.md says
 
 ONE = "from hacnn_tf import train; train.COMMAND.run(train.main)"
 TWO_DEVICES = f"""

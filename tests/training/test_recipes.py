@@ -14,7 +14,7 @@ from hacnn_tf.utils.errors import InputError
 
 
 def test_published_results_rest_on_these_options():
-    """What REPRODUCE.md and the cards of bundled weights name: with other values it is another."""
+    """What the pages and the cards of bundled weights name: with other values it is another."""
     section_4 = {"learning_rate": 5e-4, "schedule": "constant"}
     adamw = {"learning_rate": 5e-4, "schedule": "cosine", "final_rate": 0.01, "weight_decay": 8.0}
     added = {"warmup": 0.05, "label_smoothing": 0.1, "flip": True, "crop_padding": 8, "erasing": 0.5}

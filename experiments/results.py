@@ -1,0 +1,180 @@
+"""Makes the pages of docs/results: each table of the records below the command that prints it.
+
+    python -m experiments.results
+
+Runs from the checkout's root. What a command leaves out is not on the pages, so that a new record changes only the
+tables that it belongs to.
+"""
+
+import re
+import shlex
+import textwrap
+from pathlib import Path
+
+import pandas as pd
+
+from experiments.measured import record
+from experiments.studies import gains
+from hacnn_tf import tables
+from hacnn_tf.evaluation import parts_of
+from hacnn_tf.paper.accuracy import accuracy_table
+from hacnn_tf.paper.layouts import Selection
+from hacnn_tf.paper.run_folders import RunFolders
+from hacnn_tf.paper.table import markdown
+from hacnn_tf.paper.table8 import networks_table
+from hacnn_tf.utils.cli import given_options, parse
+from hacnn_tf.utils.files import write_text
+
+FOLDER = Path("docs/results")
+RECORDS = Path("experiments/measured")
+MADE = "*Made by `python -m experiments.results` from the [records](../../experiments/measured/README.md).*"
+COMMAND_WIDTH = 116
+
+
+def cuhk03():
+    trained = "--dataset cuhk03 --epochs 60 --precision mixed_bfloat16"
+    validated = "--dataset cuhk03 --validation 384 --epochs 12 --precision mixed_bfloat16"
+    tested = [run for run in RunFolders(RECORDS / "cuhk03").all() if not run.settings.validation]
+    yield "# CUHK03, detected boxes, 767/700"
+    yield MADE
+    yield (
+        "All 14,097 boxes: 7,365 training images, 1,400 queries and 5,332 gallery images, counts as published. They "
+        "are stored at 128×64, smaller than the network's 160×64, and were recompressed once: not quite the paper's "
+        "data. No setting was chosen by results on the test set."
+    )
+    yield "## Every run on the test set"
+    yield _shell(f"python -m hacnn_tf.train {trained} --data_root DATA --eval_every 10")
+    yield (
+        "Joint feature, single query, in percent; hours of training alone, on shared machines. `strong` was trained on "
+        "an NVIDIA H200 ([how](../../benchmarks/GPU.md#measured-on-an-h200)), and so from other initial weights."
+    )
+    yield from runs_table(tested)
+    yield from table(f"--table table4 {trained}")
+    yield from table(f"--table table7 {trained}")
+    yield from table(f"--table table7 {trained} --recipe strong")
+    yield "## By epoch"
+    yield "Rank-1/mAP on the test set, and the epoch's mean losses, global/local."
+    for run in tested:
+        yield from by_epoch(run)
+    yield "![The first run: loss, identity accuracy, Rank-1 and mAP by epoch, and CMC](../cuhk03_curves.png)"
+    yield _shell(
+        f"python -m hacnn_tf.reproduce --experiment curves {trained} --data_root DATA --runs_dir {RECORDS / 'cuhk03'}"
+    )
+    yield "## Validation identities: Tables 5, 6 and 7"
+    yield (
+        "12 epochs on 383 of the training identities, tested on the other 384: 763 queries, of which one is 0.13 "
+        "points. What the tables show is in [does attention help?](../studies/attention.md)"
+    )
+    for name in ("table5", "table6", "table7"):
+        yield from table(f"--table {name} {validated}")
+    yield "### Seed by seed"
+    yield "Rank-1/mAP of the joint feature, and of the local one."
+    yield from gained(validated)
+    yield from gained(f"{validated} --part local")
+
+
+def synthetic():
+    trained = "--dataset synthetic --recipe adamw --epochs 8 --precision mixed_bfloat16"
+    yield "# Synthetic people: Tables 5, 6 and 7"
+    yield MADE
+    yield (
+        "The dataset is drawn by code: 1,600 training images of 200 people, and 400 queries and 800 gallery images of "
+        "100 others. 8 epochs by `adamw`, three seeds: 21 trainings of 3 to 4 minutes on two cores of an Intel Xeon "
+        "with AMX. The length was chosen on validation identities. One query is 0.25 points. Striped HSV histograms, "
+        "which learn nothing, reach Rank-1 5.0 ([how](../../benchmarks/README.md#what-colour-alone-can-do)). What the "
+        "tables show is in [does attention help?](../studies/attention.md)"
+    )
+    yield _shell(
+        'DATASET=synthetic SEEDS="0 1 2" EPOCHS=8 RECIPE=adamw PRECISION=mixed_bfloat16 bash experiments/all.sh'
+    )
+    for name in ("table5", "table6", "table7"):
+        yield from table(f"--table {name} {trained}")
+    yield "## Seed by seed"
+    yield "Rank-1/mAP of the joint feature, and of the two halves."
+    for part in ("", " --part global", " --part local"):
+        yield from gained(f"{trained}{part}")
+
+
+def table8():
+    yield "# Table 8: size and complexity"
+    yield "*Made by `python -m experiments.results`, which builds and counts the networks; no training is needed.*"
+    yield _shell("bash experiments/table8.sh")
+    yield networks_table().markdown()
+
+
+PAGES = {"cuhk03": cuhk03, "synthetic": synthetic, "table8": table8}
+
+
+def page(blocks):
+    """The Markdown of a page whose blocks stand one below the other."""
+    return "\n\n".join(block.strip() for block in blocks) + "\n"
+
+
+def table(flags):
+    """The command of `hacnn_tf.tables` with these flags on a dataset's records, and its table."""
+    line = f"{flags} --runs_dir {RECORDS / _dataset(flags)}"
+    yield _shell(f"python -m hacnn_tf.tables {line}")
+    values = parse(tables.COMMAND.values, ["tables", *shlex.split(line)])
+    made = accuracy_table(values.table, given_options(Selection, values), RunFolders(values.runs_dir))
+    yield made.markdown(left_out=False)
+
+
+def gained(flags):
+    """The command of `gains` with these flags, and its table."""
+    yield _shell(f"python experiments/studies/gains.py {flags}")
+    values = parse(gains.COMMAND.values, ["gains", *shlex.split(flags)])
+    runs = RunFolders(RECORDS / _dataset(flags))
+    yield gains.gains_table(values.part, given_options(Selection, values), runs)
+
+
+def runs_table(runs):
+    """Each run's measures, a line a run, with its record."""
+    rows = {}
+    for run in runs:
+        joint = run.read_metrics()["single_query"]["joint"]
+        rows[f"[{run.path.name}](../../{run.path}/config.json)"] = {
+            "epochs": str(run.settings.epochs),
+            "seed": str(run.settings.seed),
+            "hours": f"{record.hours(run):.2f}",
+            **{name: f"{joint[measure]:.1f}" for name, measure in record.MEASURES.items()},
+            "revision": run.revision,
+        }
+    yield markdown(pd.DataFrame.from_dict(rows, orient="index").rename_axis("run"))
+
+
+def by_epoch(run):
+    """What a run that was tested on its way had after each of these epochs."""
+    log, tested = (run.read_rows(name, run.settings.epochs) for name in ("log", "evaluations"))
+    if len(tested) < 2:
+        return
+    losses, rows = {row["epoch"]: row for row in log}, {}
+    for row in tested:
+        parts = {
+            part: f"{float(row[f'{part}_rank1']):.1f}/{float(row[f'{part}_mAP']):.1f}"
+            for part in parts_of(run.settings.branches)
+        }
+        loss = "/".join(f"{float(losses[row['epoch']][f'{branch}_loss']):.2f}" for branch in run.settings.branches)
+        rows[row["epoch"]] = {**parts, "loss": loss}
+    yield f"`{run.path.name}`, revision {run.revision}:"
+    yield markdown(pd.DataFrame.from_dict(rows, orient="index").rename_axis("epoch"))
+
+
+def _dataset(flags):
+    words = shlex.split(flags)
+    return words[words.index("--dataset") + 1]
+
+
+def _shell(line):
+    """A command in a fence, broken between its flags."""
+    line = re.sub(r" (?!--)", "\N{NO-BREAK SPACE}", line)
+    lines = textwrap.wrap(line, COMMAND_WIDTH, break_long_words=False, break_on_hyphens=False)
+    return "```bash\n" + " \\\n    ".join(lines).replace("\N{NO-BREAK SPACE}", " ") + "\n```"
+
+
+def main():
+    for name, blocks in PAGES.items():
+        write_text(FOLDER / f"{name}.md", page(blocks()))
+
+
+if __name__ == "__main__":
+    main()
