@@ -12,8 +12,6 @@ import argparse
 import collections
 import concurrent.futures
 import functools
-import importlib.machinery
-import importlib.util
 import json
 import multiprocessing
 import os
@@ -31,28 +29,22 @@ import jax.extend.backend
 import keras
 import numpy as np
 import pandas as pd
-from jax._src.interpreters import mlir
-from jax._src.lib import xla_client
+from jax.interpreters import mlir
+from jaxlib import xla_client
 from jaxlib.mlir import ir
 from jaxlib.mlir.dialects import stablehlo
 
-import hacnn_tf  # noqa: F401
+from hacnn_tf.data.augmentation import augment
+from hacnn_tf.data.dataset import ReidDataset
+from hacnn_tf.data.decode import read_image
+from hacnn_tf.data.pipeline import epoch_order
+from hacnn_tf.evaluation import TEST_SPLITS
+from hacnn_tf.evaluation.features import extract_features
+from hacnn_tf.evaluation.protocols import evaluate_features
+from hacnn_tf.models import INPUT_SIZE
+from hacnn_tf.training.settings import Settings
 
 jax.config.update("jax_enable_x64", True)  # Adam counts its steps in int64
-keras.utils.set_random_seed(0)  # Keras notices now that there is no TensorFlow
-# An empty TensorFlow, for modules of which only NumPy's part is used here.
-sys.modules["tensorflow"] = importlib.util.module_from_spec(importlib.machinery.ModuleSpec("tensorflow", None))
-
-from hacnn_tf.data.augmentation import augment  # noqa: E402
-from hacnn_tf.data.dataset import ReidDataset  # noqa: E402
-from hacnn_tf.data.decode import read_image  # noqa: E402
-from hacnn_tf.data.pipeline import epoch_order  # noqa: E402
-from hacnn_tf.evaluation import TEST_SPLITS  # noqa: E402
-from hacnn_tf.evaluation.features import extract_features  # noqa: E402
-from hacnn_tf.evaluation.protocols import evaluate_features  # noqa: E402
-from hacnn_tf.models import INPUT_SIZE  # noqa: E402
-from hacnn_tf.training.settings import Settings  # noqa: E402
-
 DTYPES = {"f32": np.float32, "bf16": jax.numpy.bfloat16, "i32": np.int32, "i64": np.int64, "ui8": np.uint8}
 
 

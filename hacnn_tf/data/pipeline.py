@@ -1,7 +1,6 @@
 """Training batches with tf.data: any epoch exactly again."""
 
 import numpy as np
-import tensorflow as tf
 
 from hacnn_tf.data.augmentation import augment
 from hacnn_tf.utils.errors import InputError
@@ -80,6 +79,8 @@ def training_batches(images, labels, batch_size, recipe, seed, epoch, done=0, pa
     Raises:
         InputError: as `epoch_order`.
     """
+    import tensorflow as tf  # the order of an epoch needs none
+
     labels = np.asarray(labels, np.int32)
     size = batch_size // parts // replicas
     order = epoch_order(labels, batch_size, recipe, seed, epoch)
