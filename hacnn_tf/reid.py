@@ -379,14 +379,14 @@ def _read_run(path: Path, precision: str | None) -> Export:
 def _read_preset(path: Path, precision: str | None) -> Export:
     """A preset's folder, opened as an `Export`."""
     require_tensorflow()
-    from hacnn_tf.models import HACNN
+    from hacnn_tf.models import HACNN, legacy
 
     try:
         metadata = json.loads((path / METADATA).read_text())
         check_format(path, metadata.get("format"), FORMAT)
         config = json.loads((path / CONFIG).read_text())["config"]
         network = HACNN(**(config | ({"dtype": precision} if precision else {})))
-        network.feature_extractor().load_weights(path / WEIGHTS)
+        legacy.load_weights(network.feature_extractor(), path / WEIGHTS)
         export = Export.of_network(network)
         if export.fingerprint != metadata["fingerprint"]:
             raise ValueError(f"its weights are not those of {METADATA}")

@@ -40,10 +40,13 @@ def feature_function(model: "HACNN", xla: bool = False) -> Callable[[Tensor], Te
 def fingerprint(model: "HACNN") -> str:
     """A hex digest of the weights that a `HACNN`'s features depend on: features of another one cannot be compared.
 
-    It is that of the weights in half precision, so that it stays when they are stored so.
+    It is that of the weights in half precision, so that it stays when they are stored so, in the arrays that the first
+    databases were indexed with.
     """
+    from hacnn_tf.models import legacy  # needs Keras, and nothing else here does
+
     digest = hashlib.sha256()
-    for weight in model.feature_extractor().get_weights():
+    for weight in legacy.merge(model.feature_extractor().weights):
         digest.update(np.asarray(weight, np.float16).tobytes())
     return digest.hexdigest()[:16]
 

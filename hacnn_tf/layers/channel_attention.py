@@ -43,8 +43,8 @@ class ChannelAttention(keras.layers.Layer):
         self.squeeze.build(input_shape)
         self.excite.build((*input_shape[:-1], channels // self.reduction))
 
-    def call(self, signature: Tensor, training: bool | None = None) -> Tensor:
-        return self.excite(self.squeeze(signature, training=training), training=training)  # Eq. 4
+    def call(self, signature: Tensor) -> Tensor:
+        return self.excite(self.squeeze(signature))  # Eq. 4
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape

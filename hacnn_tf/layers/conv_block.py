@@ -3,10 +3,10 @@
 from typing import Any
 
 import keras
+from keras import ops
 
 from hacnn_tf.layers.batch_norm import BatchNorm
 from hacnn_tf.layers.initializers import fan_in_uniform
-from hacnn_tf.layers.stream_conv import StreamConv2D
 from hacnn_tf.utils.types import Shape, Tensor
 
 
@@ -21,12 +21,10 @@ class ConvBlock(keras.layers.Layer):
         **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Call arguments:
-        inputs: `(batch, height, width, channels)` float tensor; or a list of n such tensors, for n blocks whose weights
-            lie side by side (`StreamConv2D`).
+        inputs: `(batch, height, width, channels)` float tensor.
 
     Returns:
-        `(batch, ⌈height / strides⌉, ⌈width / strides⌉, filters)` tensor, values ≥ 0; or a list of n tensors with
-        `filters / n` channels.
+        `(batch, ⌈height / strides⌉, ⌈width / strides⌉, filters)` tensor, values ≥ 0.
     """
 
     def __init__(self, filters: int, kernel_size: int = 1, strides: int = 1, **kwargs: Any) -> None:
@@ -34,20 +32,27 @@ class ConvBlock(keras.layers.Layer):
         self.filters = filters
         self.kernel_size = kernel_size
         self.strides = strides
-        self.conv = StreamConv2D(
-            filters, kernel_size, strides, kernel_initializer=fan_in_uniform(), dtype=self.dtype_policy, name="conv"
+        self.conv = keras.layers.Conv2D(
+            filters,
+            kernel_size,
+            strides,
+            padding="same",
+            data_format="channels_last",  # a user's ~/.keras/keras.json may have another default
+            use_bias=False,
+            kernel_initializer=fan_in_uniform(),
+            dtype=self.dtype_policy,
+            name="conv",
         )
         self.norm = BatchNorm(dtype=self.dtype_policy, name="norm")
 
-    def build(self, input_shape: Shape | list[Shape]) -> None:
+    def build(self, input_shape: Shape) -> None:
         self.conv.build(input_shape)
         self.norm.build(self.conv.compute_output_shape(input_shape))
 
-    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        outputs = self.norm(self.conv(inputs), training=training)
-        return keras.tree.map_structure(keras.ops.relu, outputs)
+    def call(self, inputs: Tensor) -> Tensor:
+        return ops.relu(self.norm(self.conv(inputs)))
 
-    def compute_output_shape(self, input_shape: Shape | list[Shape]) -> Shape | list[Shape]:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self.conv.compute_output_shape(input_shape)
 
     def get_config(self) -> dict[str, Any]:

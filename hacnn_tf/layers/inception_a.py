@@ -5,10 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from hacnn_tf.layers.batch_norm import BatchNorm
 from hacnn_tf.layers.conv_block import ConvBlock
-from hacnn_tf.layers.initializers import fan_in_uniform
-from hacnn_tf.layers.stream_conv import StreamConv2D
 from hacnn_tf.utils.types import Shape, Tensor
 
 
@@ -17,8 +14,6 @@ class InceptionA(keras.layers.Layer):
     """Four streams of `filters / 4` channels each, concatenated (§3, "Inception-A/B units").
 
     The streams: 1×1; 1×1 → 3×3; 1×1 → 3×3 → 3×3; 3×3 average pool → 1×1. Every conv has batch norm and ReLU.
-
-    The four 1×1 convs keep their weights side by side, in one kernel and one batch norm.
 
     Args:
         filters: number of output channels, divisible by 4.
@@ -40,29 +35,30 @@ class InceptionA(keras.layers.Layer):
             raise ValueError(f"InceptionA has four equal streams: filters must be divisible by 4, not {filters}.")
         self.filters = filters
         width, dtype = filters // 4, self.dtype_policy
-        self.conv = StreamConv2D(filters, kernel_initializer=fan_in_uniform(), dtype=dtype, name="conv_1x1")
-        self.pool = keras.layers.AveragePooling2D(
+        self.stream1_1x1 = ConvBlock(width, dtype=dtype, name="stream1_1x1")
+        self.stream2_1x1 = ConvBlock(width, dtype=dtype, name="stream2_1x1")
+        self.stream2_3x3 = ConvBlock(width, 3, dtype=dtype, name="stream2_3x3")
+        self.stream3_1x1 = ConvBlock(width, dtype=dtype, name="stream3_1x1")
+        self.stream3_3x3a = ConvBlock(width, 3, dtype=dtype, name="stream3_3x3a")
+        self.stream3_3x3b = ConvBlock(width, 3, dtype=dtype, name="stream3_3x3b")
+        self.stream4_pool = keras.layers.AveragePooling2D(
             3, 1, padding="same", data_format="channels_last", dtype=dtype, name="stream4_pool"
         )
-        self.norm = BatchNorm(dtype=dtype, name="norm_1x1")
-        self.stream2 = ConvBlock(width, 3, dtype=dtype, name="stream2_3x3")
-        self.stream3a = ConvBlock(width, 3, dtype=dtype, name="stream3_3x3a")
-        self.stream3b = ConvBlock(width, 3, dtype=dtype, name="stream3_3x3b")
+        self.stream4_1x1 = ConvBlock(width, dtype=dtype, name="stream4_1x1")
 
     def build(self, input_shape: Shape) -> None:
-        output_shape = self.compute_output_shape(input_shape)
         stream_shape = (*input_shape[:-1], self.filters // 4)
-        self.conv.build(input_shape)
-        self.norm.build(output_shape)
-        self.pool.build(input_shape)
-        for layer in (self.stream2, self.stream3a, self.stream3b):
+        self.stream4_pool.build(input_shape)
+        for layer in (self.stream1_1x1, self.stream2_1x1, self.stream3_1x1, self.stream4_1x1):
+            layer.build(input_shape)
+        for layer in (self.stream2_3x3, self.stream3_3x3a, self.stream3_3x3b):
             layer.build(stream_shape)
 
-    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        convs = self.conv([inputs, inputs, inputs, self.pool(inputs)])
-        stream1, stream2, stream3, stream4 = map(ops.relu, self.norm(convs, training=training))
-        stream2 = self.stream2(stream2, training=training)
-        stream3 = self.stream3b(self.stream3a(stream3, training=training), training=training)
+    def call(self, inputs: Tensor) -> Tensor:
+        stream1 = self.stream1_1x1(inputs)
+        stream2 = self.stream2_3x3(self.stream2_1x1(inputs))
+        stream3 = self.stream3_3x3b(self.stream3_3x3a(self.stream3_1x1(inputs)))
+        stream4 = self.stream4_1x1(self.stream4_pool(inputs))
         return ops.concatenate([stream1, stream2, stream3, stream4], axis=-1)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

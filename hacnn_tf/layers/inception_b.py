@@ -14,7 +14,7 @@ class InceptionB(keras.layers.Layer):
     """Three streams of `filters / 4`, `filters / 4`, `filters / 2` channels, concatenated (§3, "Inception-A/B units").
 
     The streams: 1×1 → 3×3 of stride 2; 1×1 → 3×3 → 3×3 of stride 2; 3×3 max pool of stride 2 → 1×1.
-    The two 1×1 convs that read the input keep their weights side by side, as in `InceptionA`.
+    Every conv has batch norm and ReLU.
 
     Args:
         filters: number of output channels, divisible by 4.
@@ -38,32 +38,32 @@ class InceptionB(keras.layers.Layer):
             )
         self.filters = filters
         width, dtype = filters // 4, self.dtype_policy
-        self.reduce = ConvBlock(2 * width, dtype=dtype, name="conv_1x1")
-        self.stream1 = ConvBlock(width, 3, 2, dtype=dtype, name="stream1_3x3")
-        self.stream2a = ConvBlock(width, 3, dtype=dtype, name="stream2_3x3a")
-        self.stream2b = ConvBlock(width, 3, 2, dtype=dtype, name="stream2_3x3b")
-        self.pool = keras.layers.MaxPooling2D(
+        self.stream1_1x1 = ConvBlock(width, dtype=dtype, name="stream1_1x1")
+        self.stream1_3x3 = ConvBlock(width, 3, 2, dtype=dtype, name="stream1_3x3")
+        self.stream2_1x1 = ConvBlock(width, dtype=dtype, name="stream2_1x1")
+        self.stream2_3x3a = ConvBlock(width, 3, dtype=dtype, name="stream2_3x3a")
+        self.stream2_3x3b = ConvBlock(width, 3, 2, dtype=dtype, name="stream2_3x3b")
+        self.stream3_pool = keras.layers.MaxPooling2D(
             3, 2, padding="same", data_format="channels_last", dtype=dtype, name="stream3_pool"
         )
-        self.stream3 = ConvBlock(2 * width, dtype=dtype, name="stream3_1x1")
+        self.stream3_1x1 = ConvBlock(2 * width, dtype=dtype, name="stream3_1x1")
 
     def build(self, input_shape: Shape) -> None:
         stream_shape = (*input_shape[:-1], self.filters // 4)
-        self.reduce.build(input_shape)
-        for layer in (self.stream1, self.stream2a, self.stream2b):
+        for layer in (self.stream1_1x1, self.stream2_1x1, self.stream3_pool):
+            layer.build(input_shape)
+        for layer in (self.stream1_3x3, self.stream2_3x3a, self.stream2_3x3b):
             layer.build(stream_shape)
-        self.pool.build(input_shape)
-        self.stream3.build(self.pool.compute_output_shape(input_shape))
+        self.stream3_1x1.build(self.stream3_pool.compute_output_shape(input_shape))
 
-    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
-        stream1, stream2 = self.reduce([inputs, inputs], training=training)
-        stream1 = self.stream1(stream1, training=training)
-        stream2 = self.stream2b(self.stream2a(stream2, training=training), training=training)
-        stream3 = self.stream3(self.pool(inputs), training=training)
+    def call(self, inputs: Tensor) -> Tensor:
+        stream1 = self.stream1_3x3(self.stream1_1x1(inputs))
+        stream2 = self.stream2_3x3b(self.stream2_3x3a(self.stream2_1x1(inputs)))
+        stream3 = self.stream3_1x1(self.stream3_pool(inputs))
         return ops.concatenate([stream1, stream2, stream3], axis=-1)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
-        return (*self.pool.compute_output_shape(input_shape)[:-1], self.filters)
+        return (*self.stream3_pool.compute_output_shape(input_shape)[:-1], self.filters)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "filters": self.filters}

@@ -51,13 +51,13 @@ class SoftAttention(keras.layers.Layer):
         self.blend = ConvBlock(inputs_shape[-1], dtype=self.dtype_policy, name="blend_1x1")
         self.blend.build(inputs_shape)
 
-    def call(self, inputs: Tensor, signature: Tensor, training: bool | None = None) -> Tensor:
+    def call(self, inputs: Tensor, signature: Tensor) -> Tensor:
         product = ops.ones_like(inputs)
         if self.spatial:
-            product *= self.spatial(inputs, training=training)
+            product *= self.spatial(inputs)
         if self.channel:
-            product *= self.channel(signature, training=training)  # Eq. 1
-        return ops.sigmoid(self.blend(product, training=training))
+            product *= self.channel(signature)  # Eq. 1
+        return ops.sigmoid(self.blend(product))
 
     def compute_output_shape(self, inputs_shape: Shape, signature_shape: Shape) -> Shape:
         return inputs_shape

@@ -34,13 +34,13 @@ class SpatialAttention(keras.layers.Layer):
         self.conv.build((*input_shape[:-1], 1))
         self.scale.build((*input_shape[:-1], 1))
 
-    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+    def call(self, inputs: Tensor) -> Tensor:
         x = ops.mean(inputs, axis=-1, keepdims=True)  # Eq. 2
-        x = self.conv(x, training=training)
+        x = self.conv(x)
         # XLA's gradient of a resize is float32 whatever it resized: in half precision the step would not compile.
         x = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
         x = ops.image.resize(x, inputs.shape[1:3], interpolation="bilinear", data_format="channels_last")
-        return self.scale(ops.cast(x, self.compute_dtype), training=training)
+        return self.scale(ops.cast(x, self.compute_dtype))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], 1)

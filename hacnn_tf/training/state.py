@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from hacnn_tf.models import legacy
 from hacnn_tf.utils.errors import InputError
 
 
@@ -86,6 +87,7 @@ def describe(model):
 
 
 def _assign(variables, part, arrays, source):
+    arrays = arrays | legacy.split(arrays, [f"{part}/{v.path}" for v in variables])
     found = {v.path: arrays.get(f"{part}/{v.path}") for v in variables}
     if any(found[v.path] is None or found[v.path].shape != tuple(v.shape) for v in variables):
         raise InputError(f"{source} was written by another version of hacnn_tf or Keras: train with that, or anew.")

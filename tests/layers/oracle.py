@@ -14,14 +14,9 @@ def trained(layer, *inputs):
     return layer
 
 
-def conv_bn_relu(x, kernel, norm, part, strides=1):
-    """Conv, inference batch norm on the channels `part` of `norm`, ReLU."""
-    x = ops.conv(x, kernel, strides, "same")
-    gamma, beta, mean, variance = (
-        np.asarray(v)[part] for v in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
-    )
+def block(x, layer, strides=1):
+    """Conv, inference batch norm, ReLU, with a `ConvBlock`'s weights."""
+    x = ops.conv(x, layer.conv.kernel, strides, "same")
+    norm = layer.norm
+    gamma, beta, mean, variance = map(np.asarray, (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance))
     return ops.relu((x - mean) / np.sqrt(variance + norm.epsilon) * gamma + beta)
-
-
-def block(x, layer):
-    return conv_bn_relu(x, layer.conv.kernel, layer.norm, slice(None), layer.strides)

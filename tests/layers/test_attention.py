@@ -22,7 +22,7 @@ def signature(x):
 def spatial(layer, x):
     """Eq. 2, a conv of stride 2, a resize back, a scaling conv."""
     mean = sum(x[..., c : c + 1] for c in range(x.shape[-1])) / x.shape[-1]
-    half = block(mean, layer.conv)
+    half = block(mean, layer.conv, 2)
     assert half.shape[1:3] == (x.shape[1] // 2, x.shape[2] // 2)
     return np.asarray(block(ops.image.resize(half, x.shape[1:3], "bilinear"), layer.scale))
 

@@ -1,4 +1,4 @@
-"""Batch norm by the fused kernel against Keras's own layer, for one map and for parallel streams."""
+"""Batch norm by the fused kernel against Keras's own layer."""
 
 import keras
 import numpy as np
@@ -51,17 +51,6 @@ def test_the_batch_may_be_unknown():
     )
     np.testing.assert_allclose(traced(x), keras_own(x, training=True), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(ours.moving_variance, keras_own.moving_variance, rtol=1e-5)
-
-
-@pytest.mark.parametrize("training", [False, True])
-def test_streams_share_the_channels_in_order(training):
-    streams = [np.random.default_rng(i).normal(i, 1, (4, 5, 3, 2)).astype("float32") for i in range(4)]
-    ours, keras_own = pair((4, 5, 3, 8))
-    expected = keras_own(np.concatenate(streams, axis=-1), training=training)
-    found = ours([tf.constant(x) for x in streams], training=training)
-    np.testing.assert_allclose(np.concatenate(found, axis=-1), expected, rtol=1e-4, atol=1e-4)
-    np.testing.assert_allclose(ours.moving_mean, keras_own.moving_mean, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(ours.moving_variance, keras_own.moving_variance, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("training", [False, True])

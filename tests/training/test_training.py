@@ -22,10 +22,12 @@ from hacnn_tf.data import read_dataset
 from hacnn_tf.data.pipeline import epoch_order
 from hacnn_tf.layers import ConvBlock
 from hacnn_tf.models import BRANCHES, HACNN
+from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.devices import Devices
 from hacnn_tf.training.recipes import OPTIONS, RECIPES
 from hacnn_tf.training.run_folder import COLUMNS, RunFolder
 from tests.conftest import train_args
+from tests.models.test_legacy import former_checkpoint
 from tests.stress.kill_resume import differences
 
 
@@ -249,6 +251,22 @@ def test_a_run_of_before_the_local_branch_had_a_switch_goes_on(small_network, sm
     assert differences(tmp_path / "whole", tmp_path / "old") == []
     with pytest.raises(SystemExit, match="--local True there, False now"):
         run(small_data_root, tmp_path / "old", "--epochs=2", "--nolocal")
+
+
+def test_a_run_of_0_2_0_goes_on(small_data_root, tmp_path, monkeypatch, capsys):
+    narrow = functools.partial(HACNN, widths=(16, 32, 48), feature_dim=24)
+    monkeypatch.setattr("hacnn_tf.training.settings.HACNN", narrow)
+    run(small_data_root, tmp_path / "whole", "--epochs=2")
+    shutil.copytree(tmp_path / "whole", tmp_path / "old")
+    checkpoints = tmp_path / "old/checkpoints"
+    (checkpoints / "epoch0002-step00000.npz").unlink()
+    _, arrays = Checkpoints(checkpoints).newest()
+    former = former_checkpoint(arrays)
+    assert (len(former), former.keys() < arrays.keys()) == (695, False)  # 0.2.0 saved as many
+    Checkpoints(checkpoints).save(1, 0, former)
+    run(small_data_root, tmp_path / "old", "--epochs=2")
+    assert "goes on after epoch 1 of 2" in capsys.readouterr().out
+    assert differences(tmp_path / "whole", tmp_path / "old") == []
 
 
 def test_without_the_local_branch_it_goes_on_bit_for_bit(small_data_root, tmp_path, monkeypatch, capsys):
