@@ -14,7 +14,7 @@ fi
 
 setup_stamp() { # changes when what is to be installed does
   echo "$("$python" --version) $PWD"
-  cat setup.py constraints.txt
+  cat pyproject.toml constraints.txt
 }
 
 setup_extras=${EXTRAS:-}

@@ -41,7 +41,7 @@ def clone(tmp_path_factory, small_data_root):
     (packages,) = (folder / ".venv").glob("lib/python*/site-packages")
     (packages / "these.pth").write_text("\n".join(path for path in sys.path if path.endswith("-packages")))
     stamp = f"Python {platform.python_version()} {folder}\n"
-    stamp += (folder / "setup.py").read_text() + (folder / "constraints.txt").read_text()
+    stamp += (folder / "pyproject.toml").read_text() + (folder / "constraints.txt").read_text()
     (folder / ".venv" / "installed-plot").write_text(stamp)
     return folder
 
