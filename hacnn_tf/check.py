@@ -19,7 +19,7 @@ from hacnn_tf.data.options import DatasetOptions
 from hacnn_tf.data.problems import COLUMNS, check_images
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import aside, check_new_path
+from hacnn_tf.utils.files import atomic_write, check_new_path
 
 SHOWN = 10  # of each kind of problem
 
@@ -38,7 +38,7 @@ def main(flags):
     mats = {Path(mat) for path in dataset.table.path if (mat := mat_of(path))}
     problems = pd.concat([incomplete, check_images(dataset, [p for mat in mats for p in mat_images(mat, asked.boxes)])])
     if flags.output:
-        with aside(flags.output) as part:
+        with atomic_write(flags.output) as part:
             problems.to_csv(part, index=False, errors="replace")
     if len(problems):
         shown = problems.groupby("problem", sort=False).head(SHOWN)

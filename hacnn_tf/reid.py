@@ -21,7 +21,7 @@ import hacnn_tf
 from hacnn_tf.data.decode import UnreadableImagesError, decoding_pool, own_copy, read_image
 from hacnn_tf.export import Export, find_export, load_export
 from hacnn_tf.utils.errors import FormatError, InputError
-from hacnn_tf.utils.files import aside, check_format, check_new_path, expanded
+from hacnn_tf.utils.files import atomic_write, check_format, check_new_path, expanded
 from hacnn_tf.utils.options import PRECISIONS
 from hacnn_tf.utils.startup import require_tensorflow
 from hacnn_tf.utils.types import Features, FilePath, Picture, Pixels
@@ -276,7 +276,7 @@ class ReID:
         config |= {"dtype": self.network.dtype_policy.name, "num_identities": 1}  # classifiers are of no use to others
         stored = HACNN(**(config | {"dtype": dtype})).feature_extractor()
         stored.set_weights(self.network.feature_extractor().get_weights())
-        with aside(folder) as part:
+        with atomic_write(folder) as part:
             part.mkdir()
             (part / CONFIG).write_text(json.dumps({"class_name": "HACNN", "config": config}, indent=1) + "\n")
             versions = {"hacnn_tf_version": hacnn_tf.__version__, "keras_version": keras.__version__}

@@ -10,7 +10,7 @@ import pandas as pd
 from hacnn_tf.paper.layouts import EXPERIMENTS
 from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.paper.table import Table
-from hacnn_tf.training.recipes import spelled
+from hacnn_tf.training.recipes import format_flag
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, write_text
@@ -66,7 +66,9 @@ def _settings_table(runs):
     rows = {}
     for run in runs.all():
         values = {**run.settings.to_flags(), "revision": run.revision, **run.versions, "images": run.fingerprint}
-        rows[run.path.name] = {name: "" if value in (None, ()) else spelled(value) for name, value in values.items()}
+        rows[run.path.name] = {
+            name: "" if value in (None, ()) else format_flag(value) for name, value in values.items()
+        }
     shown = pd.DataFrame.from_dict(rows, orient="index")
     common = [name for name in shown if shown[name].nunique() == 1]
     told = ", ".join(f"{name} {value}" for name, value in shown[common].iloc[0].items() if value)

@@ -14,7 +14,7 @@ import sys
 from hacnn_tf.gallery import EXACT_ROWS, Database
 from hacnn_tf.gallery.results import as_page, as_text
 from hacnn_tf.utils import cli
-from hacnn_tf.utils.files import check_new_path, some, write_text
+from hacnn_tf.utils.files import check_new_path, preview, write_text
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.search")
 COMMAND.define("path", "database", None, "what python -m hacnn_tf.index made")
@@ -47,7 +47,7 @@ def main(flags):
     database.refresh()  # an index run may have ended while the model was loaded
     found = database.search(features, flags.where, flags.top, flags.exact, flags.rerank)
     for paths, rows in zip(queries, found, strict=True):
-        print(f"{some(paths)} in {database.path}:\n{as_text(rows)}")
+        print(f"{preview(paths)} in {database.path}:\n{as_text(rows)}")
     if flags.html:
         write_text(flags.html, as_page(database.path, list(zip(queries, found, strict=True))))
         print(f"Page: {flags.html}")

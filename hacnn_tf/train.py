@@ -15,7 +15,7 @@ from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, results_table
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.training.devices import STRATEGIES, Devices, check_supported, use_xla
 from hacnn_tf.training.loop import train
-from hacnn_tf.training.progress import say
+from hacnn_tf.training.progress import print_line
 from hacnn_tf.training.recipes import GROUP, OPTIONS, RECIPES, Recipe
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import FLAGS, Settings
@@ -76,7 +76,7 @@ def main(flags):
 
     def evaluate(model):
         results = evaluator.run(model)
-        say(results_table(results))
+        print_line(results_table(results))
         return results
 
     places = {"data_root": flags.data_root, "cache_dir": flags.cache_dir, "strategy": flags.strategy}

@@ -220,7 +220,7 @@ def train(data, settings, step, extract, log, name):
         name: of the run, for the log.
     """
 
-    def say(**line):
+    def print_line(**line):
         with open(log, "a") as file:
             file.write(json.dumps({"run": name, "epoch": epoch, **line}) + "\n")
 
@@ -228,13 +228,13 @@ def train(data, settings, step, extract, log, name):
         begin = time.perf_counter()
         means = np.asarray(step(images, labels), np.float64).mean(axis=0)
         speed = round(labels.size / (time.perf_counter() - begin), 1)
-        say(steps=len(labels), means=means.tolist(), images_per_second=speed)
+        print_line(steps=len(labels), means=means.tolist(), images_per_second=speed)
         print(f"{name}: {epoch} {means.round(3).tolist()} {speed} images/s", flush=True)
         if settings.evaluates_after(epoch):
             begin = time.perf_counter()
             results = data.test(extract, settings.branches)
             took = time.perf_counter() - begin
-            say(results=results)
+            print_line(results=results)
             joint = results["single_query"]["joint"]
             print(f"{name}: {joint['rank1']:.1f}/{joint['mAP']:.1f} in {took:.0f} s", flush=True)
 

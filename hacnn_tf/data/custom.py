@@ -22,7 +22,7 @@ from hacnn_tf.data.listing import BROKEN_LINK, LeftOut, is_hidden, list_images, 
 from hacnn_tf.data.manifest import TEXTS, as_names, find_manifest, read_manifest
 from hacnn_tf.data.validation import searchable, split_off
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import expanded, some
+from hacnn_tf.utils.files import expanded, preview
 from hacnn_tf.utils.types import FilePath
 
 TEST_SHARE, SPLIT_SEED = 0.5, 0
@@ -32,7 +32,7 @@ LAYOUTS = (
 )
 
 
-def read_own(
+def read_custom(
     place: FilePath,
     test_share: float | None = None,
     split_seed: int | None = None,
@@ -107,14 +107,14 @@ def _read_folder(place, find_cameras):
         raise InputError(f"{place} holds no images{only(left_out)}: {LAYOUTS}.")
     beside = [path for path in paths if len(path.parts) == 1]
     if 0 < len(beside) < len(paths):
-        raise InputError(f"{place} holds images beside folders of images ({some(beside)}): {LAYOUTS}.")
+        raise InputError(f"{place} holds images beside folders of images ({preview(beside)}): {LAYOUTS}.")
     if deep := [path for path in paths if len(path.parts) > 3]:
-        raise InputError(f"{place} holds images deeper than IDENTITY/CAMERA/IMAGE ({some(deep)}): {LAYOUTS}.")
+        raise InputError(f"{place} holds images deeper than IDENTITY/CAMERA/IMAGE ({preview(deep)}): {LAYOUTS}.")
     names = [FILE_NAME.match(path.name) for path in paths]
     rows = pd.DataFrame({"path": [str(place / path) for path in paths]})
     if beside:
         if unnamed := [path for path, match in zip(paths, names, strict=True) if not match]:
-            raise InputError(f"{place} does not say who {len(unnamed):,} images show ({some(unnamed)}): {LAYOUTS}.")
+            raise InputError(f"{place} does not say who {len(unnamed):,} images show ({preview(unnamed)}): {LAYOUTS}.")
         rows = rows.assign(pid=[int(match[1]) for match in names], camid=[int(match[2]) for match in names])
         return rows, LeftOut(left_out, identities_left_out(left_out, rows.pid))
     rows["pid"] = _folder_names(paths, 0, f"{place} has folders of identities called")
@@ -126,8 +126,9 @@ def _read_folder(place, find_cameras):
     without = [path for path in paths if len(path.parts) == 2]
     if 0 < len(without) < len(paths):
         raise InputError(
-            f"{place} has folders of cameras for some of the images and none for {len(without):,} ({some(without)}): "
-            "put those into folders as well, or find the camera in all names with --camera_pattern."
+            f"{place} has folders of cameras for some of the images and none for {len(without):,} "
+            f"({preview(without)}): put those into folders as well, or find the camera in all names with "
+            "--camera_pattern."
         )
     if not without:
         rows["camid"] = _folder_names(paths, 1, f"{place} has folders of cameras called")
@@ -140,7 +141,7 @@ def _folder_names(paths, level, where):
     names = as_names(folders, where)
     beside = folders.groupby([names, pd.Series([path.parts[:level] for path in paths])]).unique()
     if twins := [" and ".join(map(repr, spelled)) for spelled in beside if len(spelled) > 1]:
-        raise InputError(f"{where} {some(twins)}, which are one name: rename one of them.")
+        raise InputError(f"{where} {preview(twins)}, which are one name: rename one of them.")
     return names
 
 
@@ -177,7 +178,7 @@ def _cameras(paths, pattern):
     if unmatched := [path for path, match in zip(paths, found, strict=True) if not match or not match[1]]:
         raise InputError(
             f"--camera_pattern {pattern} finds no camera in {len(unmatched):,} of {len(paths):,} names: "
-            f"{some(unmatched)}."
+            f"{preview(unmatched)}."
         )
     return as_names(pd.Series([match[1] for match in found]), f"--camera_pattern {pattern} finds the camera")
 

@@ -17,7 +17,7 @@ import PIL.Image
 
 from hacnn_tf.data.listing import open_image
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import some
+from hacnn_tf.utils.files import preview
 from hacnn_tf.utils.types import Picture, Pixels, Size
 
 MAX_PIXELS = 2**25  # of an image to decode; a little more than an 8K video frame
@@ -55,7 +55,8 @@ class UnreadableImagesError(InputError):
     def __init__(self, problems: list[str], count: int) -> None:
         self.problems = problems
         super().__init__(
-            f"{len(problems):,} of {count:,} images cannot be read: {some(problems, most=10)}; replace or remove them."
+            f"{len(problems):,} of {count:,} images cannot be read: {preview(problems, most=10)}; "
+            "replace or remove them."
         )
 
 

@@ -17,7 +17,7 @@ from hacnn_tf.data.dataset import (
 )
 from hacnn_tf.data.listing import NESTED, LeftOut, list_images, no_image
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import some
+from hacnn_tf.utils.files import preview
 from hacnn_tf.utils.types import FilePath
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test", "multi_query": "gt_bbox"}
@@ -114,7 +114,7 @@ def read_folders(folder: FilePath, name: str) -> ReidDataset:
         tables.append(make_table(map(str, paths), pids, camids, split))
     if unparsable:
         raise InputError(
-            f"Identity and camera cannot be read from the names of {len(unparsable):,} images ({some(unparsable)}): "
+            f"Identity and camera cannot be read from the names of {len(unparsable):,} images ({preview(unparsable)}): "
             "a name begins like 0002_c1 (identity 2, camera 1); rename these files or take them out."
         )
     table = without_unasked(pd.concat(tables, ignore_index=True))

@@ -10,7 +10,7 @@ from typing import IO
 import PIL.Image
 
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import printable, some
+from hacnn_tf.utils.files import preview, printable
 from hacnn_tf.utils.types import FilePath
 
 # Pillow knows these by name, and decodes them with another program (EPS: Ghostscript), only on Windows, or not at all.
@@ -53,7 +53,7 @@ class LeftOut:
         """Sentences of a summary; none if nothing is left out."""
         lines = [f"left out: {count_kinds(self.files)}"] if self.files else []
         if self.identities:
-            names = some([os.path.basename(path) for path in self.identities])
+            names = preview([os.path.basename(path) for path in self.identities])
             lines.append(f"identities without an image: {len(self.identities):,} ({names})")
         return lines
 
@@ -190,7 +190,7 @@ def _check_names(paths):
     """The names of images go into records that are in UTF-8."""
     if undecodable := [path for path in map(str, paths) if not _is_utf8(path)]:
         raise InputError(
-            f"The names of {len(undecodable):,} images are not in UTF-8: {some(undecodable)}; rename them."
+            f"The names of {len(undecodable):,} images are not in UTF-8: {preview(undecodable)}; rename them."
         )
 
 

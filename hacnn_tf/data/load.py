@@ -10,7 +10,7 @@ import numpy as np
 from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.data.decode import PIXELS, UnreadableImagesError, decoding_pool, mat_of, read_image
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import aside, expanded
+from hacnn_tf.utils.files import atomic_write, expanded
 from hacnn_tf.utils.types import FilePath, Pixels, Size
 
 
@@ -70,7 +70,7 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
 
     cached = Path(expanded(cache_dir)) / f"{_fingerprint(paths, size)}.npy"
     if not cached.is_file():
-        with aside(cached) as part:
+        with atomic_write(cached) as part:
             images = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
             with open(part, "r+b") as file:  # a full disk is an error here, and a crash where a map is written
                 if hasattr(os, "posix_fallocate"):  # not on macOS

@@ -12,7 +12,7 @@ import pandas as pd
 
 from hacnn_tf.data.dataset import SPLITS
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import expanded, some
+from hacnn_tf.utils.files import expanded, preview
 
 NAMES = ("manifest.csv", "manifest.parquet")  # in the folder of its images
 TEXTS = ("path", "pid", "camid", "split")
@@ -96,8 +96,8 @@ def as_names(column, where):
     odd = (numbers % 1 != 0) | (numbers.abs() >= 2.0**bits)  # infinity % 1 is NaN
     if odd.any():
         raise InputError(
-            f"{where} {some(texts[odd.index[odd]].unique())}: write identities and cameras as names or whole numbers "
-            f"(with a point only below 2**{bits}, where no digit can have been lost)."
+            f"{where} {preview(texts[odd.index[odd]].unique())}: write identities and cameras as names or whole "
+            f"numbers (with a point only below 2**{bits}, where no digit can have been lost)."
         )
     texts[numbers.index] = numbers.astype(int).map(str)
     return texts
@@ -166,10 +166,12 @@ def _check_columns(path, rows, needed):
     if missing:
         raise InputError(
             f"{path} lacks the column{'s' * (len(missing) > 1)} {' and '.join(missing)}: "
-            + (f"it has {some(rows.columns)}." if len(rows.columns) else "it is empty.")
+            + (f"it has {preview(rows.columns)}." if len(rows.columns) else "it is empty.")
         )
     if rows.columns.duplicated().any():
-        raise InputError(f"{path} has more than one column {some(rows.columns[rows.columns.duplicated()].unique())}.")
+        raise InputError(
+            f"{path} has more than one column {preview(rows.columns[rows.columns.duplicated()].unique())}."
+        )
     if not len(rows):
         raise InputError(f"{path} lists no images: below the names of its columns comes a line an image.")
 
@@ -190,7 +192,7 @@ def _texts(path, rows, name):
             empty |= gaps
     if empty.any():
         where = [f"row {row + 1}" for row in rows.index[empty]] if name == "path" else rows.path[empty]
-        raise InputError(f"{path} does not say the {name} of {empty.sum():,} images: {some(where)}.")
+        raise InputError(f"{path} does not say the {name} of {empty.sum():,} images: {preview(where)}.")
     return as_names(rows[name], f"{path} has the {name}") if name in ("pid", "camid") else stripped
 
 
@@ -199,7 +201,7 @@ def _files(path, names):
     found = [_file(path.parent, name) for name in names]
     if missing := [path.parent / name for name, file in zip(names, found, strict=True) if file is None]:
         raise InputError(
-            f"{len(missing):,} of the {len(found):,} images in {path} are not there: {some(missing)}; "
+            f"{len(missing):,} of the {len(found):,} images in {path} are not there: {preview(missing)}; "
             "their paths count from the manifest's folder."
         )
     return found
@@ -215,18 +217,18 @@ def _file(folder, name):
 
 def _check_values(path, rows):
     if "split" in rows and (unknown := sorted(set(rows.split).difference(SPLITS))):
-        raise InputError(f"{path} has a split {some(unknown)}: {', '.join(SPLITS)} are known.")
+        raise InputError(f"{path} has a split {preview(unknown)}: {', '.join(SPLITS)} are known.")
     said = [name for name in ("pid", "camid") if name in rows]
     rows = rows.assign(path=_without_detours(rows.path))
     two = rows.drop_duplicates(["path", *said]).path.duplicated()
     if two.any():
         raise InputError(
             f"{path} gives {two.sum():,} images more than one identity or camera: "
-            f"{some(rows.path[two.index[two]].unique())}."
+            f"{preview(rows.path[two.index[two]].unique())}."
         )
     twice = rows.duplicated([name for name in ("path", "split") if name in rows])
     if twice.any():
-        raise InputError(f"{path} lists {twice.sum():,} images more than once: {some(rows.path[twice].unique())}.")
+        raise InputError(f"{path} lists {twice.sum():,} images more than once: {preview(rows.path[twice].unique())}.")
 
 
 def _without_detours(paths):

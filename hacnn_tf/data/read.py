@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hacnn_tf.data.cuhk03 import read_cuhk03
-from hacnn_tf.data.custom import read_own
+from hacnn_tf.data.custom import read_custom
 from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.data.folders import read_dukemtmc, read_market1501
 from hacnn_tf.data.synthetic import read_synthetic
@@ -55,12 +55,12 @@ def read_dataset(
 
     Args:
         name: as in `dataset_names`. "synthetic" is made if it is not there; "folder" is read from `data_root` itself,
-            "folder:NAME" from NAME in it, see `read_own`; for several see `join_datasets`.
+            "folder:NAME" from NAME in it, see `read_custom`; for several see `join_datasets`.
         data_root: folder that holds the datasets under the names they are distributed by.
         split, testset: of CUHK03, see `read_cuhk03`.
         boxes: "detected" or "labelled", for synthetic and CUHK03.
         allow_subset: accept a part of the dataset.
-        test_share, split_seed, camera_pattern: of folders, see `read_own`.
+        test_share, split_seed, camera_pattern: of folders, see `read_custom`.
 
     Returns:
         A `ReidDataset`.
@@ -79,7 +79,7 @@ def read_dataset(
         if name == "dukemtmc":
             return read_dukemtmc(data_root, allow_subset)
         place = Path(expanded(data_root)) / name.removeprefix("folder").removeprefix(":")
-        return read_own(place, test_share, split_seed, camera_pattern)
+        return read_custom(place, test_share, split_seed, camera_pattern)
 
     datasets = {name: read(name) for name in dataset_names(name)}
     return join_datasets(datasets) if len(datasets) > 1 else next(iter(datasets.values()))

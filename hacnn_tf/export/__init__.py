@@ -12,7 +12,7 @@ import numpy as np
 from hacnn_tf.export import keras_file, litert, onnx, openvino, saved_model
 from hacnn_tf.export.exported import Export, check_installed
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import aside, expanded
+from hacnn_tf.utils.files import atomic_write, expanded
 from hacnn_tf.utils.options import PRECISIONS
 from hacnn_tf.utils.types import FilePath, Pixels
 
@@ -67,15 +67,15 @@ def export_model(
     check_formats(formats, precision)
     if precision == "int8" and (images is None or not len(images)):
         raise InputError("int8 needs images to be calibrated on: give some hundred of the kind that it will see.")
-    with aside(folder) as part:
+    with atomic_write(folder) as part:
         part.mkdir()
         for name in formats:
             form = FORMATS[name]
             if name in POLICIES:
                 policy = precision or network.dtype_policy.name
-                form.write(network.under(policy), part / form.FILE, policy)
+                form.write(network.with_dtype(policy), part / form.FILE, policy)
             else:
-                form.write(network.under("float32"), part / form.FILE, precision or "float32", images)
+                form.write(network.with_dtype("float32"), part / form.FILE, precision or "float32", images)
 
 
 def find_export(path: FilePath) -> tuple[ModuleType, Path] | None:

@@ -22,4 +22,4 @@ def load(path, precision=None):
     network = keras.saving.load_model(path, compile=False)
     if not isinstance(network, HACNN):
         raise TypeError(f"it holds a {type(network).__name__}")
-    return Export.of_network(network.under(precision or network.dtype_policy.name))
+    return Export.of_network(network.with_dtype(precision or network.dtype_policy.name))

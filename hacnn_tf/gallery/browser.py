@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 
 from hacnn_tf.data.augmentation import GREY
 from hacnn_tf.data.decode import MAX_PIXELS, read_image
-from hacnn_tf.gallery.condition import quoted
+from hacnn_tf.gallery.condition import sql_literal
 from hacnn_tf.gallery.results import captions, time_text
 from hacnn_tf.gallery.times import as_time
 from hacnn_tf.models import INPUT_SIZE
@@ -181,7 +181,7 @@ def _condition(cameras, since, until):
     """What the filters of the page say, as a condition of `Database.search`; None if they say nothing."""
     parts = []
     if cameras:
-        parts.append(f"camid in ({', '.join(quoted(c) if isinstance(c, str) else str(c) for c in cameras)})")
+        parts.append(f"camid in ({', '.join(sql_literal(c) if isinstance(c, str) else str(c) for c in cameras)})")
     for text, name, sign in ((since, "From", ">="), (until, "To", "<=")):
         if text and text.strip():
             parts.append(f"time {sign} timestamp '{_time(text, name)}'")

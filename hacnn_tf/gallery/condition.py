@@ -21,7 +21,7 @@ from sqlglot.errors import SqlglotError
 
 from hacnn_tf.gallery.times import as_time
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import some
+from hacnn_tf.utils.files import preview
 
 MAX_TERMS = 1_000  # joined by "and" and "or"; with some ten thousands LanceDB overflows its stack
 MAX_DEPTH = 20  # of parentheses in what LanceDB gets; with 25 around "not" it takes that for a function
@@ -85,7 +85,7 @@ def parse_condition(text: str, columns: Mapping[str, pa.DataType]) -> str:
         raise InputError(f"The condition {shown(text)} cannot be used: its parts are nested too deeply.") from None
 
 
-def quoted(text: str) -> str:
+def sql_literal(text: str) -> str:
     """A text as a literal of a condition."""
     return "'" + text.replace("'", "''") + "'"
 
@@ -272,7 +272,7 @@ class _Writer:
             near = [column for column in self._columns if column.lower() == name.lower()]
             _refuse(
                 f"there is no column {_source(node)}"
-                + (f", but {near[0]}" if near else f"; the columns are {some(self._columns, most=SHOWN_COLUMNS)}")
+                + (f", but {near[0]}" if near else f"; the columns are {preview(self._columns, most=SHOWN_COLUMNS)}")
                 + ("; texts stand in single quotes" if identifier.args.get("quoted") else "")
             )
         return _Value('"' + name.replace('"', '""') + '"', self._columns[name])
@@ -291,7 +291,7 @@ class _Writer:
         if len(arguments) != 2 or arguments[0] not in DATE_PARTS:
             _refuse(f"{_source(node)} takes one of the parts {', '.join(part.name for part in DATE_PARTS)} and a time")
         part, time = arguments
-        return _Value(f"date_part({quoted(part.name)}, {self._of_kind(TIME, time).sql})", pa.int32())
+        return _Value(f"date_part({sql_literal(part.name)}, {self._of_kind(TIME, time).sql})", pa.int32())
 
 
 def _parts(node: exp.Expr, *names: str) -> list:
@@ -309,7 +309,7 @@ def _source(node: exp.Expr, characters: int | None = SHOWN_PART) -> str:
 
 def _literal(node: exp.Expr) -> _Value:
     if node.is_string:
-        return _Value(quoted(node.name), pa.string(), literal=True)
+        return _Value(sql_literal(node.name), pa.string(), literal=True)
     if not re.fullmatch(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?", node.name):
         _refuse(f"{_source(node)} is no number")
     return _Value(node.name, pa.int64() if node.name.isdigit() else pa.float64(), literal=True)

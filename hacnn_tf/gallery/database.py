@@ -18,7 +18,7 @@ from hacnn_tf.evaluation import rerank
 from hacnn_tf.evaluation.ranking import squared_norms
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils.errors import FormatError, InputError
-from hacnn_tf.utils.files import check_format, expanded, locked, some
+from hacnn_tf.utils.files import check_format, expanded, locked, preview
 from hacnn_tf.utils.forks import check_process, claim
 from hacnn_tf.utils.types import Features, FilePath
 
@@ -27,7 +27,7 @@ try:
     import pyarrow as pa
 
     from hacnn_tf.gallery.columns import array_of, fields_of, frame_of, texts_of
-    from hacnn_tf.gallery.condition import parse_condition, quoted, shown
+    from hacnn_tf.gallery.condition import parse_condition, shown, sql_literal
 except ImportError:
     lancedb = None  # type: ignore[assignment]  # a module otherwise
 
@@ -195,8 +195,8 @@ class Database:
     def _check_columns(self, rows: pd.DataFrame) -> None:
         if set(rows.columns) != set(self.columns):
             raise InputError(
-                f"{self.path} has the columns {some(self.columns, most=10)}, and these pictures "
-                f"{some(rows.columns, most=10)}: index them into another database, or give them the same columns."
+                f"{self.path} has the columns {preview(self.columns, most=10)}, and these pictures "
+                f"{preview(rows.columns, most=10)}: index them into another database, or give them the same columns."
             )
 
     @property
@@ -250,7 +250,7 @@ class Database:
 
     def feature(self, paths: Sequence[str]) -> Features:
         """The features of some pictures that it holds, `(n, feature_dim)` float32, in the order of `paths`."""
-        found = self.rows(["path", FEATURE], f"path in ({', '.join(map(quoted, paths))})").set_index("path")
+        found = self.rows(["path", FEATURE], f"path in ({', '.join(map(sql_literal, paths))})").set_index("path")
         return np.stack([found.loc[path, FEATURE] for path in paths])
 
     def write(self, rows: pd.DataFrame, features: Features) -> None:
@@ -271,7 +271,7 @@ class Database:
                 f"{len(rows):,} pictures need features {(len(rows), self.feature_dim)}, not {np.shape(features)}."
             )
         if (twice := rows.path[rows.path.duplicated()]).any():
-            raise InputError(f"Pictures cannot be written twice at once: {some(twice.unique())}.")
+            raise InputError(f"Pictures cannot be written twice at once: {preview(twice.unique())}.")
         squared_norms(features)  # for the check alone
         # Copies are aligned in memory. Arrays that came from another process may not be, at which LanceDB panics.
         rows, features = rows.copy(), np.array(features, np.float32)
@@ -393,7 +393,7 @@ class Database:
                 raise InputError(f"{self.path} cannot be read, or was removed: {_reason(error)}.") from None
             raise InputError(
                 f"The condition {shown(where)} cannot be used on {self.path}: {_reason(error)}; its columns are "
-                f"{some(self.columns, most=10)}."
+                f"{preview(self.columns, most=10)}."
             ) from None
 
     def _reranked(

@@ -14,7 +14,7 @@ from hacnn_tf.data.manifest import TEXTS, as_numbers, find_manifest, read_manife
 from hacnn_tf.gallery.database import DISTANCE, FEATURE, FILE_COLUMNS
 from hacnn_tf.gallery.times import as_time
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import expanded, some
+from hacnn_tf.utils.files import expanded, preview
 
 # 20261124_153000, 2026-11-24T15:30:00, 2026-11-24 15.30.00.250 and the like, anywhere in a name
 TIME = re.compile(
@@ -58,7 +58,7 @@ def list_pictures(images, camera_pattern=None):
         raise InputError(f"{images} says the cameras in its column camid: leave --camera_pattern out.")
     rows["path"] = rows.path.map(os.path.abspath)
     if rows.path.duplicated().any():
-        raise InputError(f"{manifest} lists pictures more than once: {some(rows.path[rows.path.duplicated()])}.")
+        raise InputError(f"{manifest} lists pictures more than once: {preview(rows.path[rows.path.duplicated()])}.")
     rows["bytes"], rows["modified"] = zip(*map(_status, rows.path), strict=True)
     first = [*FILE_COLUMNS, "camid"]
     rows = rows[[*first, *rows.columns.difference(first, sort=False)]].sort_values("path", ignore_index=True)
@@ -77,7 +77,7 @@ def _of_manifest(manifest):
         raise InputError(f"{manifest} has a column {' and '.join(taken)}, which a database has itself: rename it.")
     if odd := [name for name in rows.columns if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", str(name))]:
         raise InputError(
-            f"{manifest} has columns called {some(odd)}: use letters, digits and _, beginning with a letter."
+            f"{manifest} has columns called {preview(odd)}: use letters, digits and _, beginning with a letter."
         )
     for name in ("pid", "camid"):
         if name in rows and rows[name].str.fullmatch(r"0|-?[1-9]\d{0,17}").all():
@@ -110,7 +110,7 @@ def _parsed_times(manifest, column):
         except ValueError:
             odd.append(text)
     if odd:
-        raise InputError(f"{manifest} has times that are none: {some(odd)}; write them as 2026-11-24 15:30:00.")
+        raise InputError(f"{manifest} has times that are none: {preview(odd)}; write them as 2026-11-24 15:30:00.")
     return pd.Series(times, index=column.index).astype("datetime64[us]")
 
 

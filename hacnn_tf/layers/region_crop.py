@@ -11,7 +11,7 @@ from hacnn_tf.utils.types import Shape, Tensor
 ON_PIXEL = 1e-4  # pixels: a tanh's last bits, which compilers round differently, move a sample by less
 
 
-def hat_weights(centre: Tensor, crop_size: int, map_size: int) -> Tensor:
+def bilinear_matrix(centre: Tensor, crop_size: int, map_size: int) -> Tensor:
     """Bilinear sampling along one axis as a matrix: `crop = weights @ map`.
 
     Sample i of the crop lies at s·u_i + t (a row of Eq. 5), which is p_i = ((s·u_i + t + 1)·map_size − 1) / 2 in
@@ -42,7 +42,7 @@ class RegionCrop(keras.layers.Layer):
     """Crops T regions of a fixed size out of a map, bilinearly, zeros beyond the border (§3.1 (II), Eq. 5).
 
     With scales and translations only, bilinear sampling is separable: each crop is W_y · X · W_xᵀ with the weights of
-    `hat_weights`. Equal to the STN's gather-based sampler in value and in both gradients.
+    `bilinear_matrix`. Equal to the STN's gather-based sampler in value and in both gradients.
 
     Nearly all weights are zero, yet gathering is no faster in training on a CPU: rows gathered for smaller products
     take as long, and pixels gathered and interpolated take longer.
@@ -76,8 +76,8 @@ class RegionCrop(keras.layers.Layer):
     def call(self, inputs: Tensor, centres: Tensor) -> Tensor:
         inputs = ops.cast(inputs, self.compute_dtype)
         _, height, width, channels = inputs.shape
-        rows = ops.cast(hat_weights(centres[..., 0], self.size[0], height), self.compute_dtype)
-        columns = ops.cast(hat_weights(centres[..., 1], self.size[1], width), self.compute_dtype)
+        rows = ops.cast(bilinear_matrix(centres[..., 0], self.size[0], height), self.compute_dtype)
+        columns = ops.cast(bilinear_matrix(centres[..., 1], self.size[1], width), self.compute_dtype)
         regions, (crop_height, crop_width) = centres.shape[1], self.size
         rows = ops.reshape(rows, (-1, regions * crop_height, height))
         crops = ops.matmul(rows, ops.reshape(inputs, (-1, height, width * channels)))

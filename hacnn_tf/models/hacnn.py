@@ -172,7 +172,7 @@ class HACNN(keras.Model):
         """
         return keras.Model(self.inputs[0], self._attention, name="attention") if self._attention else None
 
-    def under(self, dtype: str) -> "HACNN":
+    def with_dtype(self, dtype: str) -> "HACNN":
         """This network, or one of the same weights that computes under another dtype policy."""
         if dtype == self.dtype_policy.name:
             return self

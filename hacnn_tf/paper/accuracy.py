@@ -8,7 +8,7 @@ from hacnn_tf.paper.published import number, read_published
 from hacnn_tf.paper.run_folders import folded
 from hacnn_tf.paper.table import NOTHING, Table, signed
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import some
+from hacnn_tf.utils.files import preview
 
 MEASURES = {"R1": "rank1", "mAP": "mAP"}
 
@@ -41,7 +41,7 @@ def accuracy_table(name, selection, runs):
     if not sources:
         raise InputError(
             f"No finished run in {runs.folder} belongs to {name}: train with bash experiments/{name}.sh. "
-            + some(runs.left_out, separator=" ")
+            + preview(runs.left_out, separator=" ")
         )
     data = pd.DataFrame(
         [

@@ -13,7 +13,7 @@ from hacnn_tf.paper.curves import curves
 from hacnn_tf.paper.run_folders import folded
 from hacnn_tf.training.recipes import RECIPES
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import aside, some, write_text
+from hacnn_tf.utils.files import atomic_write, preview, write_text
 from hacnn_tf.utils.html import page
 
 
@@ -47,7 +47,7 @@ class Figure:
             InputError: it cannot, or there is no picture.
         """
         if not self.pictures:
-            raise InputError(f"{self.title}: no finished run to show. {some(self.notes, separator=' ')}".rstrip())
+            raise InputError(f"{self.title}: no finished run to show. {preview(self.notes, separator=' ')}".rstrip())
         paths, parts = [], [f'<h2 id="{self.name}">{html.escape(self.title)}</h2>\n']
         for what, picture in self.pictures.items():
             file = io.BytesIO()
@@ -58,7 +58,7 @@ class Figure:
                 suffix, kind = "png", "image/png"
                 picture.savefig(file, format="png")
             paths.append(Path(folder) / f"{self.name}-{_slug(what)}.{suffix}")
-            with aside(paths[-1]) as part:
+            with atomic_write(paths[-1]) as part:
                 part.write_bytes(file.getvalue())
             data, caption = base64.b64encode(file.getvalue()).decode(), html.escape(what)
             parts.append(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import expanded, some
+from hacnn_tf.utils.files import expanded, preview
 
 DATA = ("dataset", "split", "boxes", "testset")
 # Settings that say which experiment a run is; the others, apart from FREE, must be the table's.
@@ -99,6 +99,6 @@ def _check_settings(run, settings):
     differences = run.settings.differences(settings)
     other = [name for name in differences if name not in (*EXPERIMENT, *FREE)]
     if other:
-        there = some([f"--{name} {differences[name][0]}" for name in other], 5)
-        here = some([differences[name][1] for name in other], 5)
+        there = preview([f"--{name} {differences[name][0]}" for name in other], 5)
+        here = preview([differences[name][1] for name in other], 5)
         raise InputError(f"{run.path} was trained with {there}, and this table asks for {here}.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import some, write_npz
+from hacnn_tf.utils.files import preview, write_npz
 
 KEPT = 2
 NAMES = "names"  # of all other arrays in the file
@@ -67,7 +67,7 @@ class Checkpoints:
                 print(f"{sentence}: {path.name} takes its place.", file=sys.stderr)
             return path, arrays
         if damaged:
-            raise InputError(f"{some(damaged, separator='; ')}: restore one of them, or remove them to begin anew.")
+            raise InputError(f"{preview(damaged, separator='; ')}: restore one of them, or remove them to begin anew.")
         return None
 
     def _paths(self):

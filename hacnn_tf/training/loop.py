@@ -16,7 +16,7 @@ from hacnn_tf.training.run_folder import versions
 from hacnn_tf.training.schedule import Schedule
 from hacnn_tf.training.state import TrainingState
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import some
+from hacnn_tf.utils.files import preview
 from hacnn_tf.utils.signals import Stopped, StopRequest, deferred
 
 # What no weight decay touches. Spatial attention's convs have one filter of one channel: decayed, what they give varies
@@ -148,7 +148,7 @@ def _begins(run, state, epochs):
 def _updates(begun, now):
     there = ((name, begun.get(name), version) for name, version in now.items())
     changed = [f"{name} {former}, now {version}" for name, former, version in there if former != version]
-    return f" It was begun with {some(changed, 10, '; ')}: its last digits may differ." if changed else ""
+    return f" It was begun with {preview(changed, 10, '; ')}: its last digits may differ." if changed else ""
 
 
 def _place(run, state, epochs):
@@ -177,5 +177,5 @@ def _not_finite(settings, rows, state, search, run):
     return (
         f"The loss or a weight is not finite after step {state.step} of epoch {state.epoch + 1}.{began} "
         "Lower --learning_rate and name another --run_dir, or look at the images of this batch; earlier checkpoints "
-        f"are kept. The batch: {some(batch.path)}{listed}."
+        f"are kept. The batch: {preview(batch.path)}{listed}."
     )

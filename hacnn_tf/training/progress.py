@@ -75,14 +75,14 @@ class _Epoch:
                 f"{self.images_per_second:.0f} images/s, {left} left"
             )
         else:
-            say(
+            print_line(
                 f"epoch {self._epoch}/{progress.epochs} step {step}/{progress.steps} "
                 f"{' '.join(f'{branch} loss {loss:.4f}' for branch, loss in losses)} identity accuracy {accuracy:.3f} "
                 f"{self.images_per_second:.1f} images/s {left} left"
             )
 
 
-def say(text):
+def print_line(text):
     """Prints a line of a training, which goes on if who read it has left, as `| head` or a `| tee` at Ctrl-C does."""
     with contextlib.suppress(BrokenPipeError):
         print(text, flush=True)

@@ -57,7 +57,7 @@ class Recipe:
         if not all(0 < drop < 1 for drop in self.drops) or list(self.drops) != sorted(set(self.drops)):
             raise InputError(
                 "--drops are shares of the training between 0 and 1, in ascending order, as in 0.6,0.9, not "
-                f"{spelled(self.drops)}: at 0 it would drop before it begins, at 1 and beyond after its end."
+                f"{format_flag(self.drops)}: at 0 it would drop before it begins, at 1 and beyond after its end."
             )
 
     def _check_agreement(self) -> None:
@@ -94,7 +94,7 @@ class Recipe:
 
     def __str__(self) -> str:
         """The name, and the options that are not that recipe's."""
-        return " ".join([self.name, *(f"--{name} {spelled(value)}" for name, value in self.changes().items())])
+        return " ".join([self.name, *(f"--{name} {format_flag(value)}" for name, value in self.changes().items())])
 
     def changes(self) -> dict[str, Any]:
         """Dict of the options that are not those of the recipe of this name, without what its schedule has not."""
@@ -102,7 +102,7 @@ class Recipe:
         return {name: v for name, v in self.options().items() if v != usual[name] and v not in (None, ())}
 
 
-def spelled(value: Any) -> str:
+def format_flag(value: Any) -> str:
     """A flag's value as it is typed; "none" if it has none."""
     if value in (None, ()):
         return "none"

@@ -14,7 +14,7 @@ import threading
 import time
 
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import some
+from hacnn_tf.utils.files import preview
 
 WAIT_SECONDS = 300
 PAUSE_SECONDS = 0.2  # between calls
@@ -51,7 +51,7 @@ def meet(addresses, index, agreement, wait_seconds=WAIT_SECONDS):
                 if time.monotonic() > deadline:
                     absent = [f"{i} at {a}" for i, a in enumerate(addresses) if i not in reached or i not in seen]
                     raise InputError(
-                        f"Worker {some(absent)} did not come within {wait_seconds} s: start the same command on "
+                        f"Worker {preview(absent)} did not come within {wait_seconds} s: start the same command on "
                         "each machine of TF_CONFIG, and see that their ports can be reached."
                     )
                 time.sleep(PAUSE_SECONDS)

@@ -39,7 +39,7 @@ from hacnn_tf.utils.files import (
     check_new_path,
     expanded,
     locked,
-    some,
+    preview,
     sweep,
     write_csv,
     write_json,
@@ -119,7 +119,7 @@ class RunFolder:
         run = cls(path)
         differences = run.settings.differences(settings).items()
         if differences:
-            named = some([f"--{name} {there} there, {now} now" for name, (there, now) in differences], 10, "; ")
+            named = preview([f"--{name} {there} there, {now} now" for name, (there, now) in differences], 10, "; ")
             raise InputError(
                 f"{path} holds a run with other flags ({named}): repeat those, and --run_dir {path}, to go on with it, "
                 "or name another folder with --run_dir (RUNS, for the scripts)."

@@ -8,7 +8,7 @@ from hacnn_tf.data import ReidDataset
 from hacnn_tf.data.options import DatasetOptions
 from hacnn_tf.data.validation import hold_out
 from hacnn_tf.models import BRANCHES, HACNN
-from hacnn_tf.training.recipes import OPTIONS, RECIPES, Recipe, spelled, usual_recipe
+from hacnn_tf.training.recipes import OPTIONS, RECIPES, Recipe, format_flag, usual_recipe
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import as_file_name
 from hacnn_tf.utils.options import PRECISIONS, option
@@ -104,7 +104,7 @@ class Settings(DatasetOptions):
         here, there = self.to_flags(), other.to_flags()
         untold = set(OPTIONS) - {*self._recipe.changes(), *other._recipe.changes()}
         differing = [name for name in here if here[name] != there[name] and name not in untold]
-        return {name: (spelled(here[name]), spelled(there[name])) for name in differing}
+        return {name: (format_flag(here[name]), format_flag(there[name])) for name in differing}
 
     @property
     def branches(self) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ class Settings(DatasetOptions):
         usual = self.epochs == dataclasses.replace(self, epochs=None).completed().epochs
         length = None if usual else f"epochs{self.epochs}"
         recipe = None if self._recipe.name == usual_recipe(self.dataset) else self._recipe.name
-        changes = [f"{name}{spelled(value)}" for name, value in self._recipe.changes().items()]
+        changes = [f"{name}{format_flag(value)}" for name, value in self._recipe.changes().items()]
         validation = f"validation{self.validation}" if self.validation else None
         dataset = as_file_name(self.dataset.replace(",", "+"))
         share, drawn, cameras = self.test_share, self.split_seed, self.camera_pattern
@@ -138,7 +138,7 @@ class Settings(DatasetOptions):
         """The flags of `python -m hacnn_tf.train` that give these settings."""
         given = {name: value for name, value in self.to_flags().items() if value not in (None, ())}
         return [
-            f"--{'' if value else 'no'}{name}" if isinstance(value, bool) else f"--{name}={spelled(value)}"
+            f"--{'' if value else 'no'}{name}" if isinstance(value, bool) else f"--{name}={format_flag(value)}"
             for name, value in given.items()
         ]
 

@@ -42,7 +42,7 @@ SHOWN, LONGEST = 3, 300  # of many things in a sentence, and characters of each
 
 
 @contextlib.contextmanager
-def aside(path):
+def atomic_write(path):
     """A path beside `path` to write a file or folder to; it becomes `path` when the context ends well.
 
     What was written has reached the disk before it takes the place of what was there, so that not even a machine that
@@ -125,7 +125,7 @@ def printable(path):
     return path if path.isprintable() else repr(path)
 
 
-def some(items, most=SHOWN, separator=", "):
+def preview(items, most=SHOWN, separator=", "):
     """The first of many things, for a sentence: "a.jpg, b.jpg, c.jpg and 5 more". No sentence names more than ten."""
     shown = [printable(str(item))[:LONGEST] for item in list(items)[:most]]
     more = len(items) - len(shown)
@@ -139,13 +139,13 @@ def write_json(path, content):
 
 def write_text(path, text):
     """Writes text. Raises `InputError` if it cannot."""
-    with aside(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def write_csv(path, columns, rows):
     """Writes dicts of `columns` as a table. Raises `InputError` if it cannot."""
-    with aside(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
@@ -153,7 +153,7 @@ def write_csv(path, columns, rows):
 
 def write_npz(path, arrays):
     """Writes a dict of arrays, none of objects. Raises `InputError` if it cannot."""
-    with aside(path) as part:
+    with atomic_write(path) as part:
         np.savez(part, **arrays)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from hacnn_tf.data import read_dataset
-from hacnn_tf.data.custom import read_own
+from hacnn_tf.data.custom import read_custom
 from hacnn_tf.data.dataset import WITHOUT_CAMERAS, matched
 from hacnn_tf.data.validation import hold_out
 from hacnn_tf.evaluation import rank_matches
@@ -56,7 +56,7 @@ def cameras_of(dataset):
 def test_folders_of_identities(name, pattern, tmp_path):
     people(tmp_path / "cam", 4, name)
     touch(tmp_path / "cam", ".hidden/1.jpg", "p1/.2.jpg", "p1/notes.txt", "notes.txt")
-    dataset = read_own(tmp_path / "cam", camera_pattern=pattern)
+    dataset = read_custom(tmp_path / "cam", camera_pattern=pattern)
     assert len(dataset.table) == 4 * 3 * 2
     assert cameras_of(dataset) == {1: {"0"}, 2: {"1"}, 3: {"2"}}
     table = dataset.table.assign(
@@ -78,7 +78,7 @@ def test_images_of_all_kinds_are_images(tmp_path):
     for number, kind in enumerate(kinds, 1):
         people(tmp_path, number, "{pid}/{cam}_{i}" + kind)
     people(tmp_path / ".hidden", 9)
-    dataset = read_own(touch(tmp_path, "p1/notes.txt", "p2/a.heic", "p2/b.heic", "p3/Thumbs.db", "p3/._0_0.gif"))
+    dataset = read_custom(touch(tmp_path, "p1/notes.txt", "p2/a.heic", "p2/b.heic", "p3/Thumbs.db", "p3/._0_0.gif"))
     assert names_of(dataset, tmp_path) == {f"p{i}" for i in range(1, 7)}
     assert dataset.summary().splitlines()[-2] == "left out: 2 .heic, 1 .txt"
     assert not dataset.left_out.identities
@@ -90,7 +90,7 @@ def test_an_identity_none_of_whose_files_are_read_is_named(tmp_path):
     (root / "p6").symlink_to(tmp_path / "gone")
     (root / "p7").symlink_to("p7")
     (root / "up").symlink_to("..")
-    dataset = read_own(root)
+    dataset = read_custom(root)
     assert dataset.left_out.identities == {
         f"{root}/p4": "identity p4 has no image, only 2 .heic, 1 .txt",
         f"{root}/p5": "identity p5 has no image: its folder is empty",
@@ -106,7 +106,7 @@ def test_an_identity_none_of_whose_files_are_read_is_named(tmp_path):
 def test_such_identities_in_a_flat_folder(tmp_path):
     names = [f"{pid:04d}_c{cam}_{i}.jpg" for pid in (2, 7) for cam in (1, 3) for i in range(2)]
     left_out = ["0007_c1_9.heic", "0009_c1_1.heic", "0009_c1_1.txt", "-1_c1_1.heic", "0000_c1_1.heic"]
-    dataset = read_own(touch(tmp_path, *names, *left_out))
+    dataset = read_custom(touch(tmp_path, *names, *left_out))
     assert dataset.left_out.identities == {
         f"{tmp_path}/0009_c1_1.heic": "identity 9 has no image, only 1 .heic, 1 .txt"
     }
@@ -122,7 +122,7 @@ def test_folders_of_identities_that_are_links(tmp_path):
         (links / name).symlink_to(store / folder)
         shutil.copytree(store / folder, copies / name)
     (links / "p1" / "up").symlink_to(links)
-    linked, copied = read_own(links), read_own(copies)
+    linked, copied = read_custom(links), read_custom(copies)
     assert names_of(linked, links) == {"p1", "p2", "p3", "p4", "twin"}
     ours, theirs = (
         d.table.assign(path=[os.path.relpath(path, root) for path in d.table.path])
@@ -136,12 +136,12 @@ def test_a_name_written_in_two_ways_is_one(tmp_path):
     """macOS's disks took ö apart: copied from there and from elsewhere, one person's folders differ in their bytes."""
     people(tmp_path / "one", 3, "zo\u00eb{pid}/{cam}/\u00fc{i}.jpg")
     people(tmp_path / "two", 3, "zoe\u0308{pid}/{cam}/u\u0308{i}.jpg")
-    one, two = (read_own(tmp_path / name) for name in ("one", "two"))
+    one, two = (read_custom(tmp_path / name) for name in ("one", "two"))
     columns = ["pid", "camid", "split"]
     pd.testing.assert_frame_equal(one.table[columns], two.table[columns])
     assert one.fingerprint() == two.fingerprint()
     shutil.copytree(tmp_path / "one" / "zo\u00ebp1" / "0", tmp_path / "two" / "zo\u00ebp1" / "0")
-    both = read_own(tmp_path / "two")
+    both = read_custom(tmp_path / "two")
     assert both.table.pid.nunique() == 3 and len(both.table) == len(two.table) + 2
 
 
@@ -156,32 +156,32 @@ def test_identities_and_cameras_after_a_gap_in_pandas(suffix, tmp_path):
             "split": ["gallery", "query", "gallery", "gallery", "train", "train"],
         }
     ).fillna(-1)
-    expected = read_own(
+    expected = read_custom(
         manifest(touch(tmp_path, *rows.path), rows.astype({"pid": int, "camid": int}).to_csv(index=False))
     )
     (tmp_path / "manifest.csv").unlink()
     assert rows.pid.dtype == rows.camid.dtype == float
     path = tmp_path / f"manifest.{suffix}"
     rows.to_csv(path, index=False) if suffix == "csv" else rows.to_parquet(path)
-    pd.testing.assert_frame_equal(read_own(path).table, expected.table)
+    pd.testing.assert_frame_equal(read_custom(path).table, expected.table)
     assert expected.table.pid.tolist() == [-1, 2, 2, 2, 1, 1] and expected.table.camid[3] < 0
     path.unlink()
     lines = [f"{row.path},{row.pid},{row.camid},{row.split}" for row in rows.itertuples()]
-    mixed = read_own(manifest(tmp_path, "path,pid,camid,split", *lines[:4], "4.jpg,alice,door,train", *lines[5:]))
+    mixed = read_custom(manifest(tmp_path, "path,pid,camid,split", *lines[:4], "4.jpg,alice,door,train", *lines[5:]))
     assert mixed.table.pid[0] == -1 and mixed.table.camid[3] < 0
 
 
 def test_names_like_market1501s_say_the_camera_before_folders_do(tmp_path):
     people(tmp_path / "x", 2, "{pid}/cam/0002_c{cam}s1_{i}.jpg")
-    assert sorted(set(read_own(tmp_path / "x").table.camid)) == [0, 1, 2]
+    assert sorted(set(read_custom(tmp_path / "x").table.camid)) == [0, 1, 2]
     touch(tmp_path / "x", "p1/cam/holiday.jpg")
-    assert set(read_own(touch(tmp_path / "x", "p1/cam2/h.jpg", "p2/cam2/h.jpg")).table.camid) == {1, 2}
+    assert set(read_custom(touch(tmp_path / "x", "p1/cam2/h.jpg", "p2/cam2/h.jpg")).table.camid) == {1, 2}
 
 
 def test_a_flat_folder_of_names_like_market1501s(tmp_path):
     names = [f"{pid:04d}_c{cam}s1_{i:06d}_00.jpg" for pid in (2, 7, 11) for cam in (1, 3) for i in range(3)]
     nobody = ["-1_c1s1_000001_00.jpg", "0000_c1s1_000001_00.jpg", "0000_c3s1_000001_00.jpg"]
-    dataset = read_own(touch(tmp_path / "flat", *names, *nobody), test_share=0.4)
+    dataset = read_custom(touch(tmp_path / "flat", *names, *nobody), test_share=0.4)
     assert set(dataset.table.pid) == {-1, 0, 2, 7, 11} and set(dataset.table.camid) == {1, 3}
     assert {Path(path).name for path in dataset.table.path[dataset.table.pid <= 0]} == set(nobody)
     assert set(dataset.table.split[dataset.table.pid <= 0]) == {"gallery"}
@@ -191,10 +191,10 @@ def test_a_flat_folder_of_names_like_market1501s(tmp_path):
 def test_market1501s_folders(tmp_path):
     for part, pid in (("bounding_box_train", 3), ("query", 5), ("bounding_box_test", 5)):
         touch(tmp_path / "x" / part, *(f"{pid:04d}_c{cam}s1_{part}.jpg" for cam in (1, 2)))
-    dataset = read_own(tmp_path / "x")
+    dataset = read_custom(tmp_path / "x")
     assert dataset.name == "x" and set(dataset.split("train").pid) == {3} and set(dataset.split("query").pid) == {5}
     with pytest.raises(InputError, match="has a split of its own: leave --test_share and --split_seed out"):
-        read_own(tmp_path / "x", split_seed=0)
+        read_custom(tmp_path / "x", split_seed=0)
 
 
 def check_split(dataset, identities, share):
@@ -213,13 +213,13 @@ def check_split(dataset, identities, share):
 def test_a_split_that_is_drawn(share, tmp_path):
     rng = np.random.default_rng(0)
     names = {f"{pid}/{rng.integers(3)}/{i}.jpg" for pid in range(40) for i in range(9)}
-    dataset = read_own(touch(tmp_path / "a", *names), share)
+    dataset = read_custom(touch(tmp_path / "a", *names), share)
     check_split(dataset, 40, share)
     assert len(dataset.table) == len(names)
     shutil.copytree(tmp_path / "a", tmp_path / "elsewhere" / "a")
-    again = read_own(tmp_path / "elsewhere" / "a", share)
+    again = read_custom(tmp_path / "elsewhere" / "a", share)
     assert list(again.table.split) == list(dataset.table.split) and again.fingerprint() == dataset.fingerprint()
-    other = read_own(tmp_path / "a", share, split_seed=1)
+    other = read_custom(tmp_path / "a", share, split_seed=1)
     check_split(other, 40, share)
     assert set(other.split("query").path) != set(dataset.split("query").path)
 
@@ -227,18 +227,18 @@ def test_a_split_that_is_drawn(share, tmp_path):
 def test_no_query_is_left_without_a_match(tmp_path):
     """Of 1: two images before one camera, one before the other: the latter's query leaves the former's none."""
     names = [f"{pid}/{name}.jpg" for pid in "ab" for name in ("0/1", "0/2", "1/3")]
-    dataset = read_own(touch(tmp_path, *names))
+    dataset = read_custom(touch(tmp_path, *names))
     assert [path.split("/")[-2] for path in dataset.split("query").path] == ["1"]
     assert len(dataset.split("gallery")) == 2
 
 
 def test_a_split_is_a_manifest(tmp_path):
     people(tmp_path / "people", 6)
-    dataset = read_own(tmp_path / "people", split_seed=3)
+    dataset = read_custom(tmp_path / "people", split_seed=3)
     (split,) = dataset.made_splits.values()
     assert set(split.pid) == {f"p{i}" for i in range(1, 7)} and set(split.camid) == {"cam0", "cam1", "cam2"}
     split.to_csv(tmp_path / "split.csv", index=False)
-    again = read_own(tmp_path / "split.csv")
+    again = read_custom(tmp_path / "split.csv")
     order = ["path", "pid", "camid", "split"]
     ours, theirs = (d.table.sort_values("path", ignore_index=True)[order] for d in (dataset, again))
     pd.testing.assert_frame_equal(ours, theirs)
@@ -254,16 +254,16 @@ def test_identities_and_cameras_of_a_manifest_are_numbered_in_order(tmp_path):
     pids, cameras = ["10", "b", "9", "-1", "a", "9", "0", "09"], list("BABABAAB")
     splits = ["train", "train", "query", "gallery", "train", "gallery", "train", "train"]
     lines = [f"{i}.jpg,{p},{c},{s}" for i, (p, c, s) in enumerate(zip(pids, cameras, splits, strict=True))]
-    dataset = read_own(manifest(tmp_path, "path,pid,camid,split", *lines))
+    dataset = read_custom(manifest(tmp_path, "path,pid,camid,split", *lines))
     numbers = {"0": 1, "09": 2, "10": 3, "a": 4, "b": 5, "9": 6, "-1": -1}  # nobody trains on 9
     assert list(dataset.table.pid) == [numbers[pid] for pid in pids]
     assert list(dataset.table.camid) == [{"A": 1, "B": 2}[camera] for camera in cameras]
-    shuffled = read_own(manifest(tmp_path, "path,pid,camid,split", *reversed(lines)))
+    shuffled = read_custom(manifest(tmp_path, "path,pid,camid,split", *reversed(lines)))
     pd.testing.assert_frame_equal(shuffled.table, dataset.table)
 
 
 def test_without_cameras_nothing_is_left_out(tmp_path):
-    dataset = read_own(people(tmp_path, 6, "{pid}/{cam}_{i}.jpg"))
+    dataset = read_custom(people(tmp_path, 6, "{pid}/{cam}_{i}.jpg"))
     check_split(dataset, 6, 0.5)
     assert len(dataset.split("query")) == 3  # one an identity
     assert (dataset.table.camid < 0).all() and not dataset.table.camid.duplicated().any()
@@ -282,7 +282,7 @@ def test_without_cameras_nothing_is_left_out(tmp_path):
 
 def test_an_image_is_its_own_camera_in_two_splits_too(tmp_path):
     touch(tmp_path, "a.jpg", "b.jpg")
-    dataset = read_own(
+    dataset = read_custom(
         manifest(tmp_path, "path,pid,split", *(f"{i}.jpg,1,{s}" for i in "ab" for s in ("query", "gallery")))
     )
     camids = dataset.table.groupby("path").camid.agg(set)
@@ -291,7 +291,7 @@ def test_an_image_is_its_own_camera_in_two_splits_too(tmp_path):
 
 def test_a_test_set_alone(tmp_path):
     touch(tmp_path, "a.jpg", "b.jpg")
-    dataset = read_own(manifest(tmp_path, "path,pid,split", "a.jpg,1,query", "b.jpg,1,gallery"))
+    dataset = read_custom(manifest(tmp_path, "path,pid,split", "a.jpg,1,query", "b.jpg,1,gallery"))
     assert dataset.split("train").empty and dataset.fingerprint()
 
 
@@ -323,7 +323,7 @@ def test_a_test_set_alone(tmp_path):
 )
 def test_what_cannot_be_used(names, flags, sentence, tmp_path):
     with pytest.raises(InputError, match=sentence) as error:
-        read_own(touch(tmp_path, *names), **flags)
+        read_custom(touch(tmp_path, *names), **flags)
     assert "\n" not in str(error.value)
 
 
@@ -336,7 +336,7 @@ def test_junk_is_only_in_the_gallery(tmp_path):
     touch(tmp_path, "a.jpg", "b.jpg", "c.jpg")
     lines = ["a.jpg,1,query", "b.jpg,1,gallery", "c.jpg,-1,train"]
     with pytest.raises(InputError, match="images of identity 0 or -1, nobody in particular, outside of the gallery"):
-        read_own(manifest(tmp_path, "path,pid,split", *lines))
+        read_custom(manifest(tmp_path, "path,pid,split", *lines))
 
 
 def test_persons_are_not_numbered_from_0(tmp_path):
@@ -344,18 +344,18 @@ def test_persons_are_not_numbered_from_0(tmp_path):
     for folder in ("bounding_box_train", "query", "bounding_box_test"):
         touch(tmp_path / folder, "0000_c1_1.jpg", "0001_c2_1.jpg", "0001_c1_1.jpg")
     with pytest.raises(InputError, match="number persons from 1"):
-        read_own(tmp_path)
+        read_custom(tmp_path)
 
 
 def test_a_camera_of_minus_1_is_not_known(tmp_path):
     """Each such image is its own camera, with a split and without."""
     touch(tmp_path, *"abcdef")
     names = [f"{name},{i // 2},-1" for i, name in enumerate("abcdef", 2)]
-    drawn = read_own(manifest(tmp_path, "path,pid,camid", *names))
+    drawn = read_custom(manifest(tmp_path, "path,pid,camid", *names))
     assert drawn.table.camid.nunique() == 6 and drawn.table.camid.max() == -1
     assert len(drawn.split("query")) and WITHOUT_CAMERAS in drawn.summary()
     lines = ["a,1,-1,query", "b,1,-1,gallery", "c,1,4,gallery"]
-    given = read_own(manifest(tmp_path, "path,pid,camid,split", *lines))
+    given = read_custom(manifest(tmp_path, "path,pid,camid,split", *lines))
     assert given.table.camid.tolist()[:2] == [-1, -2] and given.table.camid[2] > 0
 
 
@@ -364,7 +364,7 @@ def test_training_images_keep_their_numbers_when_others_come(columns, tmp_path):
     def read(*lines):
         touch(tmp_path, *(line.split(",")[0] for line in lines))
         lines = [line if "camid" in columns else ",".join(np.array(line.split(","))[[0, 1, 3]]) for line in lines]
-        return read_own(manifest(tmp_path, columns, *lines)).fingerprint()
+        return read_custom(manifest(tmp_path, columns, *lines)).fingerprint()
 
     lines = ["m.jpg,max,door,train", "n.jpg,nia,gate,train", "q.jpg,zoe,door,query", "r.jpg,zoe,gate,gallery"]
     before = read(*lines)
@@ -392,19 +392,19 @@ def test_matches_equal_a_slow_search():
 def test_a_manifest_with_a_split_needs_queries_that_can_be_found(tmp_path):
     touch(tmp_path, "a.jpg", "b.jpg")
     with pytest.raises(InputError, match="no query images in"):
-        read_own(manifest(tmp_path, "path,pid,split", "a.jpg,1,train", "b.jpg,2,gallery"))
+        read_custom(manifest(tmp_path, "path,pid,split", "a.jpg,1,train", "b.jpg,2,gallery"))
     with pytest.raises(InputError, match="no query has a match in the gallery"):
-        read_own(manifest(tmp_path, "path,pid,split", "a.jpg,1,query", "b.jpg,2,gallery"))
+        read_custom(manifest(tmp_path, "path,pid,split", "a.jpg,1,query", "b.jpg,2,gallery"))
 
 
 def test_multi_queries_of_a_manifest_are_those_of_its_queries(tmp_path):
     touch(tmp_path, *(f"{name}.jpg" for name in "abcde"))
     rows = ["a.jpg,1,1,query", "b.jpg,1,2,gallery", "c.jpg,1,1,multi_query", "d.jpg,2,1,multi_query"]
-    dataset = read_own(manifest(tmp_path, "path,pid,camid,split", *rows))
+    dataset = read_custom(manifest(tmp_path, "path,pid,camid,split", *rows))
     assert [Path(path).name for path in dataset.split("multi_query").path] == ["c.jpg"]
     rows = ["a.jpg,1,1,query", "b.jpg,1,2,gallery", "c.jpg,2,1,query", "d.jpg,2,1,multi_query"]
     with pytest.raises(InputError, match="no multi_query has a match in the gallery"):
-        read_own(manifest(tmp_path, "path,pid,camid,split", *rows))
+        read_custom(manifest(tmp_path, "path,pid,camid,split", *rows))
 
 
 def test_names_that_are_not_utf8(tmp_path):
@@ -414,12 +414,12 @@ def test_names_that_are_not_utf8(tmp_path):
     except OSError:
         pytest.skip("this file system has UTF-8 names alone")
     with pytest.raises(InputError, match=r"The names of 1 images are not in UTF-8: '.*\\udcff\.jpg'"):
-        read_own(tmp_path)
+        read_custom(tmp_path)
     for folder in ("bounding_box_train", "query", "bounding_box_test"):
         touch(tmp_path / "b" / folder, "0001_c1_1.jpg")
     open(bytes(tmp_path) + b"/b/query/0001_c1_\xff.jpg", "w").close()
     with pytest.raises(InputError, match="The names of 1 images are not in UTF-8"):
-        read_own(tmp_path / "b")
+        read_custom(tmp_path / "b")
 
 
 @pytest.mark.parametrize(("one", "other"), [("1", "1.0"), ("anna", "anna ")])
@@ -429,4 +429,4 @@ def test_two_folders_of_one_name_are_not_one_person(one, other, tmp_path):
             (tmp_path / name).mkdir(exist_ok=True)
             (tmp_path / name / f"0001_c{camera}_1.jpg").touch()
     with pytest.raises(InputError, match=r"has folders of identities called '.*' and '.*', which are one name: rename"):
-        read_own(tmp_path)
+        read_custom(tmp_path)

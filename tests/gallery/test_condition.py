@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("lancedb", reason='needs the extra "search"')
 
-from hacnn_tf.gallery.condition import MAX_TERMS, parse_condition, quoted
+from hacnn_tf.gallery.condition import MAX_TERMS, parse_condition, sql_literal
 from hacnn_tf.gallery.times import as_time
 from hacnn_tf.utils.errors import InputError
 from tests.stress.fuzz_conditions import SQLite, fuzz, make_database, make_rows
@@ -218,7 +218,7 @@ def test_any_name_of_a_file_is_found_by_itself_and_nothing_else(people, rows):
         "$$a$$",
     ]
     for name in names:
-        assert people.rows(["path"], f"path = {quoted(name)}").path.tolist() == [name] * (name in set(rows.path))
+        assert people.rows(["path"], f"path = {sql_literal(name)}").path.tolist() == [name] * (name in set(rows.path))
     assert len(people.feature(rows.path)) == len(rows)
 
 

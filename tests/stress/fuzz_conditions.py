@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from hacnn_tf.gallery import Database
-from hacnn_tf.gallery.condition import as_time, quoted
+from hacnn_tf.gallery.condition import as_time, sql_literal
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 
@@ -224,13 +224,15 @@ def _text(chance):
     if kind in ("like", "ilike"):
         parts = ["%", "%", "_", "red", "p1", ".jpg", "É", "'", "/people/", "a"]
         pattern, negated = "".join(chance.choices(parts, k=chance.randint(1, 4))), chance.random() < 0.3
-        text = within(chance, value, VALUE) + word(chance, f"{' not' * negated} {kind} ") + quoted(pattern)
+        text = within(chance, value, VALUE) + word(chance, f"{' not' * negated} {kind} ") + sql_literal(pattern)
         match = unless_unknown(lambda text: like(pattern, text, kind == "ilike") != negated, value)
         return Said(text, PREDICATE, match)
     part = chance.choice(["red", "/people/p1", "c2", "'", "\\", "é", "/people/"])
     if kind == "regexp_like":
         part = chance.choice(["^/people/p[12]", "red|a_b", "c1.jpg", "[Rr]ED", "[0-9]+%"])
-    return Said(f"{word(chance, kind)}({value.text}, {quoted(part)})", VALUE, unless_unknown(TESTS[kind](part), value))
+    return Said(
+        f"{word(chance, kind)}({value.text}, {sql_literal(part)})", VALUE, unless_unknown(TESTS[kind](part), value)
+    )
 
 
 TESTS = {
@@ -278,7 +280,7 @@ def values(chance, count):
 def a_text(chance, literal=False):
     if literal:
         text = chance.choice([*TEXTS, "/people/p1/0001_c1.jpg", "/people/it's.jpg"])
-        return Said(quoted(text), VALUE, lambda row: text)
+        return Said(sql_literal(text), VALUE, lambda row: text)
     if chance.random() < 0.2:
         inner, case = a_text(chance), chance.choice(["lower", "upper"])
         return Said(f"{word(chance, case)}({inner.text})", VALUE, unless_unknown(getattr(str, case), inner))
@@ -439,7 +441,7 @@ def _as_sqlite(text):
     tokens = [token for token in TOKEN.findall(text) if token.strip()]
     for i, token in enumerate(tokens[:-1]):
         if token.lower() in ("timestamp", "date") and tokens[i + 1].startswith("'"):
-            tokens[i : i + 2] = ["", quoted(_as_text(as_time(tokens[i + 1][1:-1])))]
+            tokens[i : i + 2] = ["", sql_literal(_as_text(as_time(tokens[i + 1][1:-1])))]
     tokens = ["glob" if token.lower() == "ilike" else token for token in tokens]
     text = " ".join(tokens)
     day = r"(?i)\bcast \( (time|\"time\"|\( time \)) as date \)"

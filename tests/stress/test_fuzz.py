@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hacnn_tf.data.cuhk03 import MAT, read_cuhk03
-from hacnn_tf.data.custom import read_own
+from hacnn_tf.data.custom import read_custom
 from hacnn_tf.data.decode import MAX_PIXELS, read_image
 from hacnn_tf.data.folders import FOLDERS, read_folders
 from hacnn_tf.data.load import load_images
@@ -67,7 +67,7 @@ def test_names_of_ones_own_images(names, pattern):
                 (Path(folder) / parent / name).touch()
         for flags in ({}, {"test_share": 1}, {"camera_pattern": pattern}, {"camera_pattern": "(.)"}):
             with contextlib.suppress(InputError):
-                table = read_own(folder, **flags).table
+                table = read_custom(folder, **flags).table
                 assert set(table.path) <= {str(Path(folder) / parent / name) for parent, name in names}
 
 

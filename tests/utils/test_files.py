@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hacnn_tf.data import read_dataset
-from hacnn_tf.data.custom import read_own
+from hacnn_tf.data.custom import read_custom
 from hacnn_tf.data.dataset import find_folder
 from hacnn_tf.data.load import load_images
 from hacnn_tf.paper.run_folders import RunFolders
@@ -60,7 +60,7 @@ def test_what_reads_expands(small_data_root, small_run, monkeypatch, tmp_path):
     whole = read_dataset("synthetic", small_data_root, allow_subset=True)
     assert read_dataset("synthetic", "~", allow_subset=True).table.equals(whole.table)
     people = read_dataset("folder:synthetic/detected", "~")
-    assert people.table.equals(read_own("~/synthetic/detected").table) and len(people.table) == 96
+    assert people.table.equals(read_custom("~/synthetic/detected").table) and len(people.table) == 96
     assert find_folder(Path("~"), ["synthetic"], "", "") == small_data_root / "synthetic"
     monkeypatch.setenv("HOME", str(small_run.parent))
     run = RunFolder("~/small")
@@ -74,7 +74,7 @@ def test_what_reads_expands(small_data_root, small_run, monkeypatch, tmp_path):
 
 def test_a_file_appears_when_it_is_whole(tmp_path):
     path = tmp_path / "new" / "file.txt"
-    with files.aside(path) as part:
+    with files.atomic_write(path) as part:
         part.write_text("text")
         assert not path.exists()
     assert path.read_text() == "text"
@@ -84,7 +84,7 @@ def test_a_file_appears_when_it_is_whole(tmp_path):
 def test_a_failure_leaves_what_was_there(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text("before")
-    with pytest.raises(RuntimeError), files.aside(path) as part:
+    with pytest.raises(RuntimeError), files.atomic_write(path) as part:
         part.write_text("half")
         raise RuntimeError
     assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
@@ -93,7 +93,7 @@ def test_a_failure_leaves_what_was_there(tmp_path):
 
 def test_a_full_disk_is_one_sentence(tmp_path):
     def write():
-        with files.aside(tmp_path / "file.txt") as part:
+        with files.atomic_write(tmp_path / "file.txt") as part:
             part.write_text("half")
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -105,7 +105,7 @@ def test_a_full_disk_is_one_sentence(tmp_path):
 def test_leftovers_of_killed_processes_are_swept(tmp_path):
     script = (
         "import os, signal, sys; from hacnn_tf.utils import files\n"
-        "with files.aside(sys.argv[1]) as part: part.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+        "with files.atomic_write(sys.argv[1]) as part: part.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
     )
     path = tmp_path / "file.txt"
     done = subprocess.run([sys.executable, "-c", script, path])
@@ -143,9 +143,9 @@ def test_a_lock_is_held_by_one_and_freed_by_its_death(tmp_path):
 
 
 def test_some_of_many():
-    assert files.some([]) == ""
-    assert files.some(["a", 2, "c"]) == "a, 2, c"
-    assert files.some(range(2800)) == "0, 1, 2 and 2,797 more"
-    assert files.some(["a\nb", "x" * 1000], 1) == r"'a\nb' and 1 more"
-    assert len(files.some(["x" * 1000])) == 300
-    assert files.some(dict.fromkeys("abcd"), 4, "; ") == "a; b; c; d"
+    assert files.preview([]) == ""
+    assert files.preview(["a", 2, "c"]) == "a, 2, c"
+    assert files.preview(range(2800)) == "0, 1, 2 and 2,797 more"
+    assert files.preview(["a\nb", "x" * 1000], 1) == r"'a\nb' and 1 more"
+    assert len(files.preview(["x" * 1000])) == 300
+    assert files.preview(dict.fromkeys("abcd"), 4, "; ") == "a; b; c; d"

@@ -13,7 +13,7 @@ from hacnn_tf.data.folders import BOXES_FOLDERS, FOLDERS, read_folders
 from hacnn_tf.data.synthetic.camera import PLACES, Camera
 from hacnn_tf.data.synthetic.person import Person
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import aside, expanded
+from hacnn_tf.utils.files import atomic_write, expanded
 from hacnn_tf.utils.types import FilePath
 
 VERSION = 1  # of the pictures; raise it when they change
@@ -74,7 +74,7 @@ def make_synthetic(folder: FilePath, identities: tuple[int, int] = (TRAIN_IDENTI
         InputError: it cannot be written.
     """
     cameras = make_cameras()
-    with aside(folder) as part:
+    with atomic_write(folder) as part:
         for boxes in BOXES_FOLDERS.values():
             for split in ("train", "query", "gallery"):
                 (part / boxes / FOLDERS[split]).mkdir(parents=True)
