@@ -44,28 +44,24 @@ VARIANTS = {  # name: (flags, reading)
 }
 
 
-def change_norm(momentum=None, epsilon=None):
-    from hacnn_tf.layers.batch_norm import BatchNorm
+def change_norm(**constants):
+    from hacnn_tf.layers import batch_norm
 
-    usual = BatchNorm.__init__.__defaults__
-    BatchNorm.__init__.__defaults__ = momentum or usual[0], epsilon or usual[1]
+    vars(batch_norm).update(constants)
 
 
 def change_adam():
     from hacnn_tf.training import loop
 
-    adam = loop.FusedAdam
-    loop.FusedAdam = lambda rate, **kwargs: adam(rate, **kwargs | {"epsilon": 1e-4})
+    loop.ADAM_EPSILON = 1e-4
 
 
 def change_initializer():
     import keras
 
-    import hacnn_tf.models.hacnn  # noqa: F401  every module that takes the initializer by name is loaded
+    from hacnn_tf.layers import initializers
 
-    for name, module in list(sys.modules.items()):
-        if name.startswith("hacnn_tf.") and hasattr(module, "fan_in_uniform"):
-            module.fan_in_uniform = keras.initializers.GlorotUniform
+    initializers.fan_in_uniform = keras.initializers.GlorotUniform
 
 
 def change_regions():
@@ -81,8 +77,8 @@ def change_decay(*undecayed):
 
 
 READINGS = {
-    "norm-epsilon": functools.partial(change_norm, epsilon=1e-3),
-    "norm-momentum": functools.partial(change_norm, momentum=0.99),
+    "norm-epsilon": functools.partial(change_norm, EPSILON=1e-3),
+    "norm-momentum": functools.partial(change_norm, MOMENTUM=0.99),
     "adam-epsilon": change_adam,
     "glorot": change_initializer,
     "crop-scale": change_regions,

@@ -5,8 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from hacnn_tf.layers import initializers
 from hacnn_tf.layers.batch_norm import BatchNorm
-from hacnn_tf.layers.initializers import fan_in_uniform
 from hacnn_tf.utils.types import Shape, Tensor
 
 
@@ -39,7 +39,7 @@ class ConvBlock(keras.layers.Layer):
             padding="same",
             data_format="channels_last",  # a user's ~/.keras/keras.json may have another default
             use_bias=False,
-            kernel_initializer=fan_in_uniform(),
+            kernel_initializer=initializers.fan_in_uniform(),
             dtype=self.dtype_policy,
             name="conv",
         )

@@ -6,9 +6,16 @@ from typing import Any
 import keras
 from keras import ops
 
-from hacnn_tf.layers import ConvBlock, HardAttention, InceptionA, InceptionB, RegionCrop, SoftAttention
+from hacnn_tf.layers import (
+    ConvBlock,
+    HardAttention,
+    InceptionA,
+    InceptionB,
+    RegionCrop,
+    SoftAttention,
+    initializers,
+)
 from hacnn_tf.layers.batch_norm import BatchNorm
-from hacnn_tf.layers.initializers import fan_in_uniform
 from hacnn_tf.utils.types import Size, Tensor
 
 # The usual statistics of RGB photographs (ImageNet's), for pixels in [0, 255].
@@ -89,7 +96,7 @@ class HACNN(keras.Model):
 
         def dense(units: int, name: str, dtype: Any = policy, use_bias: bool = True) -> keras.Layer:
             return keras.layers.Dense(
-                units, use_bias=use_bias, kernel_initializer=fan_in_uniform(), dtype=dtype, name=name
+                units, use_bias=use_bias, kernel_initializer=initializers.fan_in_uniform(), dtype=dtype, name=name
             )
 
         def feature(x: Tensor, name: str) -> Tensor:

@@ -23,6 +23,7 @@ from hacnn_tf.utils.signals import Stopped, StopRequest, deferred
 # less than batch norm's epsilon, so that it is not rescaled any more, and the map dies (docs/studies/attention.md).
 # Hard attention's FC layers start at 0, and no batch norm follows them.
 UNDECAYED = ("/spatial/", "hard_attention/")
+ADAM_EPSILON = 1e-8  # of TensorFlow 1's Adam, which the paper used
 DEFERRED = "stops after this step, with a checkpoint; a second signal stops at once"
 
 
@@ -117,7 +118,7 @@ def make_state(settings, num_identities, steps):
 
 
 def make_optimizer(recipe, steps, precision="float32", undecayed=()):
-    """Adam as §4 has it; epsilon is that of TensorFlow 1's Adam, which the paper used.
+    """Adam as §4 has it.
 
     Args:
         recipe: the `Recipe`.
@@ -132,7 +133,7 @@ def make_optimizer(recipe, steps, precision="float32", undecayed=()):
         Schedule(recipe, steps),
         beta_1=0.9,
         beta_2=0.999,
-        epsilon=1e-8,
+        epsilon=ADAM_EPSILON,
         weight_decay=recipe.weight_decay or None,
         name="adam",
     )
