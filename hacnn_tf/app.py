@@ -12,6 +12,10 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Iterator
+from types import ModuleType
+
+from absl.flags import FlagValues
 
 from hacnn_tf.gallery import Database
 from hacnn_tf.utils import cli
@@ -26,7 +30,7 @@ COMMAND.define("integer", "port", 7860, "port to listen on", lower_bound=1, uppe
 COMMAND.group("Page")
 
 
-def main(flags):
+def main(flags: FlagValues) -> None:
     cli.require(flags, "database")
     _check_listening(flags.host, flags.port)
     with tempfile.TemporaryDirectory(prefix="hacnn_tf-") as shown:  # pictures of people: gone when the page is
@@ -45,7 +49,7 @@ def main(flags):
             blocks.close(verbose=False)
 
 
-def _check_listening(host, port):
+def _check_listening(host: str, port: int) -> None:
     """Raises `InputError` if nobody can listen there; Gradio itself would say it in many lines, and late."""
     try:
         with socket.create_server((host, port)):
@@ -56,7 +60,7 @@ def _check_listening(host, port):
 
 
 @contextlib.contextmanager
-def _without_proxies():
+def _without_proxies() -> Iterator[None]:
     """While the context lasts, the environment names no proxies, which would be asked for Gradio's own server.
 
     Not even those that are not to be used may stand there: Gradio's HTTP client refuses some kinds (SOCKS) as it is
@@ -69,7 +73,7 @@ def _without_proxies():
         os.environ |= proxies
 
 
-def _import_browser(folder):
+def _import_browser(folder: str) -> ModuleType:
     """The module with the page, which will keep what is shown and uploaded in a folder."""
     # Gradio reads these when it is imported.
     os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}

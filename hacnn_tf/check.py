@@ -12,14 +12,17 @@ import dataclasses
 from pathlib import Path
 
 import pandas as pd
+from absl.flags import FlagValues
 
 from hacnn_tf.data.cuhk03 import mat_images
+from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.data.decode import mat_of
 from hacnn_tf.data.options import DatasetOptions
 from hacnn_tf.data.problems import COLUMNS, check_images
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, check_new_path
+from hacnn_tf.utils.types import FilePath
 
 SHOWN = 10  # of each kind of problem
 
@@ -29,14 +32,15 @@ COMMAND.define("path", "output", None, "also write the table there, as .csv; mus
 COMMAND.group("Output")
 
 
-def main(flags):
+def main(flags: FlagValues) -> None:
     if flags.output:
         check_new_path(flags.output, suffix=".csv")
     asked = cli.given_options(DatasetOptions, flags).completed()
     dataset, incomplete = _read(asked, flags.data_root)
     print(dataset.summary())
     mats = {Path(mat) for path in dataset.table.path if (mat := mat_of(path))}
-    problems = pd.concat([incomplete, check_images(dataset, [p for mat in mats for p in mat_images(mat, asked.boxes)])])
+    listed = [path for mat in mats if asked.boxes for path in mat_images(mat, asked.boxes)]
+    problems = pd.concat([incomplete, check_images(dataset, listed)])
     if flags.output:
         with atomic_write(flags.output) as part:
             problems.to_csv(part, index=False, errors="replace")
@@ -51,7 +55,7 @@ def main(flags):
     print(f"{len(dataset.table):,} images, nothing wrong.")
 
 
-def _read(asked, data_root):
+def _read(asked: DatasetOptions, data_root: FilePath) -> tuple[ReidDataset, pd.DataFrame | None]:
     """The dataset, whole or not, and a table that says whether it is."""
     try:
         return asked.read_dataset(data_root), None

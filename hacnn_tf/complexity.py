@@ -3,7 +3,10 @@
 python -m hacnn_tf.complexity
 """
 
+from absl.flags import FlagValues
+
 from hacnn_tf.models import HACNN, count, kernel_calls
+from hacnn_tf.models.counting import KernelCall
 from hacnn_tf.utils import cli
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.complexity")
@@ -20,8 +23,8 @@ PARTS = [
 ]
 
 
-def main(flags):
-    parts = {}
+def main(flags: FlagValues) -> None:
+    parts: dict[str, list[KernelCall]] = {}
     for call in kernel_calls(HACNN(flags.num_identities)):
         parts.setdefault(part_of(call.path.split("/")[0]), []).append(call)
     parts["total"] = [call for part in PARTS[:-2] for call in parts[part]]  # as the paper counts, without classifiers
@@ -31,7 +34,7 @@ def main(flags):
         print(f"{part:<22}{total['weights']:>16,}{total['macs']:>16,}{total['depth']:>7}")
 
 
-def part_of(layer):
+def part_of(layer: str) -> str:
     """The part of the network that a layer of `HACNN` belongs to, by its name."""
     if "classifier" in layer:
         return "classifiers"

@@ -12,6 +12,12 @@ trained on persons of that test set. --rerank also prints what k-reciprocal re-r
 written nowhere.
 """
 
+from collections.abc import Mapping
+
+from absl.flags import FlagValues
+from numpy.typing import NDArray
+
+from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.data.load import load_splits
 from hacnn_tf.data.options import DatasetOptions
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function, rerank, results_table
@@ -23,6 +29,7 @@ from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_new_path, write_npz
 from hacnn_tf.utils.options import options
+from hacnn_tf.utils.types import Features
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.evaluate")
 COMMAND.define("path", "run_dir", None, "the run folder")
@@ -39,7 +46,7 @@ COMMAND.define("path", "cache_dir", None, "keep decoded images there, for datase
 COMMAND.group("Dataset")
 
 
-def main(flags):
+def main(flags: FlagValues) -> None:
     asked = _asked(flags)
     if not (flags.export and asked):
         cli.require(flags, "run_dir")
@@ -48,17 +55,19 @@ def main(flags):
     if flags.features:
         check_new_path(flags.features, suffix=".npz")
     run = RunFolder(flags.run_dir) if flags.run_dir else None
-    if flags.export:
-        opened = ReID.from_preset if find_preset(flags.export) else load_export
-        model = opened(flags.export, flags.precision)
-        function, size, title = model.extract, model.input_size, flags.export
-        branches = model.branches
-    else:
+    if run and not flags.export:
         network, epoch = run.load_model(flags.precision)
         function, size = feature_function(network, use_xla("auto")), network.input_shape[1:3]
         branches = network.branches
         title = f"{run.path}, epoch {epoch}"
-    dataset = (asked or run).read_dataset(flags.data_root)
+    else:
+        opened = ReID.from_preset if find_preset(flags.export) else load_export
+        model = opened(flags.export, flags.precision)
+        function, size, title = model.extract, model.input_size, flags.export
+        branches = model.branches
+    tested = asked or run
+    assert tested, "one of them is required"
+    dataset = tested.read_dataset(flags.data_root)
     if asked:
         print(dataset.summary())
         title = f"{title}, trained on {run.dataset_name}, tested" if run else title
@@ -67,7 +76,7 @@ def main(flags):
     features = Evaluator(dataset, images).features(function)
     results = evaluate_features(dataset, features, branches=branches)
     print(f"{title} on {dataset.name}:\n{results_table(results)}", flush=True)
-    if not flags.export and flags.precision in (None, run.settings.precision):
+    if run and not flags.export and flags.precision in (None, run.settings.precision):
         if asked:
             print(f"Results: {run.write_other_metrics(dataset, results, epoch)}")
         else:
@@ -80,7 +89,7 @@ def main(flags):
         print(f"After k-reciprocal re-ranking:\n{results_table(results)}")
 
 
-def _asked(flags):
+def _asked(flags: FlagValues) -> DatasetOptions | None:
     """The `DatasetOptions` that were asked for, completed; None if the dataset is the run's own."""
     names = [field.name for field in options(DatasetOptions)]
     given = {name: value for name in names if (value := flags[name].value) is not None and value is not False}
@@ -89,9 +98,9 @@ def _asked(flags):
     return DatasetOptions(**given).completed() if given else None
 
 
-def _arrays(dataset, features):
+def _arrays(dataset: ReidDataset, features: Mapping[str, Features]) -> dict[str, NDArray]:
     """What `features.npz` holds: of every split the features, paths, identities and cameras, row by row."""
-    arrays = {}
+    arrays: dict[str, NDArray] = {}
     for split, values in features.items():
         rows = dataset.split(split)
         arrays[f"{split}_features"] = values

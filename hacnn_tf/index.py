@@ -16,12 +16,14 @@ where there is no camera.
 
 import importlib.util
 import sys
+from collections.abc import Iterator, Mapping
 from itertools import compress, islice
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import tqdm
+from absl.flags import FlagValues
 
 from hacnn_tf.data.listing import count_kinds
 from hacnn_tf.export import load_export, onnx
@@ -32,6 +34,7 @@ from hacnn_tf.reid import ReID
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import printable
+from hacnn_tf.utils.types import Features, FilePath
 
 BATCH = 512  # pictures a transaction; a kill loses so many at most
 
@@ -55,7 +58,7 @@ COMMAND.define("boolean", "yes", False, "with --remove: do not ask")
 COMMAND.group("Database")
 
 
-def main(flags):
+def main(flags: FlagValues) -> None:
     cli.require(flags, "database")
     check_path(flags.database)
     if flags.remove is None:
@@ -75,7 +78,7 @@ def main(flags):
             remove(database, flags.remove, flags.yes)
 
 
-def remove(database, where, sure):
+def remove(database: Database, where: str, sure: bool) -> None:
     """Deletes the pictures for which a condition holds; asks first, unless it is `sure`.
 
     Raises:
@@ -92,7 +95,7 @@ def remove(database, where, sure):
     print(f"{count:,} removed from {database.path}, {len(database):,} left.")
 
 
-def _ask(what):
+def _ask(what: str) -> None:
     """Raises `InputError` unless somebody at the terminal says yes to deleting this."""
     if not all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr)):
         raise InputError(f"--remove would delete {what}: add --yes to do it without a question.")
@@ -101,7 +104,7 @@ def _ask(what):
         raise InputError("Nothing was deleted.")
 
 
-def open_model(preset, precision=None, runtime=None):
+def open_model(preset: FilePath, precision: str | None = None, runtime: str | None = None) -> ReID:
     """The `ReID` to index with; of a folder with exports for several runtimes, the one for `runtime`.
 
     Args:
@@ -129,7 +132,7 @@ def open_model(preset, precision=None, runtime=None):
     return ReID(str(file), export)
 
 
-def index(model, pictures, path, left_out=None):
+def index(model: ReID, pictures: pd.DataFrame, path: FilePath, left_out: Mapping[str, str] | None = None) -> None:
     """Brings a database up to date with some pictures, and prints what was done.
 
     Args:
@@ -167,7 +170,7 @@ def index(model, pictures, path, left_out=None):
     )
 
 
-def _extracted(model, pictures):
+def _extracted(model: ReID, pictures: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Features]]:
     """Batch by batch the rows of those pictures that can be read, and their features; names the others on stderr."""
     with tqdm.tqdm(model.embed_each(pictures.path), total=len(pictures), unit="picture", disable=None) as bar:
         outcomes = iter(bar)
@@ -182,7 +185,7 @@ def _extracted(model, pictures):
                 yield rows[readable].reset_index(drop=True), np.stack(list(compress(batch, readable)))
 
 
-def _compare(pictures, known):
+def _compare(pictures: pd.DataFrame, known: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """Of each picture whether it is known as it is, and whether only what is said of it, as its camera, has changed."""
     before = known.set_index("path").reindex(pictures.path).reset_index()
     equal = {
@@ -195,7 +198,7 @@ def _compare(pictures, known):
     return same_file & same_words, same_file & ~same_words
 
 
-def _update_metadata(database, pictures, known):
+def _update_metadata(database: Database, pictures: pd.DataFrame, known: pd.DataFrame) -> None:
     """Writes what is said of pictures that are the same, with the features that are there."""
     if "time" not in pictures:
         pictures = pictures.assign(time=pictures.path.map(known.set_index("path").time))

@@ -3,9 +3,11 @@
 python -m hacnn_tf.report --results_dir results
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
+from absl.flags import FlagValues
 
 from hacnn_tf.paper.layouts import EXPERIMENTS
 from hacnn_tf.paper.run_folders import RunFolders
@@ -15,6 +17,7 @@ from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, write_text
 from hacnn_tf.utils.html import page, section
+from hacnn_tf.utils.types import FilePath
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.report")
 COMMAND.define("path", "results_dir", "results", "folder that holds the tables and figures")
@@ -28,11 +31,11 @@ Columns on a blue ground are measured here, those on white are the paper's.</p>
 """
 
 
-def main(flags):
+def main(flags: FlagValues) -> None:
     print(write_report(flags.results_dir, flags.runs_dir, EXPERIMENTS))
 
 
-def write_report(results_dir, runs_dir, names):
+def write_report(results_dir: FilePath, runs_dir: FilePath, names: Iterable[str]) -> Path:
     """Writes `report.html` into a results folder.
 
     Args:
@@ -61,7 +64,7 @@ def write_report(results_dir, runs_dir, names):
     return path
 
 
-def _settings_table(runs):
+def _settings_table(runs: RunFolders) -> Table:
     """The settings in which runs differ, a run a line; those that all have, in a note."""
     rows = {}
     for run in runs.all():

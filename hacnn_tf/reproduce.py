@@ -9,13 +9,18 @@ interrupted one goes on where it was.
 
 import subprocess
 import sys
+from pathlib import Path
+
+from absl.flags import FlagValues
 
 from hacnn_tf.paper.layouts import EXPERIMENTS, Selection, listed
 from hacnn_tf.paper.reproduction import Reproduction
 from hacnn_tf.report import write_report
+from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.signals import STOPPING, Stopped
+from hacnn_tf.utils.types import FilePath
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.reproduce")
 COMMAND.define("list", "experiment", None, f"which, separated by commas: {', '.join(EXPERIMENTS)}; or all")
@@ -33,7 +38,7 @@ COMMAND.define("path", "results_dir", "results", "where tables and figures go")
 COMMAND.group("Places")
 
 
-def main(flags):
+def main(flags: FlagValues) -> None:
     cli.require(flags, "experiment")
     experiments = _experiments(flags)
     reproduction = Reproduction(
@@ -57,7 +62,7 @@ def main(flags):
         raise InputError(" ".join(reproduction.missing))
 
 
-def _experiments(flags):
+def _experiments(flags: FlagValues) -> list[str]:
     asked = listed(flags.experiment)
     unknown = [name for name in asked if name not in (*EXPERIMENTS, "all")]
     if unknown or not asked:
@@ -65,14 +70,14 @@ def _experiments(flags):
     return EXPERIMENTS if "all" in asked else asked
 
 
-def _seeds(flags):
+def _seeds(flags: FlagValues) -> list[int]:
     seeds = listed(flags.seeds)
     if not seeds or not all(seed.isdecimal() and int(seed) < 2**32 for seed in seeds):
         raise InputError(f"--seeds takes whole numbers below 2**32, separated by commas, not {','.join(seeds)!r}.")
     return [int(seed) for seed in seeds]
 
 
-def _train(settings, path, data_root):
+def _train(settings: Settings, path: Path, data_root: FilePath) -> None:
     args = [f"--data_root={data_root}", f"--run_dir={path}", *settings.as_flags()]
     # In a session of its own, so that what a terminal or a scheduler sends to all reaches it once, from here.
     training = subprocess.Popen([sys.executable, "-m", "hacnn_tf.train", *args], start_new_session=True)

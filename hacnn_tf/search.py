@@ -11,6 +11,8 @@ fail a condition: "camid != 3" leaves out those without a camera, "camid is dist
 
 import sys
 
+from absl.flags import FlagValues
+
 from hacnn_tf.gallery import EXACT_ROWS, Database
 from hacnn_tf.gallery.results import as_page, as_text
 from hacnn_tf.utils import cli
@@ -31,7 +33,7 @@ COMMAND.define("path", "html", None, "also write a page with the pictures there,
 COMMAND.group("Output")
 
 
-def main(flags):
+def main(flags: FlagValues) -> None:
     cli.require(flags, "database", "query")
     if flags.html:
         check_new_path(flags.html, suffix=".html")

@@ -6,6 +6,8 @@ Writes TABLE.csv (a line a cell, with its run folders), TABLE.md and TABLE.html,
 found count; runs with other settings than the table's are named and left out.
 """
 
+from absl.flags import FlagValues
+
 from hacnn_tf.paper.accuracy import accuracy_table
 from hacnn_tf.paper.layouts import TABLES, Selection
 from hacnn_tf.paper.run_folders import RunFolders
@@ -20,7 +22,7 @@ COMMAND.define("path", "results_dir", "results", "where the table goes")
 COMMAND.group("Places")
 
 
-def main(flags):
+def main(flags: FlagValues) -> None:
     cli.require(flags, "table")
     table = accuracy_table(flags.table, cli.given_options(Selection, flags), RunFolders(flags.runs_dir))
     table.write(flags.results_dir)

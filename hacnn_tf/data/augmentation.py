@@ -2,8 +2,14 @@
 
 import dataclasses
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from hacnn_tf.utils.types import Integers, Pixels, Size
+
+if TYPE_CHECKING:
+    from hacnn_tf.training.recipes import Recipe
 
 GREY = (124, 116, 104)  # about what the network takes for the mean of all pixels; in the place of what is not known
 ERASED_AREA = (0.02, 0.4)  # shares of the image (Zhong et al., Random Erasing Data Augmentation, 2017)
@@ -22,11 +28,11 @@ class Change:
     """
 
     flip: bool
-    shift: tuple
-    hole: tuple | None
+    shift: tuple[int, int]
+    hole: tuple[int, int, int, int] | None
 
 
-def augment(images, rows, recipe, seed, epoch):
+def augment(images: Pixels, rows: Integers, recipe: "Recipe", seed: int, epoch: int) -> Pixels:
     """A batch as its recipe has it, changed or as it is.
 
     Args:
@@ -41,11 +47,12 @@ def augment(images, rows, recipe, seed, epoch):
     """
     if not recipe.augments:
         return images
-    changes = [draw(recipe, images.shape[1:3], seed, epoch, row) for row in rows]
+    size = images.shape[1], images.shape[2]
+    changes = [draw(recipe, size, seed, epoch, row) for row in rows]
     return np.stack([apply(image, change) for image, change in zip(images, changes, strict=True)])
 
 
-def draw(recipe, size, seed, epoch, row):
+def draw(recipe: "Recipe", size: Size, seed: int, epoch: int, row: int) -> Change:
     """The change of one image in one epoch.
 
     Args:
@@ -61,14 +68,15 @@ def draw(recipe, size, seed, epoch, row):
     flip = rng.random() < 0.5
     shift = rng.uniform(-1, 1, size=2)
     erased = rng.random() < recipe.erasing
+    y, x = (_whole(s * (recipe.crop_padding + 0.5), recipe.crop_padding) for s in shift)
     return Change(
         bool(recipe.flip and flip),
-        tuple(_whole(s * (recipe.crop_padding + 0.5), recipe.crop_padding) for s in shift),
+        (y, x),
         _hole(size, rng) if erased else None,
     )
 
 
-def apply(image, change):
+def apply(image: Pixels, change: Change) -> Pixels:
     """A changed copy of a `(height, width, 3)` uint8 image."""
     height, width = image.shape[:2]
     changed = np.empty_like(image)
@@ -83,18 +91,18 @@ def apply(image, change):
     return changed
 
 
-def _overlap(side, shift):
+def _overlap(side: int, shift: int) -> tuple[slice, slice]:
     """Where in a row of pixels the shifted content lies, and where it comes from, as slices."""
     shift = min(max(shift, -side), side)
     return slice(max(shift, 0), side + min(shift, 0)), slice(max(-shift, 0), side - max(shift, 0))
 
 
-def _whole(value, limit):
+def _whole(value: float, limit: int) -> int:
     """The nearest whole number, from -limit to limit."""
     return min(max(round(value), -limit), limit)
 
 
-def _hole(size, rng):
+def _hole(size: Size, rng: np.random.Generator) -> tuple[int, int, int, int] | None:
     height, width = size
     for _ in range(TRIES):
         area = height * width * rng.uniform(*ERASED_AREA)

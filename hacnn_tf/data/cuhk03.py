@@ -1,11 +1,14 @@
 """CUHK03: the original `cuhk-03.mat`, read in place, and the CUHK03-NP folders."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 import numpy as np
 import pandas as pd
 import scipy.io
+from numpy.typing import NDArray
 
 from hacnn_tf.data.dataset import Counts, ReidDataset, check_counts, find_folder, make_table
 from hacnn_tf.data.decode import mat_image_path
@@ -21,6 +24,8 @@ COUNTS_767_700 = {
 }
 COUNTS_1367_100 = {"train": Counts(identities=1367), "query": Counts(identities=100), "gallery": Counts(identities=100)}
 SOURCE = "get it as data/README.md says and unpack it there"
+Place = tuple[int, int, int]  # of an image: pair of cameras, identity, view
+Found = TypeVar("Found")
 
 
 def read_cuhk03(
@@ -65,26 +70,26 @@ def read_cuhk03(
     return dataset
 
 
-def mat_images(mat, boxes):
+def mat_images(mat: Path, boxes: str) -> list[str]:
     """The paths of all images inside `cuhk-03.mat`, of detected or labelled boxes."""
     present, _ = _read_mat(mat, lambda file: _present(file, boxes))
     return [mat_image_path(mat, BOXES_FOLDERS[boxes], *place) for place in sorted(present)]
 
 
-def _boxes_folder(folder, boxes):
+def _boxes_folder(folder: Path, boxes: str) -> Path:
     for spelling in (BOXES_FOLDERS[boxes], boxes):
         if (folder / spelling).is_dir():
             return folder / spelling
     raise InputError(f"{folder} holds neither {MAT} nor a folder {BOXES_FOLDERS[boxes]}: is this CUHK03? {SOURCE}.")
 
 
-def _read_config(mat, config, boxes):
+def _read_config(mat: Path, config: Path, boxes: str) -> pd.DataFrame:
     """The table of the 767/700 protocol: `filelist` names are `pair_identity_camera_view.png`, all counted from 1."""
     try:
         protocol = scipy.io.loadmat(config)
         names = [str(name[0]) for name in protocol["filelist"].ravel()]
-        places = [[int(part) for part in name.removesuffix(".png").split("_")] for name in names]
-        places = [(pair, identity, view) for pair, identity, _, view in places]
+        numbers = [[int(part) for part in name.removesuffix(".png").split("_")] for name in names]
+        places = [(pair, identity, view) for pair, identity, _, view in numbers]
         columns = pd.DataFrame({"pid": protocol["labels"].ravel(), "camid": protocol["camId"].ravel()})
         columns["path"] = [mat_image_path(mat, BOXES_FOLDERS[boxes], *place) for place in places]
         columns.index += 1
@@ -101,10 +106,10 @@ def _read_config(mat, config, boxes):
     return pd.concat([make_table(r.path, r.pid, r.camid, split) for split, r in rows.items()], ignore_index=True)
 
 
-def _read_testset(mat, boxes, testset):
+def _read_testset(mat: Path, boxes: str, testset: int) -> pd.DataFrame:
     """The table of one of the 20 test sets of the 1367/100 protocol."""
 
-    def read(file):
+    def read(file: h5py.File) -> tuple[int, NDArray | None, set[Place], list[int]]:
         sets = np.ravel(file["testsets"])
         chosen = np.asarray(file[sets[testset - 1]], dtype=int).T if testset <= len(sets) else None
         return len(sets), chosen, *_present(file, boxes)
@@ -128,7 +133,7 @@ def _read_testset(mat, boxes, testset):
     return pd.DataFrame(rows, columns=["path", "pid", "camid", "split"])
 
 
-def _read_mat(mat, read):
+def _read_mat(mat: Path, read: Callable[[h5py.File], Found]) -> Found:
     """What `read` gets from the open `cuhk-03.mat`. Raises `InputError` if that is no such file."""
     if not mat.exists():
         raise InputError(f"{mat} is missing: {SOURCE}.")
@@ -139,12 +144,13 @@ def _read_mat(mat, read):
         raise InputError(f"{mat} is not CUHK03's, or damaged ({error}); {SOURCE}.") from None
 
 
-def _present(file, boxes):
+def _present(file: h5py.File, boxes: str) -> tuple[set[Place], list[int]]:
     """The (pair, identity, view) of every image that is there, each from 1, and the number of identities of each pair.
 
     An absent view is an empty array.
     """
-    present, identities = set(), []
+    present: set[Place] = set()
+    identities: list[int] = []
     for pair, reference in enumerate(np.ravel(file[BOXES_FOLDERS[boxes]]), start=1):
         views = file[reference][()]
         identities.append(views.shape[1])

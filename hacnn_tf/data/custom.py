@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -99,7 +100,7 @@ def read_custom(
     return dataset
 
 
-def _read_folder(place, find_cameras):
+def _read_folder(place: Path, find_cameras: bool) -> tuple[pd.DataFrame, LeftOut]:
     """Path, pid and perhaps camid of the images in a folder without any split; and what is left out."""
     found, left_out = list_images(place)
     paths = [path.relative_to(place) for path in found]
@@ -110,19 +111,19 @@ def _read_folder(place, find_cameras):
         raise InputError(f"{place} holds images beside folders of images ({preview(beside)}): {LAYOUTS}.")
     if deep := [path for path in paths if len(path.parts) > 3]:
         raise InputError(f"{place} holds images deeper than IDENTITY/CAMERA/IMAGE ({preview(deep)}): {LAYOUTS}.")
-    names = [FILE_NAME.match(path.name) for path in paths]
+    matches = [match for path in paths if (match := FILE_NAME.match(path.name))]
     rows = pd.DataFrame({"path": [str(place / path) for path in paths]})
     if beside:
-        if unnamed := [path for path, match in zip(paths, names, strict=True) if not match]:
+        if unnamed := [path for path in paths if not FILE_NAME.match(path.name)]:
             raise InputError(f"{place} does not say who {len(unnamed):,} images show ({preview(unnamed)}): {LAYOUTS}.")
-        rows = rows.assign(pid=[int(match[1]) for match in names], camid=[int(match[2]) for match in names])
+        rows = rows.assign(pid=[int(match[1]) for match in matches], camid=[int(match[2]) for match in matches])
         return rows, LeftOut(left_out, identities_left_out(left_out, rows.pid))
     rows["pid"] = _folder_names(paths, 0, f"{place} has folders of identities called")
     everything = LeftOut(left_out, _folders_left_out(place, left_out, {path.parts[0] for path in paths}))
     if not find_cameras:
         return rows, everything
-    if all(names):
-        return rows.assign(camid=[int(match[2]) for match in names]), everything
+    if len(matches) == len(paths):
+        return rows.assign(camid=[int(match[2]) for match in matches]), everything
     without = [path for path in paths if len(path.parts) == 2]
     if 0 < len(without) < len(paths):
         raise InputError(
@@ -135,7 +136,7 @@ def _read_folder(place, find_cameras):
     return rows, everything
 
 
-def _folder_names(paths, level, where):
+def _folder_names(paths: Sequence[Path], level: int, where: str) -> pd.Series:
     """The names that folders give, `as_names`. Two folders beside each other whose names are the same are refused."""
     folders = pd.Series([unicodedata.normalize("NFC", path.parts[level]) for path in paths])
     names = as_names(folders, where)
@@ -145,9 +146,11 @@ def _folder_names(paths, level, where):
     return names
 
 
-def _folders_left_out(place, left_out, read):
+def _folders_left_out(place: Path, left_out: Mapping[str, str], read: Collection[str]) -> dict[str, str]:
     """The folders of identities that hold no image, as `LeftOut.identities`; `read` are the names of those that do."""
-    inside = {entry: {} for entry in sorted(os.listdir(place)) if entry not in read and not is_hidden(entry)}
+    inside: dict[str, dict[str, str]] = {
+        entry: {} for entry in sorted(os.listdir(place)) if entry not in read and not is_hidden(entry)
+    }
     for path, kind in left_out.items():
         inside.get(Path(path).relative_to(place).parts[0], {})[path] = kind
     return {
@@ -157,7 +160,7 @@ def _folders_left_out(place, left_out, read):
     }
 
 
-def camera_regex(pattern):
+def camera_regex(pattern: str) -> re.Pattern[str]:
     """A `--camera_pattern`, compiled. Raises `InputError` unless it is a regular expression with one group."""
     try:
         compiled = re.compile(pattern)
@@ -171,7 +174,7 @@ def camera_regex(pattern):
     return compiled
 
 
-def _cameras(paths, pattern):
+def _cameras(paths: pd.Series, pattern: str) -> pd.Series:
     """What the group of a pattern finds in the name of each file."""
     compiled = camera_regex(pattern)
     found = [compiled.search(os.path.basename(path)) for path in paths]
@@ -180,10 +183,10 @@ def _cameras(paths, pattern):
             f"--camera_pattern {pattern} finds no camera in {len(unmatched):,} of {len(paths):,} names: "
             f"{preview(unmatched)}."
         )
-    return as_names(pd.Series([match[1] for match in found]), f"--camera_pattern {pattern} finds the camera")
+    return as_names(pd.Series([match[1] for match in found if match]), f"--camera_pattern {pattern} finds the camera")
 
 
-def _numbered(rows):
+def _numbered(rows: pd.DataFrame) -> pd.DataFrame:
     """Path, pid and camid as numbers; a camera that is not known is each image's own."""
     table = rows[["path"]].assign(pid=_numbers(rows, "pid"), camid=-_numbers(rows, "path"))
     if "camid" in rows:
@@ -192,7 +195,7 @@ def _numbered(rows):
     return table
 
 
-def _numbers(rows, column):
+def _numbers(rows: pd.DataFrame, column: str) -> pd.Series:
     """Whole numbers as they are; texts numbered from 1, those of whole numbers first, by value; -1 stays.
 
     Those that are trained on come before all others, so that they keep their numbers when test images come or go.
@@ -205,12 +208,12 @@ def _numbers(rows, column):
     return values.map({str(JUNK): JUNK} | {text: i for i, text in enumerate(ordered, 1)}).astype(int)
 
 
-def _order(text):
+def _order(text: str) -> tuple[bool, int, str]:
     number = re.fullmatch("-?[0-9]{1,18}", text)
     return not number, int(text) if number else 0, text
 
 
-def _draw_split(table, place, share, seed):
+def _draw_split(table: pd.DataFrame, place: Path, share: float, seed: int) -> pd.DataFrame:
     """The table with a split: queries have matches in the gallery, and who is nobody in particular is there too."""
     people = table[table.pid > DISTRACTOR]
     count, most = people.pid.nunique(), len(searchable(people))

@@ -11,14 +11,19 @@ import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL.Image
+from numpy.typing import NDArray
 
 from hacnn_tf.data.listing import open_image
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import preview
-from hacnn_tf.utils.types import Picture, Pixels, Size
+from hacnn_tf.utils.types import FilePath, Picture, Pixels, Size
+
+if TYPE_CHECKING:
+    import h5py
 
 MAX_PIXELS = 2**25  # of an image to decode; a little more than an 8K video frame
 NO_IMAGE, TOO_LARGE = "not an image that Pillow reads", "image of too many pixels"
@@ -39,7 +44,7 @@ UPRIGHT = {  # how an image of each orientation is turned upright
 PIXELS = 2  # raised when the same files give other pixels; 1 was TensorFlow's fast JPEG decoder, without EXIF
 
 
-def mat_image_path(mat, boxes, pair, identity, view):
+def mat_image_path(mat: FilePath, boxes: str, pair: int, identity: int, view: int) -> str:
     """The path of an image inside `cuhk-03.mat`; `boxes` is "detected" or "labeled", the numbers count from 1."""
     return f"{mat}#{boxes}/{pair}/{identity}/{view}"
 
@@ -102,7 +107,7 @@ def own_copy(image: Picture | InputError) -> Picture | InputError:
         return reason
 
 
-def _opened(image):
+def _opened(image: Picture) -> PIL.Image.Image:
     """Whatever `read_image` takes, as a `PIL.Image` with its pixels loaded."""
     try:
         if isinstance(image, (bytes, bytearray, memoryview)):
@@ -123,7 +128,7 @@ def _opened(image):
         raise InputError((isinstance(error, OSError) and error.strerror) or DAMAGED) from None
 
 
-def _decoded(encoded):
+def _decoded(encoded: bytes) -> PIL.Image.Image:
     if not encoded:
         raise InputError("empty file")
     try:
@@ -133,7 +138,7 @@ def _decoded(encoded):
     return _loaded(image)
 
 
-def _loaded(image):
+def _loaded(image: PIL.Image.Image) -> PIL.Image.Image:
     # Known before anything is decoded: a few bytes can stand for more pixels than there is memory.
     if not 0 < image.width * image.height <= MAX_PIXELS:
         raise InputError(TOO_LARGE if image.width * image.height else NO_PIXELS)
@@ -141,7 +146,7 @@ def _loaded(image):
     return image
 
 
-def _of_array(array):
+def _of_array(array: object) -> PIL.Image.Image:
     if not isinstance(array, np.ndarray):
         raise InputError(NOT_A_PICTURE.format(type(array).__name__))
     if array.dtype not in (np.uint8, np.uint16) or not (array.ndim == 2 or array.shape[2:] in ((1,), (3,), (4,))):
@@ -153,12 +158,12 @@ def _of_array(array):
     return PIL.Image.fromarray(np.ascontiguousarray(_eight_bits(channels)))
 
 
-def _eight_bits(array):
+def _eight_bits(array: NDArray[Any]) -> Pixels:
     """The upper bits of an array of 16, as of files whose decoders leave the lower ones out."""
     return array if array.dtype == np.uint8 else (array >> 8).astype(np.uint8)
 
 
-def _upright(image):
+def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
     try:
         orientation = image.getexif().get(ORIENTATION)
     except Exception:  # whatever damaged EXIF makes Pillow raise; the pixels are whole
@@ -166,7 +171,7 @@ def _upright(image):
     return image.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else image
 
 
-def _rgb(image):
+def _rgb(image: PIL.Image.Image) -> PIL.Image.Image:
     if image.mode.startswith("I;16"):  # Pillow itself would make white of all above 255
         image = PIL.Image.fromarray(_eight_bits(np.asarray(image)))
     if image.mode in ("I", "F"):
@@ -177,7 +182,7 @@ def _rgb(image):
         raise InputError(f"image of mode {image.mode}, which Pillow does not convert to RGB") from None
 
 
-def _read_mat_image(path):
+def _read_mat_image(path: str) -> Pixels:
     mat, _, place = path.rpartition("#")
     boxes, pair, identity, view = place.split("/")
     file = _open_mat(mat)
@@ -186,7 +191,7 @@ def _read_mat_image(path):
 
 
 @functools.lru_cache(maxsize=1)
-def _open_mat(mat):
+def _open_mat(mat: str) -> "h5py.File":
     import h5py  # for this one dataset
 
     return h5py.File(mat, "r")

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -121,14 +122,15 @@ def read_folders(folder: FilePath, name: str) -> ReidDataset:
     return ReidDataset(name, table, left_out=LeftOut(left_out, identities_left_out(left_out, table.pid)))
 
 
-def identities_left_out(left_out, pids):
+def identities_left_out(left_out: Mapping[str, str], pids: Iterable[int]) -> dict[str, str]:
     """The identities that only names of files that are left out say, as `LeftOut.identities`.
 
     Args:
         left_out: dict from path to kind, as `list_images` gives it.
         pids: the identities of images.
     """
-    files, known = {}, set(pids)
+    files: dict[int, dict[str, str]] = {}
+    known = set(pids)
     for path, kind in left_out.items():
         match = FILE_NAME.match(os.path.basename(path))
         if match and int(match[1]) > DISTRACTOR and int(match[1]) not in known:

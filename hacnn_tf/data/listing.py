@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -156,18 +156,18 @@ def no_image(identity: str, left_out: Mapping[str, str]) -> str:
     return f"identity {printable(identity)} has no image{only(left_out) or ': its folder is empty'}"
 
 
-def _inode(path):
+def _inode(path: FilePath) -> tuple[int, int]:
     """What a file is known by, whatever it is called."""
     status = os.stat(path)
     return status.st_dev, status.st_ino
 
 
-def _folders_around(path):
+def _folders_around(path: FilePath) -> set[tuple[int, int]]:
     """The folders that what a path leads to lies in."""
     return {_inode(parent) for parent in Path(os.path.realpath(path)).parents}
 
 
-def _kind_left_out(entry, suffixes):
+def _kind_left_out(entry: os.DirEntry[str], suffixes: Collection[str]) -> str | None:
     """Why what is no folder is left out; None if it is an image."""
     suffix = os.path.splitext(entry.name)[1].lower()
     if _is_file(entry):
@@ -177,16 +177,16 @@ def _kind_left_out(entry, suffixes):
     return None if suffix in suffixes else BROKEN_LINK
 
 
-def _is_folder(entry):
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     # Of what is no link it is known without a look at the file, which is slow on network disks.
     return os.path.isdir(entry) if entry.is_symlink() else entry.is_dir()
 
 
-def _is_file(entry):
+def _is_file(entry: os.DirEntry[str]) -> bool:
     return os.path.isfile(entry) if entry.is_symlink() else entry.is_file()
 
 
-def _check_names(paths):
+def _check_names(paths: Iterable[Path]) -> None:
     """The names of images go into records that are in UTF-8."""
     if undecodable := [path for path in map(str, paths) if not _is_utf8(path)]:
         raise InputError(
@@ -194,7 +194,7 @@ def _check_names(paths):
         )
 
 
-def _is_utf8(text):
+def _is_utf8(text: str) -> bool:
     try:
         return bool(text.encode())
     except UnicodeEncodeError:

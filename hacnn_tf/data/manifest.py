@@ -5,6 +5,7 @@ import functools
 import os
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pandas as pd
 from hacnn_tf.data.dataset import SPLITS
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview
+from hacnn_tf.utils.types import FilePath
 
 NAMES = ("manifest.csv", "manifest.parquet")  # in the folder of its images
 TEXTS = ("path", "pid", "camid", "split")
@@ -25,7 +27,7 @@ FLOAT_BITS = 53  # from 2**53 on, a whole number may be another than the one tha
 SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def find_manifest(place):
+def find_manifest(place: FilePath) -> Path | None:
     """The manifest that a path means: itself if it is a file, or the one in this folder; None if there is none.
 
     Raises:
@@ -40,7 +42,7 @@ def find_manifest(place):
     return found[0] if found else None
 
 
-def read_manifest(path, needed=("pid",)):
+def read_manifest(path: FilePath, needed: Sequence[str] = ("pid",)) -> pd.DataFrame:
     """The table in a manifest, checked. No image is opened.
 
     Args:
@@ -73,7 +75,7 @@ def read_manifest(path, needed=("pid",)):
     return rows
 
 
-def as_names(column, where):
+def as_names(column: pd.Series, where: str) -> pd.Series:
     """Identities or cameras as the texts that they are compared by.
 
     Spaces around a name don't count, nor whether its accents are letters of their own (as on older Macs) or not. A
@@ -103,11 +105,12 @@ def as_names(column, where):
     return texts
 
 
-def _read_csv(path):
+def _read_csv(path: Path) -> pd.DataFrame:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.reader(file, strict=True)
-            names, lines = next(reader, []), []
+            names = next(reader, [])
+            lines: list[list[str]] = []
             if len(names) == 1 and (others := [word for mark, word in SEPARATORS.items() if mark in names[0]]):
                 raise InputError(f"{path} has {others[0]} between its columns: save it with commas between them.")
             for line in reader:
@@ -130,7 +133,7 @@ def _read_csv(path):
     return rows
 
 
-def as_numbers(values):
+def as_numbers(values: pd.Series) -> pd.Series | None:
     """A column of objects, most often texts, as numbers; None if one of them is none, or would be another as one."""
     if values.map(type).eq(bool).any():
         return None
@@ -144,7 +147,7 @@ def as_numbers(values):
     return None if numbers.dtype.kind == "f" and (whole & (numbers.abs() >= 2**53)).any() else numbers
 
 
-def _read_parquet(path):
+def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         import pyarrow.parquet
     except ImportError:
@@ -161,7 +164,7 @@ def _read_parquet(path):
             raise InputError(f"{path} is not a Parquet file, or damaged ({type(error).__name__}).") from None
 
 
-def _check_columns(path, rows, needed):
+def _check_columns(path: Path, rows: pd.DataFrame, needed: Sequence[str]) -> None:
     missing = [name for name in needed if name not in rows]
     if missing:
         raise InputError(
@@ -176,13 +179,13 @@ def _check_columns(path, rows, needed):
         raise InputError(f"{path} lists no images: below the names of its columns comes a line an image.")
 
 
-def _column_name(name):
+def _column_name(name: object) -> str:
     """The name of a column; those that are known, however they are spelled: a lost camid or split changes results."""
     name = str(name).strip()
     return name.lower() if name.lower() in (*TEXTS, "time") else name
 
 
-def _texts(path, rows, name):
+def _texts(path: Path, rows: pd.DataFrame, name: str) -> pd.Series:
     texts = rows[name].astype(object).map(str)
     stripped = texts if name == "path" else texts.str.strip()
     empty = rows[name].isna() | (stripped == "")
@@ -196,7 +199,7 @@ def _texts(path, rows, name):
     return as_names(rows[name], f"{path} has the {name}") if name in ("pid", "camid") else stripped
 
 
-def _files(path, names):
+def _files(path: Path, names: pd.Series) -> list[str]:
     """The paths of images that a manifest names. Raises `InputError` if they are not there."""
     found = [_file(path.parent, name) for name in names]
     if missing := [path.parent / name for name, file in zip(names, found, strict=True) if file is None]:
@@ -204,10 +207,10 @@ def _files(path, names):
             f"{len(missing):,} of the {len(found):,} images in {path} are not there: {preview(missing)}; "
             "their paths count from the manifest's folder."
         )
-    return found
+    return [file for file in found if file]
 
 
-def _file(folder, name):
+def _file(folder: Path, name: str) -> str | None:
     """The path of a file, also if it is spelled otherwise there: spaces, Windows' \\, how accents are written."""
     spellings = [name]
     for separated in (name.strip(), name.strip().replace("\\", "/")):
@@ -215,7 +218,7 @@ def _file(folder, name):
     return next(filter(os.path.isfile, (str(folder / spelling) for spelling in spellings)), None)
 
 
-def _check_values(path, rows):
+def _check_values(path: Path, rows: pd.DataFrame) -> None:
     if "split" in rows and (unknown := sorted(set(rows.split).difference(SPLITS))):
         raise InputError(f"{path} has a split {preview(unknown)}: {', '.join(SPLITS)} are known.")
     said = [name for name in ("pid", "camid") if name in rows]
@@ -231,7 +234,7 @@ def _check_values(path, rows):
         raise InputError(f"{path} lists {twice.sum():,} images more than once: {preview(rows.path[twice].unique())}.")
 
 
-def _without_detours(paths):
+def _without_detours(paths: Iterable[str]) -> list[str]:
     """Paths of which two that lead to a file by different ".." are one."""
     folder = functools.cache(os.path.realpath)
     return [

@@ -1,12 +1,20 @@
 """Training batches with tf.data: any epoch exactly again."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from hacnn_tf.data.augmentation import augment
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.types import Integers, Pixels, Tensor
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from hacnn_tf.training.recipes import Recipe
 
 
-def steps_per_epoch(num_images, batch_size):
+def steps_per_epoch(num_images: int, batch_size: int) -> int:
     """Whole batches in an epoch; the images left over differ from epoch to epoch.
 
     Raises:
@@ -17,7 +25,7 @@ def steps_per_epoch(num_images, batch_size):
     return num_images // batch_size
 
 
-def epoch_order(labels, batch_size, recipe, seed, epoch):
+def epoch_order(labels: Integers, batch_size: int, recipe: "Recipe", seed: int, epoch: int) -> Integers:
     """Which image is where in the batches of an epoch; depends on nothing but the arguments.
 
     With `recipe.batch_identities` = P every batch has P identities and K = batch size / P random images of each, which
@@ -44,7 +52,9 @@ def epoch_order(labels, batch_size, recipe, seed, epoch):
     return _identity_order(np.asarray(labels), steps, batch_size, recipe.batch_identities, rng)
 
 
-def _identity_order(labels, steps, batch_size, identities, rng):
+def _identity_order(
+    labels: Integers, steps: int, batch_size: int, identities: int, rng: np.random.Generator
+) -> Integers:
     images_of = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     turns = len(images_of) // identities  # batches until all have had their turn
     if not turns:
@@ -59,7 +69,18 @@ def _identity_order(labels, steps, batch_size, identities, rng):
     return np.concatenate(order).reshape(steps, batch_size)
 
 
-def training_batches(images, labels, batch_size, recipe, seed, epoch, done=0, part=0, parts=1, replicas=1):
+def training_batches(
+    images: Pixels,
+    labels: Integers,
+    batch_size: int,
+    recipe: "Recipe",
+    seed: int,
+    epoch: int,
+    done: int = 0,
+    part: int = 0,
+    parts: int = 1,
+    replicas: int = 1,
+) -> "tf.data.Dataset":
     """The batches of one epoch, or a worker's parts of them.
 
     Args:
@@ -86,10 +107,10 @@ def training_batches(images, labels, batch_size, recipe, seed, epoch, done=0, pa
     order = epoch_order(labels, batch_size, recipe, seed, epoch)
     order = order.reshape(len(order), parts, -1)[done:, part].ravel()
 
-    def take(rows):
+    def take(rows: Integers) -> tuple[Pixels, Integers]:
         return augment(images[rows], rows, recipe, seed, epoch), labels[rows]
 
-    def batch(rows):
+    def batch(rows: Tensor) -> tuple[Tensor, Tensor]:
         x, y = tf.numpy_function(take, [rows], (tf.uint8, tf.int32), stateful=False)
         return tf.ensure_shape(x, (size, *images.shape[1:])), tf.ensure_shape(y, (size,))
 

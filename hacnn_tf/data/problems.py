@@ -2,21 +2,24 @@
 
 import collections
 import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import pandas as pd
 import tqdm
 
-from hacnn_tf.data.dataset import matched
+from hacnn_tf.data.dataset import ReidDataset, matched
 from hacnn_tf.data.decode import decoding_pool, mat_of, read_image
 from hacnn_tf.data.listing import NESTED, open_image
 from hacnn_tf.utils.errors import InputError
 
 COLUMNS = ["problem", "path", "detail"]
+Problem = tuple[str, str, str]
 MIN_SIDE = 16  # pixels; less shows nobody
 USUAL = 0.9  # share of images of one size from which on others are suspect
 
 
-def check_images(dataset, listed_elsewhere=()):
+def check_images(dataset: ReidDataset, listed_elsewhere: Iterable[str] = ()) -> pd.DataFrame:
     """Opens all images of a dataset, in parallel and with a progress bar on a terminal.
 
     Args:
@@ -47,10 +50,16 @@ def check_images(dataset, listed_elsewhere=()):
     return pd.DataFrame(problems, columns=COLUMNS)
 
 
-Inspected = collections.namedtuple("Inspected", ["reason", "size", "mode", "digest"], defaults=(None, None, None, None))
+class Inspected(NamedTuple):
+    """An image that was opened: (width, height), mode and a digest of its pixels; or the reason why it cannot be."""
+
+    reason: str | None = None
+    size: tuple[int, int] | None = None
+    mode: str | None = None
+    digest: bytes | None = None
 
 
-def _inspect(path):
+def _inspect(path: str) -> Inspected:
     try:
         pixels = read_image(path)
     except InputError as reason:
@@ -62,13 +71,13 @@ def _inspect(path):
     return Inspected(None, (pixels.shape[1], pixels.shape[0]), mode, hashlib.sha256(pixels.tobytes()).digest())
 
 
-def _broken(inspected):
+def _broken(inspected: Mapping[str, Inspected]) -> list[Problem]:
     return [("broken", path, i.reason) for path, i in inspected.items() if i.reason]
 
 
-def _sizes(inspected):
+def _sizes(inspected: Mapping[str, Inspected]) -> Iterator[Problem]:
     sizes = {path: i.size for path, i in inspected.items() if i.size}
-    (usual, count), *_ = collections.Counter(sizes.values()).most_common(1) or [(None, 0)]
+    (usual, count), *_ = collections.Counter(sizes.values()).most_common(1) or [((0, 0), 0)]
     for path, (width, height) in sizes.items():
         size = f"{width}×{height} (width×height)"
         if min(width, height) < MIN_SIDE:
@@ -79,24 +88,24 @@ def _sizes(inspected):
             yield "size", path, f"{size}: wider than high"
 
 
-def _two_identities(table, inspected):
-    first = {}
+def _two_identities(table: pd.DataFrame, inspected: Mapping[str, Inspected]) -> Iterator[Problem]:
+    first: dict[tuple[bytes, tuple[int, int] | None], tuple[str, int]] = {}
     for path, pid in zip(table.path, table.pid, strict=True):
-        digest = inspected[path].digest and (inspected[path].digest, inspected[path].size)
-        if digest:
-            other, other_pid = first.setdefault(digest, (path, pid))
+        image = inspected[path]
+        if image.digest:
+            other, other_pid = first.setdefault((image.digest, image.size), (path, pid))
             if pid != other_pid:
                 yield "two identities", path, f"identity {pid}: the same pixels as {other}, identity {other_pid}"
 
 
-def _no_match(dataset):
+def _no_match(dataset: ReidDataset) -> Iterator[Problem]:
     query = dataset.split("query")
     for row in query[~matched(query, dataset.split("gallery"))].itertuples():
         who = f"identity {row.pid} under another camera than {row.camid}"
         yield "no match", row.path, f"the gallery does not have {who}"
 
 
-def _not_in_protocol(dataset, listed_elsewhere):
+def _not_in_protocol(dataset: ReidDataset, listed_elsewhere: Iterable[str]) -> Iterator[Problem]:
     known = set(dataset.table.path)
     nested = [path for path, kind in dataset.left_out.files.items() if kind == NESTED]
     for path in (*nested, *listed_elsewhere):

@@ -5,13 +5,13 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from hacnn_tf.data.dataset import NO_CAMERA
+from hacnn_tf.data.dataset import NO_CAMERA, ReidDataset
 from hacnn_tf.utils.errors import InputError
 
 SEED = 0  # of which identities and queries: the same for every training, so that trainings can be compared
 
 
-def hold_out(dataset, identities):
+def hold_out(dataset: ReidDataset, identities: int) -> ReidDataset:
     """A dataset with training identities in the place of its test set, see `split_off`.
 
     Args:
@@ -41,7 +41,7 @@ def hold_out(dataset, identities):
     )
 
 
-def searchable(rows):
+def searchable(rows: pd.DataFrame) -> pd.Index:
     """The identities that can be tested on, whose queries leave something to find.
 
     They were seen by at least two cameras, and not only once by each; where cameras are not known, on two images.
@@ -57,7 +57,7 @@ def searchable(rows):
     return seen.index[((seen > 1) | (lowest == NO_CAMERA)) & (images > seen)]
 
 
-def split_off(rows, identities, seed):
+def split_off(rows: pd.DataFrame, identities: int, seed: int) -> pd.DataFrame:
     """Makes some of the searchable identities a test set, and leaves the others to train on.
 
     Of each of them and each of its cameras a random image becomes a query, and the others the gallery; where cameras
@@ -82,6 +82,6 @@ def split_off(rows, identities, seed):
     return pd.concat([part.assign(split=split) for split, part in parts.items()], ignore_index=True)
 
 
-def _cameras(rows):
+def _cameras(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with all cameras that are not known as one."""
     return rows.assign(camid=rows.camid.clip(lower=NO_CAMERA))

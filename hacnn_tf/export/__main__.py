@@ -15,9 +15,11 @@ without the local branch). Each file says so itself. "int8" is calibrated on tra
 of your own.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from absl.flags import FlagValues
 
 from hacnn_tf.data.listing import list_images, only
 from hacnn_tf.data.load import load_images
@@ -28,6 +30,7 @@ from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_new_path
 from hacnn_tf.utils.options import PRECISIONS
+from hacnn_tf.utils.types import Pixels, Size
 
 CALIBRATION = 256  # images
 
@@ -50,7 +53,7 @@ COMMAND.define("path", "calibration_images", None, "a folder of pictures of pers
 COMMAND.group("Calibration")
 
 
-def main(flags):
+def main(flags: FlagValues) -> None:
     cli.require(flags, "run_dir", "output")
     formats = list(dict.fromkeys(flags.format))
     check_new_path(flags.output)
@@ -71,13 +74,13 @@ def main(flags):
         print(f"  {flags.output}/{FORMATS[name].FILE}  {FORMATS[name].ABOUT}")
 
 
-def calibration_images(paths, size):
+def calibration_images(paths: Sequence[str], size: Size) -> Pixels:
     """Up to `CALIBRATION` images, evenly out of a list of paths, resized to (height, width)."""
     chosen = np.unique(np.linspace(0, len(paths) - 1, CALIBRATION).round().astype(int))
     return load_images([paths[i] for i in chosen], size)
 
 
-def _calibration_paths(flags):
+def _calibration_paths(flags: FlagValues) -> list[str]:
     """The pictures of the folder that was named, or the images that the run was trained on."""
     if flags.calibration_images:
         images, left_out = list_images(flags.calibration_images)

@@ -1,18 +1,22 @@
 """JPEG and PNG bytes to pixels inside a TensorFlow graph: those of `hacnn_tf.data.decode`, for SavedModels."""
 
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
 from hacnn_tf.data.decode import DAMAGED, MAX_PIXELS, ORIENTATION, TOO_LARGE
+from hacnn_tf.utils.types import Size, Tensor
 
 NO_IMAGE = "not a JPEG or PNG image"
 EXIF, START_OF_SCAN, FILL = 0xE1, 0xDA, 0xFF  # markers of JPEG segments
 LONG = 4  # a type of TIFF's: four bytes, where an orientation has two
 SHORT = np.array([256, 1])  # what the bytes of a big-endian number of two stand for
 MOST_SEGMENTS = 2**14  # of a file, so that one made for it cannot keep a server busy
+Segment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def decode(encoded):
+def decode(encoded: Tensor) -> Tensor:
     """Bytes of a JPEG or PNG of any kind to upright RGB, a `(height, width, 3)` uint8 tensor.
 
     Raises:
@@ -31,7 +35,7 @@ def decode(encoded):
     return tf.ensure_shape(_upright(image, _orientation(encoded)), (None, None, 3))
 
 
-def decode_each(encoded, size):
+def decode_each(encoded: Tensor, size: Size) -> tuple[Tensor, Tensor]:
     """Decodes and resizes each of some images, whatever is wrong with the others; all of it is a part of the graph.
 
     Args:
@@ -44,7 +48,7 @@ def decode_each(encoded, size):
     """
     pixels, decoded = _each(lambda x: resize(decode(x), size), encoded, tf.zeros((*size, 3), tf.uint8))
 
-    def reasons():
+    def reasons() -> Tensor:
         counts, _ = _each(_pixel_count, encoded, tf.constant(0, tf.int64))
         return tf.where(_is_image(encoded), tf.where(counts > MAX_PIXELS, TOO_LARGE, DAMAGED), NO_IMAGE)
 
@@ -52,7 +56,7 @@ def decode_each(encoded, size):
     return pixels, tf.cond(tf.reduce_all(decoded), lambda: ok, lambda: tf.where(decoded, ok, reasons()))
 
 
-def resize(images, size):
+def resize(images: Tensor, size: Size) -> Tensor:
     """Antialiased bilinear resize of `(..., height, width, 3)` pixels to `(height, width)` = `size`, uint8.
 
     It differs from Pillow's, which rounds between its two passes, by one level at most.
@@ -61,7 +65,7 @@ def resize(images, size):
     return tf.cast(tf.round(tf.clip_by_value(images, 0, 255)), tf.uint8)
 
 
-def _each(function, elements, missing):
+def _each(function: Callable[[Tensor], Tensor], elements: Tensor, missing: Tensor) -> tuple[Tensor, Tensor]:
     """What a function gives for each element, `missing` where it raises, and for which it did not.
 
     An error ends a graph; in tf.data alone it can be left out instead.
@@ -78,31 +82,31 @@ def _each(function, elements, missing):
     return tf.ensure_shape(values, (None, *missing.shape)), done > 0
 
 
-def _is_image(encoded):
+def _is_image(encoded: Tensor) -> Tensor:
     jpeg, png = _kind(encoded)
     return jpeg | png
 
 
-def _kind(encoded):
+def _kind(encoded: Tensor) -> tuple[Tensor, Tensor]:
     """Whether bytes begin as a JPEG, and as a PNG, does."""
     jpeg = tf.equal(tf.strings.substr(encoded, 0, 3), b"\xff\xd8\xff")
     return jpeg, tf.equal(tf.strings.substr(encoded, 0, 8), b"\x89PNG\r\n\x1a\n") & (tf.strings.length(encoded) >= 24)
 
 
-def _pixel_count(encoded):
+def _pixel_count(encoded: Tensor) -> Tensor:
     """Height × width of the JPEG or PNG that bytes begin as, from its header."""
     jpeg, _ = _kind(encoded)
     size = tf.cond(jpeg, lambda: tf.image.extract_jpeg_shape(encoded)[:2], lambda: _png_size(encoded))
     return tf.reduce_prod(tf.cast(size, tf.int64))
 
 
-def _png_size(encoded):
+def _png_size(encoded: Tensor) -> Tensor:
     """Height and width of a PNG, from its first chunk."""
     width, height = tf.unstack(tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False), 2)
     return tf.stack([height, width])
 
 
-def _orientation(encoded):
+def _orientation(encoded: Tensor) -> Tensor:
     """The orientation that EXIF gives an image, from 1, upright, to 8; 1 if it has none."""
     data = tf.io.decode_raw(encoded, tf.uint8)
     jpeg, _ = _kind(encoded)
@@ -110,11 +114,11 @@ def _orientation(encoded):
     return tf.cond(begin > 0, lambda: _orientation_tag(data[begin:]), lambda: tf.constant(1, tf.int64))
 
 
-def _find_exif(data, first, segment):
+def _find_exif(data: Tensor, first: int, segment: Segment) -> Tensor:
     """Where the EXIF of a file begins, that is a chain of segments from `first` on; 0 if it has none."""
     size = tf.size(data, tf.int64)
 
-    def look(at, found):
+    def look(at: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
         exif, ahead = segment(data, at)
         return tf.where(ahead > 0, at + ahead, size), exif
 
@@ -127,7 +131,7 @@ def _find_exif(data, first, segment):
     return found
 
 
-def _jpeg_segment(data, at):
+def _jpeg_segment(data: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
     """Where the EXIF in a JPEG's segment begins (0: nowhere), and how far ahead the next one is (0: none)."""
     marker, none = _number(data, at + 1, 1), tf.constant(0, tf.int64)
     exif = (marker == EXIF) & (_number(data, at + 4, 4) == int.from_bytes(b"Exif", "big"))
@@ -136,13 +140,13 @@ def _jpeg_segment(data, at):
     return tf.where(exif, at + 10, none), tf.where(is_last, none, ahead)
 
 
-def _png_chunk(data, at):
+def _png_chunk(data: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
     """As `_jpeg_segment`, of a PNG."""
     exif = _number(data, at + 4, 4) == int.from_bytes(b"eXIf", "big")
     return tf.where(exif, at + 8, tf.constant(0, tf.int64)), 12 + _number(data, at, 4)
 
 
-def _orientation_tag(exif):
+def _orientation_tag(exif: Tensor) -> Tensor:
     """The orientation in the first directory of EXIF's TIFF structure; 1 if it is not there, or none."""
     big = _number(exif, 0, 1) == ord("M")
     directory = _number(exif, 4, 4, big)
@@ -154,14 +158,14 @@ def _orientation_tag(exif):
     return tf.where((found >= 1) & (found <= 8), found, 1)
 
 
-def _upright(image, orientation):
+def _upright(image: Tensor, orientation: Tensor) -> Tensor:
     """Turns an image of an EXIF orientation upright."""
     image = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
     down, across = (tf.where(tf.reduce_any(orientation == turned), -1, 1) for turned in ([3, 4, 7, 8], [2, 3, 6, 7]))
     return image[::down, ::across]
 
 
-def _number(data, start, size, big=True):
+def _number(data: Tensor, start: Tensor, size: int, big: Tensor = True) -> Tensor:
     """The whole number in some bytes, of which those past the end are 0."""
     digits = tf.cast(data[start : start + size], tf.int64)
     digits = tf.pad(digits, [[0, size - tf.size(digits)]])

@@ -1,18 +1,24 @@
 """A Keras file: the whole network, with classifiers, to go on working with."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from hacnn_tf.export.exported import Export
 from hacnn_tf.utils.startup import require_tensorflow
+
+if TYPE_CHECKING:
+    from hacnn_tf.models import HACNN
 
 FILE = "hacnn.keras"
 ABOUT = "the network, for Keras: import hacnn_tf.models, then keras.saving.load_model"
 
 
-def write(network, path, precision):
+def write(network: "HACNN", path: Path, precision: str) -> None:
     """Writes the file `path`."""
     network.save(path)
 
 
-def load(path, precision=None):
+def load(path: Path, precision: str | None = None) -> Export:
     """Opens the file as an `Export`, to compute under a dtype policy, by default its own."""
     require_tensorflow()
     import keras

@@ -3,8 +3,15 @@
 import json
 import os
 import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hacnn_tf.export.exported import KEPT_FLOAT, Export, described, description, needed, single_images
+from hacnn_tf.utils.types import Features, Pixels
+
+if TYPE_CHECKING:
+    from hacnn_tf.models import HACNN
 
 FILE = "hacnn.tflite"
 ABOUT = "for LiteRT (TensorFlow Lite)"
@@ -13,7 +20,7 @@ INT8_NEEDS = ["ai_edge_litert"]
 METADATA = "hacnn_tf"  # JSON of the `description`
 
 
-def write(network, path, precision, images=None):
+def write(network: "HACNN", path: Path, precision: str, images: Pixels | None = None) -> None:
     """Writes the file `path`: float32, its weights halved ("float16"), or calibrated on `images` ("int8")."""
     from tensorflow.lite.tools import flatbuffer_utils
 
@@ -29,13 +36,13 @@ def write(network, path, precision, images=None):
     path.write_bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
-def load(path):
+def load(path: Path) -> Export:
     """Opens the file as an `Export`."""
     (interpreter,) = needed("ai_edge_litert.interpreter")
     runner = interpreter.Interpreter(str(path), num_threads=_cores()).get_signature_runner()
     lock = threading.Lock()  # an interpreter has its tensors once
 
-    def extract(batch):
+    def extract(batch: Pixels) -> Features:
         with lock:
             return runner(images=batch)["features"]
 
@@ -45,7 +52,7 @@ def load(path):
     return Export(extract, size, dim, **described(path, known))
 
 
-def _converted(network, precision, images):
+def _converted(network: "HACNN", precision: str, images: Pixels | None) -> bytes:
     import tensorflow as tf
 
     from hacnn_tf.evaluation import feature_function
@@ -57,7 +64,7 @@ def _converted(network, precision, images):
     owner = tf.Module()
     owner.function = function
 
-    def converter():
+    def converter() -> Any:
         made = tf.lite.TFLiteConverter.from_concrete_functions([concrete], owner)
         if precision != "float32":
             made.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -67,7 +74,8 @@ def _converted(network, precision, images):
             made.representative_dataset = calibration
         return made
 
-    def calibration():
+    def calibration() -> Iterator[list[Pixels]]:
+        assert images is not None, "int8 needs images"
         return ([image] for image in single_images(images))
 
     if precision != "int8":
@@ -82,12 +90,12 @@ def _converted(network, precision, images):
     ).get_nondebug_quantized_model()
 
 
-def _read_description(path):
+def _read_description(path: Path) -> dict[str, str]:
     (flatbuffer_utils,) = needed("ai_edge_litert.tools.flatbuffer_utils")
     model = flatbuffer_utils.read_model(str(path))
     (entry,) = (entry for entry in model.metadata if entry.name.decode() == METADATA)
     return json.loads(bytes(model.buffers[entry.buffer].data))
 
 
-def _cores():
+def _cores() -> int | None:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -1,10 +1,18 @@
 """ONNX, for ONNX Runtime and others."""
 
 import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hacnn_tf.export.exported import KEPT_FLOAT, Export, described, description, needed, single_images
+from hacnn_tf.utils.types import Pixels
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from hacnn_tf.models import HACNN
 
 FILE = "hacnn.onnx"
 ABOUT = "for ONNX Runtime"
@@ -16,20 +24,21 @@ QUANTIZED = ["Conv", "MatMul", "Gemm", "Relu", "MaxPool", "AveragePool", "Concat
 QUANTIZED += ["Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice"]
 
 
-def write(network, path, precision, images=None):
+def write(network: "HACNN", path: Path, precision: str, images: Pixels | None = None) -> None:
     """Writes the file `path`: float32, its weights halved ("float16"), or QDQ calibrated on `images` ("int8")."""
     (onnx,) = needed("onnx")
     model = convert(network)
     if precision == "float16":
         _halve(model)
     elif precision == "int8":
+        assert images is not None, "int8 needs images"
         model = _quantized(model, images)
     for name, text in description(network, precision).items():
         model.metadata_props.add(key=name, value=text)
     onnx.save(model, path)
 
 
-def convert(network):
+def convert(network: "HACNN") -> "ModelProto":
     """The network in float32 as an `onnx.ModelProto`, its nodes named after the layers that they come from."""
     import tensorflow as tf
 
@@ -46,7 +55,7 @@ def convert(network):
     return model
 
 
-def load(path):
+def load(path: Path) -> Export:
     """Opens the file as an `Export`, on the CPU."""
     (onnxruntime,) = needed("onnxruntime")
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -60,7 +69,7 @@ def load(path):
     )
 
 
-def _halve(model):
+def _halve(model: "ModelProto") -> None:
     """Stores all kernels in half precision, to be cast as the file is opened: CPUs compute in float32."""
     from onnx import TensorProto, helper, numpy_helper
 
@@ -75,14 +84,16 @@ def _halve(model):
     model.graph.node.extend(nodes)
 
 
-def _quantized(model, images):
-    onnx, quantization = needed("onnx", "onnxruntime.quantization")
+def _quantized(model: "ModelProto", images: Pixels) -> "ModelProto":
+    needed("onnx", "onnxruntime.quantization")
+    import onnx
+    from onnxruntime import quantization
 
     class Calibration(quantization.CalibrationDataReader):
-        def __init__(self):
+        def __init__(self) -> None:
             self._batches = single_images(images)
 
-        def get_next(self):
+        def get_next(self) -> dict[str, Pixels] | None:
             batch = next(self._batches, None)
             return None if batch is None else {"images": batch}
 

@@ -2,10 +2,17 @@
 
 import functools
 import logging
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from hacnn_tf.export import onnx
 from hacnn_tf.export.exported import KEPT_FLOAT, Export, described, description, needed, single_images
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.types import Pixels
+
+if TYPE_CHECKING:
+    from hacnn_tf.models import HACNN
 
 FILE = "hacnn.xml"  # and hacnn.bin beside it
 ABOUT = "for OpenVINO, with hacnn.bin"
@@ -14,11 +21,12 @@ INT8_NEEDS = ["nncf"]
 HINTS = {"float32": "f32", "mixed_bfloat16": "bf16"}  # arithmetic under a policy
 
 
-def write(network, path, precision, images=None):
+def write(network: "HACNN", path: Path, precision: str, images: Pixels | None = None) -> None:
     """Writes `path` and its `.bin`: float32, its weights halved ("float16"), or calibrated on `images` ("int8")."""
     (openvino,) = needed("openvino")
     model = _core(openvino).read_model(onnx.convert(network).SerializeToString())
     if precision == "int8":
+        assert images is not None, "int8 needs images"
         model = _quantized(model, images)
     for name, text in description(network, precision).items():
         model.set_rt_info(text, ["hacnn_tf", name])
@@ -28,7 +36,7 @@ def write(network, path, precision, images=None):
         raise InputError(f"Cannot write {path}: {error}.") from None
 
 
-def load(path, precision=None):
+def load(path: Path, precision: str | None = None) -> Export:
     """Opens the file as an `Export`, on the CPU, to compute in float32 or under "mixed_bfloat16"."""
     (openvino,) = needed("openvino")
     core = _core(openvino)
@@ -48,7 +56,7 @@ def load(path, precision=None):
 
 
 @functools.cache
-def _core(openvino):
+def _core(openvino: ModuleType) -> Any:
     """The one `Core` of this process.
 
     Each gives the thread a stack for signals, and puts back the one before when it goes. Of two that overlap, the one
@@ -57,7 +65,7 @@ def _core(openvino):
     return openvino.Core()
 
 
-def _quantized(model, images):
+def _quantized(model: Any, images: Pixels) -> Any:
     (nncf,) = needed("nncf")
     nncf.set_log_level(logging.ERROR)  # it tells of every operation that stays float
     kept = nncf.IgnoredScope(patterns=[f".*{word}.*" for word in KEPT_FLOAT], validate=False)

@@ -1,14 +1,21 @@
 """SavedModel: a program for TensorFlow and TensorFlow Serving, from pixels or from JPEG and PNG bytes to features."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from hacnn_tf.export.exported import Export, described, description
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.startup import load_tensorflow
+from hacnn_tf.utils.types import Tensor
+
+if TYPE_CHECKING:
+    from hacnn_tf.models import HACNN
 
 FILE = "saved_model"
 ABOUT = "for TensorFlow; signatures images, and encoded (serving_default)"
 
 
-def write(network, path, precision):
+def write(network: "HACNN", path: Path, precision: str) -> None:
     """Writes the folder `path`. Its signatures:
 
     - `images`: `images`, uint8 `[N, H, W, 3]` in RGB, of any size -> `features`, float32 `[N, D]`;
@@ -25,16 +32,16 @@ def write(network, path, precision):
     size = network.input_shape[1:3]
     extractor = feature_function(network)
 
-    def extract(pixels):
+    def extract(pixels: Tensor) -> Tensor:
         count = tf.shape(pixels)[0]
         none = tf.cast(tf.equal(count, 0), tf.int32)
         padded = tf.pad(pixels, [[0, none], [0, 0], [0, 0], [0, 0]])  # convs on some CPUs fail without an image
         return extractor(padded)[:count]
 
-    def from_images(images):
+    def from_images(images: Tensor) -> dict[str, Tensor]:
         return {"features": extract(resize(images, size))}
 
-    def from_encoded(encoded):
+    def from_encoded(encoded: Tensor) -> dict[str, Tensor]:
         pixels, status = decode_each(encoded, size)
         features = tf.where(tf.equal(status, "ok")[:, None], extract(pixels), 0)
         return {"features": features, "status": status}
@@ -51,7 +58,7 @@ def write(network, path, precision):
         raise InputError(f"Cannot write {path}: {error.message}.") from None
 
 
-def load(path):
+def load(path: Path) -> Export:
     """Opens the folder as an `Export`."""
     load_tensorflow()
     import tensorflow as tf

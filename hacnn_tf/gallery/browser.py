@@ -3,6 +3,7 @@
 import contextlib
 import ipaddress
 import socket
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,15 +13,19 @@ import pandas as pd
 import PIL.Image
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hacnn_tf.data.augmentation import GREY
 from hacnn_tf.data.decode import MAX_PIXELS, read_image
 from hacnn_tf.gallery.condition import sql_literal
+from hacnn_tf.gallery.database import Database
 from hacnn_tf.gallery.results import captions, time_text
 from hacnn_tf.gallery.times import as_time
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.paper.drawing import attention_of
+from hacnn_tf.reid import ReID
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.types import Pixels
 
 UPLOAD_BYTES = 10 * 2**20
 TOP = 20
@@ -40,7 +45,7 @@ footer { display: none !important; }
 """
 
 
-def page(database, model):
+def page(database: Database, model: ReID) -> gr.Blocks:
     """The page.
 
     Args:
@@ -58,10 +63,17 @@ def page(database, model):
         found, selected = gr.State(None), gr.State(None)
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
-                sources = ["upload", "clipboard"]
                 # The file as it was uploaded: what Gradio makes of it would be another picture than the index has.
-                as_file = {"type": "filepath", "image_mode": None, "format": "png"}
-                query = gr.Image(label="Query", sources=sources, elem_id="query", buttons=[], height=350, **as_file)
+                query = gr.Image(
+                    label="Query",
+                    sources=["upload", "clipboard"],
+                    type="filepath",
+                    image_mode=None,
+                    format="png",
+                    elem_id="query",
+                    buttons=[],
+                    height=350,
+                )
                 camera = gr.Dropdown(cameras, multiselect=True, label="Cameras (all if none)", visible=bool(cameras))
                 timed = bool(known.time.notna().any())
                 since = gr.Textbox(label="From", placeholder=time_text(known.time.min()), visible=timed)
@@ -77,7 +89,9 @@ def page(database, model):
                     gr.Markdown(MATCH_NOTE)
                 gallery = gr.Gallery(show_label=False, height="auto", allow_preview=False, buttons=[], elem_id="found")
 
-        def search(picture, cameras, since, until, top, reranked):
+        def search(
+            picture: str | None, cameras: list[int | str], since: str, until: str, top: float, reranked: bool
+        ) -> tuple:
             if picture is None:
                 return None, None, gr.update(visible=False)
             with _shown_errors():
@@ -97,13 +111,13 @@ def page(database, model):
             shown = gr.update(value=drawn, visible=drawn is not None)
             return match, f"**{row.path}**", shown, gr.update(visible=True)
 
-        def cameras_now():
+        def cameras_now() -> Any:
             with _shown_errors():
                 database.refresh()
                 return gr.update(choices=_cameras(database))
 
         filters = [query, camera, since, until, top, rerank]
-        private = {"api_visibility": "private"}
+        private: dict[str, Any] = {"api_visibility": "private"}
         for event in (query.change, go.click, camera.change, rerank.change, top.release, since.submit, until.submit):
             event(search, filters, [found, gallery, details], show_progress_on=gallery, **private)
         shown = [selected, caption, seen, details]
@@ -113,7 +127,7 @@ def page(database, model):
     return blocks
 
 
-def launch(blocks, host, port):
+def launch(blocks: gr.Blocks, host: str, port: int) -> str:
     """Serves a page until `blocks.close()`. No file but copies of what is shown, and uploads, is ever served.
 
     Returns:
@@ -142,17 +156,17 @@ def launch(blocks, host, port):
 class OwnPageOnly:
     """Refuses what other web sites make a browser ask of this server, directly or by a name that they own."""
 
-    def __init__(self, app):
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._ours(dict(scope["headers"])):
             await PlainTextResponse("This page is for its own address only.", 403)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
     @staticmethod
-    def _ours(headers):
+    def _ours(headers: Mapping[bytes, bytes]) -> bool:
         host, origin = (headers.get(name, b"").decode("latin1") for name in (b"host", b"origin"))
         try:
             return _is_ours(urlsplit(f"//{host}").hostname) and (not origin or urlsplit(origin).netloc == host)
@@ -160,16 +174,16 @@ class OwnPageOnly:
             return False
 
 
-def _is_ours(name):
+def _is_ours(name: str | None) -> bool:
     """Whether a host's name is this machine's, or an address and so nobody's to redirect."""
     try:
-        return bool(ipaddress.ip_address(name))
+        return bool(ipaddress.ip_address(name or ""))
     except ValueError:
         return name in {"localhost", socket.gethostname().lower(), socket.getfqdn().lower()}
 
 
 @contextlib.contextmanager
-def _shown_errors():
+def _shown_errors() -> Iterator[None]:
     """Shows in the browser what was wrong with the input."""
     try:
         yield
@@ -177,7 +191,7 @@ def _shown_errors():
         raise gr.Error(str(error), print_exception=False) from None
 
 
-def _condition(cameras, since, until):
+def _condition(cameras: Sequence[int | str], since: str, until: str) -> str | None:
     """What the filters of the page say, as a condition of `Database.search`; None if they say nothing."""
     parts = []
     if cameras:
@@ -188,7 +202,7 @@ def _condition(cameras, since, until):
     return " and ".join(parts) or None
 
 
-def _time(text, name):
+def _time(text: str, name: str) -> str:
     """A time as a condition has it; a day alone is taken to its end by "To"."""
     try:
         time = as_time(text)
@@ -199,22 +213,22 @@ def _time(text, name):
         raise InputError(f"{name} is no time: write it as 2026-11-24 15:30.") from None
 
 
-def _cameras(database):
+def _cameras(database: Database) -> list[int | str]:
     return sorted(database.rows(["camid"]).camid.dropna().unique().tolist())
 
 
-def _pictures(rows):
+def _pictures(rows: pd.DataFrame) -> list[tuple[PIL.Image.Image, str]]:
     """The pictures that were found, with their captions; a grey one in the place of what is not there any more."""
     return [(_small(_read(path)), "\n".join(lines)) for path, lines in zip(rows.path, captions(rows), strict=True)]
 
 
-def _small(pixels):
+def _small(pixels: Pixels) -> PIL.Image.Image:
     picture = PIL.Image.fromarray(pixels)
     picture.thumbnail((SHOWN_HEIGHT, SHOWN_HEIGHT))
     return picture
 
 
-def _read(path):
+def _read(path: str) -> Pixels:
     try:
         return read_image(path)
     except InputError:

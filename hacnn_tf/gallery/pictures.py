@@ -3,6 +3,7 @@
 import datetime
 import os
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ from hacnn_tf.gallery.database import DISTANCE, FEATURE, FILE_COLUMNS
 from hacnn_tf.gallery.times import as_time
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview
+from hacnn_tf.utils.types import FilePath
 
 # 20261124_153000, 2026-11-24T15:30:00, 2026-11-24 15.30.00.250 and the like, anywhere in a name
 TIME = re.compile(
@@ -23,7 +25,7 @@ TIME = re.compile(
 TAKEN, DIGITIZED, CHANGED, EXIF = 0x9003, 0x9004, 0x0132, 0x8769  # EXIF's tags of times, and where the first two lie
 
 
-def list_pictures(images, camera_pattern=None):
+def list_pictures(images: FilePath, camera_pattern: str | None = None) -> tuple[pd.DataFrame, dict[str, str]]:
     """The pictures of a folder, or of a manifest.
 
     Args:
@@ -42,7 +44,8 @@ def list_pictures(images, camera_pattern=None):
     Raises:
         InputError: there are none, or they cannot be listed; says what and what to do.
     """
-    place, left_out = Path(expanded(images)), {}
+    place = Path(expanded(images))
+    left_out: dict[str, str] = {}
     manifest = find_manifest(place)
     if manifest:
         rows = _of_manifest(manifest)
@@ -65,12 +68,12 @@ def list_pictures(images, camera_pattern=None):
     return rows, left_out
 
 
-def times(paths):
+def times(paths: Iterable[str]) -> pd.Series:
     """When pictures were taken, by their names or else by EXIF: `pandas.Series` of times without zone, or missing."""
     return pd.Series([_time_in_name(path) or _time_in_exif(path) for path in paths], dtype="datetime64[us]")
 
 
-def _of_manifest(manifest):
+def _of_manifest(manifest: Path) -> pd.DataFrame:
     rows = read_manifest(manifest, needed=()).drop(columns=["", "Unnamed: 0"], errors="ignore")  # pandas' row numbers
     taken = sorted({*FILE_COLUMNS[1:], FEATURE, DISTANCE} & set(rows.columns))
     if taken:
@@ -90,7 +93,7 @@ def _of_manifest(manifest):
     return rows
 
 
-def _with_gaps(column):
+def _with_gaps(column: pd.Series) -> pd.Series:
     """A column whose empty texts are missing values, and whose others are numbers if all of them are."""
     if column.dtype != object:
         return column
@@ -99,7 +102,7 @@ def _with_gaps(column):
     return column if numbers is None else numbers.convert_dtypes().reindex(column.index)
 
 
-def _parsed_times(manifest, column):
+def _parsed_times(manifest: Path, column: pd.Series) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(column):
         return pd.to_datetime(column, utc=True).dt.tz_localize(None).astype("datetime64[us]")
     texts = column.map(str).mask(column.isna() | (column.astype(object) == ""))
@@ -114,7 +117,7 @@ def _parsed_times(manifest, column):
     return pd.Series(times, index=column.index).astype("datetime64[us]")
 
 
-def _cameras(names, pattern):
+def _cameras(names: Sequence[str], pattern: str | None) -> pd.Series:
     regex, group = (camera_regex(pattern), 1) if pattern else (FILE_NAME, 2)
     found = [regex.search(name) if pattern else regex.match(os.path.basename(name)) for name in names]
     if pattern and not any(found):
@@ -124,7 +127,7 @@ def _cameras(names, pattern):
     return cameras.astype("Int64") if numbers else cameras
 
 
-def _status(path):
+def _status(path: str) -> tuple[int, int]:
     """Size in bytes and time of change in nanoseconds; of what cannot be read, as reading it will say, none."""
     try:
         status = os.stat(path)
@@ -133,14 +136,14 @@ def _status(path):
         return -1, -1
 
 
-def _time_in_name(path):
+def _time_in_name(path: str) -> datetime.datetime | None:
     if match := TIME.search(os.path.basename(path)):
         year, _, month, day, hour, _, minute, second, fraction = match.groups()
         return _time(year, month, day, hour, minute, second, (fraction or "0").ljust(6, "0"))
     return None
 
 
-def _time_in_exif(path):
+def _time_in_exif(path: str) -> datetime.datetime | None:
     try:
         with open_image(path) as image:
             exif = image.getexif()
@@ -152,8 +155,10 @@ def _time_in_exif(path):
     return _time(*match.groups()) if match else None
 
 
-def _time(*parts):
+def _time(
+    year: str, month: str, day: str, hour: str, minute: str, second: str, microsecond: str = "0"
+) -> datetime.datetime | None:
     try:
-        return datetime.datetime(*map(int, parts))
+        return datetime.datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), int(microsecond))
     except ValueError:  # 61 minutes: some other number
         return None

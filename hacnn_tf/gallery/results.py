@@ -3,6 +3,8 @@
 import base64
 import html
 import io
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 import PIL.Image
@@ -23,7 +25,7 @@ STYLE = """<style>
 """
 
 
-def as_table(found):
+def as_table(found: pd.DataFrame) -> pd.DataFrame:
     """What a search found as a table of texts, one row a picture: rank, distance, camera, time, path."""
     return pd.DataFrame(
         {
@@ -36,17 +38,17 @@ def as_table(found):
     )
 
 
-def time_text(time):
+def time_text(time: pd.Timestamp) -> str:
     """A time to the second; empty if it is missing."""
     return "" if pd.isna(time) else time.isoformat(" ", "seconds")
 
 
-def as_text(found):
+def as_text(found: pd.DataFrame) -> str:
     """What a search found, a line a picture."""
     return cli.aligned(as_table(found), str.rjust)
 
 
-def as_page(database, searches):
+def as_page(database: str, searches: Iterable[tuple[Sequence[str], pd.DataFrame]]) -> str:
     """A page with the pictures that were searched for and found, that needs no other file.
 
     Args:
@@ -63,7 +65,7 @@ def as_page(database, searches):
     return page(title, "".join(parts)).encode(errors="replace").decode()  # file names may be anything
 
 
-def captions(found):
+def captions(found: pd.DataFrame) -> Iterator[list[str]]:
     """What stands below each picture: lists of texts, the rank and distance first, then what else is known of it."""
     more = [name for name in found.columns if name not in {*FILE_COLUMNS, DISTANCE, "camid", "time"}]
     for i, line in enumerate(as_table(found).itertuples()):
@@ -72,16 +74,16 @@ def captions(found):
         yield [f"{line.rank}. {line.distance}", *filter(None, known)]
 
 
-def _text(value):
+def _text(value: Any) -> str:
     return "" if pd.isna(value) else str(value)
 
 
-def _figure(path, caption, *lines):
+def _figure(path: str, caption: str, *lines: str) -> str:
     text = "<br>".join(html.escape(line) for line in lines)
     return f"<figure>{_image(path)}<figcaption><b>{html.escape(caption)}</b><br>{text}</figcaption></figure>\n"
 
 
-def _image(path):
+def _image(path: str) -> str:
     try:
         image = PIL.Image.fromarray(read_image(path))
     except InputError as reason:  # it was there when it was indexed

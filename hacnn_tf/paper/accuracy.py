@@ -1,19 +1,24 @@
 """Tables 2 to 7: the published accuracy, the measured one and the difference."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
-from hacnn_tf.paper.layouts import TABLES
+from hacnn_tf.paper.layouts import TABLES, Selection
 from hacnn_tf.paper.published import number, read_published
-from hacnn_tf.paper.run_folders import folded
+from hacnn_tf.paper.run_folders import RunFolders, folded
 from hacnn_tf.paper.table import NOTHING, Table, signed
+from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import preview
 
 MEASURES = {"R1": "rank1", "mAP": "mAP"}
 
 
-def accuracy_table(name, selection, runs):
+def accuracy_table(name: str, selection: Selection, runs: RunFolders) -> Table:
     """One of Tables 2 to 7 from run folders.
 
     Args:
@@ -31,7 +36,8 @@ def accuracy_table(name, selection, runs):
     """
     table, published = TABLES[name], read_published(name)
     columns = selection.columns(table)
-    measured, sources = {}, []
+    measured: dict[tuple[str, str], list[tuple[RunFolder, dict[str, Any]]]] = {}
+    sources: list[RunFolder] = []
     for column in columns:
         for row in table.rows:
             found = runs.select(selection.settings(row, column))
@@ -58,7 +64,9 @@ def accuracy_table(name, selection, runs):
     return Table(name, title, data, _shown(data, published.index), notes, runs.left_out)
 
 
-def _cell(row, column, measure, published, found):
+def _cell(
+    row: str, column: str, measure: str, published: pd.DataFrame, found: Sequence[tuple[RunFolder, Mapping[str, Any]]]
+) -> dict[str, Any]:
     name = f"{column} {measure}".strip()
     value = number(published.loc[row, name]) if name in published else np.nan
     sample = np.array([values[MEASURES[measure]] for _, values in found])
@@ -76,7 +84,7 @@ def _cell(row, column, measure, published, found):
     }
 
 
-def _shown(data, rows):
+def _shown(data: pd.DataFrame, rows: pd.Index) -> pd.DataFrame:
     """The cells side by side; of the kinds of figure only those that the column has."""
     shown = pd.DataFrame(index=rows)
     for (column, measure), cells in data.groupby(["column", "measure"], sort=False):
@@ -95,20 +103,20 @@ def _shown(data, rows):
     return shown
 
 
-def _text(value, form="{:.1f}".format):
+def _text(value: float, form: Callable[[float], str] = "{:.1f}".format) -> str:
     return NOTHING if np.isnan(value) else form(value)
 
 
-def _legend(data):
+def _legend(data: pd.DataFrame) -> str:
     several = data.sd.notna().any()
     return "In percent, single query unless said otherwise" + (
         "; measured: mean ± sample standard deviation over seeds." if several else "; measured with one seed."
     )
 
 
-def _settings(runs):
+def _settings(runs: Iterable[RunFolder]) -> list[str]:
     """A sentence for each group of runs that differ in nothing but switches and seed."""
-    groups = {}
+    groups: dict[tuple[str, Path], list[str]] = {}
     for run in runs:
         s = run.settings
         part = ", a part of it" if s.allow_subset else ""

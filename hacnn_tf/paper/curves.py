@@ -1,14 +1,18 @@
 """Curves of trainings: the two losses, identity accuracy, Rank-1 and mAP by epoch, and CMC."""
 
+from collections.abc import Iterable
+
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hacnn_tf.evaluation import CMC_LENGTH, parts_of
+from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.utils.types import Results
 
 COLOURS = {"joint": "tab:blue", "global": "tab:orange", "local": "tab:green"}
 
 
-def curves(found):
+def curves(found: Iterable[tuple[RunFolder, Results]]) -> Figure:
     """Loss, identity accuracy, and Rank-1 and mAP by epoch, and CMC after the last, a line a seed.
 
     Rank-1 and mAP are as far apart as `--eval_every` has it; without it there is a point after the last epoch.
@@ -22,14 +26,14 @@ def curves(found):
     figure = Figure(figsize=(10, 7), layout="constrained")
     losses, accuracy, tests, cmc = figure.subplots(2, 2).flat
     for run, results in found:
-        log = run.read_rows("log", run.settings.epochs)
+        log = run.read_rows("log")
         epochs = [int(row["epoch"]) for row in log]
         for branch in run.settings.branches:
             losses.plot(
                 epochs, [float(row[f"{branch}_loss"]) for row in log], ".-", color=COLOURS[branch], label=branch
             )
         accuracy.plot(epochs, [100 * float(row["identity_accuracy"]) for row in log], ".-", color="tab:gray")
-        tested = run.read_rows("evaluations", run.settings.epochs)
+        tested = run.read_rows("evaluations")
         epochs = [int(row["epoch"]) for row in tested]
         for part in parts_of(run.settings.branches):
             for measure, name, style in (("rank1", "Rank-1", "o-"), ("mAP", "mAP", "x--")):

@@ -1,15 +1,20 @@
 """Pictures: example pairs (Figure 5), attention (Figure 6), rankings, augmentation."""
 
+from collections.abc import Iterable, Sequence
+
 import matplotlib
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from hacnn_tf.data.augmentation import augment
-from hacnn_tf.data.dataset import DISTRACTOR, JUNK
+from hacnn_tf.data.dataset import DISTRACTOR, JUNK, ReidDataset
 from hacnn_tf.data.load import load_images
 from hacnn_tf.evaluation import extract_features, feature_function
-from hacnn_tf.models import INPUT_SIZE
+from hacnn_tf.models import HACNN, INPUT_SIZE
 from hacnn_tf.models.hacnn import REGION_SCALE
+from hacnn_tf.training.recipes import Recipe
+from hacnn_tf.utils.types import Features, Pixels, Size
 
 REGION_COLOURS = ["red", "blue", "green", "violet"]  # head to lower legs, as in the paper's Figure 6
 RIGHT, WRONG = (40, 160, 70), (210, 50, 50)
@@ -18,7 +23,7 @@ SHOWN = 10  # gallery images of a ranking
 SEED = 0  # of what is chosen at random
 
 
-def cross_view_pairs(dataset, count):
+def cross_view_pairs(dataset: ReidDataset, count: int) -> Image.Image:
     """Figure 5: random test persons, each as two cameras see them.
 
     Args:
@@ -43,7 +48,7 @@ def cross_view_pairs(dataset, count):
     return grid.image
 
 
-def attention(model, paths):
+def attention(model: HACNN, paths: Sequence[str]) -> Image.Image:
     """Figure 6: each image, then at every level the regions of hard attention and the map of soft attention.
 
     What the network does not have of these is left out. The soft map is the mean over channels, drawn over the grey
@@ -62,15 +67,15 @@ def attention(model, paths):
     return attention_of(model, load_images(paths, model.input_shape[1:3]))
 
 
-def attention_of(model, images):
+def attention_of(model: HACNN, images: Pixels) -> Image.Image:
     """As `attention`, of `(n, height, width, 3)` uint8 pixels of the size that the model takes."""
     maps = _attention_maps(model, images)
-    columns = [images]
+    columns: list[Iterable[Image.Image | Pixels]] = [images]
     for level in range(3):
         for name, draw in (("regions", _draw_regions), ("soft", _draw_soft)):
             if level < len(maps.get(name, [])):
                 columns.append([draw(*pair) for pair in zip(images, maps[name][level], strict=True)])
-    grid = _Grid(len(images), len(columns), images.shape[1:3], titled=True)
+    grid = _Grid(len(images), len(columns), (images.shape[1], images.shape[2]), titled=True)
     for j, column in enumerate(columns):
         grid.title(j, f"({chr(ord('a') + j)})")
         for i, picture in enumerate(column):
@@ -78,7 +83,7 @@ def attention_of(model, images):
     return grid.image
 
 
-def ranking(model, dataset, count):
+def ranking(model: HACNN, dataset: ReidDataset, count: int) -> Image.Image:
     """Random queries with their regions of hard attention, and the nearest gallery images, right and wrong framed.
 
     Queries of a network without the local branch are shown as they are. As in the evaluation, gallery images of the
@@ -99,7 +104,7 @@ def ranking(model, dataset, count):
     regions = _attention_maps(model, queries).get("regions")
     shown = [_draw_regions(*pair) for pair in zip(queries, regions[0], strict=True)] if regions else queries
 
-    grid = _Grid(len(query), SHOWN + 1, queries.shape[1:3], spaced=[1])
+    grid = _Grid(len(query), SHOWN + 1, (queries.shape[1], queries.shape[2]), spaced=[1])
     for i, similarities in enumerate(features[0] @ features[1].T):
         grid.put(i, 0, shown[i])
         own = (gallery.pid == query.pid[i]) & (gallery.camid == query.camid[i])
@@ -111,7 +116,7 @@ def ranking(model, dataset, count):
     return grid.image
 
 
-def augmented(dataset, recipe, count):
+def augmented(dataset: ReidDataset, recipe: Recipe, count: int) -> Image.Image:
     """Random training images, and below each what the network sees of it in the first three epochs.
 
     Args:
@@ -133,19 +138,19 @@ def augmented(dataset, recipe, count):
     return grid.image
 
 
-def random_queries(dataset, count):
+def random_queries(dataset: ReidDataset, count: int) -> list[str]:
     """Paths of random queries of a dataset: those of `ranking`."""
     return _random_queries(dataset, count).path.tolist()
 
 
-def _attention_maps(model, images):
+def _attention_maps(model: HACNN, images: Pixels) -> dict[str, list[Features]]:
     """What the `attention_extractor` of a `HACNN` gives, as arrays; an empty dict if it has none."""
     extractor = model.attention_extractor()
     found = extractor(images) if extractor else {}
     return {name: [np.asarray(x) for x in values] for name, values in found.items()}
 
 
-def _random_queries(dataset, count):
+def _random_queries(dataset: ReidDataset, count: int) -> pd.DataFrame:
     query = dataset.split("query")
     return query.sample(min(count, len(query)), random_state=np.random.default_rng(SEED)).reset_index(drop=True)
 
@@ -153,36 +158,38 @@ def _random_queries(dataset, count):
 class _Grid:
     """Pictures of one (height, width) in rows and columns on white; a wider gap before the columns `spaced`."""
 
-    def __init__(self, rows, columns, size, spaced=(), titled=False):
+    def __init__(self, rows: int, columns: int, size: Size, spaced: Sequence[int] = (), titled: bool = False) -> None:
         self._size = (size[1] * SCALE, size[0] * SCALE)
         self._extra = [2 * GAP * sum(before <= j for before in spaced) for j in range(columns)]
         self._top = LETTERS if titled else 0
         width = columns * (self._size[0] + GAP) + GAP + self._extra[-1]
         self.image = Image.new("RGB", (width, rows * (self._size[1] + GAP) + GAP + self._top), "white")
 
-    def _corner(self, row, column):
+    def _corner(self, row: int, column: int) -> tuple[int, int]:
         x = GAP + column * (self._size[0] + GAP) + self._extra[column]
         return x, GAP + self._top + row * (self._size[1] + GAP)
 
-    def put(self, row, column, picture, frame=None):
+    def put(
+        self, row: int, column: int, picture: Image.Image | Pixels, frame: tuple[int, int, int] | None = None
+    ) -> None:
         x, y = self._corner(row, column)
         picture = picture if isinstance(picture, Image.Image) else _enlarged(picture)
         if frame:
             self.image.paste(frame, (x - FRAME, y - FRAME, x + self._size[0] + FRAME, y + self._size[1] + FRAME))
         self.image.paste(picture, (x, y))
 
-    def title(self, column, text):
+    def title(self, column: int, text: str) -> None:
         x, _ = self._corner(0, column)
         font = ImageFont.load_default(LETTERS - 6)
         ImageDraw.Draw(self.image).text((x + self._size[0] / 2, GAP), text, "black", font, anchor="ma")
 
 
-def _enlarged(pixels):
+def _enlarged(pixels: Pixels) -> Image.Image:
     image = Image.fromarray(pixels)
     return image.resize((image.width * SCALE, image.height * SCALE), Image.Resampling.BICUBIC)
 
 
-def _draw_regions(pixels, centres):
+def _draw_regions(pixels: Pixels, centres: Features) -> Image.Image:
     """The image with the regions at `centres`, `(T, 2)` of (t_y, t_x) in [-1, 1] (Eq. 5)."""
     picture = _enlarged(pixels)
     draw = ImageDraw.Draw(picture)
@@ -193,7 +200,7 @@ def _draw_regions(pixels, centres):
     return picture
 
 
-def _draw_soft(pixels, soft):
+def _draw_soft(pixels: Pixels, soft: Features) -> Image.Image:
     """The grey image under the map `(h, w, c)`, averaged over channels and spread over the whole range of colours."""
     mean = soft.astype(np.float32).mean(axis=-1)
     spread = (mean - mean.min()) / max(float(np.ptp(mean)), 1e-6)

@@ -4,17 +4,22 @@ import base64
 import dataclasses
 import html
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import matplotlib.figure
 from PIL import Image
 
+from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.paper import drawing
 from hacnn_tf.paper.curves import curves
 from hacnn_tf.paper.run_folders import folded
 from hacnn_tf.training.recipes import RECIPES
+from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, preview, write_text
 from hacnn_tf.utils.html import page
+from hacnn_tf.utils.types import FilePath, Results
 
 
 @dataclasses.dataclass
@@ -30,14 +35,14 @@ class Figure:
 
     name: str
     title: str
-    pictures: dict
-    notes: list
+    pictures: Mapping[str, Image.Image | matplotlib.figure.Figure]
+    notes: list[str]
 
-    def markdown(self):
+    def markdown(self) -> str:
         """The title and the notes, as Markdown."""
         return "\n".join([f"**{self.title}**", "", *(f"- {note}" for note in self.notes)]) + "\n"
 
-    def write(self, folder):
+    def write(self, folder: FilePath) -> list[Path]:
         """Writes NAME-WHAT.jpg (or .png, of curves) for each picture, and NAME.html, into a folder.
 
         Returns:
@@ -71,14 +76,14 @@ class Figure:
         return paths
 
 
-def pairs_figure(datasets, count):
+def pairs_figure(datasets: Mapping[str, ReidDataset], count: int) -> Figure:
     """Figure 5. `datasets` is a dict from what it is, for people, to `ReidDataset`; `count` is of pairs from each."""
     shown = {what: drawing.cross_view_pairs(dataset, count) for what, dataset in datasets.items()}
     notes = [f"Random test identities (seed {drawing.SEED}), each as two of the cameras see it."]
     return Figure("figure5", "Figure 5. Example cross-view matched pairs", shown, notes)
 
 
-def augmentation_figure(datasets, count):
+def augmentation_figure(datasets: Mapping[str, ReidDataset], count: int) -> Figure:
     """Training images under the recipe "strong". `datasets` is as in `pairs_figure`; `count` is of images from each."""
     recipe = RECIPES["strong"]
     shown = {what: drawing.augmented(dataset, recipe, count) for what, dataset in datasets.items()}
@@ -93,7 +98,7 @@ def augmentation_figure(datasets, count):
     return Figure("augmentation", "Training images under --recipe strong", shown, notes)
 
 
-def attention_figure(runs, images, count):
+def attention_figure(runs: Mapping[str, tuple[RunFolder, ReidDataset]], images: Sequence[str], count: int) -> Figure:
     """Figure 6.
 
     Args:
@@ -110,7 +115,7 @@ def attention_figure(runs, images, count):
     return Figure("figure6", "Figure 6. Harmonious attention", shown, notes)
 
 
-def ranking_figure(runs, count):
+def ranking_figure(runs: Mapping[str, tuple[RunFolder, ReidDataset]], count: int) -> Figure:
     """Queries and their nearest gallery images. `runs` is as in `attention_figure`; `count` is of queries."""
     shown, notes = {}, ["Queries with the regions of the first level; found images framed green: right, red: wrong."]
     for what, (run, dataset) in runs.items():
@@ -120,7 +125,7 @@ def ranking_figure(runs, count):
     return Figure("ranking", "Rankings", shown, notes)
 
 
-def curves_figure(found, left_out):
+def curves_figure(found: Mapping[str, Sequence[tuple[RunFolder, Results]]], left_out: Sequence[str]) -> Figure:
     """Loss, identity accuracy and CMC.
 
     Args:
@@ -139,5 +144,5 @@ LETTERS = (
 )
 
 
-def _slug(text):
+def _slug(text: str) -> str:
     return "-".join("".join(c if c.isalnum() else " " for c in text.lower()).split())

@@ -1,6 +1,8 @@
 """What the paper's tables of accuracy hold, and which trainings each needs (Tables 2 to 7)."""
 
 import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from hacnn_tf.training.recipes import RECIPES
 from hacnn_tf.training.settings import Settings
@@ -24,7 +26,7 @@ class Row:
     """
 
     name: str
-    switches: dict = dataclasses.field(default_factory=dict)
+    switches: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     part: str = "joint"
 
 
@@ -39,7 +41,7 @@ class Column:
     """
 
     name: str
-    data: dict
+    data: Mapping[str, Any]
     query: str = "single_query"
 
 
@@ -54,15 +56,15 @@ class AccuracyLayout:
     """
 
     title: str
-    rows: tuple
-    columns: tuple
+    rows: tuple[Row, ...]
+    columns: tuple[Column, ...]
 
     @property
-    def datasets(self):
+    def datasets(self) -> list[str]:
         """The datasets of the published table."""
         return list(dict.fromkeys(column.data["dataset"] for column in self.columns))
 
-    def columns_on(self, dataset, boxes=None):
+    def columns_on(self, dataset: str, boxes: str | None = None) -> list[Column]:
         """The columns to measure on a dataset; those of the paper, if it has any.
 
         Args:
@@ -145,13 +147,13 @@ class Selection:
     recipe: str | None = option(None, "of the trainings; as in hacnn_tf.train by default", "Runs", list(RECIPES))
     precision: str = option("float32", "of the trainings", "Runs", PRECISIONS)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "dataset", tuple(listed(self.dataset)))
         check_options(self)
         if unknown := [name for name in self.dataset if name not in NAMES]:
             raise InputError(f"Unknown dataset {unknown[0]!r}: {', '.join(NAMES)} are known.")
 
-    def columns(self, table):
+    def columns(self, table: AccuracyLayout) -> list[Column]:
         """The columns of an `AccuracyLayout` to measure; on validation identities none of them is the paper's."""
         columns = [
             column for dataset in self.dataset or table.datasets for column in table.columns_on(dataset, self.boxes)
@@ -161,7 +163,7 @@ class Selection:
         what = f"{self.validation} validation identities"
         return [dataclasses.replace(column, name=f"{column.name}, {what}".strip(", ")) for column in columns]
 
-    def settings(self, row, column, seed=0):
+    def settings(self, row: Row, column: Column, seed: int = 0) -> Settings:
         """The `Settings` of the training behind a cell."""
         return Settings(
             **column.data,
@@ -175,6 +177,6 @@ class Selection:
         ).completed()
 
 
-def listed(items):
+def listed(items: Iterable[str]) -> list[str]:
     """The items of a list flag, without empty ones and the spaces around them."""
     return [item.strip() for item in items if item.strip()]

@@ -3,22 +3,32 @@
 import math
 import statistics
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.data.load import load_images
 from hacnn_tf.data.pipeline import steps_per_epoch
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.paper.accuracy import accuracy_table
-from hacnn_tf.paper.layouts import ALL, PER_DATASET, TABLES, TRAINED
+from hacnn_tf.paper.layouts import ALL, PER_DATASET, TABLES, TRAINED, Column, Selection
 from hacnn_tf.paper.published import read_published
-from hacnn_tf.paper.run_folders import RunFolders, data_key
+from hacnn_tf.paper.run_folders import Data, RunFolders, data_key
+from hacnn_tf.paper.table import Table
 from hacnn_tf.paper.table1 import protocol_table
 from hacnn_tf.paper.table8 import networks_table
 from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_folder
+from hacnn_tf.utils.types import FilePath
+
+if TYPE_CHECKING:
+    from hacnn_tf.paper.figures import Figure
 
 TABLES_OF_THE_PAPER = (*TABLES, "table1", "table8")
 SHOW_ONE_SEED = ("figure6", "ranking")
@@ -44,12 +54,23 @@ class Reproduction:
             compared with is not there.
     """
 
-    def __init__(self, experiments, selection, seeds, images, examples, data_root, runs_dir, results_dir):
-        self.missing = []
+    def __init__(
+        self,
+        experiments: Sequence[str],
+        selection: Selection,
+        seeds: Sequence[int],
+        images: Sequence[str],
+        examples: int,
+        data_root: FilePath,
+        runs_dir: FilePath,
+        results_dir: FilePath,
+    ) -> None:
+        self.missing: list[str] = []
         self._experiments, self._selection, self._seeds = experiments, selection, seeds
         self._images, self._examples = images, examples
         self._data_root, self._runs_dir, self._results_dir = data_root, Path(runs_dir), results_dir
-        self._datasets, self._fingerprints = {}, {}
+        self._datasets: dict[Data, ReidDataset | None] = {}
+        self._fingerprints: dict[Data, str] = {}
         # What would be refused after the trainings is refused before them.
         if images:
             load_images(images, INPUT_SIZE)
@@ -60,20 +81,22 @@ class Reproduction:
             else:
                 _figures()
 
-    def plan(self):
+    def plan(self) -> list[tuple[Settings, Path]]:
         """Says what is to be trained, and gives it: a list of (`Settings`, path of the run folder)."""
-        lines, todo, images = [], [], 0
-        trainings = [settings for settings in self._trainings() if self._dataset(settings)]
+        lines: list[str] = []
+        todo: list[tuple[Settings, Path]] = []
+        images = 0
+        trainings = [(each, dataset) for each in self._trainings() if (dataset := self._dataset(each))]
         runs = self._runs() if self._runs_dir.is_dir() else None
-        for settings in trainings:
-            dataset = self._dataset(settings)
+        for settings, dataset in trainings:
             trained = [run for run, _ in runs.select(settings)] if runs else []
             if found := [run for run in trained if run.settings.seed == settings.seed]:
                 lines.append(f"  {found[0].path}: trained")
                 continue
             path = self._runs_dir / settings.run_name
             run = RunFolder.find(path, settings, dataset)
-            done = len(run.read_rows("log", settings.epochs)) if run else 0
+            done = len(run.read_rows("log")) if run else 0
+            assert settings.epochs, "these settings are not completed"
             epoch_images = settings.batch_size * steps_per_epoch(len(dataset.split("train")), settings.batch_size)
             images += (settings.epochs - done) * epoch_images
             todo.append((settings, path))
@@ -86,7 +109,7 @@ class Reproduction:
         sys.stdout.flush()
         return todo
 
-    def make(self, name):
+    def make(self, name: str) -> bool:
         """Makes a table or figure and says where it is; False if none of its datasets can be read."""
         made = self._make(name)
         if made is None:
@@ -95,7 +118,7 @@ class Reproduction:
         print(f"\n{made.markdown()}" + ", ".join(map(str, paths)), flush=True)
         return True
 
-    def _make(self, name):
+    def _make(self, name: str) -> "Table | Figure | None":
         if name == "table8":
             return networks_table()
         columns = self._selection.columns(TRAINED.get(name, PER_DATASET))
@@ -110,7 +133,7 @@ class Reproduction:
             return accuracy_table(name, self._selection, self._runs())
         return self._figure(name, columns, found)
 
-    def _figure(self, name, columns, datasets):
+    def _figure(self, name: str, columns: Sequence[Column], datasets: Mapping[str, ReidDataset]) -> "Figure":
         figures = _figures()
         if name == "figure5":
             return figures.pairs_figure(datasets, self._examples)
@@ -130,7 +153,7 @@ class Reproduction:
             return figures.attention_figure(shown, self._images, self._examples)
         return figures.ranking_figure(shown, self._examples)
 
-    def _trainings(self):
+    def _trainings(self) -> dict[Settings, None]:
         """The `Settings` of all trainings that were asked for, each once."""
         return dict.fromkeys(
             self._selection.settings(row, column, seed)
@@ -141,24 +164,24 @@ class Reproduction:
             for row in TRAINED[name].rows
         )
 
-    def _dataset(self, settings):
+    def _dataset(self, settings: Settings) -> ReidDataset | None:
         """The `ReidDataset` of some `Settings`, read once; None if it cannot be."""
         key = data_key(settings)
         if key not in self._datasets:
             try:
-                self._datasets[key] = settings.read_dataset(self._data_root)
-                self._fingerprints[key] = self._datasets[key].fingerprint()
+                dataset = settings.read_dataset(self._data_root)
+                self._datasets[key], self._fingerprints[key] = dataset, dataset.fingerprint()
             except InputError as error:
                 self._datasets[key] = None
                 if str(error) not in self.missing:
                     self.missing.append(str(error))
         return self._datasets[key]
 
-    def _runs(self):
+    def _runs(self) -> RunFolders:
         return RunFolders(self._runs_dir, self._fingerprints)
 
 
-def _figures():
+def _figures() -> ModuleType:
     """The module that makes figures. Raises `InputError` where it cannot be imported."""
     try:
         from hacnn_tf.paper import figures
@@ -167,12 +190,12 @@ def _figures():
     return figures
 
 
-def _estimate(images, runs_dir):
+def _estimate(images: int, runs_dir: Path) -> str:
     """About how long it takes to train on so many images, at the speed of the runs already there."""
     rates = []
     for run in RunFolders(runs_dir).all() if runs_dir.is_dir() else []:
         try:
-            rates += [float(row["images_per_second"]) for row in run.read_rows("speed", run.settings.epochs)]
+            rates += [float(row["images_per_second"]) for row in run.read_rows("speed")]
         except InputError:
             continue  # only an estimate
     rates = [rate for rate in rates if rate > 0]  # an epoch of one step has none

@@ -1,13 +1,17 @@
 """Which run folders a table is made from."""
 
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview
+from hacnn_tf.utils.types import FilePath, Results
 
 DATA = ("dataset", "split", "boxes", "testset")
+Data = tuple[str | int | None, ...]  # the values of these settings
 # Settings that say which experiment a run is; the others, apart from FREE, must be the table's.
 EXPERIMENT = (*DATA, "spatial", "channel", "local", "regional", "interaction")
 FREE = ("seed", "eval_every", "xla")  # another seed is another sample; the rest does not change what is learnt
@@ -25,11 +29,12 @@ class RunFolders:
         InputError: there is no such folder.
     """
 
-    def __init__(self, folder, fingerprints=None):
+    def __init__(self, folder: FilePath, fingerprints: Mapping[Data, str] | None = None) -> None:
         self.folder, self._fingerprints = Path(expanded(folder)), dict(fingerprints or {})
         if not self.folder.is_dir():
             raise InputError(f"There is no folder {folder} with runs: train them, or name the folder that holds them.")
-        self._left_out, self._runs = [], []
+        self._left_out: list[str] = []
+        self._runs: list[RunFolder] = []
         for config in sorted(self.folder.glob("*/config.json")):
             try:
                 self._runs.append(RunFolder(config.parent))
@@ -37,15 +42,15 @@ class RunFolders:
                 self._leave_out(str(error))
 
     @property
-    def left_out(self):
+    def left_out(self) -> list[str]:
         """Sentences on the run folders that were asked for and could not be used; grows with `select`."""
         return folded(self._left_out)
 
-    def all(self):
+    def all(self) -> list[RunFolder]:
         """All run folders, finished or not, by name."""
         return list(self._runs)
 
-    def select(self, settings):
+    def select(self, settings: Settings) -> list[tuple[RunFolder, Results]]:
         """The finished runs of an experiment.
 
         Args:
@@ -54,7 +59,7 @@ class RunFolders:
         Returns:
             List of (`RunFolder`, results as of `evaluate_features`), one a seed, by seed.
         """
-        selected = {}
+        selected: dict[int, tuple[RunFolder, Results]] = {}
         for run in self._runs:
             if any(getattr(run.settings, name) != getattr(settings, name) for name in EXPERIMENT):
                 continue
@@ -72,29 +77,29 @@ class RunFolders:
             selected[run.settings.seed] = run, results
         return [selected[seed] for seed in sorted(selected)]
 
-    def _leave_out(self, sentence):
+    def _leave_out(self, sentence: str) -> None:
         if sentence not in self._left_out:
             self._left_out.append(sentence)
 
 
-def folded(texts):
+def folded(texts: Iterable[str]) -> list[str]:
     """Texts that differ only in the seed of a run folder's name as one, the way a shell expands it: `run-seed{0,1}`."""
-    groups = {}
+    groups: dict[tuple[str, str], list[str]] = {}
     for text in texts:
-        before, seed, after = re.fullmatch(r"(?:(.*?-seed)(\d+)\b)?(.*)", text, re.DOTALL).groups()
-        groups.setdefault((before or "", after), []).append(seed or "")
+        ((before, seed, after),) = re.findall(r"\A(?:(.*?-seed)(\d+)\b)?(.*)\Z", text, re.DOTALL)
+        groups.setdefault((before, after), []).append(seed)
     return [
         before + (seeds[0] if len(seeds) == 1 else f"{{{','.join(seeds)}}}") + after
         for (before, after), seeds in groups.items()
     ]
 
 
-def data_key(settings):
+def data_key(settings: Settings) -> Data:
     """What of some `Settings` says which data they are for."""
     return tuple(getattr(settings, name) for name in DATA)
 
 
-def _check_settings(run, settings):
+def _check_settings(run: RunFolder, settings: Settings) -> None:
     """Raises `InputError` if a run is of other settings, `FREE` ones aside."""
     differences = run.settings.differences(settings)
     other = [name for name in differences if name not in (*EXPERIMENT, *FREE)]

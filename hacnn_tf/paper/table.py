@@ -2,23 +2,25 @@
 
 import dataclasses
 import html
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from hacnn_tf.utils.files import write_text
 from hacnn_tf.utils.html import page
+from hacnn_tf.utils.types import FilePath
 
 NOTHING = "–"
 MEASURED = ("measured", "difference", "agrees with")  # columns that are ours, beside the paper's
 
 
-def signed(value):
+def signed(value: float) -> str:
     """A difference with its sign and one decimal; what rounds to nothing is +0.0."""
     return f"{round(value, 1) + 0.0:+.1f}"
 
 
-def markdown(shown):
+def markdown(shown: pd.DataFrame) -> str:
     """A `pandas.DataFrame` of str as a table of GitHub-flavoured Markdown, its index the first column."""
     header = [shown.index.name or "", *shown.columns]
     rows = [[name, *row] for name, row in zip(shown.index, shown.to_numpy().tolist(), strict=True)]
@@ -42,23 +44,23 @@ class Table:
     title: str
     data: pd.DataFrame
     shown: pd.DataFrame
-    notes: list
-    left_out: list = dataclasses.field(default_factory=list)
+    notes: list[str]
+    left_out: list[str] = dataclasses.field(default_factory=list)
 
     @property
-    def _sentences(self):
+    def _sentences(self) -> list[str]:
         return [*self.notes, *(f"Left out: {sentence}" for sentence in self.left_out)]
 
-    def markdown(self, left_out=True):
+    def markdown(self, left_out: bool = True) -> str:
         """The table as GitHub-flavoured Markdown; `left_out=False` leaves off what was left out of it."""
         sentences = self._sentences if left_out else self.notes
         lines = [f"**{self.title}**", "", markdown(self.shown), "", *(f"- {sentence}" for sentence in sentences)]
         return "\n".join(lines) + "\n"
 
-    def html(self):
+    def html(self) -> str:
         """The table as a section of a page."""
 
-        def row(tag, cells):
+        def row(tag: str, cells: Sequence[str]) -> str:
             marks = ["", *(' class="measured"' if c.endswith(MEASURED) else "" for c in self.shown.columns)]
             cells = [
                 f"<{tag if i else 'th'}{m}>{html.escape(c)}</{tag if i else 'th'}>"
@@ -74,7 +76,7 @@ class Table:
             f"<tbody>{body}</tbody>\n</table></div>\n<ul>{notes}</ul>\n"
         )
 
-    def write(self, folder):
+    def write(self, folder: FilePath) -> list[Path]:
         """Writes NAME.csv, NAME.md and NAME.html into a folder.
 
         Returns:

@@ -1,15 +1,18 @@
 """Table 1: the protocols, counted from the datasets."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
-from hacnn_tf.data.dataset import DISTRACTOR, SPLITS
+from hacnn_tf.data.dataset import DISTRACTOR, SPLITS, ReidDataset
 from hacnn_tf.paper.published import read_published
 from hacnn_tf.paper.table import NOTHING, Table
 
 PUBLISHED_AS = {"cuhk03": "CUHK03", "market1501": "Market-1501", "dukemtmc": "DukeMCMT-ReID"}  # the paper's spelling
 
 
-def protocol_table(datasets):
+def protocol_table(datasets: Mapping[str, tuple[str, ReidDataset]]) -> Table:
     """Table 1 of the paper beside what the datasets hold.
 
     Args:
@@ -37,7 +40,7 @@ def protocol_table(datasets):
     return Table("table1", "Table 1. Re-id evaluation protocol", data, shown, notes)
 
 
-def _count(row, dataset):
+def _count(row: str, dataset: ReidDataset) -> dict[str, Any]:
     splits = {split: dataset.split(split) for split in SPLITS}
     identities = {split: set(rows.pid[rows.pid > DISTRACTOR]) for split, rows in splits.items()}
     images = {f"{split} images".replace("_", "-"): len(rows) for split, rows in splits.items()}

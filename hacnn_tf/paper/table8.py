@@ -1,16 +1,21 @@
 """Table 8: the size of HA-CNN beside well-known networks, counted on their Keras graphs."""
 
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
 import keras
 import pandas as pd
 
 from hacnn_tf.models import HACNN, count, kernel_calls
+from hacnn_tf.models.counting import KernelCall
 from hacnn_tf.paper.published import number, read_published
 from hacnn_tf.paper.table import NOTHING, Table, signed
+from hacnn_tf.utils.types import Tensor
 
 IMAGENET_CLASSES = 1000
 
 
-def alexnet(groups=2):
+def alexnet(groups: int = 2) -> keras.Sequential:
     """AlexNet (Krizhevsky et al., NIPS 2012), without its weightless normalisations.
 
     Args:
@@ -38,10 +43,10 @@ def alexnet(groups=2):
     )
 
 
-def unpadded_resnet50():
+def unpadded_resnet50() -> keras.Model:
     """ResNet50 as Keras had it when the paper was written: maps of 55×55, not 56×56, after the first pooling."""
 
-    def copy(layer):
+    def copy(layer: keras.Layer) -> keras.Layer:
         return (
             keras.layers.ZeroPadding2D(0) if layer.name == "pool1_pad" else type(layer).from_config(layer.get_config())
         )
@@ -49,14 +54,14 @@ def unpadded_resnet50():
     return keras.models.clone_model(keras.applications.ResNet50(weights=None), clone_function=copy)
 
 
-def googlenet():
+def googlenet() -> keras.Model:
     """GoogLeNet (Szegedy et al., CVPR 2015, Table 1), as it is used: without the auxiliary classifiers."""
     layers = keras.layers
 
-    def conv(x, filters, size, strides=1):
+    def conv(x: Tensor, filters: int, size: int, strides: int = 1) -> Tensor:
         return layers.Conv2D(filters, size, strides, padding="same", activation="relu")(x)
 
-    def inception(x, single, reduce3, wide3, reduce5, wide5, pooled):
+    def inception(x: Tensor, single: int, reduce3: int, wide3: int, reduce5: int, wide5: int, pooled: int) -> Tensor:
         pool = layers.MaxPooling2D(3, 1, padding="same")(x)
         streams = [
             conv(x, single, 1),
@@ -85,7 +90,8 @@ def googlenet():
 
 
 MARKET1501_IDENTITIES = 751
-NETWORKS = {  # by row of the published table: what is counted, and how to build it
+# By row of the published table: what is counted, and how to build it.
+NETWORKS: dict[str, dict[str, Callable[[], keras.Model] | None]] = {
     "AlexNet [15]": {"AlexNet, two groups": alexnet, "AlexNet, one tower": lambda: alexnet(groups=1)},
     "VGG16 [26]": {"VGG16": lambda: keras.applications.VGG16(weights=None)},
     "ResNet50 [8]": {
@@ -105,14 +111,14 @@ MODULES = {  # kinds of HA-CNN's modules, by a part of their names
     "classifier": "classifier",
 }
 AGREES = 0.01  # relative deviation from a published figure
-FIGURES = {  # published column: how it may have been counted; the paper's unit
+FIGURES: dict[str, tuple[dict[str, str], float]] = {  # published column: how it may have been counted; the paper's unit
     "FLOPs": ({"MACs": "macs", "2 × MACs": "flops"}, 1),
     "PN (million)": ({"weights": "weights"}, 1e6),
     "Depth": ({"depth": "depth", "branch after branch": "in_sequence"}, 1),
 }
 
 
-def networks_table():
+def networks_table() -> Table:
     """Table 8: every network counted with and without its classifier, in multiply-adds and in FLOPs (two each).
 
     Returns:
@@ -145,7 +151,7 @@ def networks_table():
     return Table("table8", "Table 8. Model size and complexity", data, _shown(data), notes)
 
 
-def depth_in_sequence(calls):
+def depth_in_sequence(calls: Iterable[KernelCall]) -> dict[str, int]:
     """The depth of HA-CNN if its branches stood one after another: the longest way through each module, added up.
 
     What stands side by side in both branches, FC layers and classifiers, counts once; hard attention's FC layers, which
@@ -157,10 +163,10 @@ def depth_in_sequence(calls):
     Returns:
         Dict of int by kind of module, as in "Inceptions".
     """
-    depths = {}
+    depths: dict[str, list[int]] = {}
     for call in calls:
         depths.setdefault(call.path.split("/")[0], []).append(call.depth)
-    totals = {}
+    totals: dict[str, int] = {}
     for module, found in depths.items():
         if "hard_attention" not in module and module not in ("local_fc", "local_classifier"):
             kind = next(kind for part, kind in MODULES.items() if part in module)
@@ -168,7 +174,7 @@ def depth_in_sequence(calls):
     return totals
 
 
-def _depth_note(ha_cnn):
+def _depth_note(ha_cnn: pd.Series) -> str:
     parts = ", ".join(f"{kind} {depth}" for kind, depth in ha_cnn.modules.items())
     return (
         f"HA-CNN's longest way has {ha_cnn.depth_with:.0f} layers. Counted branch after branch they are "
@@ -176,10 +182,10 @@ def _depth_note(ha_cnn):
     )
 
 
-def _counts(model):
+def _counts(model: keras.Model) -> dict[str, Any]:
     calls = kernel_calls(model)
     heads = len(model.branches) if isinstance(model, HACNN) else 1  # the classifiers come last
-    counts = {}
+    counts: dict[str, Any] = {}
     if isinstance(model, HACNN):
         counts["modules"] = depth_in_sequence(calls)
         counts["in_sequence_with"] = sum(counts["modules"].values())
@@ -189,7 +195,7 @@ def _counts(model):
     return counts
 
 
-def _agreement(counts, figure, published):
+def _agreement(counts: Mapping[str, Any], figure: str, published: str) -> str:
     """The ways of counting that agree with a published figure, as text."""
     if not counts:
         return NOTHING
@@ -206,15 +212,15 @@ def _agreement(counts, figure, published):
     return ", ".join(f"{way} ({signed(100 * d)}%)" for way, d in named.items())
 
 
-def _shown(data):
-    def measured(key, form):
+def _shown(data: pd.DataFrame) -> pd.DataFrame:
+    def measured(key: str, form: Callable[[float], str]) -> list[str]:
         pairs = zip(data[f"{key}_with"], data[f"{key}_without"], strict=True)
         return [NOTHING if pd.isna(a) else f"{form(a)} / {form(b)}" for a, b in pairs]
 
-    def billions(value):
+    def billions(value: float) -> str:
         return f"{value / 1e9:.3f}e9"
 
-    def millions(value):
+    def millions(value: float) -> str:
         return f"{value / 1e6:.2f}"
 
     columns = {

@@ -1,8 +1,12 @@
 """Adam in one operation a variable."""
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 from keras import ops
+
+from hacnn_tf.utils.types import Tensor
 
 
 class FusedAdam(keras.optimizers.Adam):
@@ -12,7 +16,9 @@ class FusedAdam(keras.optimizers.Adam):
     no variables that are spread over devices.
     """
 
-    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+    def _backend_update_step(
+        self, grads: Sequence[Tensor], trainable_variables: Sequence[keras.Variable], learning_rate: Tensor
+    ) -> None:
         if tf.distribute.has_strategy():
             return super()._backend_update_step(grads, trainable_variables, learning_rate)
         step = ops.cast(self.iterations + 1, "float32")

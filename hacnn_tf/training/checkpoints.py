@@ -2,12 +2,15 @@
 
 import errno
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import preview, write_npz
+from hacnn_tf.utils.types import FilePath
 
 KEPT = 2
 NAMES = "names"  # of all other arrays in the file
@@ -23,10 +26,10 @@ class Checkpoints:
         folder: where they are.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: FilePath) -> None:
         self.folder = Path(folder)
 
-    def save(self, epoch, step, arrays):
+    def save(self, epoch: int, step: int, arrays: Mapping[str, NDArray]) -> None:
         """Writes a checkpoint and removes all but the one before it.
 
         Args:
@@ -38,12 +41,12 @@ class Checkpoints:
             InputError: it cannot be written; those that are there stay.
         """
         path = self.folder / f"epoch{epoch:04d}-step{step:05d}.npz"
-        write_npz(path, arrays | {NAMES: np.array(list(arrays))})
+        write_npz(path, {**arrays, NAMES: np.array(list(arrays))})
         earlier = [other for other in self._paths() if other < path]
         for other in set(self._paths()) - {path, *earlier[: KEPT - 1]}:  # later ones were damaged, or we were not here
             other.unlink(missing_ok=True)
 
-    def newest(self):
+    def newest(self) -> tuple[Path, dict[str, NDArray]] | None:
         """The newest checkpoint that is whole; names on stderr those that are not.
 
         Returns:
@@ -70,12 +73,12 @@ class Checkpoints:
             raise InputError(f"{preview(damaged, separator='; ')}: restore one of them, or remove them to begin anew.")
         return None
 
-    def _paths(self):
+    def _paths(self) -> list[Path]:
         """Newest first."""
         return sorted(self.folder.glob("epoch*-step*.npz"), reverse=True)
 
 
-def _read(path):
+def _read(path: Path) -> dict[str, NDArray]:
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
     if arrays.pop(NAMES).tolist() != list(arrays):  # a damaged directory may hide some

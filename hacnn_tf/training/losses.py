@@ -1,13 +1,17 @@
 """What a training makes small."""
 
+from collections.abc import Mapping
+
 import tensorflow as tf
 
 from hacnn_tf.evaluation.features import feature_part
+from hacnn_tf.training.recipes import Recipe
+from hacnn_tf.utils.types import Tensor
 
 MARGIN = 0.3  # of the triplet loss, between distances of unit vectors (0 to 2)
 
 
-def branch_losses(labels, logits, features, recipe):
+def branch_losses(labels: Tensor, logits: Mapping[str, Tensor], features: Tensor, recipe: Recipe) -> dict[str, Tensor]:
     """The loss of each branch, whose plain sum is the network's (§3).
 
     Args:
@@ -26,7 +30,7 @@ def branch_losses(labels, logits, features, recipe):
     return losses
 
 
-def cross_entropy(labels, logits, smoothing=0.0):
+def cross_entropy(labels: Tensor, logits: Tensor, smoothing: float = 0.0) -> Tensor:
     """The mean softmax cross-entropy, in nats an image.
 
     Args:
@@ -43,7 +47,7 @@ def cross_entropy(labels, logits, smoothing=0.0):
     return loss
 
 
-def batch_hard_triplet(labels, features):
+def batch_hard_triplet(labels: Tensor, features: Tensor) -> Tensor:
     """The batch-hard triplet loss: of each image, its farthest image of its identity against the nearest of another.
 
     Hermans, Beyer, Leibe, In Defense of the Triplet Loss for Person Re-Identification, 2017, with `MARGIN`.

@@ -229,8 +229,8 @@ class RunFolder:
         self._check_present()
         write_csv(self.path / f"{name}.csv", self.columns[name], rows)
 
-    def read_rows(self, name: str, last_epoch: int) -> list[dict[str, str]]:
-        """The rows of `NAME.csv` up to an epoch, as dicts of strings; none if there is no such file.
+    def read_rows(self, name: str, last_epoch: float = math.inf) -> list[dict[str, str]]:
+        """The rows of `NAME.csv`, or those up to an epoch, as dicts of strings; none if there is no such file.
 
         Raises:
             InputError: it is damaged.

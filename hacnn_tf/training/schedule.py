@@ -5,6 +5,9 @@ import math
 import keras
 from keras import ops
 
+from hacnn_tf.training.recipes import Recipe
+from hacnn_tf.utils.types import Tensor
+
 DROP = 0.1  # what "step" multiplies the rate by
 
 
@@ -27,10 +30,10 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         steps: n, of the whole training.
     """
 
-    def __init__(self, recipe, steps):
+    def __init__(self, recipe: Recipe, steps: int) -> None:
         self.recipe, self.steps = recipe, steps
 
-    def __call__(self, step):
+    def __call__(self, step: Tensor) -> Tensor:
         """The learning rate, a float32 scalar tensor; `step` is an integer tensor, steps done."""
         recipe = self.recipe
         step = ops.cast(step, "float32")
@@ -39,13 +42,13 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
             rate *= ops.minimum(1.0, (step + 1) / warmup)
         return ops.cast(rate, "float32")
 
-    def _decay(self, step):
+    def _decay(self, step: Tensor) -> Tensor:
         recipe = self.recipe
         if recipe.schedule == "step":
             drops = [max(1, min(round(drop * self.steps), self.steps - 1)) for drop in recipe.drops]
             return ops.power(DROP, sum(ops.cast(step >= drop, "float32") for drop in drops))
+        if recipe.final_rate is None:  # constant
+            return 1.0
         if recipe.schedule == "exponential":
             return ops.power(recipe.final_rate, step / self.steps)
-        if recipe.schedule == "cosine":
-            return recipe.final_rate + (1 - recipe.final_rate) * (1 + ops.cos(math.pi * step / self.steps)) / 2
-        return 1.0
+        return recipe.final_rate + (1 - recipe.final_rate) * (1 + ops.cos(math.pi * step / self.steps)) / 2

@@ -1,12 +1,19 @@
 """One gradient step."""
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 
+from hacnn_tf.models import HACNN
 from hacnn_tf.training.losses import branch_losses
+from hacnn_tf.training.recipes import Recipe
+from hacnn_tf.utils.types import Tensor
 
 
-def make_train_step(model, optimizer, recipe, xla, replicas=1):
+def make_train_step(
+    model: HACNN, optimizer: keras.optimizers.Optimizer, recipe: Recipe, xla: bool, replicas: int = 1
+) -> Callable[[Tensor, Tensor], Tensor]:
     """The training step of §3: the sum of the branches' losses, one optimizer update.
 
     Args:
@@ -25,7 +32,7 @@ def make_train_step(model, optimizer, recipe, xla, replicas=1):
     network = keras.Model(model.inputs[0], [model.output, model.feature_extractor().output])
 
     @tf.function(jit_compile=xla, autograph=False)
-    def train_step(images, labels):
+    def train_step(images: Tensor, labels: Tensor) -> Tensor:
         with tf.GradientTape() as tape:
             logits, features = network(images, training=True)
             losses = branch_losses(labels, logits, features, recipe)

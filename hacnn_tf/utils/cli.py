@@ -7,6 +7,8 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from absl import flags, logging
 
@@ -16,14 +18,20 @@ from hacnn_tf.utils.options import PRECISIONS, kind, options
 from hacnn_tf.utils.signals import stoppable
 from hacnn_tf.utils.startup import require_tensorflow
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-class _Path(flags.ArgumentParser):
-    def parse(self, argument):
+
+Options = TypeVar("Options")
+
+
+class _Path(flags.ArgumentParser[str]):
+    def parse(self, argument: str) -> str:
         return expanded(argument)
 
 
 class _Paths(flags.ListParser):
-    def parse(self, argument):
+    def parse(self, argument: str | list[str]) -> list[str]:
         return list(map(expanded, super().parse(argument)))
 
 
@@ -45,17 +53,18 @@ class Command:
         name: as typed, `python -m NAME`.
     """
 
-    def __init__(self, doc, name):
+    def __init__(self, doc: str, name: str) -> None:
         self.doc, self.name = doc, name
         self.values = flags.FlagValues()
-        self._groups, self._ungrouped = {}, []
+        self._groups: dict[str, list[str]] = {}
+        self._ungrouped: list[str] = []
 
-    def group(self, title):
+    def group(self, title: str) -> None:
         """Puts flags defined since the last group under a heading of `--help`, below those that are there."""
         self._groups.setdefault(title, []).extend(self._ungrouped)
         self._ungrouped = []
 
-    def define_options(self, cls, **defaults):
+    def define_options(self, cls: type, **defaults: Any) -> None:
         """Defines a flag for each `option` of a dataclass, under its heading; `defaults` are other ones by name."""
         for field in options(cls):
             default, values = defaults.get(field.name, field.default), field.metadata["values"]
@@ -64,18 +73,18 @@ class Command:
             self.define(flag, field.name, default, field.metadata["help"], **more)
             self.group(field.metadata["group"])
 
-    def define_dataset(self, cls, default="synthetic"):
+    def define_dataset(self, cls: type, default: str | None = "synthetic") -> None:
         """Defines the flags of `DatasetOptions` or of what is one, and of where the datasets are."""
         self.define_options(cls, dataset=default)
         self.define("path", "data_root", "data", "folder that holds the datasets; of folder, the folder or manifest")
         self.group("Dataset")
 
-    def define_precision(self):
+    def define_precision(self) -> None:
         """Defines `--precision` of a trained network."""
         text = "dtype policy to compute in; by default the training's, of bundled weights float32"
         self.define("enum", "precision", None, text, enum_values=PRECISIONS)
 
-    def define(self, kind, name, default, text, **kwargs):
+    def define(self, kind: str, name: str, default: Any, text: str, **kwargs: Any) -> None:
         """Defines a flag.
 
         `kind` is absl's, as "string", "list" or "enum" (with `enum_values`); or one of `PATHS`, whose `~` is expanded.
@@ -84,7 +93,7 @@ class Command:
         define = PATHS.get(kind) or getattr(flags, f"DEFINE_{kind}")
         define(name, default, help=text, flag_values=self.values, **kwargs)
 
-    def help(self):
+    def help(self) -> str:
         """The text of `--help`: the command's doc, then its flags by group, with their defaults."""
         lines = [self.doc.strip(), ""]
         for title, names in self._groups.items():
@@ -92,12 +101,12 @@ class Command:
             for name in names:
                 flag = self.values[name]
                 shown = f"--[no]{name}" if flag.boolean else f"--{name}"
-                default = "" if flag.default is None else f" [{flag.default_as_str.strip(chr(39))}]"
+                default = "" if flag.default_as_str is None else f" [{flag.default_as_str.strip(chr(39))}]"
                 lines.append(f"  {shown:<18} {flag.help}{default}")
             lines.append("")
         return "\n".join(lines)
 
-    def run(self, main, argv=None):
+    def run(self, main: Callable[[flags.FlagValues], None], argv: Sequence[str] | None = None) -> None:
         """Parses the flags and calls `main(values)`.
 
         Exits with a sentence and 1 if the input is wrong, with 128 + the signal's number if one stopped it.
@@ -131,7 +140,7 @@ class Command:
             sys.exit(128 + getattr(stopped, "number", signal.SIGINT))
 
 
-def _drop_output():
+def _drop_output() -> None:
     """Sees to it that what cannot be written to standard output is not tried again at exit."""
     try:
         sys.stdout.flush()
@@ -139,7 +148,7 @@ def _drop_output():
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _refusal(error):
+def _refusal(error: OSError) -> str:
     """What an `OSError` says, and what to do."""
     said = ": ".join(filter(None, [error.filename and str(error.filename), error.strerror or str(error)]))
     if isinstance(error, PermissionError) and error.filename:
@@ -149,26 +158,26 @@ def _refusal(error):
     return said
 
 
-def given_options(cls, values):
+def given_options(cls: type[Options], values: flags.FlagValues) -> Options:
     """The dataclass that flags of `Command.define_options` give."""
     return cls(**{field.name: values[field.name].value for field in options(cls)})
 
 
-def require(values, *names):
+def require(values: flags.FlagValues, *names: str) -> None:
     """Raises `InputError` unless all of these flags were given."""
     missing = [f"--{name}" for name in names if values[name].value is None]
     if missing:
         raise InputError(f"{' and '.join(missing)} must be given; --help lists the flags.")
 
 
-def aligned(table, align=str.ljust):
+def aligned(table: "pd.DataFrame", align: Callable[[str, int], str] = str.ljust) -> str:
     """A table of texts as lines, its columns below their names; the last one, the longest, is not padded."""
     widths = [max(map(len, [name, *table[name]])) for name in table.columns[:-1]]
     lines = [table.columns, *table.itertuples(index=False)]
     return "\n".join("  ".join([*map(align, line, widths), line[-1]]) for line in lines)
 
 
-def parse(values, argv):
+def parse(values: flags.FlagValues, argv: Sequence[str]) -> flags.FlagValues:
     """A copy of absl's `FlagValues`, with those that a command line sets; raises `InputError` if it cannot."""
     values = copy.deepcopy(values)
     try:

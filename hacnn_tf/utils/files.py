@@ -8,7 +8,9 @@ import re
 import secrets
 import shutil
 import socket
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -42,7 +44,7 @@ SHOWN, LONGEST = 3, 300  # of many things in a sentence, and characters of each
 
 
 @contextlib.contextmanager
-def atomic_write(path):
+def atomic_write(path: FilePath) -> Iterator[Path]:
     """A path beside `path` to write a file or folder to; it becomes `path` when the context ends well.
 
     What was written has reached the disk before it takes the place of what was there, so that not even a machine that
@@ -68,7 +70,7 @@ def atomic_write(path):
             part.unlink()
 
 
-def sweep(folder):
+def sweep(folder: FilePath) -> None:
     """Removes what processes that were killed while they wrote have left in a folder. Nobody may be writing there."""
     for part in Path(folder).glob(".*.part*"):
         with contextlib.suppress(OSError):
@@ -76,7 +78,7 @@ def sweep(folder):
 
 
 @contextlib.contextmanager
-def locked(path, kept=None, wait=0):
+def locked(path: FilePath, kept: FilePath | None = None, wait: float = 0) -> Iterator[Callable[[], bool]]:
     """Holds a lock file while the context lasts; it is freed too when the process is killed.
 
     Args:
@@ -115,35 +117,35 @@ def locked(path, kept=None, wait=0):
         lock.release()
 
 
-def as_file_name(text):
+def as_file_name(text: str) -> str:
     """A text as a part of a file's name: what is no letter, digit or one of `_.+-` becomes `_`."""
     return re.sub(r"[^\w.+-]+", "_", text)
 
 
-def printable(path):
+def printable(path: str) -> str:
     """A path as a line of a terminal has it; file names may be anything."""
     return path if path.isprintable() else repr(path)
 
 
-def preview(items, most=SHOWN, separator=", "):
+def preview(items: Collection[object], most: int = SHOWN, separator: str = ", ") -> str:
     """The first of many things, for a sentence: "a.jpg, b.jpg, c.jpg and 5 more". No sentence names more than ten."""
     shown = [printable(str(item))[:LONGEST] for item in list(items)[:most]]
     more = len(items) - len(shown)
     return separator.join(shown) + (f" and {more:,} more" if more else "")
 
 
-def write_json(path, content):
+def write_json(path: FilePath, content: Any) -> None:
     """Writes JSON. Raises `InputError` if it cannot."""
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
-def write_text(path, text):
+def write_text(path: FilePath, text: str) -> None:
     """Writes text. Raises `InputError` if it cannot."""
     with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
-def write_csv(path, columns, rows):
+def write_csv(path: FilePath, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes dicts of `columns` as a table. Raises `InputError` if it cannot."""
     with atomic_write(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
@@ -151,13 +153,13 @@ def write_csv(path, columns, rows):
         writer.writerows(rows)
 
 
-def write_npz(path, arrays):
+def write_npz(path: FilePath, arrays: Mapping[str, Any]) -> None:
     """Writes a dict of arrays, none of objects. Raises `InputError` if it cannot."""
     with atomic_write(path) as part:
         np.savez(part, **arrays)
 
 
-def check_format(path, found, known):
+def check_format(path: FilePath, found: int | str | None, known: int) -> None:
     """Raises `FormatError` if a file is of a newer format than this code reads; `found` is None if it names none."""
     if found is not None and int(found) > known:
         raise FormatError(
@@ -166,7 +168,7 @@ def check_format(path, found, known):
         )
 
 
-def check_new_path(path, suffix=""):
+def check_new_path(path: FilePath, suffix: str = "") -> None:
     """Checks, before long work, that an output can be made.
 
     Raises:
@@ -180,7 +182,7 @@ def check_new_path(path, suffix=""):
     check_folder(path)
 
 
-def check_folder(path):
+def check_folder(path: FilePath) -> None:
     """Raises `InputError` if a folder cannot be written, or if it is not there, not made."""
     path = Path(expanded(path))
     existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
@@ -188,7 +190,7 @@ def check_folder(path):
         raise InputError(f"{path} cannot be written: {existing} is not a folder that you may write to.")
 
 
-def _to_disk(path):
+def _to_disk(path: Path) -> None:
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)

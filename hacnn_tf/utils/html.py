@@ -4,6 +4,7 @@ import html
 from pathlib import Path
 
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.types import FilePath
 
 STYLE = """
 body { font: 16px/1.45 system-ui, sans-serif; margin: 0 auto; max-width: 70rem; padding: 0 1rem 3rem; color: #1b1f24; }
@@ -21,7 +22,7 @@ img { max-width: 100%; height: auto; } figure { margin: 0; } nav a { margin-righ
 """
 
 
-def page(title, content):
+def page(title: str, content: str) -> str:
     """A whole HTML page that needs no other file."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -31,7 +32,7 @@ def page(title, content):
     )
 
 
-def section(path):
+def section(path: FilePath) -> str:
     """What stands inside a page that `page` made. Raises `InputError` if another program made it."""
     try:
         return Path(path).read_text(encoding="utf-8").split("<main>\n")[1].split("</main>")[0]

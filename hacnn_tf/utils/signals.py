@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -15,16 +17,16 @@ class Stopped(KeyboardInterrupt):
         sentence: where things stand, and how to go on.
     """
 
-    def __init__(self, number, sentence=""):
+    def __init__(self, number: int, sentence: str = "") -> None:
         super().__init__(sentence)
         self.number = number
 
 
 @contextlib.contextmanager
-def stoppable():
+def stoppable() -> Iterator[None]:
     """While the context lasts, SIGINT, SIGTERM and SIGHUP raise `Stopped`, so that what is half done is cleaned up."""
 
-    def stop(number, _):
+    def stop(number: int, _: FrameType | None) -> None:
         raise Stopped(number)
 
     with _handled(stop):
@@ -34,11 +36,11 @@ def stoppable():
 class StopRequest:
     """Whether a signal has asked to stop: `number` is the signal's, or None."""
 
-    number = None
+    number: int | None = None
 
 
 @contextlib.contextmanager
-def deferred(request, notice):
+def deferred(request: StopRequest, notice: str) -> Iterator[None]:
     """While the context lasts, the first SIGINT, SIGTERM or SIGHUP only leaves a request; a second one stops at once.
 
     Args:
@@ -46,7 +48,7 @@ def deferred(request, notice):
         notice: what to say at the first.
     """
 
-    def note(number, _):
+    def note(number: int, _: FrameType | None) -> None:
         request.number = number
         for each in STOPPING:
             if signal.getsignal(each) is note:
@@ -59,7 +61,7 @@ def deferred(request, notice):
 
 
 @contextlib.contextmanager
-def _handled(handler):
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     # What the caller's shell has told to be ignored (as in `command &` of a script) stays so.
     heard = [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, handler) for number in heard}
@@ -70,7 +72,7 @@ def _handled(handler):
             signal.signal(number, previous)
 
 
-def reinstall():
+def reinstall() -> None:
     """Takes the stopping signals back from native code that has set handlers of its own."""
     for number in STOPPING:
         signal.signal(number, signal.getsignal(number))

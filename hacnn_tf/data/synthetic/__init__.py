@@ -7,10 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from hacnn_tf.data.dataset import Counts, ReidDataset, check_counts
 from hacnn_tf.data.folders import BOXES_FOLDERS, FOLDERS, read_folders
-from hacnn_tf.data.synthetic.camera import PLACES, Camera
+from hacnn_tf.data.synthetic.camera import PLACES, Box, Camera
 from hacnn_tf.data.synthetic.person import Person
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, expanded
@@ -79,7 +80,7 @@ def make_synthetic(folder: FilePath, identities: tuple[int, int] = (TRAIN_IDENTI
             for split in ("train", "query", "gallery"):
                 (part / boxes / FOLDERS[split]).mkdir(parents=True)
 
-        def write_pictures(pid):
+        def write_pictures(pid: int) -> None:
             trained = pid <= identities[0]
             splits = ["train"] * TRAIN_IMAGES if trained else ["query"] * QUERY_IMAGES + ["gallery"] * GALLERY_IMAGES
             for camid, camera in enumerate(cameras, start=1):
@@ -94,7 +95,7 @@ def make_synthetic(folder: FilePath, identities: tuple[int, int] = (TRAIN_IDENTI
         (part / "dataset.json").write_text(json.dumps(content))
 
 
-def make_cameras():
+def make_cameras() -> list[Camera]:
     """The cameras, one at each place, each seeing people mostly from another side."""
     return [
         Camera.random(np.random.default_rng([SEED, 0, i]), place, math.pi / 2 * i + 0.4)
@@ -102,7 +103,7 @@ def make_cameras():
     ]
 
 
-def make_pictures(camera, pid, camid, index):
+def make_pictures(camera: Camera, pid: int, camid: int, index: int) -> dict[str, bytes]:
     """One photograph of an identity, cut out by "labelled" and "detected" boxes: dict of JPEG bytes."""
     rng = np.random.default_rng([SEED, pid, camid, index])
     person = Person.random(np.random.default_rng([SEED, pid]))
@@ -120,7 +121,7 @@ def make_pictures(camera, pid, camid, index):
     return pictures
 
 
-def _inside(box, image):
+def _inside(box: Box, image: Image.Image) -> Box:
     """A box cut off at the borders of an image."""
     left, top, right, bottom = box
     return max(left, 0), max(top, 0), min(right, image.width), min(bottom, image.height)

@@ -6,11 +6,12 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from hacnn_tf.data.synthetic.person import draw_person
+from hacnn_tf.data.synthetic.person import Colour, Person, draw_person
 
 PLACES = ["street", "park", "hall", "square"]
 VIEW = (900, 480)  # width and height of a camera's background, in pixels
 OCCLUDED = 0.3  # share of images in which something covers a part of the person
+Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Camera:
     box_error: float
 
     @classmethod
-    def random(cls, rng, place, yaw):
+    def random(cls, rng: np.random.Generator, place: str, yaw: float) -> "Camera":
         """A camera at one of `PLACES`, drawn from `numpy.random.Generator` `rng`."""
         return cls(
             background=_background(rng, place),
@@ -54,7 +55,7 @@ class Camera:
             box_error=rng.uniform(0.07, 0.1),
         )
 
-    def photograph(self, person, rng, passer_by):
+    def photograph(self, person: Person, rng: np.random.Generator, passer_by: Person) -> tuple[Image.Image, Box]:
         """A scene with a person in it, still to be developed.
 
         Args:
@@ -81,12 +82,12 @@ class Camera:
         x, y = (width - figure.width) // 2, tall - figure.height - round(0.28 * height)
         _cast_shadow(scene, x + figure.width / 2, y + figure.height - 0.05 * height, height, self.light)
         scene.paste(figure, (x, y), figure)
-        box = tuple(int(v) for v in np.add(figure.getbbox(), (x, y, x, y)))
+        box = tuple(np.add(np.array(figure.getbbox()), (x, y, x, y)).tolist())
         if rng.random() < OCCLUDED:
             _occlude(scene, box, rng, passer_by, height, self.light)
         return scene, box
 
-    def box(self, tight, rng, detected):
+    def box(self, tight: Box, rng: np.random.Generator, detected: bool) -> Box:
         """A box around the person: tight as a person would draw it, or with a detector's errors.
 
         Args:
@@ -104,9 +105,9 @@ class Camera:
         y = (top + bottom) / 2 + rng.normal(0, error) * height
         scale = 1.04 * math.exp(rng.normal(0.4 * error, 1.4 * error))
         half_width, half_height = scale * width / 2, scale * height / 2
-        return tuple(round(v) for v in (x - half_width, y - half_height, x + half_width, y + half_height))
+        return round(x - half_width), round(y - half_height), round(x + half_width), round(y + half_height)
 
-    def develop(self, scene, rng):
+    def develop(self, scene: Image.Image, rng: np.random.Generator) -> Image.Image:
         """What lens and sensor make of a part of a scene; exposure and white balance vary a little every time.
 
         Args:
@@ -125,7 +126,7 @@ class Camera:
         return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
-def _lit(figure, light):
+def _lit(figure: Image.Image, light: float) -> Image.Image:
     """A figure under light from one side."""
     pixels = np.asarray(figure, np.float32).copy()
     across = np.linspace(-1, 1, figure.width)[None, :, None]
@@ -133,7 +134,7 @@ def _lit(figure, light):
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
-def _cast_shadow(scene, x, y, height, light):
+def _cast_shadow(scene: Image.Image, x: float, y: float, height: int, light: float) -> None:
     shadow = Image.new("L", scene.size)
     reach = -light * 0.25 * height
     box = sorted([x - 0.16 * height, x + reach + math.copysign(0.16 * height, reach)])
@@ -141,7 +142,9 @@ def _cast_shadow(scene, x, y, height, light):
     scene.paste((20, 20, 24), (0, 0), shadow.filter(ImageFilter.GaussianBlur(0.02 * height)))
 
 
-def _occlude(scene, box, rng, passer_by, height, light):
+def _occlude(
+    scene: Image.Image, box: Box, rng: np.random.Generator, passer_by: Person, height: int, light: float
+) -> None:
     """A post, a bollard, or someone passing by in front."""
     left, _, right, bottom = box
     x = rng.uniform(left, right)
@@ -166,7 +169,7 @@ def _occlude(scene, box, rng, passer_by, height, light):
         scene.paste(figure, (round(x), y), figure)
 
 
-def _background(rng, place):
+def _background(rng: np.random.Generator, place: str) -> Image.Image:
     """RGB image of a place: something upright, then the ground from about a third down."""
     width, height = VIEW
     horizon = int(rng.integers(130, 180))
@@ -180,7 +183,7 @@ def _background(rng, place):
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
-def _street(draw, rng, width, height, horizon):
+def _street(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, height: int, horizon: int) -> None:
     """A brick wall with windows, a pavement, the road's edge."""
     draw.rectangle((0, 0, width, horizon), fill=(142, 92, 76))
     for y in range(0, horizon, 9):
@@ -195,7 +198,7 @@ def _street(draw, rng, width, height, horizon):
     draw.rectangle((0, height - 66, width, height - 58), fill=(190, 188, 182))
 
 
-def _park(draw, rng, width, height, horizon):
+def _park(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, height: int, horizon: int) -> None:
     """A hedge and trees, a lawn, a gravel path."""
     draw.rectangle((0, 0, width, horizon), fill=(150, 176, 190))
     for _ in range(260):
@@ -211,7 +214,7 @@ def _park(draw, rng, width, height, horizon):
     draw.polygon([(0, height - 120), (width, height - 70), (width, height), (0, height)], fill=(178, 164, 136))
 
 
-def _hall(draw, rng, width, height, horizon):
+def _hall(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, height: int, horizon: int) -> None:
     """A bright wall with doors and posters, a polished floor."""
     draw.rectangle((0, 0, width, horizon), fill=(206, 204, 192))
     for x in range(30, width, 150):
@@ -225,7 +228,7 @@ def _hall(draw, rng, width, height, horizon):
     _tiles(draw, width, height, horizon, 90, (136, 138, 146))
 
 
-def _square(draw, rng, width, height, horizon):
+def _square(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, height: int, horizon: int) -> None:
     """Glass fronts, paving slabs, a flower bed."""
     draw.rectangle((0, 0, width, horizon), fill=(92, 112, 128))
     for x in range(0, width, 64):
@@ -242,7 +245,7 @@ def _square(draw, rng, width, height, horizon):
             draw.ellipse((a - 5, b - 5, a + 5, b + 5), fill=colour)
 
 
-def _tiles(draw, width, height, horizon, size, colour):
+def _tiles(draw: ImageDraw.ImageDraw, width: int, height: int, horizon: int, size: int, colour: Colour) -> None:
     """Joints of a tiled floor, closer together towards the horizon."""
     for i in range(1, 14):
         y = horizon + (height - horizon) * (i / 14) ** 1.7

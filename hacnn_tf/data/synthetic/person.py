@@ -5,11 +5,20 @@ Lengths are in body heights, y up from the ground, x to the person's left, z for
 
 import dataclasses
 import math
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 SUPERSAMPLING = 2
+Colour = tuple[int, int, int]
+Point = tuple[float, float, float]  # x, y, z
+Pixel = tuple[float, float]
+Limb = tuple[Point, Point, Point]  # hip, knee and ankle, or shoulder, elbow and wrist
+Surface = NDArray[np.float64]
+Chosen = TypeVar("Chosen")
 
 SKIN = [(243, 208, 181), (224, 178, 143), (198, 144, 104), (150, 100, 68), (99, 66, 47)]
 HAIR = [(24, 20, 20), (58, 38, 26), (104, 70, 42), (176, 132, 74), (150, 148, 146), (128, 48, 26)]
@@ -35,29 +44,30 @@ class Person:
 
     tall: float
     stout: float
-    skin: tuple
-    hair: tuple
+    skin: Colour
+    hair: Colour
     hair_style: str  # short, long, bun, bald, cap
-    upper: tuple
-    upper_second: tuple
+    upper: Colour
+    upper_second: Colour
     pattern: str  # plain, stripes, bars, checks, logo
     sleeves: str  # none, short, long
     hem: float  # height of the upper garment's lower edge
-    lower: tuple
+    lower: Colour
     lower_kind: str  # trousers, shorts, skirt
-    shoes: tuple
+    shoes: Colour
     carried: str  # nothing, backpack, handbag, satchel
-    carried_colour: tuple
+    carried_colour: Colour
 
     @classmethod
-    def random(cls, rng):
+    def random(cls, rng: np.random.Generator) -> "Person":
         """A person drawn from `numpy.random.Generator` `rng`."""
 
-        def choose(options, weights=None):
+        def choose(options: Sequence[Chosen], weights: Sequence[float] | None = None) -> Chosen:
             return options[rng.choice(len(options), p=weights)]
 
-        def colour(palette, spread=12):
-            return tuple(int(v) for v in np.clip(np.array(choose(palette)) + rng.normal(0, spread, 3), 0, 255))
+        def colour(palette: Sequence[Colour], spread: float = 12) -> Colour:
+            red, green, blue = np.clip(np.array(choose(palette)) + rng.normal(0, spread, 3), 0, 255)
+            return int(red), int(green), int(blue)
 
         return cls(
             tall=rng.uniform(0.92, 1.06),
@@ -78,7 +88,7 @@ class Person:
         )
 
 
-def draw_person(person, yaw, phase, stride, height):
+def draw_person(person: Person, yaw: float, phase: float, stride: float, height: int) -> Image.Image:
     """Draws a walking person.
 
     Args:
@@ -95,7 +105,8 @@ def draw_person(person, yaw, phase, stride, height):
     canvas = _Canvas(yaw, height * person.tall * SUPERSAMPLING, height)
     pose = _Pose(person, phase, stride)
     _draw_legs(canvas, person, pose)
-    behind, before = [], []
+    behind: list[Limb] = []
+    before: list[Limb] = []
     for side in (-1, 1):
         arm = pose.arms[side]
         (before if canvas.depth(arm[1]) >= -0.01 else behind).append(arm)
@@ -120,27 +131,27 @@ def draw_person(person, yaw, phase, stride, height):
 class _Canvas:
     """Orthographic projection of body coordinates, seen under `yaw`, and the brushes to draw with."""
 
-    def __init__(self, yaw, scale, height):
+    def __init__(self, yaw: float, scale: float, height: int) -> None:
         self.image = Image.new("RGBA", (height * SUPERSAMPLING, round(1.2 * height) * SUPERSAMPLING))
         self.draw = ImageDraw.Draw(self.image)
         self.cos, self.sin, self.scale = math.cos(yaw), math.sin(yaw), scale
         self.facing = self.cos  # 1 seen from the front, -1 from behind
         self._origin = self.image.width / 2, self.image.height - 0.05 * height * SUPERSAMPLING
 
-    def depth(self, point):
+    def depth(self, point: Point) -> float:
         """Towards the viewer is positive."""
         return point[2] * self.cos - point[0] * self.sin
 
-    def at(self, point):
+    def at(self, point: Point) -> Pixel:
         """Pixel position of an (x, y, z) point."""
         across = point[0] * self.cos + point[2] * self.sin
         return self._origin[0] + across * self.scale, self._origin[1] - point[1] * self.scale
 
-    def half_width(self, width, thickness):
+    def half_width(self, width: float, thickness: float) -> float:
         """Half-width in pixels of an upright elliptic cylinder."""
         return math.hypot(width * self.cos, thickness * self.sin) * self.scale
 
-    def limb(self, start, end, start_width, end_width, colour):
+    def limb(self, start: Point, end: Point, start_width: float, end_width: float, colour: Colour) -> None:
         """A tapered, rounded segment between two points."""
         (x0, y0), (x1, y1) = self.at(start), self.at(end)
         r0, r1 = start_width / 2 * self.scale, end_width / 2 * self.scale
@@ -152,12 +163,12 @@ class _Canvas:
         self.disc(start, r0, r0, colour)
         self.disc(end, r1, r1, colour)
 
-    def disc(self, centre, rx, ry, colour, dx=0.0):
+    def disc(self, centre: Point, rx: float, ry: float, colour: Colour, dx: float = 0.0) -> None:
         """An ellipse with radii in pixels, shifted by `dx` pixels."""
         x, y = self.at(centre)
         self.draw.ellipse((x + dx - rx, y - ry, x + dx + rx, y + ry), fill=colour)
 
-    def paint(self, outline, texture):
+    def paint(self, outline: Sequence[Pixel], texture: Callable[[Surface, Surface], Surface]) -> None:
         """Fills a polygon of pixel positions with a texture function (u, v) → RGB array; u, v in [0, 1] of its box."""
         xs, ys = zip(*outline, strict=True)
         box = [math.floor(min(xs)), math.floor(min(ys)), math.ceil(max(xs)) + 1, math.ceil(max(ys)) + 1]
@@ -171,9 +182,10 @@ class _Canvas:
 class _Pose:
     """Joints of the walking skeleton; arms and legs swing against each other."""
 
-    def __init__(self, person, phase, stride):
+    def __init__(self, person: Person, phase: float, stride: float) -> None:
         swing = stride * math.sin(phase)
-        self.legs, self.arms = {}, {}
+        self.legs: dict[int, Limb] = {}
+        self.arms: dict[int, Limb] = {}
         for side in (-1, 1):
             thigh = side * swing
             shin = thigh - 0.9 * stride * max(0.0, math.cos(phase) * side) - 0.05
@@ -187,15 +199,16 @@ class _Pose:
             self.arms[side] = shoulder, elbow, wrist
 
 
-def _swung(joint, length, angle, outwards=0.0):
+def _swung(joint: Point, length: float, angle: float, outwards: float = 0.0) -> Point:
     return joint[0] + outwards, joint[1] - length * math.cos(angle), joint[2] + length * math.sin(angle)
 
 
-def _shade(colour, factor):
-    return tuple(min(255, int(v * factor)) for v in colour)
+def _shade(colour: Colour, factor: float) -> Colour:
+    red, green, blue = (min(255, int(v * factor)) for v in colour)
+    return red, green, blue
 
 
-def _draw_legs(canvas, person, pose):
+def _draw_legs(canvas: _Canvas, person: Person, pose: _Pose) -> None:
     for side in sorted((-1, 1), key=lambda side: canvas.depth(pose.legs[side][1])):
         hip, knee, ankle = pose.legs[side]
         light = 1.0 if canvas.depth(knee) >= 0 else 0.8
@@ -221,7 +234,7 @@ def _draw_legs(canvas, person, pose):
         canvas.paint(outline, lambda u, v: _cloth(person.lower, u, 0.2 * np.sin(40 * u)))
 
 
-def _draw_torso(canvas, person):
+def _draw_torso(canvas: _Canvas, person: Person) -> None:
     shoulder = canvas.half_width(0.1 + 0.032 * person.stout, 0.062 * person.stout)
     chest = canvas.half_width(0.09 + 0.03 * person.stout, 0.075 * person.stout)
     waist = canvas.half_width(0.05 + 0.055 * person.stout, 0.072 * person.stout)
@@ -235,7 +248,7 @@ def _draw_torso(canvas, person):
     canvas.paint(outline, lambda u, v: _garment(person, canvas, u, v))
 
 
-def _garment(person, canvas, u, v):
+def _garment(person: Person, canvas: _Canvas, u: Surface, v: Surface) -> Surface:
     """The upper garment's colours; the pattern turns with the body."""
     around = np.arcsin(np.clip(2 * u - 1, -1, 1)) - math.atan2(canvas.sin, canvas.cos)
     second = {
@@ -249,13 +262,13 @@ def _garment(person, canvas, u, v):
     return np.where(second[..., None], _cloth(person.upper_second, u, 0.0), plain)
 
 
-def _cloth(colour, u, folds):
+def _cloth(colour: Colour, u: Surface, folds: Surface | float) -> Surface:
     """Cloth around a body: darker towards its edges, with folds."""
     light = 1.02 - 0.55 * np.abs(u - 0.5) ** 1.6 + folds
     return np.clip(np.array(colour) * light[..., None], 0, 255)
 
 
-def _draw_arm(canvas, person, arm, light):
+def _draw_arm(canvas: _Canvas, person: Person, arm: Limb, light: float) -> None:
     shoulder, elbow, wrist = arm
     cloth, skin = _shade(person.upper, light), _shade(person.skin, light)
     width = 0.06 * (0.5 + 0.5 * person.stout)
@@ -267,7 +280,7 @@ def _draw_arm(canvas, person, arm, light):
 _CARRIED_AT = {"backpack": (0, 0.68, -0.12), "handbag": (-0.2, 0.42, 0.03), "satchel": (0.15, 0.48, 0.0)}
 
 
-def _draw_carried(canvas, person):
+def _draw_carried(canvas: _Canvas, person: Person) -> None:
     x, y = canvas.at(_CARRIED_AT[person.carried])
     colour, s = person.carried_colour, canvas.scale
     if person.carried == "backpack":
@@ -285,7 +298,7 @@ def _draw_carried(canvas, person):
         canvas.draw.arc(handle, 180, 360, fill=_shade(colour, 0.7), width=max(1, round(0.012 * s)))
 
 
-def _draw_straps(canvas, person):
+def _draw_straps(canvas: _Canvas, person: Person) -> None:
     """Straps over the torso: two of a backpack, one across of a satchel."""
     width, colour = max(1, round(0.02 * canvas.scale)), _shade(person.carried_colour, 0.7)
     if person.carried == "backpack" and canvas.facing > 0.2:
@@ -296,7 +309,7 @@ def _draw_straps(canvas, person):
         canvas.draw.line([canvas.at((-0.06, 0.825, z / 2)), canvas.at((0.14, 0.52, z))], fill=colour, width=width)
 
 
-def _draw_head(canvas, person):
+def _draw_head(canvas: _Canvas, person: Person) -> None:
     s = canvas.scale
     rx, ry = canvas.half_width(0.047, 0.056), 0.066 * s
     back = -0.018 * canvas.sin * s  # hair sits towards the back of the head
@@ -324,7 +337,7 @@ def _draw_head(canvas, person):
         canvas.draw.line([(x, y), brim], fill=_shade(person.carried_colour, 0.8), width=max(1, round(0.016 * s)))
 
 
-def _draw_long_hair(canvas, person):
+def _draw_long_hair(canvas: _Canvas, person: Person) -> None:
     half = canvas.half_width(0.06, 0.045)
     (x, top), (_, bottom) = canvas.at((0, 0.95, -0.025)), canvas.at((0, 0.76, -0.035))
     canvas.draw.rounded_rectangle((x - half, top, x + half, bottom), 0.4 * half, fill=_shade(person.hair, 0.95))

@@ -7,7 +7,7 @@ import pandas as pd
 FOLDER = Path(__file__).parent
 
 
-def read_published(name):
+def read_published(name: str) -> pd.DataFrame:
     """A table of the paper, every cell as the text it is printed as.
 
     Args:
@@ -19,6 +19,6 @@ def read_published(name):
     return pd.read_csv(FOLDER / f"{name}.csv", dtype=str, keep_default_na=False, index_col=0)
 
 
-def number(text):
+def number(text: str) -> float:
     """A printed cell as a float; NaN for "-", where the paper has no figure."""
     return float("nan") if text == "-" else float(text.replace(",", ""))
