@@ -40,8 +40,8 @@ def feature_function(model: "HACNN", xla: bool = False) -> Callable[[Tensor], Te
 def fingerprint(model: "HACNN") -> str:
     """A hex digest of the weights that a `HACNN`'s features depend on: features of another one cannot be compared.
 
-    It is that of the weights in half precision, so that it stays when they are stored so, in the arrays that the first
-    databases were indexed with.
+    It is that of the weights in half precision, so that it stays when they are stored so, and in the layout of 0.2.0,
+    so that databases and exports of before keep their network.
     """
     from hacnn_tf.models import legacy  # needs Keras, and nothing else here does
 

@@ -1,7 +1,7 @@
-"""Weights as hacnn_tf 0.2.0 kept them: an Inception's 1×1 convs that read its input, side by side in one kernel.
+"""Weights as hacnn_tf 0.2.0 saved them, with several 1×1 convs of an Inception in one kernel and one batch norm.
 
-Each had its part of that kernel's output channels, and of one batch norm's. Checkpoints and presets of then are read by
-this; and fingerprints are still of that layout, so that databases and exports of then keep their network.
+Each conv had its part of the output channels. Checkpoints and presets in that layout are split as they are read.
+Fingerprints are still computed in it, so that databases and exports of before keep their network.
 """
 
 import re
@@ -13,11 +13,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-FORMER = {  # a conv's name now: that of the one which it was a part of. Adam's variables have "_" where paths have "/"
+FORMER = {  # in paths of variables, a conv now: the one that it was part of. Adam writes "_" for "/"
     r"(inception_a[/_])stream\d_1x1[/_](conv|norm)": r"\1\2_1x1",
     r"(inception_b[/_])stream[12]_1x1": r"\1conv_1x1",
 }
-VARIABLES = {  # of a layer, by their number
+VARIABLES = {  # names of a layer's variables, by how many it has
     0: (),
     1: ("kernel",),
     2: ("kernel", "bias"),
@@ -26,13 +26,13 @@ VARIABLES = {  # of a layer, by their number
 
 
 def merge(weights: Iterable[keras.Variable]) -> list[NDArray]:
-    """The arrays, in their order, that `get_weights` of a network with these weights gave in 0.2.0."""
+    """A network's weights as arrays, in the layout and order of 0.2.0."""
     arrays = {weight.path: np.asarray(weight) for weight in weights}
     return [np.concatenate([arrays[path] for path in parts], axis=-1) for parts in _by_former(arrays).values()]
 
 
 def split(arrays: Mapping[str, NDArray], paths: Iterable[str]) -> dict[str, NDArray]:
-    """What was saved of variables of these paths, if it was by 0.2.0 in arrays that hold several of them."""
+    """Of saved arrays, those that held several of these paths in 0.2.0, as one for each path."""
     return {
         path: part
         for former, parts in _by_former(paths).items()
@@ -42,7 +42,7 @@ def split(arrays: Mapping[str, NDArray], paths: Iterable[str]) -> dict[str, NDAr
 
 
 def load_weights(model: keras.Model, path: Path) -> None:
-    """As `model.load_weights(path)`, of a `.weights.h5` that may be of 0.2.0."""
+    """Does `model.load_weights(path)`, also if the file is one of 0.2.0."""
     with h5py.File(path) as file:
         arrays = _read(file["layers"]) if "layers/inception_a/conv" in file else None
     if arrays is None:
@@ -53,7 +53,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
 
 
 def _by_former(paths: Iterable[str]) -> dict[str, list[str]]:
-    """Paths of variables, of each that 0.2.0 had those that it held."""
+    """Groups paths of variables by the path of the variable that held them in 0.2.0."""
     groups: dict[str, list[str]] = {}
     for path in paths:
         former = path
@@ -64,7 +64,7 @@ def _by_former(paths: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _read(layers: h5py.Group, place: str = "") -> dict[str, NDArray]:
-    """All arrays below a group of layers, by Keras's paths of their variables."""
+    """All arrays below a group of layers, by the paths of their variables."""
     arrays: dict[str, NDArray] = {}
     for key, group in layers.items():
         if key == "vars":
