@@ -17,12 +17,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hacnn_tf.data.augmentation import GREY
 from hacnn_tf.data.decode import MAX_PIXELS, read_image
+from hacnn_tf.evaluation.drawing import attention_of
 from hacnn_tf.gallery.condition import sql_literal
 from hacnn_tf.gallery.database import Database
 from hacnn_tf.gallery.results import captions, time_text
 from hacnn_tf.gallery.times import as_time
 from hacnn_tf.models import INPUT_SIZE
-from hacnn_tf.paper.drawing import attention_of
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.types import Pixels

@@ -11,7 +11,7 @@ import matplotlib.figure
 from PIL import Image
 
 from hacnn_tf.data.dataset import ReidDataset
-from hacnn_tf.paper import drawing
+from hacnn_tf.evaluation import drawing
 from hacnn_tf.paper.curves import curves
 from hacnn_tf.paper.run_folders import folded
 from hacnn_tf.training.recipes import RECIPES

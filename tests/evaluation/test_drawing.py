@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from hacnn_tf.data.dataset import ReidDataset, make_table
+from hacnn_tf.evaluation import drawing
 from hacnn_tf.models import HACNN
-from hacnn_tf.paper import drawing
 from hacnn_tf.utils.errors import InputError
 
 COLOURS = {1: (200, 40, 40), 2: (40, 200, 40), 3: (40, 40, 200)}  # of the persons
