@@ -285,7 +285,7 @@ def pipeline(comparison, ours):
 
 def start(flags, output):
     """The import of the package, and a training's start up to its first step, in fresh processes."""
-    imports = {"import tensorflow": [], "import hacnn_tf": []}
+    imports = {"import tensorflow": [], "from hacnn_tf import ReID": []}
     first = []
     for _ in range(flags.rounds):
         for code, times in imports.items():

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from database import size
+from large_database import size
 
 from hacnn_tf import ReID
 from hacnn_tf.data.dataset import JUNK

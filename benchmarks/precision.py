@@ -2,7 +2,7 @@
 
     python benchmarks/precision.py [--rounds 5]
 
-The whole network, 767 identities, batches of 32 random images in memory, the paper's recipe.
+The whole network, 767 identities, batches of 32 random images in memory, recipe `adamw`.
 """
 
 import statistics

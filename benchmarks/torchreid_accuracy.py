@@ -17,8 +17,9 @@ from worker import Worker
 
 from hacnn_tf.data.load import load_splits
 from hacnn_tf.data.pipeline import steps_per_epoch, training_batches
-from hacnn_tf.evaluation import PARTS, TEST_SPLITS, evaluate_features
+from hacnn_tf.evaluation import TEST_SPLITS, evaluate_features
 from hacnn_tf.models import INPUT_SIZE
+from hacnn_tf.paper.table import parts_table
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.schedule import Schedule
 from hacnn_tf.utils import cli
@@ -55,7 +56,7 @@ def main(flags):
         epochs = train(peer, run, dataset, images["train"], output, Path(folder))
         results = evaluate_features(dataset, peer.features(images, Path(folder)))
         peer.close()
-    print(table({run.path.name: ours, "torchreid": results}))
+    print(parts_table({run.path.name: ours, "torchreid": results}))
     write_json(output / "log.json", {"epochs": epochs, "results": results})
 
 
@@ -120,15 +121,6 @@ def train(peer, run, dataset, images, output, folder):
         epochs.append(said)
         peer.save(kept, epochs)
     return epochs
-
-
-def table(results):
-    """Rank-1/mAP of each of the feature's parts, a line each."""
-    lines = [f"| | {' | '.join(PARTS)} |", "|---|---|---|---|"]
-    for name, measures in results.items():
-        found = [measures["single_query"][part] for part in PARTS]
-        lines.append(f"| {name} | " + " | ".join(f"{x['rank1']:.1f}/{x['mAP']:.1f}" for x in found) + " |")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

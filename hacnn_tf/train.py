@@ -1,7 +1,8 @@
 """Trains HA-CNN and evaluates it.
 
     python -m hacnn_tf.train                                      the embedded dataset, a few epochs
-    python -m hacnn_tf.train --dataset cuhk03 --split 767_700     150 epochs, batch 32, Adam 5e-4, as the paper has it
+    python -m hacnn_tf.train --dataset cuhk03 --split 767_700     150 epochs, batch 32, Adam 5e-4, by recipe adamw
+    python -m hacnn_tf.train --dataset cuhk03 --recipe paper      §4 of the paper as it is written
     python -m hacnn_tf.train --dataset cuhk03 --recipe strong     with augmentation and label smoothing
     python -m hacnn_tf.train --dataset folder --data_root people  images of your own, see data/README.md
     python -m hacnn_tf.train --dataset cuhk03,market1501          on both together, tested in one gallery
@@ -12,16 +13,19 @@ Ctrl-C or SIGTERM stop it after the step in hand, with a checkpoint; the same co
 from hacnn_tf.data.load import load_images, load_splits
 from hacnn_tf.data.pipeline import epoch_order
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, results_table
-from hacnn_tf.models import INPUT_SIZE
-from hacnn_tf.training.devices import STRATEGIES, Devices, check_supported, use_xla
+from hacnn_tf.models import HACNN, INPUT_SIZE
+from hacnn_tf.training.devices import check_supported, use_xla
 from hacnn_tf.training.loop import train
+from hacnn_tf.training.multi_worker import STRATEGIES, Follower, open_devices
 from hacnn_tf.training.progress import print_line
 from hacnn_tf.training.recipes import GROUP, OPTIONS, RECIPES, Recipe
+from hacnn_tf.training.record import Record
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import FLAGS, Settings
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import write_csv
+from hacnn_tf.utils.types import Results
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.train")
 COMMAND.define_dataset(Settings)
@@ -61,31 +65,30 @@ def main(flags):
         raise InputError(f"{dataset.name} has no images to train on: give some the split train, or lower --test_share.")
     epoch_order(rows.pid, settings.batch_size, settings.recipe, settings.seed, epoch=1)  # is there enough to fill it?
     run_dir = flags.run_dir or f"runs/{settings.run_name}"
-    devices = Devices.choose(flags.strategy, settings.batch_size, f"{settings} {dataset.fingerprint()}")
-    check_supported(devices, settings, flags.debug_nans)
-    xla = use_xla(settings.xla, devices.replicas)
-    print(f"Trains on {devices}, XLA {'on' if xla else 'off'}", flush=True)
-    options = {"checkpoint_every": flags.checkpoint_every, "debug_nans": flags.debug_nans}
-    if not devices.chief:
-        train(settings, load_images(rows.path, INPUT_SIZE, flags.cache_dir), rows, devices, xla, **options)
-        return devices.leave()
+    with open_devices(flags.strategy, settings.batch_size, f"{settings} {dataset.fingerprint()}") as devices:
+        check_supported(devices, settings, flags.debug_nans)
+        xla = use_xla(settings.xla, devices.replicas)
+        print(f"Trains on {devices}, XLA {'on' if xla else 'off'}", flush=True)
+        if not devices.chief:
+            images = load_images(rows.path, INPUT_SIZE, flags.cache_dir)
+            train(settings, images, rows, Follower(), devices, xla, flags.checkpoint_every, flags.debug_nans)
+            return
 
-    RunFolder.find(run_dir, settings, dataset)  # refuses what can be refused before images are read
-    images = load_splits(dataset, ["train", *TEST_SPLITS], INPUT_SIZE, flags.cache_dir)
-    evaluator = Evaluator(dataset, images, xla)
+        RunFolder.find(run_dir, settings, dataset)  # refuses what can be refused before images are read
+        images = load_splits(dataset, ["train", *TEST_SPLITS], INPUT_SIZE, flags.cache_dir)
+        evaluator = Evaluator(dataset, images, xla)
 
-    def evaluate(model):
-        results = evaluator.run(model)
-        print_line(results_table(results))
-        return results
+        def evaluate(network: HACNN) -> Results:
+            results = evaluator.run(network)
+            print_line(results_table(results))
+            return results
 
-    places = {"data_root": flags.data_root, "cache_dir": flags.cache_dir, "strategy": flags.strategy}
-    with RunFolder.opened(run_dir, settings, dataset, **places) as run:
-        for name, split in dataset.made_splits.items():
-            write_csv(run.path / name, list(split), split.to_dict("records"))
-        results = train(settings, images["train"], rows, devices, xla, run, evaluate, **options)
-        run.write_metrics(results, settings.epochs)
-    devices.leave()
+        places = {"data_root": flags.data_root, "cache_dir": flags.cache_dir, "strategy": flags.strategy}
+        with RunFolder.opened(run_dir, settings, dataset, **places) as run:
+            for name, split in dataset.made_splits.items():
+                write_csv(run.path / name, list(split), split.to_dict("records"))
+            record = Record(run, evaluate)
+            train(settings, images["train"], rows, record, devices, xla, flags.checkpoint_every, flags.debug_nans)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ over all batches take the moving averages' place. Prints Rank-1 and mAP of both 
 
 import numpy as np
 import tensorflow as tf
-from accuracy import table
 
 from hacnn_tf.data.augmentation import augment
 from hacnn_tf.data.load import load_splits
 from hacnn_tf.data.pipeline import epoch_order
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator
 from hacnn_tf.models import INPUT_SIZE
+from hacnn_tf.paper.table import parts_table
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils import cli
 
@@ -39,7 +39,7 @@ def main(flags):
     seen = (augment(images["train"][rows], rows, settings.recipe, settings.seed, epoch + 1) for rows in order)
     average_over(model, seen)
     results["averages over an epoch"] = evaluator.run(model)
-    print(f"{run.path}, epoch {epoch}\n\n{table(results)}")
+    print(f"{run.path}, epoch {epoch}\n\n{parts_table(results)}")
 
 
 def average_over(model, batches):

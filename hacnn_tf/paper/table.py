@@ -2,14 +2,15 @@
 
 import dataclasses
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from hacnn_tf.evaluation import PARTS
 from hacnn_tf.utils.files import write_text
 from hacnn_tf.utils.html import page
-from hacnn_tf.utils.types import FilePath
+from hacnn_tf.utils.types import FilePath, Results
 
 NOTHING = "–"
 MEASURED = ("measured", "difference", "agrees with")  # columns that are ours, beside the paper's
@@ -25,6 +26,15 @@ def markdown(shown: pd.DataFrame) -> str:
     header = [shown.index.name or "", *shown.columns]
     rows = [[name, *row] for name, row in zip(shown.index, shown.to_numpy().tolist(), strict=True)]
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows))
+
+
+def parts_table(results: Mapping[str, Results]) -> str:
+    """Rank-1/mAP of each part of the feature as Markdown, a line for each of the results of `evaluate_features`."""
+    lines = [f"| | {' | '.join(PARTS)} |", "|---|---|---|---|"]
+    for name, measures in results.items():
+        found = [measures["single_query"][part] for part in PARTS]
+        lines.append(f"| {name} | " + " | ".join(f"{x['rank1']:.1f}/{x['mAP']:.1f}" for x in found) + " |")
+    return "\n".join(lines)
 
 
 @dataclasses.dataclass

@@ -1,17 +1,18 @@
-"""Workers find each other before TensorFlow connects them, which may wait an hour and hears no Ctrl-C meanwhile.
+"""Workers meet before TensorFlow connects them, which may wait an hour and hears no Ctrl-C meanwhile.
 
 TensorFlow 2.21 cannot do it alone: `MultiWorkerMirroredStrategy()` holds Python's lock while it connects, so made in a
 thread it leaves the main thread neither signals nor a time limit, and with the default handlers SIGTERM stays unheard.
-Its coordination service's register timeout, not public, ended the wait for an absent chief (13 s for 8), but not that
-for another worker (still there after 60 s); its key-value store and gathering need all to be connected already. With
-that service off, peers can be asked one by one and Ctrl-C is heard, but only by private functions of TensorFlow.
+No public option limits this wait (`CommunicationOptions` limits later exchanges). The register timeout of its
+coordination service, not public, ended that for an absent chief (13 s for 8), but not for another worker (still there
+after 60 s).
 """
 
+import contextlib
 import hashlib
 import json
 import socket
-import threading
 import time
+from collections.abc import Sequence
 
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import preview
@@ -19,15 +20,18 @@ from hacnn_tf.utils.files import preview
 WAIT_SECONDS = 300
 PAUSE_SECONDS = 0.2  # between calls
 CALL_SECONDS = 5
-MESSAGE_BYTES = 200  # at most, of what another worker says
-HEARD = b"."
+CALL_CHARACTERS = 200  # at most
+ABSENT = (
+    "Worker {} did not come within {} s: start the same command on each machine of TF_CONFIG, and see that their ports "
+    "can be reached."
+)
 
 
-def meet(addresses, index, agreement, wait_seconds=WAIT_SECONDS):
-    """Waits until all workers are there, and checks that all were started alike.
+def meet(addresses: Sequence[str], index: int, agreement: str, wait_seconds: float = WAIT_SECONDS) -> None:
+    """Waits until all workers are there, and checks that all were started alike: each calls the chief, which answers.
 
     Args:
-        addresses: list of "HOST:PORT", one a worker.
+        addresses: "HOST:PORT" of each worker, the chief's first.
         index: which of them is this process.
         agreement: text that must be the same everywhere.
         wait_seconds: how long to wait for the others.
@@ -35,69 +39,53 @@ def meet(addresses, index, agreement, wait_seconds=WAIT_SECONDS):
     Raises:
         InputError: this worker's port is taken, others do not come in time (names them), or one has another agreement.
     """
-    mine = hashlib.sha256(agreement.encode()).hexdigest()
-    everybody = set(range(len(addresses)))
-    reached, seen, done = {index}, {index: mine}, threading.Event()
-    deadline = time.monotonic() + wait_seconds
-    with _listen(addresses[index]) as listener:
-        hearing = threading.Thread(target=_hear, args=(listener, seen, done))
-        hearing.start()
-        try:
-            # A worker may leave, and free its port for TensorFlow, once it has reached all and all have reached it.
-            while everybody - reached or everybody - seen.keys():
-                for other in everybody - reached:
-                    if _tell(addresses[other], {"worker": index, "agreement": mine}):
-                        reached.add(other)
-                if time.monotonic() > deadline:
-                    absent = [f"{i} at {a}" for i, a in enumerate(addresses) if i not in reached or i not in seen]
-                    raise InputError(
-                        f"Worker {preview(absent)} did not come within {wait_seconds} s: start the same command on "
-                        "each machine of TF_CONFIG, and see that their ports can be reached."
-                    )
-                time.sleep(PAUSE_SECONDS)
-        finally:
-            done.set()
-            hearing.join()
-    for other, agreement in seen.items():
-        if agreement != mine:
-            raise InputError(
-                f"Worker {other} was started with other flags or data than worker {index}: start all alike."
-            )
-
-
-def _listen(address):
+    digest = hashlib.sha256(agreement.encode()).hexdigest()
     try:
-        return socket.create_server(("", int(address.rpartition(":")[2])))
+        listener = socket.create_server(("", int(addresses[index].rpartition(":")[2])))
     except OSError as error:
-        raise InputError(f"{address}, this worker's in TF_CONFIG, cannot be used: {error.strerror}.") from None
+        raise InputError(f"{addresses[index]}, this worker's in TF_CONFIG, cannot be used: {error.strerror}.") from None
+    with listener:  # the port is TensorFlow's afterwards
+        if index:
+            refusal = _call(addresses[0], [index, digest], wait_seconds)
+        else:
+            refusal = _answer(listener, addresses, digest, wait_seconds)
+    if refusal:
+        raise InputError(refusal)
 
 
-def _tell(address, message):
-    """Calls another worker; whether it has heard."""
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host, int(port)), CALL_SECONDS) as connection:
-            connection.sendall(json.dumps(message).encode())
-            connection.shutdown(socket.SHUT_WR)
-            return connection.recv(1) == HEARD
-    except (OSError, UnicodeError):  # nobody there, or no such name
-        return False
-
-
-def _hear(listener, seen, done):
-    """Notes in `seen` who calls, and with which agreement, until `done`."""
-    listener.settimeout(PAUSE_SECONDS)
-    while not done.is_set():
+def _call(chief: str, message: list[int | str], wait_seconds: float) -> str:
+    """Calls the chief until it is there, and gives its answer: why not to begin, or ""."""
+    host, _, port = chief.rpartition(":")
+    deadline = time.monotonic() + wait_seconds
+    while time.monotonic() < deadline:
         try:
+            with socket.create_connection((host, int(port)), CALL_SECONDS) as connection:
+                connection.sendall(json.dumps(message).encode() + b"\n")
+                connection.settimeout(wait_seconds + CALL_SECONDS)  # the chief is there, and waits for others
+                return json.loads(connection.makefile().read())
+        except (OSError, ValueError):  # no such name, not there yet, or gone again
+            time.sleep(PAUSE_SECONDS)
+    return ABSENT.format(f"0 at {chief}", wait_seconds)
+
+
+def _answer(listener: socket.socket, addresses: Sequence[str], digest: str, wait_seconds: float) -> str:
+    """The chief's part: waits until all others have called, and answers them."""
+    deadline = time.monotonic() + wait_seconds
+    callers: dict[int, tuple[socket.socket, str]] = {}
+    while len(callers) < len(addresses) - 1 and (left := deadline - time.monotonic()) > 0:
+        listener.settimeout(left)
+        with contextlib.suppress(OSError, ValueError, TypeError):  # nobody came, or a stranger
             connection, _ = listener.accept()
-            with connection:
-                connection.settimeout(CALL_SECONDS)
-                text = b""
-                while len(text) < MESSAGE_BYTES and (more := connection.recv(MESSAGE_BYTES)):
-                    text += more
-                message = json.loads(text)
-                worker, agreement = int(message["worker"]), str(message["agreement"])
-                connection.sendall(HEARD)
-            seen[worker] = agreement
-        except (OSError, ValueError, KeyError, TypeError, OverflowError):  # nobody, or a stranger
-            continue
+            connection.settimeout(CALL_SECONDS)
+            worker, theirs = json.loads(connection.makefile().readline(CALL_CHARACTERS))
+            if worker in range(1, len(addresses)):
+                callers[worker] = connection, theirs
+    refusal = ""
+    if absent := [f"{i} at {address}" for i, address in enumerate(addresses) if i and i not in callers]:
+        refusal = ABSENT.format(preview(absent), wait_seconds)
+    elif others := sorted(worker for worker, (_, theirs) in callers.items() if theirs != digest):
+        refusal = f"Worker {others[0]} was started with other flags or data than worker 0: start all alike."
+    for connection, _ in callers.values():
+        with connection, contextlib.suppress(OSError):  # it has left again
+            connection.sendall(json.dumps(refusal).encode())
+    return refusal

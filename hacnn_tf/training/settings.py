@@ -20,7 +20,7 @@ SYNTHETIC_EPOCHS = 4  # enough for the embedded dataset
 
 @dataclasses.dataclass(frozen=True)
 class Settings(DatasetOptions):
-    """What a training does, places aside; the defaults are the paper's (§4). All but `recipe`, a `Recipe`, are flags.
+    """What a training does, places aside. All but `recipe`, a `Recipe`, are flags.
 
     Raises:
         InputError: one has a value that it cannot have.

@@ -1,6 +1,6 @@
 """One gradient step."""
 
-from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -13,7 +13,7 @@ from hacnn_tf.utils.types import Tensor
 
 def make_train_step(
     model: HACNN, optimizer: keras.optimizers.Optimizer, recipe: Recipe, xla: bool, replicas: int = 1
-) -> Callable[[Tensor, Tensor], Tensor]:
+) -> Any:
     """The training step of §3: the sum of the branches' losses, one optimizer update.
 
     Args:
@@ -24,8 +24,8 @@ def make_train_step(
         replicas: on how many devices the step runs at once, each with its part of the batch.
 
     Returns:
-        Function from images `(n, height, width, 3)` uint8 and labels `(n,)` int to a float32 tensor: the loss of each
-        of `model.branches` (cross-entropy in nats an image, the recipe's additions to it included), and identity
+        `tf.function` from images `(n, height, width, 3)` uint8 and labels `(n,)` int to a float32 tensor: the loss of
+        each of `model.branches` (cross-entropy in nats an image, the recipe's additions to it included), and identity
         accuracy, the share of images whose identity has the largest sum of the branches' logits; all divided by
         `replicas`, so that their sum over these is the batch's.
     """

@@ -1,27 +1,13 @@
-"""Several devices: two logical CPU devices, and two worker processes on loopback, against one device.
+"""Several devices of a machine: two logical CPU devices, against one."""
 
-The dataset has as many images as a batch, so that log.csv has a row a step.
-"""
-
-import csv
-import json
-import os
-import signal
-import socket
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
-from hacnn_tf.data.synthetic import make_synthetic
-from hacnn_tf.training.run_folder import RunFolder
+from tests.training.conftest import ONE, curve, end, start
 
-STEPS = 20
-LOST_SECONDS = 60  # as docs/training.md says
-
-ONE = "from hacnn_tf import train; train.COMMAND.run(train.main)"
 TWO_DEVICES = f"""
 import tensorflow as tf
 (cpu,) = tf.config.list_physical_devices("CPU")
@@ -50,7 +36,7 @@ images, labels = random.integers(0, 256, (16, 160, 64, 3), dtype=np.uint8), np.a
 devices = Devices.choose("auto", 16)
 assert devices.replicas == replicas
 keras.utils.set_random_seed(0)
-state = devices.build(make)
+state = devices.build(make, lambda state: None)
 before = state.to_arrays()
 step = devices.train_step(state.model, state.optimizer, RECIPES["paper"], xla)
 (batch,) = devices.batches(images, labels, 16, RECIPES["paper"], seed=0, epoch=1, done=0)
@@ -98,90 +84,7 @@ def test_what_needs_one_device_is_refused_on_two(flags, sentence, data_root, tmp
     assert not (tmp_path / "run").exists()
 
 
-@pytest.fixture(scope="module")
-def data_root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    make_synthetic(root / "synthetic", identities=(2, 2))
-    return root
-
-
-def start(data_root, run_dir, script=ONE, epochs=STEPS, **environment):
-    args = [f"--data_root={data_root}", f"--run_dir={run_dir}", "--allow_subset", "--batch_size=16"]
-    args.append("--recipe=paper")  # which learns these images in so few steps
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *args, f"--epochs={epochs}"],
-        env=os.environ | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def start_workers(data_root, run_dir, epochs=STEPS, chief=False):
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    cluster = {"worker": addresses[1:], "chief": addresses[:1]} if chief else {"worker": addresses}
-    tasks = [("chief", 0), ("worker", 0)] if chief else [("worker", 0), ("worker", 1)]
-    configs = ({"cluster": cluster, "task": {"type": kind, "index": i}} for kind, i in tasks)
-    return [start(data_root, run_dir, epochs=epochs, TF_CONFIG=json.dumps(config)) for config in configs]
-
-
-def end(*processes, code=0):
-    said = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [code] * len(processes), said
-    return [err for _, err in said]
-
-
-def curve(run_dir):
-    with open(run_dir / "log.csv", newline="") as file:
-        return np.array([[float(row["global_loss"]), float(row["local_loss"])] for row in csv.DictReader(file)])
-
-
-@pytest.fixture(scope="module")
-def one_device(data_root, tmp_path_factory):
-    run_dir = tmp_path_factory.mktemp("runs") / "one"
-    end(start(data_root, run_dir))
-    assert curve(run_dir).shape == (STEPS, 2)
-    assert curve(run_dir)[0].min() > 0.5 and curve(run_dir)[-1].max() < 0.01  # it has learnt
-    return curve(run_dir)
-
-
 @pytest.mark.slow
 def test_two_devices_follow_one(data_root, one_device, tmp_path):
     end(start(data_root, tmp_path / "run", TWO_DEVICES))
     np.testing.assert_allclose(curve(tmp_path / "run"), one_device, atol=1e-3)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("chief", [False, True])
-def test_two_workers_follow_one_device(chief, data_root, one_device, tmp_path):
-    end(*start_workers(data_root, tmp_path / "run", chief=chief))
-    np.testing.assert_allclose(curve(tmp_path / "run"), one_device, atol=1e-3)
-    assert RunFolder(tmp_path / "run").read_metrics()
-
-
-def wait_for_epoch(run_dir, epoch):
-    while not (run_dir / "log.csv").exists() or len(curve(run_dir)) < epoch:
-        time.sleep(0.1)
-
-
-@pytest.mark.slow
-def test_workers_stop_together_and_are_not_lost_for_ever(data_root, tmp_path):
-    """Worker 1 is told to stop, then killed, then the chief is; each time the same command goes on."""
-    run_dir = tmp_path / "run"
-    for epoch, (victim, number, codes) in enumerate(
-        [(1, signal.SIGTERM, (143, 143)), (1, signal.SIGKILL, (1, -9)), (0, signal.SIGKILL, (-9, 1))], start=1
-    ):
-        workers = start_workers(data_root, run_dir, epochs=60)
-        wait_for_epoch(run_dir, 3 * epoch)
-        workers[victim].send_signal(number)
-        sent = time.monotonic()
-        said = [worker.communicate(timeout=300)[1] for worker in workers]
-        assert tuple(worker.returncode for worker in workers) == codes, said
-        assert time.monotonic() - sent < LOST_SECONDS
-        if number == signal.SIGKILL:
-            assert "hacnn_tf.train: Another worker has ended or cannot be reached any more" in said[1 - victim]
-            assert "Traceback" not in said[1 - victim]
-        assert len(curve(run_dir)) >= 3 * epoch

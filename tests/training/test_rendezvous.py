@@ -1,13 +1,10 @@
 """Workers that meet, that do not, and that were not started alike."""
 
-import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hacnn_tf.training import devices
-from hacnn_tf.training.devices import Devices
 from hacnn_tf.training.rendezvous import meet
 from hacnn_tf.utils.errors import InputError
 
@@ -70,72 +67,3 @@ def test_a_port_that_is_taken(addresses):
         pytest.raises(InputError, match=f"{addresses[0]}, this worker's in TF_CONFIG, cannot be used: Address"),
     ):
         meet(addresses, 0, "same")
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        "no JSON",
-        "[]",
-        {"cluster": {"worker": ["a:1"]}},
-        {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"index": 0}},
-        {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}},
-        {"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}},
-        {"cluster": {"worker": ["a:1"]}, "task": {"type": "chief", "index": 0}},
-        {"cluster": {"worker": ["a:1", "b"]}, "task": {"type": "worker", "index": 0}},
-        {"cluster": {"worker": ["a:1"], "master": ["b:1"]}, "task": {"type": "worker", "index": 0}},
-        {"cluster": {"chief": ["a:1"], "ps": ["b:1"]}, "task": {"type": "chief", "index": 0}},
-        {"cluster": {"chief": ["a:1"], "evaluator": ["b:1"]}, "task": {"type": "chief", "index": 0}},
-        {"cluster": {"chief": ["a:1"]}, "task": {"type": "evaluator", "index": 0}},
-        {"cluster": {"evaluator": ["a:1"]}, "task": {"type": "evaluator", "index": 0}},
-        {"cluster": 5, "task": 5},
-    ],
-)
-def test_a_tf_config_that_is_none(config, monkeypatch):
-    monkeypatch.setenv("TF_CONFIG", config if isinstance(config, str) else json.dumps(config))
-    for strategy in ("auto", "multi_worker"):
-        with pytest.raises(InputError, match=r"TF_CONFIG must be like .*\): set it so, or add --strategy one to train"):
-            Devices.choose(strategy, 32)
-    assert Devices.choose("one", 32).replicas == Devices.choose("mirrored", 32).replicas == 1
-
-
-@pytest.mark.parametrize(
-    ("config", "strategies"),
-    [
-        (None, ["auto"]),
-        ({}, ["auto"]),
-        ({"cluster": {}, "task": {}, "environment": "cloud"}, ["auto"]),
-        ({"cluster": {"worker": []}}, ["auto"]),
-        ({"task": {"type": "worker", "index": 0}}, ["auto"]),
-        ({"cluster": {"chief": ["a:1"]}, "task": {"type": "chief", "index": 0}}, ["auto", "multi_worker"]),
-        ({"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": "0"}}, ["auto", "multi_worker"]),
-        (
-            {"cluster": {"master": ["a:1"], "worker": []}, "task": {"type": "master", "index": 0}},
-            ["auto", "multi_worker"],
-        ),
-    ],
-)
-def test_who_is_alone_trains_alone(config, strategies, monkeypatch):
-    monkeypatch.delenv("TF_CONFIG", raising=False)
-    if config is not None:
-        monkeypatch.setenv("TF_CONFIG", json.dumps(config))
-    for strategy in strategies:
-        alone = Devices.choose(strategy, 32)
-        assert (str(alone), alone.replicas, alone.chief) == ("CPU", 1, True)
-    if "multi_worker" not in strategies:
-        with pytest.raises(InputError, match="--strategy multi_worker needs addresses: set TF_CONFIG"):
-            Devices.choose("multi_worker", 32)
-
-
-def test_a_chief_is_the_first_worker(monkeypatch):
-    cluster = {"worker": ["b:1", "c:1"], "chief": ["a:1"]}
-    for i, (kind, index) in enumerate([("chief", 0), ("worker", 0), ("worker", 1)]):
-        text = json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
-        assert devices._read_cluster(text) == (["a:1", "b:1", "c:1"], i)
-
-
-def test_a_batch_that_does_not_divide(monkeypatch):
-    config = {"cluster": {"worker": ["a:1", "b:1", "c:1"]}, "task": {"type": "worker", "index": 0}}
-    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
-    with pytest.raises(InputError, match="--batch_size 32 cannot be divided among 3 workers"):
-        Devices.choose("auto", 32)

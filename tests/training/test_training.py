@@ -127,15 +127,15 @@ def press_ctrl_c(*_):
 
 def at_step(count, do, monkeypatch):
     """Has `do` done while a step is on its way, the count-th of the training."""
-    steps, any_ = [], Devices.any
+    steps, stopping = [], Devices.stopping
 
-    def count_steps(devices, flag):
-        steps.append(flag)
+    def count_steps(devices, request):
+        steps.append(stopping(devices, request))
         if len(steps) == count:
             do()
-        return any_(devices, flag)
+        return steps[-1]
 
-    monkeypatch.setattr(Devices, "any", count_steps)
+    monkeypatch.setattr(Devices, "stopping", count_steps)
 
 
 def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(

@@ -1,0 +1,195 @@
+"""Training on several machines, with one process ("worker") on each; nothing else knows of them.
+
+TF_CONFIG names the workers. The first is the chief, which alone reads and writes the run folder and gives its state to
+the others; each takes its part of every batch. They stop together and leave together.
+"""
+
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from hacnn_tf.data.pipeline import training_batches
+from hacnn_tf.training.devices import Devices, name_devices
+from hacnn_tf.training.recipes import Recipe
+from hacnn_tf.training.record import Record
+from hacnn_tf.training.rendezvous import meet
+from hacnn_tf.training.state import TrainingState
+from hacnn_tf.utils import signals
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.types import Integers, Pixels, Tensor
+
+STRATEGIES = ["auto", "one", "mirrored", "multi_worker"]
+LOST = (  # how TensorFlow says that another worker is gone, or has come back as another process
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+)
+CLUSTER = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
+
+
+@contextlib.contextmanager
+def open_devices(strategy: str, batch_size: int, agreement: str) -> Iterator[Devices]:
+    """The devices that are there: of all workers if there are several, else of this machine.
+
+    Workers wait for each other, at the start and at the end of the context: who left earlier would look lost. Enter it
+    before TensorFlow does anything.
+
+    Args:
+        strategy: one of `STRATEGIES`; "auto" takes the workers of TF_CONFIG if it names several, else all GPUs if the
+            batch divides equally among them, else one. "one" and "mirrored" do not look at TF_CONFIG.
+        batch_size: images a step, on all devices together.
+        agreement: text that must be the same on all workers.
+
+    Raises:
+        InputError: TF_CONFIG is not as it must be, workers do not come, or the batch does not divide equally among
+            them; in the context, if a worker is lost, which is noticed within a minute.
+    """
+    addresses, index = _read_cluster(os.environ.get("TF_CONFIG")) if strategy in ("auto", "multi_worker") else ([], 0)
+    if strategy == "multi_worker" and not addresses:
+        raise InputError(f"--strategy multi_worker needs addresses: set TF_CONFIG to something like {CLUSTER}.")
+    if len(addresses) < 2:
+        yield Devices.choose(strategy, batch_size)
+        return
+    if batch_size % len(addresses):
+        raise InputError(f"--batch_size {batch_size} cannot be divided among {len(addresses)} workers.")
+    meet(addresses, index, agreement)
+    workers = Workers(index, len(addresses))
+    try:
+        yield workers
+        workers.wait()
+    except LOST as error:
+        reason = error.message.partition("\n")[0].rpartition(" aborted by: ")[2]  # it names the address
+        raise InputError(
+            f"Another worker has ended or cannot be reached any more ({type(error).__name__}: {reason}): start the "
+            "same command on all of them, and it goes on from the last checkpoint."
+        ) from error
+
+
+class Workers(Devices):
+    """The devices of all workers, each of which trains the same network with its part of every batch.
+
+    Args:
+        index: of this process among the workers; 0 is the chief.
+        count: of workers.
+    """
+
+    def __init__(self, index: int, count: int) -> None:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        signals.reinstall()  # TensorFlow takes SIGTERM for itself there
+        super().__init__(strategy)
+        self.chief, self.ahead = index == 0, 0
+        self._index, self._count = index, count
+        self._here = self.replicas // count
+        self._sum = tf.function(
+            lambda x: strategy.reduce("SUM", strategy.run(tf.identity, (x,)), axis=None), autograph=False
+        )
+
+    def __str__(self) -> str:
+        return f"{name_devices(self._here)} each of {self._count} workers"
+
+    def build(self, make: Callable[[], TrainingState], restore: Callable[[TrainingState], None]) -> TrainingState:
+        """As of `Devices`; what the chief restores, all have."""
+        state = super().build(make, restore)  # workers take the chief's initial values
+        arrays = state.to_arrays()
+        values = {name: a for name, a in arrays.items() if np.issubdtype(a.dtype, np.number)}
+        packed = np.concatenate([np.ravel(a).astype(np.float64) for a in values.values()])  # holds them all exactly
+        packed = self._sum(tf.constant(packed if self.chief else np.zeros_like(packed))).numpy()
+        packed /= self._here  # each of the chief's devices has added it
+        parts = np.split(packed, np.cumsum([a.size for a in values.values()])[:-1])
+        shared = {
+            name: part.reshape(a.shape).astype(a.dtype) for (name, a), part in zip(values.items(), parts, strict=True)
+        }
+        state.load_arrays(arrays | shared, "the chief's state")
+        return state
+
+    def batches(
+        self, images: Pixels, labels: Integers, batch_size: int, recipe: Recipe, seed: int, epoch: int, done: int
+    ) -> Iterable[tuple[Tensor, Tensor]]:
+        """As of `Devices`, this worker's part."""
+        dataset = training_batches(
+            images, labels, batch_size, recipe, seed, epoch, done, self._index, self._count, replicas=self._here
+        )
+        return self._strategy.distribute_datasets_from_function(lambda _: dataset)
+
+    def stopping(self, request: signals.StopRequest) -> bool:
+        """Whether any worker was asked to stop; all must ask, and all get the same answer."""
+        stopping = bool(self._sum(tf.constant(float(request.number is not None))) > 0)
+        if stopping and request.number is None:
+            request.number = signal.SIGTERM
+        return stopping
+
+    def wait(self) -> None:
+        """Waits until all workers wait."""
+        self._sum(tf.constant(0.0)).numpy()
+
+
+class Follower(Record):
+    """What a worker keeps and shows that is not the chief: nothing."""
+
+    def __init__(self) -> None:
+        pass
+
+    def restore(self, state: TrainingState) -> None:
+        self._state = state
+
+    @contextlib.contextmanager
+    def epoch(self, steps: int) -> Iterator[None]:
+        yield
+
+    def show_step(self) -> None:
+        pass
+
+    def log_epoch(self, step: int, means: np.ndarray) -> None:
+        pass
+
+    def save(self) -> None:
+        pass
+
+    def evaluate_if_due(self) -> None:
+        pass
+
+    def finish(self) -> None:
+        pass
+
+    def stopped(self) -> str:
+        return "stopped with the other workers."
+
+    def _list(self, batch: pd.DataFrame) -> Path | None:
+        return None
+
+
+def _read_cluster(text: str | None) -> tuple[list[str], int]:
+    """The addresses of the workers that TF_CONFIG names, the chief first, and which of them is this one.
+
+    Services set it for trainings of one task too, a worker, chief or, as it was once called, master. It may also name
+    nobody at all; then there is no address.
+    """
+    try:
+        content = json.loads(text or "{}")
+        cluster, task = content.get("cluster") or {}, content.get("task") or {}
+        if others := sorted({task.get("type", "worker"), *cluster} - {"master", "chief", "worker"}):
+            raise ValueError(f"{' and '.join(others)} cannot train")
+        tasks = {(kind, i): address for kind in sorted(cluster) for i, address in enumerate(cluster[kind])}
+        if tasks and (mine := (task["type"], int(task["index"]))) not in tasks:
+            raise ValueError(f"the cluster has no {mine[0]} {mine[1]}")
+        if len(tasks) > 1:
+            if "master" in cluster:
+                raise ValueError("a master who has workers is called chief")
+            if not all(0 < int(address.rpartition(":")[2]) < 2**16 for address in tasks.values()):
+                raise ValueError("ports are numbers from 1 to 65535")
+        return list(tasks.values()), list(tasks).index(mine) if tasks else 0
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise InputError(
+            f"TF_CONFIG must be like {CLUSTER} ({reason}): set it so, or add --strategy one to train without it."
+        ) from None

@@ -1,0 +1,111 @@
+"""What a training keeps of itself and shows while it runs."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hacnn_tf.models import HACNN
+from hacnn_tf.training.epoch_log import EpochLog
+from hacnn_tf.training.progress import Progress
+from hacnn_tf.training.run_folder import RunFolder, versions
+from hacnn_tf.training.state import TrainingState
+from hacnn_tf.utils.files import preview
+from hacnn_tf.utils.types import Results
+
+
+class Record:
+    """Keeps a training in its run folder (checkpoints, log, evaluations) and shows how it comes along.
+
+    Args:
+        run: the `RunFolder`, opened.
+        evaluate: function of the network that gives the results of `evaluate_features`.
+
+    Raises:
+        InputError: from most methods, if the run folder cannot be read or written any more.
+    """
+
+    def __init__(self, run: RunFolder, evaluate: Callable[[HACNN], Results]) -> None:
+        self._run, self._settings, self._evaluate = run, run.settings, evaluate
+        self._results: Results | None = None
+
+    def restore(self, state: TrainingState) -> None:
+        """Takes the state from the newest checkpoint, if there is one, and says where the training is."""
+        self._run.restore(state)
+        print(f"{self._place(state)}{self._updates() if state.epoch or state.step else ''}", flush=True)
+        self._state, self._log = state, EpochLog(self._run, state.epoch)
+
+    @contextlib.contextmanager
+    def epoch(self, steps: int) -> Iterator[None]:
+        """While the context lasts, the rest of an epoch of so many steps is shown."""
+        state, settings = self._state, self._settings
+        assert settings.epochs, "these settings are not completed"
+        branches = state.model.branches
+        with Progress(state.epoch + 1, settings.epochs, state.step, steps, settings.batch_size, branches) as progress:
+            self._progress = progress
+            yield
+
+    def show_step(self) -> None:
+        """A step is done."""
+        self._progress.step(self._state.step, self._state.totals)
+
+    def log_epoch(self, step: int, means: np.ndarray) -> None:
+        """An epoch is done, and `step` steps in all; `means` are those of `TrainingState.count_epoch`."""
+        self._log.epoch(self._state.epoch, step, means, self._progress.images_per_second)
+
+    def save(self) -> None:
+        """Writes a checkpoint."""
+        self._run.save(self._state)
+
+    def evaluate_if_due(self) -> None:
+        """Evaluates the network if that is due after the last whole epoch, and has not been done."""
+        epoch = self._state.epoch
+        if not self._state.step and self._settings.evaluates_after(epoch) and not self._log.evaluated(epoch):
+            self._results = self._log.results(epoch, self._evaluate(self._state.model))
+
+    def finish(self) -> None:
+        """Writes `metrics.json`."""
+        self._run.write_metrics(self._results or self._evaluate(self._state.model), self._state.epoch)
+
+    def stopped(self) -> str:
+        """What to say of a training that was asked to stop."""
+        state = self._state
+        done = f"step {state.step} of epoch {state.epoch + 1}" if state.step else f"epoch {state.epoch}"
+        return f"stopped after {done}; the same command again goes on from there."
+
+    def not_finite(self, batch: pd.DataFrame, layer: str | None) -> str:
+        """What to say of a step after which the loss or a weight is not finite.
+
+        Args:
+            batch: `path` and `pid` of its images, which the run folder then lists.
+            layer: where it began, if that is known.
+        """
+        began = f"It began in {layer}." if layer else "--debug_nans says in which layer it began."
+        listed = self._list(batch)
+        return (
+            f"The loss or a weight is not finite after step {self._state.step} of epoch {self._state.epoch + 1}. "
+            f"{began} Lower --learning_rate and name another --run_dir, or look at the images of this batch; earlier "
+            f"checkpoints are kept. The batch: {preview(batch.path)}{f', all of them in {listed}' if listed else ''}."
+        )
+
+    def _list(self, batch: pd.DataFrame) -> Path | None:
+        return self._run.write_not_finite(batch)
+
+    def _place(self, state: TrainingState) -> str:
+        path, epochs = self._run.path, self._settings.epochs
+        if state.epoch == epochs:
+            return f"{path} is trained already."
+        if state.step:
+            return f"{path}: goes on after step {state.step} of epoch {state.epoch + 1} of {epochs}."
+        if state.epoch:
+            return f"{path}: goes on after epoch {state.epoch} of {epochs}."
+        return f"{path}: begins."
+
+    def _updates(self) -> str:
+        """What else computes the training now than what began it."""
+        begun = self._run.versions
+        there = ((name, begun.get(name), version) for name, version in versions().items())
+        changed = [f"{name} {former}, now {version}" for name, former, version in there if former != version]
+        return f" It was begun with {preview(changed, 10, '; ')}: its last digits may differ." if changed else ""

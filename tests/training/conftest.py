@@ -1,0 +1,53 @@
+"""Trainings as processes, of a dataset with as many images as a batch, so that log.csv has a row a step."""
+
+import csv
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hacnn_tf.data.synthetic import make_synthetic
+
+STEPS = 20
+ONE = "from hacnn_tf import train; train.COMMAND.run(train.main)"
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    make_synthetic(root / "synthetic", identities=(2, 2))
+    return root
+
+
+def start(data_root, run_dir, script=ONE, epochs=STEPS, **environment):
+    args = [f"--data_root={data_root}", f"--run_dir={run_dir}", "--allow_subset", "--batch_size=16"]
+    args.append("--recipe=paper")  # which learns these images in so few steps
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *args, f"--epochs={epochs}"],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def end(*processes, code=0):
+    said = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [code] * len(processes), said
+    return [err for _, err in said]
+
+
+def curve(run_dir):
+    with open(run_dir / "log.csv", newline="") as file:
+        return np.array([[float(row["global_loss"]), float(row["local_loss"])] for row in csv.DictReader(file)])
+
+
+@pytest.fixture(scope="session")
+def one_device(data_root, tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("runs") / "one"
+    end(start(data_root, run_dir))
+    assert curve(run_dir).shape == (STEPS, 2)
+    assert curve(run_dir)[0].min() > 0.5 and curve(run_dir)[-1].max() < 0.01  # it has learnt
+    return curve(run_dir)

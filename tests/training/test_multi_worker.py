@@ -1,0 +1,134 @@
+"""Several machines: two worker processes on loopback, against one device; and who is a worker by TF_CONFIG."""
+
+import json
+import signal
+import socket
+import time
+
+import numpy as np
+import pytest
+
+from hacnn_tf.training.multi_worker import _read_cluster, open_devices
+from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.utils.errors import InputError
+from tests.training.conftest import STEPS, curve, end, start
+
+LOST_SECONDS = 60  # as REPRODUCE.md says
+
+
+def choose(strategy):
+    with open_devices(strategy, 32, "") as devices:
+        return devices
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "no JSON",
+        "[]",
+        {"cluster": {"worker": ["a:1"]}},
+        {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"index": 0}},
+        {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}},
+        {"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}},
+        {"cluster": {"worker": ["a:1"]}, "task": {"type": "chief", "index": 0}},
+        {"cluster": {"worker": ["a:1", "b"]}, "task": {"type": "worker", "index": 0}},
+        {"cluster": {"worker": ["a:1"], "master": ["b:1"]}, "task": {"type": "worker", "index": 0}},
+        {"cluster": {"chief": ["a:1"], "ps": ["b:1"]}, "task": {"type": "chief", "index": 0}},
+        {"cluster": {"chief": ["a:1"], "evaluator": ["b:1"]}, "task": {"type": "chief", "index": 0}},
+        {"cluster": {"chief": ["a:1"]}, "task": {"type": "evaluator", "index": 0}},
+        {"cluster": {"evaluator": ["a:1"]}, "task": {"type": "evaluator", "index": 0}},
+        {"cluster": 5, "task": 5},
+    ],
+)
+def test_a_tf_config_that_is_none(config, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", config if isinstance(config, str) else json.dumps(config))
+    for strategy in ("auto", "multi_worker"):
+        with pytest.raises(InputError, match=r"TF_CONFIG must be like .*\): set it so, or add --strategy one to train"):
+            choose(strategy)
+    assert choose("one").replicas == choose("mirrored").replicas == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "strategies"),
+    [
+        (None, ["auto"]),
+        ({}, ["auto"]),
+        ({"cluster": {}, "task": {}, "environment": "cloud"}, ["auto"]),
+        ({"cluster": {"worker": []}}, ["auto"]),
+        ({"task": {"type": "worker", "index": 0}}, ["auto"]),
+        ({"cluster": {"chief": ["a:1"]}, "task": {"type": "chief", "index": 0}}, ["auto", "multi_worker"]),
+        ({"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": "0"}}, ["auto", "multi_worker"]),
+        (
+            {"cluster": {"master": ["a:1"], "worker": []}, "task": {"type": "master", "index": 0}},
+            ["auto", "multi_worker"],
+        ),
+    ],
+)
+def test_who_is_alone_trains_alone(config, strategies, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if config is not None:
+        monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    for strategy in strategies:
+        alone = choose(strategy)
+        assert (str(alone), alone.replicas, alone.chief) == ("CPU", 1, True)
+    if "multi_worker" not in strategies:
+        with pytest.raises(InputError, match="--strategy multi_worker needs addresses: set TF_CONFIG"):
+            choose("multi_worker")
+
+
+def test_a_chief_is_the_first_worker(monkeypatch):
+    cluster = {"worker": ["b:1", "c:1"], "chief": ["a:1"]}
+    for i, (kind, index) in enumerate([("chief", 0), ("worker", 0), ("worker", 1)]):
+        text = json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
+        assert _read_cluster(text) == (["a:1", "b:1", "c:1"], i)
+
+
+def test_a_batch_that_does_not_divide(monkeypatch):
+    config = {"cluster": {"worker": ["a:1", "b:1", "c:1"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    with pytest.raises(InputError, match="--batch_size 32 cannot be divided among 3 workers"):
+        choose("auto")
+
+
+def start_workers(data_root, run_dir, epochs=STEPS, chief=False):
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    cluster = {"worker": addresses[1:], "chief": addresses[:1]} if chief else {"worker": addresses}
+    tasks = [("chief", 0), ("worker", 0)] if chief else [("worker", 0), ("worker", 1)]
+    configs = ({"cluster": cluster, "task": {"type": kind, "index": i}} for kind, i in tasks)
+    return [start(data_root, run_dir, epochs=epochs, TF_CONFIG=json.dumps(config)) for config in configs]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chief", [False, True])
+def test_two_workers_follow_one_device(chief, data_root, one_device, tmp_path):
+    end(*start_workers(data_root, tmp_path / "run", chief=chief))
+    np.testing.assert_allclose(curve(tmp_path / "run"), one_device, atol=1e-3)
+    assert RunFolder(tmp_path / "run").read_metrics()
+
+
+def wait_for_epoch(run_dir, epoch):
+    while not (run_dir / "log.csv").exists() or len(curve(run_dir)) < epoch:
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_workers_stop_together_and_are_not_lost_for_ever(data_root, tmp_path):
+    """Worker 1 is told to stop, then killed, then the chief is; each time the same command goes on."""
+    run_dir = tmp_path / "run"
+    for epoch, (victim, number, codes) in enumerate(
+        [(1, signal.SIGTERM, (143, 143)), (1, signal.SIGKILL, (1, -9)), (0, signal.SIGKILL, (-9, 1))], start=1
+    ):
+        workers = start_workers(data_root, run_dir, epochs=60)
+        wait_for_epoch(run_dir, 3 * epoch)
+        workers[victim].send_signal(number)
+        sent = time.monotonic()
+        said = [worker.communicate(timeout=300)[1] for worker in workers]
+        assert tuple(worker.returncode for worker in workers) == codes, said
+        assert time.monotonic() - sent < LOST_SECONDS
+        if number == signal.SIGKILL:
+            assert "hacnn_tf.train: Another worker has ended or cannot be reached any more" in said[1 - victim]
+            assert "Traceback" not in said[1 - victim]
+        assert len(curve(run_dir)) >= 3 * epoch
