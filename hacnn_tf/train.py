@@ -10,6 +10,8 @@
 Ctrl-C or SIGTERM stop it after the step in hand, with a checkpoint; the same command again goes on from there.
 """
 
+from absl.flags import FlagValues
+
 from hacnn_tf.data.load import load_images, load_splits
 from hacnn_tf.data.pipeline import epoch_order
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, results_table
@@ -56,13 +58,14 @@ COMMAND.group(GROUP)
 COMMAND.define_options(Recipe, **dict.fromkeys(OPTIONS))
 
 
-def main(flags):
+def main(flags: FlagValues) -> None:
     settings = Settings.from_flags({name: flags[name].value for name in FLAGS}).completed()
     dataset = settings.read_dataset(flags.data_root)
     print(dataset.summary())
     rows = dataset.split("train")
     if rows.empty:
         raise InputError(f"{dataset.name} has no images to train on: give some the split train, or lower --test_share.")
+    assert settings.recipe, "these settings are not completed"
     epoch_order(rows.pid, settings.batch_size, settings.recipe, settings.seed, epoch=1)  # is there enough to fill it?
     run_dir = flags.run_dir or f"runs/{settings.run_name}"
     with open_devices(flags.strategy, settings.batch_size, f"{settings} {dataset.fingerprint()}") as devices:
@@ -70,8 +73,8 @@ def main(flags):
         xla = use_xla(settings.xla, devices.replicas)
         print(f"Trains on {devices}, XLA {'on' if xla else 'off'}", flush=True)
         if not devices.chief:
-            images = load_images(rows.path, INPUT_SIZE, flags.cache_dir)
-            train(settings, images, rows, Follower(), devices, xla, flags.checkpoint_every, flags.debug_nans)
+            pixels = load_images(rows.path, INPUT_SIZE, flags.cache_dir)
+            train(settings, pixels, rows, Follower(), devices, xla, flags.checkpoint_every, flags.debug_nans)
             return
 
         RunFolder.find(run_dir, settings, dataset)  # refuses what can be refused before images are read

@@ -1,12 +1,17 @@
 """What a training writes, epoch by epoch, besides its checkpoints."""
 
 import contextlib
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from hacnn_tf.evaluation import parts_of
-from hacnn_tf.training.run_folder import EVALUATED
+from hacnn_tf.training.run_folder import EVALUATED, RunFolder
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.types import Results
 
 
 class EpochLog:
@@ -20,16 +25,18 @@ class EpochLog:
         InputError: from every method, if the run folder cannot be written.
     """
 
-    def __init__(self, run, epoch):
+    def __init__(self, run: RunFolder, epoch: int) -> None:
         self._run = run
-        self._log, self._evaluations, self._speed = run.read_rows("log", epoch), run.read_rows("evaluations", epoch), []
+        self._log: list[dict[str, Any]] = run.read_rows("log", epoch)
+        self._evaluations: list[dict[str, Any]] = run.read_rows("evaluations", epoch)
+        self._speed: list[dict[str, Any]] = []
         with contextlib.suppress(InputError):  # no training ends for a damaged note of its speed
             self._speed = run.read_rows("speed", epoch)
         self._folder = run.path / "tensorboard"
-        self._events = None
+        self._events: Any = None
         self._write_events(epoch, {})
 
-    def epoch(self, epoch, step, means, images_per_second):
+    def epoch(self, epoch: int, step: int, means: NDArray[np.float64], images_per_second: float) -> None:
         """An epoch is done: its number, the steps done by then, the means over its own, and its speed."""
         self._log.append(dict(zip(self._run.columns["log"], [epoch, step, *means.tolist()], strict=True)))
         self._speed.append({"epoch": epoch, "images_per_second": round(images_per_second, 1)})
@@ -37,11 +44,11 @@ class EpochLog:
         self._run.write_rows("speed", self._speed)
         self._write_events(epoch, self._log[-1] | self._speed[-1])
 
-    def evaluated(self, epoch):
+    def evaluated(self, epoch: int) -> bool:
         """Whether the network was evaluated after this epoch."""
         return any(int(row["epoch"]) == epoch for row in self._evaluations)
 
-    def results(self, epoch, results):
+    def results(self, epoch: int, results: Results) -> Results:
         """The network was evaluated after this epoch; `results` are those of `evaluate_features`, and given back."""
         parts = results["single_query"]
         values = [parts[part][measure] for part in parts_of(self._run.settings.branches) for measure in EVALUATED]
@@ -50,7 +57,7 @@ class EpochLog:
         self._write_events(epoch, self._evaluations[-1])
         return results
 
-    def _write_events(self, epoch, scalars):
+    def _write_events(self, epoch: int, scalars: Mapping[str, Any]) -> None:
         try:
             if not self._events:
                 self._events = tf.summary.create_file_writer(str(self._folder))

@@ -1,9 +1,14 @@
 """Where a loss that is not finite comes from."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
+from hacnn_tf.models import HACNN
 from hacnn_tf.training.losses import branch_losses
+from hacnn_tf.training.recipes import Recipe
+from hacnn_tf.utils.types import Tensor
 
 
 class NanSearch:
@@ -14,18 +19,18 @@ class NanSearch:
         recipe: the `Recipe` of the training.
     """
 
-    def __init__(self, model, recipe):
+    def __init__(self, model: HACNN, recipe: Recipe) -> None:
         self._model, self._recipe = model, recipe
         operations = [o for o in model.operations if not isinstance(o, keras.layers.InputLayer)]
         self._names = [operation.name for operation in operations]
         outputs = [operation.output for operation in operations]
         self._watched = keras.Model(model.inputs[0], [model.output, model.feature_extractor().output, outputs])
 
-    def remember(self, images, labels):
+    def remember(self, images: Tensor, labels: Tensor) -> None:
         """Before a step: remembers its batch and the weights it begins with."""
         self._batch, self._weights = (images, labels), self._model.get_weights()
 
-    def find(self):
+    def find(self) -> str:
         """Where the remembered step broke, for people: "the output of level1_inception_a"."""
         self._model.set_weights(self._weights)
         images, labels = self._batch
@@ -43,5 +48,5 @@ class NanSearch:
         return "the optimizer's update: all outputs and gradients were finite"
 
 
-def _finite(tensors):
+def _finite(tensors: Any) -> bool:
     return all(bool(tf.reduce_all(tf.math.is_finite(tf.cast(x, tf.float32)))) for x in tf.nest.flatten(tensors))

@@ -1,11 +1,15 @@
 """The state of a training: all that its future depends on."""
 
 import json
+from collections.abc import Mapping, Sequence
 
+import keras
 import numpy as np
+from numpy.typing import NDArray
 
-from hacnn_tf.models import legacy
+from hacnn_tf.models import HACNN, legacy
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.types import FilePath
 
 
 class TrainingState:
@@ -24,49 +28,50 @@ class TrainingState:
             accuracy.
     """
 
-    def __init__(self, model, optimizer):
+    def __init__(self, model: HACNN, optimizer: keras.optimizers.Optimizer) -> None:
         self.model, self.optimizer = model, optimizer
         self.epoch = 0
         self._begin_epoch()
 
-    def _begin_epoch(self):
-        self.step, self.totals = 0, np.zeros(len(self.model.branches) + 1)
+    def _begin_epoch(self) -> None:
+        self.step = 0
+        self.totals: NDArray[np.float64] = np.zeros(len(self.model.branches) + 1)
 
-    def count_step(self, results):
+    def count_step(self, results: NDArray[np.float32]) -> None:
         """Counts a step with these results."""
         self.step += 1
         self.totals += results
 
-    def count_epoch(self):
+    def count_epoch(self) -> NDArray[np.float64]:
         """Turns to the next epoch, and gives the means over the last one's steps."""
         means = self.totals / self.step
         self.epoch += 1
         self._begin_epoch()
         return means
 
-    def finite(self):
+    def finite(self) -> bool:
         """Whether all weights are."""
         return all(np.isfinite(weight).all() for weight in self.model.get_weights())
 
-    def to_arrays(self):
+    def to_arrays(self) -> dict[str, NDArray]:
         """The state as a dict of arrays: `epoch`, `step`, `totals`, `network`, and each variable by its path."""
         return {
             "network": np.array(describe(self.model)),
-            "epoch": np.int64(self.epoch),
-            "step": np.int64(self.step),
+            "epoch": np.array(self.epoch),
+            "step": np.array(self.step),
             "totals": self.totals,
             **{f"model/{v.path}": np.asarray(v) for v in self.model.variables},
             **{f"optimizer/{v.path}": np.asarray(v) for v in self.optimizer.variables},
         }
 
-    def load_arrays(self, arrays, source):
+    def load_arrays(self, arrays: Mapping[str, NDArray], source: FilePath) -> None:
         """Takes the state from what `to_arrays` gave. Raises `InputError` as `load_network`."""
         load_network(self.model, arrays, source)
         _assign(self.optimizer.variables, "optimizer", arrays, source)
         self.epoch, self.step, self.totals = int(arrays["epoch"]), int(arrays["step"]), arrays["totals"].copy()
 
 
-def load_network(model, arrays, source):
+def load_network(model: HACNN, arrays: Mapping[str, NDArray], source: FilePath) -> None:
     """Gives a `HACNN` the weights in `arrays`, of `TrainingState.to_arrays`.
 
     Raises:
@@ -77,7 +82,7 @@ def load_network(model, arrays, source):
     _assign(model.variables, "model", arrays, source)
 
 
-def describe(model):
+def describe(model: HACNN) -> str:
     """A network as text: its arguments, without what does not change its weights.
 
     `local` is there only if it is off, since checkpoints of before there was that switch do not have it.
@@ -86,10 +91,10 @@ def describe(model):
     return json.dumps({key: config[key] for key in config.keys() - {"name", "dtype", "trainable"}}, sort_keys=True)
 
 
-def _assign(variables, part, arrays, source):
-    arrays = arrays | legacy.split(arrays, [f"{part}/{v.path}" for v in variables])
-    found = {v.path: arrays.get(f"{part}/{v.path}") for v in variables}
-    if any(found[v.path] is None or found[v.path].shape != tuple(v.shape) for v in variables):
+def _assign(variables: Sequence[keras.Variable], part: str, arrays: Mapping[str, NDArray], source: FilePath) -> None:
+    arrays = {**arrays, **legacy.split(arrays, [f"{part}/{v.path}" for v in variables])}
+    found = [(variable, arrays.get(f"{part}/{variable.path}")) for variable in variables]
+    if any(array is None or array.shape != tuple(variable.shape) for variable, array in found):
         raise InputError(f"{source} was written by another version of hacnn_tf or Keras: train with that, or anew.")
-    for variable in variables:
-        variable.assign(found[variable.path])
+    for variable, array in found:
+        variable.assign(array)
