@@ -23,8 +23,8 @@ from hacnn_tf.utils.signals import Stopped, StopRequest, deferred
 from hacnn_tf.utils.types import Pixels
 
 # What no weight decay touches. Spatial attention's convs have one filter of one channel: decayed, what they give varies
-# less than batch norm's epsilon, so that it is not rescaled any more, and the map dies (REPRODUCE.md, "Does attention
-# help?"). Hard attention's FC layers start at 0, and no batch norm follows them.
+# less than batch norm's epsilon, so that it is not rescaled any more, and the map collapses to a constant
+# (docs/studies/attention.md). Hard attention's FC layers start at 0, and no batch norm follows them.
 UNDECAYED = ("/spatial/", "hard_attention/")
 ADAM_EPSILON = 1e-8  # of TensorFlow 1's Adam, which the paper used
 DEFERRED = "stops after this step, with a checkpoint; a second signal stops at once"

@@ -13,7 +13,7 @@ from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import InputError
 from tests.training.conftest import STEPS, curve, end, start
 
-LOST_SECONDS = 60  # as REPRODUCE.md says
+LOST_SECONDS = 60  # as docs/training.md says
 
 
 def choose(strategy):
