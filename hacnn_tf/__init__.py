@@ -18,7 +18,7 @@ __all__ = ["InputError", "ReID"]
 __version__ = "0.3.0"
 __getattr__ = lazy(__name__, ReID="reid")
 
-if "keras" in sys.modules:  # who loads a Keras file has imported both, and need not know of hacnn_tf.models
+if sys.modules.get("keras"):  # who loads a Keras file has imported both, and need not know of hacnn_tf.models
     import hacnn_tf.models  # noqa: F401
 
 if command := command_name():

@@ -79,7 +79,9 @@ def _import_browser(folder: str) -> ModuleType:
     os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
     try:
         from hacnn_tf.gallery import browser
-    except ImportError:
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in ("gradio", "starlette"):
+            raise
         raise InputError('The page needs Gradio: install it with pip install -c constraints.txt -e ".[app]".') from None
     return browser
 

@@ -26,14 +26,14 @@ import tqdm
 from absl.flags import FlagValues
 
 from hacnn_tf.data.listing import count_kinds
-from hacnn_tf.export import load_export, onnx
+from hacnn_tf.export import find_export, keras_file, load_export, onnx, saved_model
 from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.database import SUFFIX, check_path, writing
 from hacnn_tf.gallery.pictures import list_pictures, times
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import printable
+from hacnn_tf.utils.files import expanded, printable
 from hacnn_tf.utils.types import Features, FilePath
 
 BATCH = 512  # pictures a transaction; a kill loses so many at most
@@ -116,20 +116,23 @@ def open_model(preset: FilePath, precision: str | None = None, runtime: str | No
     Raises:
         InputError: as `ReID.from_preset`; or the folder has nothing for this runtime.
     """
-    file = Path(preset) / onnx.FILE
-    if runtime == "tensorflow" or precision or not file.is_file() or (file.parent / "config.json").exists():
-        if runtime == "onnx":
-            raise InputError(
-                f"--runtime onnx needs {file}, and no --precision: write it with hacnn_tf.export --format onnx."
-            )
-        return ReID.from_preset(preset, precision)
-    if runtime is None and not importlib.util.find_spec("onnxruntime"):
-        return ReID.from_preset(preset)
-    export = load_export(file)
-    if runtime is None and export.precision != "float32":
-        return ReID.from_preset(preset)
-    print("Computed by ONNX Runtime on the CPU; --runtime tensorflow takes TensorFlow, also on a GPU.")
-    return ReID(str(file), export)
+    place = Path(expanded(preset))
+    found = None if (place / "config.json").exists() else find_export(place)  # a run folder or preset has one way
+    file = place / onnx.FILE if place.is_dir() else place
+    program = found is not None and file.suffix == ".onnx" and file.is_file()
+    if runtime == "tensorflow" and found and found[0] not in (keras_file, saved_model):
+        raise InputError(f"--runtime tensorflow needs a run, preset, Keras file or SavedModel, and {preset} is none.")
+    if runtime == "onnx" and (precision or not program):
+        raise InputError(
+            f"--runtime onnx needs {file}, and no --precision: write it with hacnn_tf.export --format onnx."
+        )
+    asked = runtime == "onnx" or (runtime is None and not precision and importlib.util.find_spec("onnxruntime"))
+    if program and place.is_dir() and asked:
+        export = load_export(file)
+        if runtime or export.precision == "float32":
+            print("Computed by ONNX Runtime on the CPU; --runtime tensorflow takes TensorFlow, also on a GPU.")
+            return ReID(str(file), export)
+    return ReID.from_preset(preset, precision)
 
 
 def index(model: ReID, pictures: pd.DataFrame, path: FilePath, left_out: Mapping[str, str] | None = None) -> None:

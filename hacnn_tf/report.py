@@ -72,7 +72,7 @@ def _settings_table(runs: RunFolders) -> Table:
         rows[run.path.name] = {
             name: "" if value in (None, ()) else format_flag(value) for name, value in values.items()
         }
-    shown = pd.DataFrame.from_dict(rows, orient="index")
+    shown = pd.DataFrame.from_dict(rows, orient="index").fillna("")  # runs of other versions say other things
     common = [name for name in shown if shown[name].nunique() == 1]
     told = ", ".join(f"{name} {value}" for name, value in shown[common].iloc[0].items() if value)
     notes = [f"In {runs.folder}; all of them: {told}."]

@@ -224,6 +224,7 @@ def test_a_fork_is_told_at_once(place, small_run, exports, network, paths, tmp_p
 
 def test_a_fork_cannot_open_what_needs_tensorflow_again(model, small_run, exports, tmp_path):
     assert in_fork(lambda: model.save_to_preset(tmp_path / "new")).startswith(f"InputError: The network {FORKED}")
+    assert in_fork(lambda: RunFolder(small_run).load_model()).startswith(f"InputError: TensorFlow {FORKED}")
     for place in (small_run, *(exports / name for name in ("export/saved_model", "export/hacnn.keras", "preset"))):
         assert in_fork(lambda place=place: ReID.from_preset(place)).startswith(f"InputError: TensorFlow {FORKED}")
     assert not list(tmp_path.iterdir())

@@ -17,12 +17,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hacnn_tf.data.augmentation import GREY
 from hacnn_tf.data.decode import MAX_PIXELS, read_image
-from hacnn_tf.evaluation.drawing import attention_of
 from hacnn_tf.gallery.condition import sql_literal
 from hacnn_tf.gallery.database import Database
 from hacnn_tf.gallery.results import captions, time_text
 from hacnn_tf.gallery.times import as_time
-from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.types import Pixels
@@ -105,7 +103,9 @@ def page(database: Database, model: ReID) -> gr.Blocks:
                 row = rows.iloc[event.index]
                 match = _read(row.path)
                 drawn = None
-                if model.network is not None:
+                if model.network is not None:  # loads TensorFlow, which a program does without
+                    from hacnn_tf.evaluation.drawing import attention_of
+
                     images = [read_image(image, model.input_size) for image in (picture, match)]
                     drawn = attention_of(model.network, np.stack(images))
             shown = gr.update(value=drawn, visible=drawn is not None)
@@ -232,4 +232,4 @@ def _read(path: str) -> Pixels:
     try:
         return read_image(path)
     except InputError:
-        return np.full((*INPUT_SIZE, 3), GREY, np.uint8)
+        return np.full((2 * SHOWN_HEIGHT, SHOWN_HEIGHT, 3), GREY, np.uint8)

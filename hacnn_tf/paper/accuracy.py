@@ -123,7 +123,7 @@ def _settings(runs: Iterable[RunFolder]) -> list[str]:
         text = (
             f"{run.dataset_name}{part}: {s.epochs} epochs, batch {s.batch_size}, recipe {s.recipe}, "
             f"{s.precision}, {s.num_regions} regions, revision {run.revision}, "
-            f"TensorFlow {run.versions['tensorflow']}; runs in "
+            f"TensorFlow {run.versions.get('tensorflow')}; runs in "
         )
         groups.setdefault((text, run.path.parent), []).append(run.path.name)
     return [f"{text}{folder}: {', '.join(folded(names))}." for (text, folder), names in groups.items()]

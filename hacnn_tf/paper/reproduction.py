@@ -16,7 +16,6 @@ from hacnn_tf.data.pipeline import steps_per_epoch
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.paper.accuracy import accuracy_table
 from hacnn_tf.paper.layouts import ALL, PER_DATASET, TABLES, TRAINED, Column, Selection
-from hacnn_tf.paper.published import read_published
 from hacnn_tf.paper.run_folders import Data, RunFolders, data_key
 from hacnn_tf.paper.table import Table
 from hacnn_tf.paper.table1 import protocol_table
@@ -50,8 +49,8 @@ class Reproduction:
         missing: a sentence for each dataset that was asked for and cannot be read.
 
     Raises:
-        InputError: one of the images cannot be read, the results could not be written, or what they are made with or
-            compared with is not there.
+        InputError: one of the images cannot be read, the results could not be written, or what they are made with is
+            not there.
     """
 
     def __init__(
@@ -76,9 +75,7 @@ class Reproduction:
             load_images(images, INPUT_SIZE)
         check_folder(results_dir)
         for name in experiments:
-            if name in TABLES_OF_THE_PAPER:
-                read_published(name)
-            else:
+            if name not in TABLES_OF_THE_PAPER:
                 _figures()
 
     def plan(self) -> list[tuple[Settings, Path]]:

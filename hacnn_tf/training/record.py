@@ -34,7 +34,8 @@ class Record:
     def restore(self, state: TrainingState) -> None:
         """Takes the state from the newest checkpoint, if there is one, and says where the training is."""
         self._run.restore(state)
-        print(f"{self._place(state)}{self._updates() if state.epoch or state.step else ''}", flush=True)
+        resumes = bool(state.epoch or state.step) and state.epoch != self._settings.epochs
+        print(f"{self._place(state)}{self._updates() if resumes else ''}", flush=True)
         self._state, self._log = state, EpochLog(self._run, state.epoch)
 
     @contextlib.contextmanager

@@ -44,6 +44,7 @@ from hacnn_tf.utils.files import (
     write_csv,
     write_json,
 )
+from hacnn_tf.utils.startup import require_tensorflow
 from hacnn_tf.utils.types import FilePath, Results
 
 EVALUATED = ["rank1", "mAP"]  # what `evaluations.csv` has of each part of the feature
@@ -99,7 +100,7 @@ class RunFolder:
             self.revision = content["revision"]
         except FormatError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, InputError) as error:
             raise InputError(f"{config} is damaged: {error}.") from None
 
     @classmethod
@@ -195,6 +196,7 @@ class RunFolder:
         Raises:
             InputError: no checkpoint, all are damaged, or it is one of another network.
         """
+        require_tensorflow()
         newest = Checkpoints(self.path / "checkpoints").newest()
         if newest is None:
             raise InputError(f"{self.path} has no checkpoint yet: train it with python -m hacnn_tf.train.")
@@ -311,7 +313,7 @@ def versions() -> dict[str, str]:
 
 def _flags(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """The settings in a `config.json`, by today's names of recipes."""
-    if "format" in content:
+    if content.get("format") is not None:
         return content["settings"]
     former = content["settings"].get("recipe", "constant")  # at first there was but one, without a name
     return content["settings"] | {"recipe": FORMER_RECIPES.get(former, former)}

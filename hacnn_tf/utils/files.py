@@ -93,7 +93,7 @@ def locked(path: FilePath, kept: FilePath | None = None, wait: float = 0) -> Ite
         InputError: another process holds it and goes on to, or it cannot be made.
     """
     path = Path(expanded(path))
-    lock = filelock.FileLock(path, timeout=wait, poll_interval=0.05)
+    lock = filelock.FileLock(path, timeout=wait, poll_interval=0.05, fallback_to_soft=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

@@ -46,14 +46,22 @@ def kind(field: dataclasses.Field) -> type:
 
 
 def check_options(instance: Any) -> None:
-    """Raises `InputError` if an option of a dataclass has a value that it cannot have; None can be left open."""
+    """Makes NumPy's numbers Python's, in a dataclass.
+
+    Raises:
+        InputError: an option has a value that it cannot have; None is one only if its type says so.
+    """
     for field in options(instance):
         value = getattr(instance, field.name)
-        if value is not None and (said := _refusal(field, value)):
-            raise InputError(f"--{field.name} must be {said}, not {value}.")
+        if isinstance(value, np.generic):
+            value = value.item()
+            object.__setattr__(instance, field.name, value)
+        left_open = value is None and isinstance(field.type, types.UnionType)
+        if not left_open and (said := _requirement(field, value)):
+            raise InputError(f"--{field.name} must be {said}, not {str(value)[:60]}.")
 
 
-def _refusal(field: dataclasses.Field, value: Any) -> str:
+def _requirement(field: dataclasses.Field, value: Any) -> str:
     """What an option must be, if this value is not that."""
     of, allowed = kind(field), field.metadata["values"]
     if of is bool:
@@ -61,10 +69,11 @@ def _refusal(field: dataclasses.Field, value: Any) -> str:
     if allowed:
         return "" if value in allowed else f"one of {', '.join(allowed)}"
     if of not in (int, float):
-        return ""
+        return "given" if value is None else ""
     bounds = {name: bound for name, bound in field.metadata.items() if name in BOUNDS}
-    fits = isinstance(value, (int, float)) and (of is float or float(value).is_integer()) and _in_float32(value)
-    if fits and all(BOUNDS[name][1](value, bound) for name, bound in bounds.items()):
+    number = isinstance(value, int if of is int else (int, float)) and not isinstance(value, bool)
+    within = number and all(BOUNDS[name][1](value, bound) for name, bound in bounds.items())
+    if within and (of is int or _in_float32(value)):
         return ""
     words = [f"{BOUNDS[name][0]} {bound}" for name, bound in bounds.items()]
     if of is float and not {"below", "high"} & bounds.keys():
@@ -74,6 +83,9 @@ def _refusal(field: dataclasses.Field, value: Any) -> str:
 
 def _in_float32(value: float) -> bool:
     """Whether a number is finite in the network's arithmetic, and not 0 there unless it is."""
-    with np.errstate(over="ignore", under="ignore"):
-        narrow = float(np.float32(value))
+    try:
+        with np.errstate(over="ignore", under="ignore"):
+            narrow = float(np.float32(value))
+    except OverflowError:  # a whole number beyond float64
+        return False
     return math.isfinite(narrow) and bool(narrow) == bool(value)

@@ -16,7 +16,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised too
 def command_name() -> str | None:
     """NAME, if this package is imported because Python was told `-m hacnn_tf.NAME`; None if a program imports it."""
     # "-m" stands in the place of the program's name until its module is found, for which its package is imported.
-    names = [argument.split(".")[1] for argument in sys.orig_argv[1:] if argument.startswith("hacnn_tf.")]
+    modules = [argument.removeprefix("-m") for argument in sys.orig_argv[1:]]
+    names = [module.split(".")[1] for module in modules if module.startswith("hacnn_tf.")]
     return names[0] if sys.argv[:1] == ["-m"] and names else None
 
 

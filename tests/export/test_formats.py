@@ -304,6 +304,11 @@ def test_index_names_its_runtime(programs, exported, small_run, features, tmp_pa
         assert index.open_model(folder, **asked).network
     assert index.open_model(small_run).network
     assert index.open_model(file).network is None
+    assert index.open_model(file, runtime="onnx").network is None
+    with pytest.raises(InputError, match="--runtime tensorflow needs a run, preset, Keras file or SavedModel"):
+        index.open_model(file, runtime="tensorflow")
+    with pytest.raises(InputError, match="--runtime tensorflow needs"):
+        index.open_model(file.parent, runtime="tensorflow")
     for place in (small_run, exported):
         with pytest.raises(InputError, match=r"--runtime onnx needs .*hacnn\.onnx, and no --precision: write it with"):
             index.open_model(place, runtime="onnx")

@@ -63,3 +63,16 @@ def test_pictures_are_indexed_and_found(programs, features, tmp_path):
     query = features[1][0]
     said = run(script, programs("onnx"), query.rpartition("/")[0], query, tmp_path / "people.lance")
     assert f"{len(features[1])} added" in said and query in said.splitlines()[-1]
+
+
+def test_the_page_is_made(programs, features, tmp_path):
+    for name in ("lancedb", "gradio"):
+        pytest.importorskip(name)
+    script = "from hacnn_tf import ReID, app, index\n"
+    script += "file, folder, people, shown = sys.argv[1:]\n"
+    script += "index.COMMAND.run(index.main, ['index', '--model', file, '--images', folder, '--database', people])\n"
+    script += "from hacnn_tf.gallery import Database\n"
+    script += "page = app._import_browser(shown).page(Database(people), ReID.from_preset(file))\n"
+    script += "print(type(page).__name__)"
+    folder = features[1][0].rpartition("/")[0]
+    assert run(script, programs("onnx"), folder, tmp_path / "people.lance", tmp_path).endswith("Blocks\n")

@@ -142,6 +142,16 @@ def test_a_lock_is_held_by_one_and_freed_by_its_death(tmp_path):
         assert not still_ours()
 
 
+def test_a_disk_that_has_no_locks(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    sentence = r"Cannot lock .*lock: .*; name a folder on another disk"
+    with pytest.raises(InputError, match=sentence), files.locked(tmp_path / "lock"):
+        pass
+
+
 def test_some_of_many():
     assert files.preview([]) == ""
     assert files.preview(["a", 2, "c"]) == "a, 2, c"

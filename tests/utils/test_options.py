@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from hacnn_tf.utils.cli import Command, given_options, parse
@@ -62,6 +63,12 @@ def test_help_has_each_under_its_heading(command):
         ({"leaves": 4.5}, "--leaves must be a whole number, at least 3 and at most 12, not 4.5."),
         ({"shape": "square"}, "--shape must be one of round, star, not square."),
         ({"coated": "yes"}, "--coated must be given or not, not yes."),
+        ({"coated": None}, "--coated must be given or not, not None."),
+        ({"length": None}, "--length must be above 0 and finite, not None."),
+        ({"length": 10**400}, "--length must be above 0 and finite, not 1000"),
+        ({"leaves": 4.0}, "--leaves must be a whole number, at least 3 and at most 12, not 4.0."),
+        ({"leaves": 10**400}, "--leaves must be a whole number, at least 3 and at most 12, not 1000"),
+        ({"leaves": True}, "--leaves must be a whole number, at least 3 and at most 12, not True."),
     ],
 )
 def test_what_one_cannot_be_is_a_sentence(values, sentence):
@@ -74,3 +81,9 @@ def test_the_bounds_themselves():
     for name, values in {"opening": (0, 0.999), "leaves": (3, 12), "length": (1e-37, 3e38)}.items():
         for value in values:
             assert getattr(Lens(**{name: value}), name) == value
+
+
+def test_numpys_numbers_are_pythons():
+    lens = Lens(length=np.float32(0.5), leaves=np.int64(7), coated=np.bool_(False))
+    assert lens == Lens(length=0.5, leaves=7, coated=False)
+    assert [type(value) for value in (lens.length, lens.leaves, lens.coated)] == [float, int, bool]
