@@ -18,8 +18,8 @@ from large_database import size
 
 from hacnn_tf import ReID
 from hacnn_tf.data.dataset import JUNK
+from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.load import load_images
-from hacnn_tf.data.options import DatasetOptions
 from hacnn_tf.evaluation import evaluate_features
 from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.pictures import list_pictures

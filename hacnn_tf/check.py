@@ -16,8 +16,8 @@ from absl.flags import FlagValues
 
 from hacnn_tf.data.cuhk03 import mat_images
 from hacnn_tf.data.dataset import ReidDataset
+from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.decode import mat_of
-from hacnn_tf.data.options import DatasetOptions
 from hacnn_tf.data.problems import COLUMNS, check_images
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError

@@ -18,8 +18,8 @@ from absl.flags import FlagValues
 from numpy.typing import NDArray
 
 from hacnn_tf.data.dataset import ReidDataset
+from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.load import load_splits
-from hacnn_tf.data.options import DatasetOptions
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function, rerank, results_table
 from hacnn_tf.export import load_export
 from hacnn_tf.reid import ReID, find_preset

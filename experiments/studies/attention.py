@@ -14,8 +14,8 @@ import tensorflow as tf
 from keras import ops
 
 from hacnn_tf import ReID
+from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.load import load_splits
-from hacnn_tf.data.options import DatasetOptions
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features
 from hacnn_tf.layers import HardAttention, SoftAttention
 from hacnn_tf.layers.hard_attention import stripe_centres

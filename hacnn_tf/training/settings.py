@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hacnn_tf.data import ReidDataset
-from hacnn_tf.data.options import DatasetOptions
+from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.validation import hold_out
 from hacnn_tf.models import BRANCHES, HACNN
 from hacnn_tf.training.recipes import OPTIONS, RECIPES, Recipe, format_flag, usual_recipe

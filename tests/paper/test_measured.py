@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments import results
-from experiments.measured import record
+from experiments import pages
+from experiments.measured import keep
 from experiments.studies import gains
 from hacnn_tf import tables
 from hacnn_tf.training.recipes import OPTIONS, RECIPES
@@ -18,8 +18,8 @@ from tests.test_examples import arguments, commands
 
 ROOT = Path(__file__).parents[2]
 GAINS = re.compile(r"^python (experiments/studies/gains.py (?:.*\\\n)*.*)", re.MULTILINE)
-RUNS = sorted(config.parent for config in record.HERE.glob("*/*/config.json"))
-PAGES = {name: (ROOT / results.FOLDER / f"{name}.md").read_text() for name in results.PAGES}
+RUNS = sorted(config.parent for config in keep.HERE.glob("*/*/config.json"))
+PAGES = {name: (ROOT / pages.FOLDER / f"{name}.md").read_text() for name in pages.PAGES}
 TYPED = [  # (page, words) of each command that the pages show
     (name, words)
     for name, page in PAGES.items()
@@ -48,7 +48,7 @@ def test_a_record_is_whole(path):
 
 
 def test_the_page_is_of_these_runs():
-    assert (record.HERE / "README.md").read_text() == record.page()
+    assert (keep.HERE / "README.md").read_text() == keep.page()
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.name)
@@ -64,14 +64,14 @@ def test_an_unfinished_run_is_no_record(tmp_path):
     config.parent.mkdir()
     config.write_text((RUNS[0] / "config.json").read_text())
     with pytest.raises(InputError, match="is not finished"):
-        record.record(config.parent)
+        keep.keep(config.parent)
 
 
 @pytest.mark.parametrize("name", ["cuhk03", "synthetic"])
 def test_a_page_of_results_is_made_from_them(name, monkeypatch):
     """Table 8's is compared where its table is made, in test_table8.py."""
     monkeypatch.chdir(ROOT)
-    assert results.page(results.PAGES[name]()) == PAGES[name], "python -m experiments.results"
+    assert pages.page(pages.PAGES[name]()) == PAGES[name], "python -m experiments.pages"
 
 
 @pytest.mark.parametrize(

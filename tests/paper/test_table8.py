@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import results
+from experiments import pages
 from hacnn_tf.models import HACNN, count, kernel_calls
 from hacnn_tf.paper.table8 import _counts, alexnet, googlenet
 
@@ -72,8 +72,8 @@ def test_where_the_papers_depth_of_hacnn_comes_from(table8):
 
 
 def test_the_page_of_results_shows_it(table8):
-    page = (Path(__file__).parents[2] / results.FOLDER / "table8.md").read_text()
-    assert page.endswith(f"\n\n{table8.markdown()}"), "python -m experiments.results"
+    page = (Path(__file__).parents[2] / pages.FOLDER / "table8.md").read_text()
+    assert page.endswith(f"\n\n{table8.markdown()}"), "python -m experiments.pages"
 
 
 @pytest.mark.parametrize("local", [True, False])

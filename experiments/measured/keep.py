@@ -1,6 +1,6 @@
 """Keeps the records of finished trainings beside this file: their run folders, without checkpoints and places.
 
-    python experiments/measured/record.py runs/RUN ...
+    python experiments/measured/keep.py runs/RUN ...
 
 Each goes into the folder of its dataset. Writes README.md anew, a line a run.
 """
@@ -22,7 +22,7 @@ HEAD = """# Runs that were measured
 The records of the trainings behind [docs/results](../../docs/results): run folders
 ([what is in one](../../docs/run_folder.md)) without checkpoints, and without the paths of where they were trained.
 `config.json` has all settings, versions and the revision, `log.csv` the losses by epoch, `metrics.json` every measure.
-`python experiments/measured/record.py runs/RUN` adds one and writes this page, `python -m experiments.results` those of
+`python experiments/measured/keep.py runs/RUN` adds one and writes this page, `python -m experiments.pages` those of
 docs/results. A `config.json` without a `format` has the former names of recipes: `constant` is `paper` now,
 and `paper` is `adamw`; the folders have today's. The settings are flags of `python -m hacnn_tf.train`.
 
@@ -35,7 +35,7 @@ revision cd1c7d0 JPEGs were decoded by TensorFlow's faster, less exact method, i
 """
 
 
-def record(path):
+def keep(path):
     """Copies what there is to know of a finished run. Raises `InputError` if it is not finished, or cannot be read."""
     run = RunFolder(path)
     run.read_metrics()
@@ -77,7 +77,7 @@ def hours(run):
 if __name__ == "__main__":
     try:
         for path in sys.argv[1:]:
-            record(path)
+            keep(path)
         write_text(HERE / "README.md", page())
     except (InputError, OSError) as error:
         sys.exit(str(error))

@@ -1,6 +1,6 @@
 """Makes the pages of docs/results: each table of the records below the command that prints it.
 
-    python -m experiments.results
+    python -m experiments.pages
 
 Runs from the checkout's root. What a command leaves out is not on the pages, so that a new record changes only the
 tables that it belongs to.
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.measured import record
+from experiments.measured import keep
 from experiments.studies import gains
 from hacnn_tf import tables
 from hacnn_tf.evaluation import parts_of
@@ -27,7 +27,7 @@ from hacnn_tf.utils.files import write_text
 
 FOLDER = Path("docs/results")
 RECORDS = Path("experiments/measured")
-MADE = "*Made by `python -m experiments.results` from the [records](../../experiments/measured/README.md).*"
+MADE = "*Made by `python -m experiments.pages` from the [records](../../experiments/measured/README.md).*"
 COMMAND_WIDTH = 116
 
 
@@ -97,7 +97,7 @@ def synthetic():
 
 def table8():
     yield "# Table 8: size and complexity"
-    yield "*Made by `python -m experiments.results`, which builds and counts the networks; no training is needed.*"
+    yield "*Made by `python -m experiments.pages`, which builds and counts the networks; no training is needed.*"
     yield _shell("bash experiments/table8.sh")
     yield networks_table().markdown()
 
@@ -135,8 +135,8 @@ def runs_table(runs):
         rows[f"[{run.path.name}](../../{run.path}/config.json)"] = {
             "epochs": str(run.settings.epochs),
             "seed": str(run.settings.seed),
-            "hours": f"{record.hours(run):.2f}",
-            **{name: f"{joint[measure]:.1f}" for name, measure in record.MEASURES.items()},
+            "hours": f"{keep.hours(run):.2f}",
+            **{name: f"{joint[measure]:.1f}" for name, measure in keep.MEASURES.items()},
             "revision": run.revision,
         }
     yield markdown(pd.DataFrame.from_dict(rows, orient="index").rename_axis("run"))
