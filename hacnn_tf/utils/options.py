@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import operator
 import types
 import typing
 from collections.abc import Sequence
@@ -13,10 +14,10 @@ from hacnn_tf.utils.errors import InputError
 
 PRECISIONS = ["float32", "mixed_bfloat16", "mixed_float16"]  # Keras's dtype policies in which the network computes
 BOUNDS = {  # of a number: what a sentence calls each, and when it holds
-    "above": ("above", lambda value, bound: value > bound),
-    "low": ("at least", lambda value, bound: value >= bound),
-    "below": ("below", lambda value, bound: value < bound),
-    "high": ("at most", lambda value, bound: value <= bound),
+    "above": ("above", operator.gt),
+    "low": ("at least", operator.ge),
+    "below": ("below", operator.lt),
+    "high": ("at most", operator.le),
 }
 
 

@@ -48,7 +48,7 @@ def load_tensorflow() -> None:
     claim("TensorFlow")
     if {"tensorflow", "keras"} <= sys.modules.keys():
         return
-    with _quiet_stderr() if _in_command else contextlib.nullcontext(), anywhere():
+    with _quiet_stderr() if _in_command else contextlib.nullcontext(), _anywhere():
         try:
             import keras  # noqa: F401
             import tensorflow  # noqa: F401
@@ -60,7 +60,7 @@ def load_tensorflow() -> None:
                 ) from None
             if "KERAS_BACKEND" not in os.environ:
                 raise
-            raise other_backend(os.environ["KERAS_BACKEND"]) from None
+            raise _other_backend(os.environ["KERAS_BACKEND"]) from None
 
 
 def require_tensorflow() -> None:
@@ -69,11 +69,11 @@ def require_tensorflow() -> None:
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        raise other_backend(keras.backend.backend())
+        raise _other_backend(keras.backend.backend())
 
 
 @contextlib.contextmanager
-def anywhere() -> Iterator[None]:
+def _anywhere() -> Iterator[None]:
     """Lets TensorFlow and Keras be imported where there is no folder for temporary files, or no home.
 
     TensorFlow (2.21) asks for the former, for tests of its own, and Keras (3.12) imports Matplotlib, which needs one of
@@ -96,7 +96,7 @@ def anywhere() -> Iterator[None]:
         yield
 
 
-def other_backend(name: str) -> InputError:
+def _other_backend(name: str) -> InputError:
     """The error for a backend of Keras by which this cannot be done."""
     return InputError(f"Keras is set to {name}: set KERAS_BACKEND=tensorflow to run commands and to open models.")
 
