@@ -22,8 +22,8 @@ from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.load import load_images
 from hacnn_tf.evaluation import evaluate_features
 from hacnn_tf.gallery import Database
+from hacnn_tf.gallery.indexing import index
 from hacnn_tf.gallery.pictures import list_pictures
-from hacnn_tf.index import index
 from hacnn_tf.reid import BATCH
 from hacnn_tf.utils import cli
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.lazy import lazy
-from hacnn_tf.utils.startup import command_name, prepare_command
+from hacnn_tf.utils.startup import prepare_command, running_command
 
 if TYPE_CHECKING:
     from hacnn_tf.reid import ReID
@@ -21,5 +21,5 @@ __getattr__ = lazy(__name__, ReID="reid")
 if sys.modules.get("keras"):  # who loads a Keras file has imported both, and need not know of hacnn_tf.models
     import hacnn_tf.models  # noqa: F401
 
-if command := command_name():
-    prepare_command(light=command in ("app", "index", "search"))  # an export may do without TensorFlow
+if running_command():
+    prepare_command()

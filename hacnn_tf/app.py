@@ -17,9 +17,10 @@ from types import ModuleType
 
 from absl.flags import FlagValues
 
-from hacnn_tf.gallery import Database
+from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.waiting import announced
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.app")
 COMMAND.define("path", "database", None, "what python -m hacnn_tf.index made")
@@ -32,13 +33,16 @@ COMMAND.group("Page")
 
 def main(flags: FlagValues) -> None:
     cli.require(flags, "database")
+    check_there(flags.database)
     _check_listening(flags.host, flags.port)
+    from hacnn_tf.gallery import Database
+
     with tempfile.TemporaryDirectory(prefix="hacnn_tf-") as shown:  # pictures of people: gone when the page is
         database = Database(flags.database)
         if database.outdated:
             print(database.outdated, file=sys.stderr)
         model = database.load_model(flags.model)
-        with _without_proxies():
+        with announced("Opening the page"), _without_proxies():
             browser = _import_browser(shown)
             blocks = browser.page(database, model)
             address = browser.launch(blocks, flags.host, flags.port)

@@ -10,19 +10,19 @@ does not. Exits with 1 if there is anything. Files that are no images are left o
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from absl.flags import FlagValues
 
-from hacnn_tf.data.cuhk03 import mat_images
-from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.decode import mat_of
-from hacnn_tf.data.problems import COLUMNS, check_images
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, check_new_path
 from hacnn_tf.utils.types import FilePath
+
+if TYPE_CHECKING:
+    from hacnn_tf.data.dataset import ReidDataset
 
 SHOWN = 10  # of each kind of problem
 
@@ -36,11 +36,19 @@ def main(flags: FlagValues) -> None:
     if flags.output:
         check_new_path(flags.output, suffix=".csv")
     asked = cli.given_options(DatasetOptions, flags).completed()
-    dataset, incomplete = _read(asked, flags.data_root)
+    dataset, lacking = _read(asked, flags.data_root)
     print(dataset.summary())
+
+    import pandas as pd
+
+    from hacnn_tf.data.cuhk03 import mat_images
+    from hacnn_tf.data.problems import COLUMNS, check_images
+
     mats = {Path(mat) for path in dataset.table.path if (mat := mat_of(path))}
     listed = [path for mat in mats if asked.boxes for path in mat_images(mat, asked.boxes)]
-    problems = pd.concat([incomplete, check_images(dataset, listed)])
+    problems = check_images(dataset, listed)
+    if lacking:
+        problems = pd.concat([pd.DataFrame([("incomplete", flags.data_root, lacking)], columns=COLUMNS), problems])
     if flags.output:
         with atomic_write(flags.output) as part:
             problems.to_csv(part, index=False, errors="replace")
@@ -55,15 +63,15 @@ def main(flags: FlagValues) -> None:
     print(f"{len(dataset.table):,} images, nothing wrong.")
 
 
-def _read(asked: DatasetOptions, data_root: FilePath) -> tuple[ReidDataset, pd.DataFrame | None]:
-    """The dataset, whole or not, and a table that says whether it is."""
+def _read(asked: DatasetOptions, data_root: FilePath) -> "tuple[ReidDataset, str]":
+    """The dataset, whole or not, and what it lacks, in a sentence."""
     try:
-        return asked.read_dataset(data_root), None
+        return asked.read_dataset(data_root), ""
     except InputError as error:
         if asked.allow_subset:
             raise
         dataset = dataclasses.replace(asked, allow_subset=True).read_dataset(data_root)
-        return dataset, pd.DataFrame([("incomplete", data_root, str(error))], columns=COLUMNS)
+        return dataset, str(error)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,15 @@
 python -m hacnn_tf.complexity
 """
 
+from typing import TYPE_CHECKING
+
 from absl.flags import FlagValues
 
-from hacnn_tf.models import HACNN, count, kernel_calls
-from hacnn_tf.models.counting import KernelCall
 from hacnn_tf.utils import cli
+from hacnn_tf.utils.startup import require_tensorflow
+
+if TYPE_CHECKING:
+    from hacnn_tf.models.counting import KernelCall
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.complexity")
 COMMAND.define("integer", "num_identities", 751, "classes of the classifiers", lower_bound=1)
@@ -24,6 +28,9 @@ PARTS = [
 
 
 def main(flags: FlagValues) -> None:
+    require_tensorflow()
+    from hacnn_tf.models import HACNN, count, kernel_calls
+
     parts: dict[str, list[KernelCall]] = {}
     for call in kernel_calls(HACNN(flags.num_identities)):
         parts.setdefault(part_of(call.path.split("/")[0]), []).append(call)

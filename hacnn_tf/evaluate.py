@@ -13,23 +13,24 @@ written nowhere.
 """
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 from numpy.typing import NDArray
 
-from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.load import load_splits
-from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function, rerank, results_table
 from hacnn_tf.export import load_export
 from hacnn_tf.reid import ReID, find_preset
-from hacnn_tf.training.devices import use_xla
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_new_path, write_npz
 from hacnn_tf.utils.options import options
 from hacnn_tf.utils.types import Features
+
+if TYPE_CHECKING:
+    from hacnn_tf.data.dataset import ReidDataset
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.evaluate")
 COMMAND.define("path", "run_dir", None, "the run folder")
@@ -55,8 +56,16 @@ def main(flags: FlagValues) -> None:
     if flags.features:
         check_new_path(flags.features, suffix=".npz")
     run = RunFolder(flags.run_dir) if flags.run_dir else None
+    tested = asked or run
+    assert tested, "one of them is required"
+    dataset = tested.read_dataset(flags.data_root)
+
+    from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function, rerank, results_table
+
     if run and not flags.export:
         network, epoch = run.load_model(flags.precision)
+        from hacnn_tf.training.devices import use_xla
+
         function, size = feature_function(network, use_xla("auto")), network.input_shape[1:3]
         branches = network.branches
         title = f"{run.path}, epoch {epoch}"
@@ -65,9 +74,6 @@ def main(flags: FlagValues) -> None:
         model = opened(flags.export, flags.precision)
         function, size, title = model.extract, model.input_size, flags.export
         branches = model.branches
-    tested = asked or run
-    assert tested, "one of them is required"
-    dataset = tested.read_dataset(flags.data_root)
     if asked:
         print(dataset.summary())
         title = f"{title}, trained on {run.dataset_name}, tested" if run else title
@@ -98,7 +104,7 @@ def _asked(flags: FlagValues) -> DatasetOptions | None:
     return DatasetOptions(**given).completed() if given else None
 
 
-def _arrays(dataset: ReidDataset, features: Mapping[str, Features]) -> dict[str, NDArray]:
+def _arrays(dataset: "ReidDataset", features: Mapping[str, Features]) -> dict[str, NDArray]:
     """What `features.npz` holds: of every split the features, paths, identities and cameras, row by row."""
     arrays: dict[str, NDArray] = {}
     for split, values in features.items():

@@ -16,27 +16,21 @@ where there is no camera.
 
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping
-from itertools import compress, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pandas as pd
-import tqdm
 from absl.flags import FlagValues
 
-from hacnn_tf.data.listing import count_kinds
 from hacnn_tf.export import find_export, keras_file, load_export, onnx, saved_model
-from hacnn_tf.gallery import Database
-from hacnn_tf.gallery.database import SUFFIX, check_path, writing
-from hacnn_tf.gallery.pictures import list_pictures, times
+from hacnn_tf.gallery.naming import SUFFIX, check_path, check_there
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import expanded, printable
-from hacnn_tf.utils.types import Features, FilePath
+from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.types import FilePath
 
-BATCH = 512  # pictures a transaction; a kill loses so many at most
+if TYPE_CHECKING:
+    from hacnn_tf.gallery import Database
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.index")
 COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name")
@@ -65,20 +59,28 @@ def main(flags: FlagValues) -> None:
         if flags.yes:
             raise InputError("--yes answers the question of --remove: leave it out.")
         cli.require(flags, "model", "images")
+        from hacnn_tf.gallery.pictures import list_pictures
+
         pictures, left_out = list_pictures(flags.images, flags.camera_pattern)
         model = open_model(flags.model, flags.precision, flags.runtime)
+        from hacnn_tf.gallery.database import writing
+        from hacnn_tf.gallery.indexing import index
+
         with writing(flags.database):
             index(model, pictures, flags.database, left_out)
     else:
         others = ("model", "images", "precision", "runtime", "camera_pattern")
         if given := [f"--{name}" for name in others if flags[name].value]:
             raise InputError(f"--remove takes nothing but --database and --yes: leave {' and '.join(given)} out.")
+        check_there(flags.database)
+        from hacnn_tf.gallery.database import Database, writing
+
         database = Database(flags.database)
         with writing(flags.database):
             remove(database, flags.remove, flags.yes)
 
 
-def remove(database: Database, where: str, sure: bool) -> None:
+def remove(database: "Database", where: str, sure: bool) -> None:
     """Deletes the pictures for which a condition holds; asks first, unless it is `sure`.
 
     Raises:
@@ -133,81 +135,6 @@ def open_model(preset: FilePath, precision: str | None = None, runtime: str | No
             print("Computed by ONNX Runtime on the CPU; --runtime tensorflow takes TensorFlow, also on a GPU.")
             return ReID(str(file), export)
     return ReID.from_preset(preset, precision)
-
-
-def index(model: ReID, pictures: pd.DataFrame, path: FilePath, left_out: Mapping[str, str] | None = None) -> None:
-    """Brings a database up to date with some pictures, and prints what was done.
-
-    Args:
-        model: a `ReID`.
-        pictures: `pandas.DataFrame` of `list_pictures`.
-        path: of the database; made if it is not there.
-        left_out: dict of `list_pictures`, of which is said how much it is.
-
-    Raises:
-        InputError: the database is of another model or has other columns, or no picture can be read.
-    """
-    database = Database.find(path, model, pictures.assign(time=pd.NaT))
-    if database and database.outdated:
-        print(database.outdated, file=sys.stderr)
-    known = pictures[:0].assign(time=pd.NaT) if database is None else database.rows(database.columns)
-    unchanged, updated = _compare(pictures if database is None else database.as_kept(pictures), known)
-    todo = pictures[~unchanged & ~updated].reset_index(drop=True)
-    done = replaced = 0
-    for rows, features in _extracted(model, todo):
-        rows = rows.assign(time=rows.time if "time" in rows else times(rows.path))
-        if database is None:
-            database = Database.create(path, model, pictures.assign(time=pd.NaT))
-        database.write(rows, features)
-        done += len(rows)
-        replaced += rows.path.isin(known.path).sum()
-    if database is None:
-        raise InputError(f"None of the {len(pictures):,} pictures can be read.")
-    _update_metadata(database, pictures[updated], known)
-    if not database.tidied:  # that was stopped too, perhaps
-        database.tidy()
-    print(
-        f"{database.path}: {done - replaced:,} added, {replaced:,} replaced, {unchanged.sum():,} as they were, "
-        f"{updated.sum():,} metadata updated, {len(todo) - done:,} that cannot be read; {len(database):,} in all"
-        + (f"; left out: {count_kinds(left_out)}." if left_out else ".")
-    )
-
-
-def _extracted(model: ReID, pictures: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Features]]:
-    """Batch by batch the rows of those pictures that can be read, and their features; names the others on stderr."""
-    with tqdm.tqdm(model.embed_each(pictures.path), total=len(pictures), unit="picture", disable=None) as bar:
-        outcomes = iter(bar)
-        for start in range(0, len(pictures), BATCH):
-            rows = pictures[start : start + BATCH]
-            batch = list(islice(outcomes, len(rows)))
-            readable = [not isinstance(outcome, InputError) for outcome in batch]
-            for picture, outcome in zip(rows.path, batch, strict=True):
-                if isinstance(outcome, InputError):
-                    tqdm.tqdm.write(f"{printable(picture)} cannot be read: {outcome}; left out.", file=sys.stderr)
-            if any(readable):
-                yield rows[readable].reset_index(drop=True), np.stack(list(compress(batch, readable)))
-
-
-def _compare(pictures: pd.DataFrame, known: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Of each picture whether it is known as it is, and whether only what is said of it, as its camera, has changed."""
-    before = known.set_index("path").reindex(pictures.path).reset_index()
-    equal = {
-        name: (before[name].astype(object) == pictures[name].astype(object)).fillna(False).astype(bool)
-        | (before[name].isna() & pictures[name].isna())
-        for name in pictures.columns
-    }
-    same_file = pictures.path.isin(known.path) & equal["bytes"] & equal["modified"]
-    same_words = pd.DataFrame(equal).all(axis=1)
-    return same_file & same_words, same_file & ~same_words
-
-
-def _update_metadata(database: Database, pictures: pd.DataFrame, known: pd.DataFrame) -> None:
-    """Writes what is said of pictures that are the same, with the features that are there."""
-    if "time" not in pictures:
-        pictures = pictures.assign(time=pictures.path.map(known.set_index("path").time))
-    for start in range(0, len(pictures), BATCH):
-        rows = pictures[start : start + BATCH].reset_index(drop=True)
-        database.write(rows, database.feature(rows.path))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import json
 import os
-import sys
 from collections.abc import Iterable, Iterator, Sized
 from concurrent.futures import Future
 from itertools import islice
@@ -14,7 +13,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import PIL.Image
-import tqdm
 from numpy.typing import ArrayLike, NDArray
 
 import hacnn_tf
@@ -25,6 +23,7 @@ from hacnn_tf.utils.files import atomic_write, check_format, check_new_path, exp
 from hacnn_tf.utils.options import PRECISIONS
 from hacnn_tf.utils.startup import require_tensorflow
 from hacnn_tf.utils.types import Features, FilePath, Picture, Pixels
+from hacnn_tf.utils.waiting import bar
 
 BATCH = 64  # images extracted at a time
 BOXES_NAMED = 10  # at most, in a sentence
@@ -122,7 +121,7 @@ class ReID:
         return cls(name, dataclasses.replace(export, source=export.source or (place, precision)))
 
     def embed(self, images: Picture | Iterable[Picture]) -> Features:
-        """Features of pictures, in batches, with a progress bar on a terminal if there are many.
+        """Features of pictures, in batches, with a progress bar on a terminal if it takes long.
 
         Args:
             images: an iterable, such as a list or a generator, of paths, bytes of image files, `PIL.Image`s or uint8
@@ -142,9 +141,8 @@ class ReID:
         """
         pictures = _listed(images)
         total = len(pictures) if isinstance(pictures, Sized) else None
-        bar = tqdm.tqdm(self.embed_each(pictures), total=total, unit="image", disable=_no_bar(total))
         features, problems = [], []
-        for i, outcome in enumerate(bar):
+        for i, outcome in enumerate(bar(self.embed_each(pictures), "Extracting features", total)):
             if isinstance(outcome, InputError):
                 problems.append(f"{_called(pictures, i)} ({outcome})")
             else:
@@ -326,11 +324,6 @@ def _listed(images: Picture | Iterable[Picture]) -> Iterable[Any]:
 
 def _in_full(image: Picture) -> Picture:
     return expanded(image) if isinstance(image, (str, os.PathLike)) else image
-
-
-def _no_bar(total: int | None) -> bool | None:
-    few = total is not None and total <= BATCH
-    return True if few or sys.stderr is None else None  # None: on a terminal alone
 
 
 def _check_one_of(name: str, value: str | None, allowed: tuple[str | None, ...]) -> None:

@@ -5,19 +5,21 @@ python -m hacnn_tf.report --results_dir results
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from absl.flags import FlagValues
 
 from hacnn_tf.paper.layouts import EXPERIMENTS
 from hacnn_tf.paper.run_folders import RunFolders
-from hacnn_tf.paper.table import Table
 from hacnn_tf.training.recipes import format_flag
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, write_text
 from hacnn_tf.utils.html import page, section
 from hacnn_tf.utils.types import FilePath
+
+if TYPE_CHECKING:
+    from hacnn_tf.paper.table import Table
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.report")
 COMMAND.define("path", "results_dir", "results", "folder that holds the tables and figures")
@@ -64,8 +66,12 @@ def write_report(results_dir: FilePath, runs_dir: FilePath, names: Iterable[str]
     return path
 
 
-def _settings_table(runs: RunFolders) -> Table:
+def _settings_table(runs: RunFolders) -> "Table":
     """The settings in which runs differ, a run a line; those that all have, in a note."""
+    import pandas as pd
+
+    from hacnn_tf.paper.table import Table
+
     rows = {}
     for run in runs.all():
         values = {**run.settings.to_flags(), "revision": run.revision, **run.versions, "images": run.fingerprint}

@@ -14,12 +14,11 @@ from pathlib import Path
 from absl.flags import FlagValues
 
 from hacnn_tf.paper.layouts import EXPERIMENTS, Selection, listed
-from hacnn_tf.paper.reproduction import Reproduction
-from hacnn_tf.report import write_report
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.signals import STOPPING, Stopped
+from hacnn_tf.utils.startup import require_tensorflow
 from hacnn_tf.utils.types import FilePath
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.reproduce")
@@ -40,11 +39,16 @@ COMMAND.group("Places")
 
 def main(flags: FlagValues) -> None:
     cli.require(flags, "experiment")
-    experiments = _experiments(flags)
+    experiments, selection, seeds = _experiments(flags), cli.given_options(Selection, flags), _seeds(flags)
+
+    require_tensorflow()
+    from hacnn_tf.paper.reproduction import Reproduction
+    from hacnn_tf.report import write_report
+
     reproduction = Reproduction(
         experiments,
-        cli.given_options(Selection, flags),
-        _seeds(flags),
+        selection,
+        seeds,
         listed(flags.images),
         flags.examples,
         flags.data_root,

@@ -13,16 +13,20 @@ import sys
 
 from absl.flags import FlagValues
 
-from hacnn_tf.gallery import EXACT_ROWS, Database
-from hacnn_tf.gallery.results import as_page, as_text
+from hacnn_tf.data.decode import read_images
+from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.files import check_new_path, preview, write_text
 
+SLOW = (
+    "TensorFlow was loaded for this, which takes seconds. An export for ONNX Runtime answers sooner: write one with "
+    "python -m hacnn_tf.export --run_dir {} --output FOLDER --format onnx, and search with --model FOLDER."
+)
 COMMAND = cli.Command(__doc__, "hacnn_tf.search")
 COMMAND.define("path", "database", None, "what python -m hacnn_tf.index made")
 COMMAND.define("string", "where", None, "search only where this condition holds, as in camid != 3")
 COMMAND.define("integer", "top", 20, "pictures to find", lower_bound=1, upper_bound=10_000)
-COMMAND.define("boolean", "exact", False, f"compare with all, also with more than {EXACT_ROWS:,}")
+COMMAND.define("boolean", "exact", False, "compare with all pictures, also in a large database")
 COMMAND.define("boolean", "rerank", False, "order the nearest by k-reciprocal re-ranking")
 COMMAND.group("Search")
 COMMAND.define("multi_path", "query", None, "a picture of a person; give it again for more")
@@ -37,12 +41,18 @@ def main(flags: FlagValues) -> None:
     cli.require(flags, "database", "query")
     if flags.html:
         check_new_path(flags.html, suffix=".html")
+    check_there(flags.database)
+    pictures = read_images(flags.query)
+
+    from hacnn_tf.gallery import Database
+    from hacnn_tf.gallery.results import as_page, as_text
+
     database = Database(flags.database)
     database.check_condition(flags.where)
     if database.outdated:
         print(database.outdated, file=sys.stderr)
     model = database.load_model(flags.model)
-    features = model.embed(flags.query)
+    features = model.embed(pictures)
     queries = [[path] for path in flags.query]
     if flags.one_person:
         features, queries = features.mean(axis=0, keepdims=True), [flags.query]
@@ -53,6 +63,8 @@ def main(flags: FlagValues) -> None:
     if flags.html:
         write_text(flags.html, as_page(database.path, list(zip(queries, found, strict=True))))
         print(f"Page: {flags.html}")
+    if "tensorflow" in sys.modules:
+        print(SLOW.format(database.preset), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ found count; runs with other settings than the table's are named and left out.
 
 from absl.flags import FlagValues
 
-from hacnn_tf.paper.accuracy import accuracy_table
 from hacnn_tf.paper.layouts import TABLES, Selection
 from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.utils import cli
@@ -24,7 +23,10 @@ COMMAND.group("Places")
 
 def main(flags: FlagValues) -> None:
     cli.require(flags, "table")
-    table = accuracy_table(flags.table, cli.given_options(Selection, flags), RunFolders(flags.runs_dir))
+    selection, runs = cli.given_options(Selection, flags), RunFolders(flags.runs_dir)
+    from hacnn_tf.paper.accuracy import accuracy_table
+
+    table = accuracy_table(flags.table, selection, runs)
     table.write(flags.results_dir)
     print(table.markdown(), end="")
 

@@ -14,19 +14,13 @@ from absl.flags import FlagValues
 
 from hacnn_tf.data.load import load_images, load_splits
 from hacnn_tf.data.pipeline import epoch_order
-from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, results_table
-from hacnn_tf.models import HACNN, INPUT_SIZE
-from hacnn_tf.training.devices import check_supported, use_xla
-from hacnn_tf.training.loop import train
-from hacnn_tf.training.multi_worker import STRATEGIES, Follower, open_devices
-from hacnn_tf.training.progress import print_line
 from hacnn_tf.training.recipes import GROUP, OPTIONS, RECIPES, Recipe
-from hacnn_tf.training.record import Record
 from hacnn_tf.training.run_folder import RunFolder
-from hacnn_tf.training.settings import FLAGS, Settings
+from hacnn_tf.training.settings import FLAGS, STRATEGIES, Settings
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import write_csv
+from hacnn_tf.utils.startup import require_tensorflow
 from hacnn_tf.utils.types import Results
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.train")
@@ -68,6 +62,16 @@ def main(flags: FlagValues) -> None:
     assert settings.recipe, "these settings are not completed"
     epoch_order(rows.pid, settings.batch_size, settings.recipe, settings.seed, epoch=1)  # is there enough to fill it?
     run_dir = flags.run_dir or f"runs/{settings.run_name}"
+
+    require_tensorflow()
+    from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, results_table
+    from hacnn_tf.models import HACNN, INPUT_SIZE
+    from hacnn_tf.training.devices import check_supported, use_xla
+    from hacnn_tf.training.loop import train
+    from hacnn_tf.training.multi_worker import Follower, open_devices
+    from hacnn_tf.training.progress import print_line
+    from hacnn_tf.training.record import Record
+
     with open_devices(flags.strategy, settings.batch_size, f"{settings} {dataset.fingerprint()}") as devices:
         check_supported(devices, settings, flags.debug_nans)
         xla = use_xla(settings.xla, devices.replicas)

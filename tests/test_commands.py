@@ -186,25 +186,27 @@ def test_the_run_must_be_one(module, tmp_path, capsys):
     assert "config.json is damaged" in fails(module, [f"--run_dir={tmp_path}", *more], capsys)
 
 
-def test_a_run_without_a_checkpoint(small_run, tmp_path, capsys):
+def test_a_run_without_a_checkpoint(small_run, small_data_root, tmp_path, capsys):
     shutil.copy(small_run / "config.json", tmp_path)
-    assert "no checkpoint yet" in fails(evaluate, [f"--run_dir={tmp_path}"], capsys)
+    assert "no checkpoint yet" in fails(evaluate, [f"--run_dir={tmp_path}", f"--data_root={small_data_root}"], capsys)
 
 
 @pytest.mark.parametrize("name", ["num_regions", "spatial", "channel", "regional", "interaction"])
-def test_a_checkpoint_of_another_network(small_run, tmp_path, name, capsys):
+def test_a_checkpoint_of_another_network(small_run, small_data_root, tmp_path, name, capsys):
     shutil.copytree(small_run, tmp_path / "run")
     config = json.loads((tmp_path / "run/config.json").read_text())
     config["settings"][name] = 5 if name == "num_regions" else False
     (tmp_path / "run/config.json").write_text(json.dumps(config))
-    assert "is of another network than" in fails(evaluate, [f"--run_dir={tmp_path}/run"], capsys)
+    args = [f"--run_dir={tmp_path}/run", f"--data_root={small_data_root}"]
+    assert "is of another network than" in fails(evaluate, args, capsys)
 
 
-def test_a_damaged_checkpoint(small_run, tmp_path, capsys):
+def test_a_damaged_checkpoint(small_run, small_data_root, tmp_path, capsys):
     shutil.copytree(small_run, tmp_path / "run")
     (checkpoint,) = (tmp_path / "run/checkpoints").iterdir()
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    assert f"{checkpoint} is damaged (" in fails(evaluate, [f"--run_dir={tmp_path}/run"], capsys)
+    args = [f"--run_dir={tmp_path}/run", f"--data_root={small_data_root}"]
+    assert f"{checkpoint} is damaged (" in fails(evaluate, args, capsys)
 
 
 def test_train_refuses_a_folder_in_which_another_trains(small_run, small_data_root, tmp_path, capsys):

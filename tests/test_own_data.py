@@ -31,14 +31,14 @@ def own_run(data_root, tmp_path_factory):
     """The run folder of a training on the folders of identities."""
     run_dir = tmp_path_factory.mktemp("runs") / "own"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hacnn_tf.training.settings.HACNN", TinyNetwork)
+        patch.setattr("hacnn_tf.models.HACNN", TinyNetwork)
         trains(data_root / "people", run_dir, "--dataset=folder", "--test_share=0.4", "--split_seed=2")
     return run_dir
 
 
 @pytest.fixture(autouse=True)
 def small_network(monkeypatch):
-    monkeypatch.setattr("hacnn_tf.training.settings.HACNN", TinyNetwork)
+    monkeypatch.setattr("hacnn_tf.models.HACNN", TinyNetwork)
 
 
 def trains(root, run_dir, *more):

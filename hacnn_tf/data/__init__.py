@@ -6,7 +6,8 @@ from hacnn_tf.utils.lazy import lazy
 
 if TYPE_CHECKING:
     from hacnn_tf.data.dataset import ReidDataset
-    from hacnn_tf.data.read import dataset_names, read_dataset
+    from hacnn_tf.data.dataset_options import dataset_names
+    from hacnn_tf.data.read import read_dataset
 
 __all__ = ["ReidDataset", "dataset_names", "read_dataset"]
-__getattr__ = lazy(__name__, ReidDataset="dataset", dataset_names="read", read_dataset="read")
+__getattr__ = lazy(__name__, ReidDataset="dataset", dataset_names="dataset_options", read_dataset="read")

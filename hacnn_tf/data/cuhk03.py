@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import h5py
 import numpy as np
 import pandas as pd
-import scipy.io
 from numpy.typing import NDArray
 
 from hacnn_tf.data.dataset import Counts, ReidDataset, check_counts, find_folder, make_table
@@ -16,6 +14,9 @@ from hacnn_tf.data.folders import BOXES_FOLDERS, read_folders
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded
 from hacnn_tf.utils.types import FilePath
+
+if TYPE_CHECKING:
+    import h5py
 
 MAT = "cuhk-03.mat"
 COUNTS_767_700 = {
@@ -85,6 +86,8 @@ def _boxes_folder(folder: Path, boxes: str) -> Path:
 
 def _read_config(mat: Path, config: Path, boxes: str) -> pd.DataFrame:
     """The table of the 767/700 protocol: `filelist` names are `pair_identity_camera_view.png`, all counted from 1."""
+    import scipy.io
+
     try:
         protocol = scipy.io.loadmat(config)
         names = [str(name[0]) for name in protocol["filelist"].ravel()]
@@ -109,7 +112,7 @@ def _read_config(mat: Path, config: Path, boxes: str) -> pd.DataFrame:
 def _read_testset(mat: Path, boxes: str, testset: int) -> pd.DataFrame:
     """The table of one of the 20 test sets of the 1367/100 protocol."""
 
-    def read(file: h5py.File) -> tuple[int, NDArray | None, set[Place], list[int]]:
+    def read(file: "h5py.File") -> tuple[int, NDArray | None, set[Place], list[int]]:
         sets = np.ravel(file["testsets"])
         chosen = np.asarray(file[sets[testset - 1]], dtype=int).T if testset <= len(sets) else None
         return len(sets), chosen, *_present(file, boxes)
@@ -133,10 +136,12 @@ def _read_testset(mat: Path, boxes: str, testset: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["path", "pid", "camid", "split"])
 
 
-def _read_mat(mat: Path, read: Callable[[h5py.File], Found]) -> Found:
+def _read_mat(mat: Path, read: "Callable[[h5py.File], Found]") -> Found:
     """What `read` gets from the open `cuhk-03.mat`. Raises `InputError` if that is no such file."""
     if not mat.exists():
         raise InputError(f"{mat} is missing: {SOURCE}.")
+    import h5py
+
     try:
         with h5py.File(mat, "r") as file:
             return read(file)
@@ -144,7 +149,7 @@ def _read_mat(mat: Path, read: Callable[[h5py.File], Found]) -> Found:
         raise InputError(f"{mat} is not CUHK03's, or damaged ({error}); {SOURCE}.") from None
 
 
-def _present(file: h5py.File, boxes: str) -> tuple[set[Place], list[int]]:
+def _present(file: "h5py.File", boxes: str) -> tuple[set[Place], list[int]]:
     """The (pair, identity, view) of every image that is there, each from 1, and the number of identities of each pair.
 
     An absent view is an empty array.

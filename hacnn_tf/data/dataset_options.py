@@ -1,16 +1,44 @@
 """Which dataset is meant: the options that commands share."""
 
 import dataclasses
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from hacnn_tf.data import ReidDataset, dataset_names, read_dataset
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.options import check_options, option
 from hacnn_tf.utils.types import FilePath
 
+if TYPE_CHECKING:
+    from hacnn_tf.data.dataset import ReidDataset
+
+DISTRIBUTED = ("synthetic", "cuhk03", "market1501", "dukemtmc")
 DATASETS = "synthetic, cuhk03, market1501, dukemtmc, folder or folder:NAME (data/README.md), or several with commas"
 GROUP = "Dataset"
 Options = TypeVar("Options", bound="DatasetOptions")
+
+
+def dataset_names(text: str) -> tuple[str, ...]:
+    """The datasets that `--dataset` names.
+
+    Args:
+        text: one or several of "synthetic", "cuhk03", "market1501", "dukemtmc", "folder" and "folder:NAME", separated
+            by commas.
+
+    Returns:
+        Tuple of str.
+
+    Raises:
+        InputError: there is no such dataset, or it is named twice.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in (*DISTRIBUTED, "folder") and not (name.startswith("folder:") and name != "folder:"):
+            raise InputError(
+                f"--dataset takes {', '.join(DISTRIBUTED)}, folder or folder:NAME, or several of them separated by "
+                f"commas, not {name!r}."
+            )
+        if names.count(name) > 1:
+            raise InputError(f"--dataset names {name} twice: name each dataset once.")
+    return names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +88,10 @@ class DatasetOptions:
             filled[name] = default if value is None and allowed else value
         return dataclasses.replace(self, **filled)
 
-    def read_dataset(self, data_root: FilePath) -> ReidDataset:
+    def read_dataset(self, data_root: FilePath) -> "ReidDataset":
         """The `ReidDataset` below `data_root` that these options, completed, name. Raises `InputError` if it cannot."""
+        from hacnn_tf.data.read import read_dataset
+
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(DatasetOptions)}
         name = values.pop("dataset")
         return read_dataset(name, data_root, **{key: value for key, value in values.items() if value is not None})

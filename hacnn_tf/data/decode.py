@@ -9,6 +9,7 @@ import functools
 import io
 import os
 import re
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,19 @@ def read_image(image: Picture, size: Size | None = None) -> Pixels:
     """
     upright = _rgb(_upright(_opened(image)))
     return np.asarray(upright if size is None else upright.resize(size[::-1], PIL.Image.Resampling.BILINEAR))
+
+
+def read_images(images: Iterable[FilePath]) -> list[Pixels]:
+    """As `read_image`, of several files, each in its own size. Raises `UnreadableImagesError`, which names all."""
+    pixels, problems = [], []
+    for path in images:
+        try:
+            pixels.append(read_image(path))
+        except InputError as reason:
+            problems.append(f"{path} ({reason})")
+    if problems:
+        raise UnreadableImagesError(problems, len(pixels) + len(problems))
+    return pixels
 
 
 def own_copy(image: Picture | InputError) -> Picture | InputError:

@@ -4,18 +4,22 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.data.decode import PIXELS, UnreadableImagesError, decoding_pool, mat_of, read_image
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, expanded
 from hacnn_tf.utils.types import FilePath, Pixels, Size
+from hacnn_tf.utils.waiting import bar
+
+if TYPE_CHECKING:
+    from hacnn_tf.data.dataset import ReidDataset
 
 
 def load_splits(
-    dataset: ReidDataset, splits: Iterable[str], size: Size, cache_dir: FilePath | None = None
+    dataset: "ReidDataset", splits: Iterable[str], size: Size, cache_dir: FilePath | None = None
 ) -> dict[str, Pixels]:
     """Decodes and resizes the images of a dataset.
 
@@ -93,7 +97,8 @@ def _decode_into(images: Pixels, paths: Sequence[str], size: Size) -> None:
         return None
 
     with decoding_pool() as pool:  # all are tried, so that all broken ones are named
-        problems = [problem for problem in pool.map(read, range(len(paths))) if problem]
+        outcomes = bar(pool.map(read, range(len(paths))), "Decoding", len(paths))
+        problems = [problem for problem in outcomes if problem]
     if problems:
         raise UnreadableImagesError(problems, len(paths))
 

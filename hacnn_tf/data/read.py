@@ -5,39 +5,12 @@ from pathlib import Path
 from hacnn_tf.data.cuhk03 import read_cuhk03
 from hacnn_tf.data.custom import read_custom
 from hacnn_tf.data.dataset import ReidDataset
+from hacnn_tf.data.dataset_options import dataset_names
 from hacnn_tf.data.folders import read_dukemtmc, read_market1501
 from hacnn_tf.data.synthetic import read_synthetic
 from hacnn_tf.data.union import join_datasets
-from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded
 from hacnn_tf.utils.types import FilePath
-
-DISTRIBUTED = ("synthetic", "cuhk03", "market1501", "dukemtmc")
-
-
-def dataset_names(text: str) -> tuple[str, ...]:
-    """The datasets that `--dataset` names.
-
-    Args:
-        text: one or several of "synthetic", "cuhk03", "market1501", "dukemtmc", "folder" and "folder:NAME", separated
-            by commas.
-
-    Returns:
-        Tuple of str.
-
-    Raises:
-        InputError: there is no such dataset, or it is named twice.
-    """
-    names = tuple(name.strip() for name in text.split(","))
-    for name in names:
-        if name not in (*DISTRIBUTED, "folder") and not (name.startswith("folder:") and name != "folder:"):
-            raise InputError(
-                f"--dataset takes {', '.join(DISTRIBUTED)}, folder or folder:NAME, or several of them separated by "
-                f"commas, not {name!r}."
-            )
-        if names.count(name) > 1:
-            raise InputError(f"--dataset names {name} twice: name each dataset once.")
-    return names
 
 
 def read_dataset(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hacnn_tf.utils.types import BRANCHES, Features, Pixels, Tensor
+from hacnn_tf.utils.waiting import bar
 
 if TYPE_CHECKING:
     from hacnn_tf.models import HACNN
@@ -62,7 +63,8 @@ def extract_features(function: Callable[[Pixels], Tensor], images: Pixels) -> Fe
         `(n, d)` float32 array.
     """
     features = []
-    for start in range(0, len(images), EXTRACTION_BATCH):
+    starts = range(0, len(images), EXTRACTION_BATCH)
+    for start in bar(starts, "Extracting features", unit_scale=EXTRACTION_BATCH):
         part = images[start : start + EXTRACTION_BATCH]
         batch = np.zeros((EXTRACTION_BATCH, *images.shape[1:]), np.uint8)
         batch[: len(part)] = part

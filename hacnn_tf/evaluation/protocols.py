@@ -8,12 +8,11 @@ import pandas as pd
 
 from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.evaluation.features import PARTS, feature_part, parts_of
-from hacnn_tf.evaluation.ranking import CMC_RANKS, Matches, half_distances, rank_matches
+from hacnn_tf.evaluation.measures import CMC_LENGTH, CMC_RANKS
+from hacnn_tf.evaluation.ranking import Matches, half_distances, rank_matches
 from hacnn_tf.utils.types import BRANCHES, Distances, Features, Integers, Results
 
 SINGLE_SHOT_REPEATS = 100
-CMC_LENGTH = 50  # ranks of the curve that is kept
-MEASURES = (*(f"rank{k}" for k in CMC_RANKS), "mAP", "mAP_trapezoid", "mINP")
 
 
 def evaluate_features(

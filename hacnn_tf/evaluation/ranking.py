@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hacnn_tf.data.dataset import JUNK
+from hacnn_tf.evaluation.measures import CMC_RANKS
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.types import Distances, Features, Integers
+from hacnn_tf.utils.waiting import bar
 
-CMC_RANKS = (1, 5, 10, 20)
 QUERY_BLOCK = 512  # queries compared at a time, fewer if their distances would take more than
 BLOCK_BYTES = 512 * 2**20
 
@@ -137,7 +138,8 @@ def rank_matches(
         )
     junk = np.flatnonzero(gallery_pids == JUNK)
     ranks = []
-    for row, (matches, excluded) in zip(distances(query_features, gallery_features), matched, strict=True):
+    rows = bar(distances(query_features, gallery_features), "Ranking", len(query_features), "query")
+    for row, (matches, excluded) in zip(rows, matched, strict=True):
         row[junk] = row[excluded] = np.inf
         ranks.append(_ranks(row, matches))
     return Matches(np.concatenate(ranks), counts[counts > 0], int(np.sum(counts == 0)))

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 
 from hacnn_tf.evaluation.ranking import half_distances, squared_norms
 from hacnn_tf.utils.types import Features, Integers
+from hacnn_tf.utils.waiting import bar
 
 
 def rerank(
@@ -55,7 +56,8 @@ def _neighbours(features: Features, norms: Features, count: int) -> tuple[Intege
     count = min(count, len(features))
     neighbours = np.empty((len(features), count), np.int32)
     farthest = np.empty(len(features), np.float32)
-    for i, row in enumerate(half_distances(features, features)):
+    rows = bar(half_distances(features, features), "Finding neighbours", len(features))
+    for i, row in enumerate(rows):
         neighbours[i] = _nearest(row, count)
         farthest[i] = norms[i] + 2 * row.max()
     # If a network gives all images the same feature, what is left is rounding, and not to be divided by.
@@ -80,7 +82,8 @@ def _encodings(features: Features, norms: Features, farthest: Features, neighbou
     common.data = (3 * common.data > 2 * close.sum(axis=0)[common.indices]).astype(np.int32)
     common.eliminate_zeros()
     encodings = (near + common @ close).astype(np.float32)
-    for i, (start, end) in enumerate(pairwise(encodings.indptr)):
+    spans = bar(pairwise(encodings.indptr), "Comparing neighbours", len(features))
+    for i, (start, end) in enumerate(spans):
         others = encodings.indices[start:end]
         distances = norms[i] + norms[others] - 2 * (features[others] @ features[i])
         shares = np.exp(-distances / farthest[i])

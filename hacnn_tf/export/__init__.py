@@ -15,6 +15,7 @@ from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, expanded
 from hacnn_tf.utils.options import PRECISIONS
 from hacnn_tf.utils.types import FilePath, Pixels
+from hacnn_tf.utils.waiting import announced
 
 if TYPE_CHECKING:
     from hacnn_tf.models import HACNN
@@ -71,11 +72,12 @@ def export_model(
         part.mkdir()
         for name in formats:
             form = FORMATS[name]
-            if name in POLICIES:
-                policy = precision or network.dtype_policy.name
-                form.write(network.with_dtype(policy), part / form.FILE, policy)
-            else:
-                form.write(network.with_dtype("float32"), part / form.FILE, precision or "float32", images)
+            with announced(f"Writing {form.FILE}"):
+                if name in POLICIES:
+                    policy = precision or network.dtype_policy.name
+                    form.write(network.with_dtype(policy), part / form.FILE, policy)
+                else:
+                    form.write(network.with_dtype("float32"), part / form.FILE, precision or "float32", images)
 
 
 def find_export(path: FilePath) -> tuple[ModuleType, Path] | None:

@@ -1,5 +1,11 @@
 """Features of pictures in a LanceDB table, and the pictures of a folder to put there."""
 
-from hacnn_tf.gallery.database import EXACT_ROWS, Database
+from typing import TYPE_CHECKING
 
-__all__ = ["EXACT_ROWS", "Database"]
+from hacnn_tf.utils.lazy import lazy
+
+if TYPE_CHECKING:
+    from hacnn_tf.gallery.database import Database
+
+__all__ = ["Database"]
+__getattr__ = lazy(__name__, Database="database")

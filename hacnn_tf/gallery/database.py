@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 
 from hacnn_tf.data.decode import PIXELS
-from hacnn_tf.evaluation import rerank
 from hacnn_tf.evaluation.ranking import squared_norms
+from hacnn_tf.gallery.naming import DISTANCE, FEATURE, check_path, in_bucket, no_database
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import check_format, expanded, locked, preview
 from hacnn_tf.utils.forks import check_process, claim
 from hacnn_tf.utils.types import Features, FilePath
+from hacnn_tf.utils.waiting import announced
 
 try:
     import lancedb
@@ -31,7 +32,6 @@ try:
 except ImportError:
     lancedb = None  # type: ignore[assignment]  # a module otherwise
 
-SUFFIX = ".lance"
 EXACT_ROWS = 100_000  # up to so many, all are compared; above, those in the nearest lists of an index
 LISTS_SEARCHED = 0.2  # share of the index's lists that a search reads
 ROWS_A_LIST = 2_000
@@ -41,9 +41,6 @@ FORMAT = 1  # of a database; raised when older code would misread a newer one
 FORMAT_KEY, FINGERPRINT, PRESET, DECODER = (
     f"hacnn_tf.{name}".encode() for name in ("format", "fingerprint", "preset", "pixels")
 )
-FEATURE = "feature"
-FILE_COLUMNS = ["path", "bytes", "modified"]  # which picture, and how to tell that it has changed
-DISTANCE = "distance"  # a column of results
 WRITE_WAIT = 60  # seconds that a write waits for another process's
 HELD = threading.local()  # paths of databases that a thread may write, the others may not
 
@@ -62,7 +59,7 @@ def writing(path: FilePath, wait: float = 0) -> Iterator[None]:
     path = expanded(path)
     place = Path(os.path.realpath(path))
     locks = HELD.__dict__.setdefault("locks", set())
-    if _in_bucket(path) or place in locks:  # what holds it may call what holds it
+    if in_bucket(path) or place in locks:  # what holds it may call what holds it
         yield
         return
     with locked(place.with_name(f".{place.name}.lock"), path, wait):
@@ -108,9 +105,7 @@ class Database:
             raise
         except Exception as error:  # whatever LanceDB raises for a folder of another kind, or a damaged one
             reason = f" ({_reason(error)})" if Path(self.path).exists() else ""
-            raise InputError(
-                f"{path} is not a database of features{reason}: make one with python -m hacnn_tf.index."
-            ) from None
+            raise InputError(no_database(path, reason)) from None
 
     @classmethod
     def create(cls, path: FilePath, model: ReID, rows: pd.DataFrame) -> "Database":
@@ -315,11 +310,12 @@ class Database:
             if self._lacks_index():
                 lists = max(1, len(self) // ROWS_A_LIST)
                 config = lancedb.index.IvfFlat(distance_type="l2", num_partitions=lists)
-                self._table.create_index(FEATURE, config=config)
+                with announced(f"Building the index of {len(self):,} pictures"):
+                    self._table.create_index(FEATURE, config=config)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # it warns of what the docstring says
                 # Of buckets, which have no lock, another writer's files may be on their way.
-                unverified = not _in_bucket(self.path)
+                unverified = not in_bucket(self.path)
                 self._table.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=unverified)
 
     def remove(self, where: str) -> int:
@@ -399,6 +395,8 @@ class Database:
     def _reranked(
         self, feature: Features, where: str | None, condition: str | None, top: int, exact: bool
     ) -> pd.DataFrame:
+        from hacnn_tf.evaluation.reranking import rerank
+
         found = self._nearest(feature, where, condition, max(top, CANDIDATES), exact, [FEATURE])
         (found[DISTANCE],) = rerank(feature[None], np.stack(found.pop(FEATURE)))
         return found.sort_values([DISTANCE, "path"], ignore_index=True)[:top]
@@ -429,18 +427,6 @@ class Database:
             )
         found[DISTANCE] = np.sqrt(np.maximum(found.pop("_distance"), 0))
         return found.sort_values([DISTANCE, "path"], ignore_index=True)
-
-
-def _in_bucket(path: FilePath) -> bool:
-    return "://" in str(path)
-
-
-def check_path(path: FilePath) -> tuple[str, str]:
-    """The place of a database and its name there. Raises `InputError` if none can have that path."""
-    place, slash, name = expanded(path).rstrip("/").rpartition("/")
-    if not name.endswith(SUFFIX) or not re.fullmatch(r"[A-Za-z0-9_.-]+", stem := name.removesuffix(SUFFIX)):
-        raise InputError(f"{path} must end in {SUFFIX}, after a name of letters, digits, - and _, as in people.lance.")
-    return place or slash or ".", stem
 
 
 def _connect(path: FilePath) -> tuple[Any, str]:

@@ -12,7 +12,7 @@ from hacnn_tf.data.custom import camera_regex
 from hacnn_tf.data.folders import FILE_NAME
 from hacnn_tf.data.listing import list_images, only, open_image
 from hacnn_tf.data.manifest import TEXTS, as_numbers, find_manifest, read_manifest
-from hacnn_tf.gallery.database import DISTANCE, FEATURE, FILE_COLUMNS
+from hacnn_tf.gallery.naming import DISTANCE, FEATURE, FILE_COLUMNS
 from hacnn_tf.gallery.times import as_time
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview

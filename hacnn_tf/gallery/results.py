@@ -10,7 +10,7 @@ import pandas as pd
 import PIL.Image
 
 from hacnn_tf.data.decode import read_image
-from hacnn_tf.gallery.database import DISTANCE, FILE_COLUMNS
+from hacnn_tf.gallery.naming import DISTANCE, FILE_COLUMNS
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import printable

@@ -25,7 +25,6 @@ from hacnn_tf.utils import signals
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.types import Integers, Pixels, Tensor
 
-STRATEGIES = ["auto", "one", "mirrored", "multi_worker"]
 LOST = (  # how TensorFlow says that another worker is gone, or has come back as another process
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -45,8 +44,9 @@ def open_devices(strategy: str, batch_size: int, agreement: str) -> Iterator[Dev
     before TensorFlow does anything.
 
     Args:
-        strategy: one of `STRATEGIES`; "auto" takes the workers of TF_CONFIG if it names several, else all GPUs if the
-            batch divides equally among them, else one. "one" and "mirrored" do not look at TF_CONFIG.
+        strategy: one of `hacnn_tf.training.settings.STRATEGIES`; "auto" takes the workers of TF_CONFIG if it names
+            several, else all GPUs if the batch divides equally among them, else one. "one" and "mirrored" do not look
+            at TF_CONFIG.
         batch_size: images a step, on all devices together.
         agreement: text that must be the same on all workers.
 

@@ -17,21 +17,14 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
-import keras
 import numpy as np
-import pandas as pd
-import tensorflow as tf
 
 import hacnn_tf
-from hacnn_tf.data import ReidDataset
 from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, PARTS, parts_of
-from hacnn_tf.models import BRANCHES, HACNN
 from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.settings import Settings
-from hacnn_tf.training.state import TrainingState, load_network
 from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import (
     as_file_name,
@@ -45,7 +38,14 @@ from hacnn_tf.utils.files import (
     write_json,
 )
 from hacnn_tf.utils.startup import require_tensorflow
-from hacnn_tf.utils.types import FilePath, Results
+from hacnn_tf.utils.types import BRANCHES, FilePath, Results
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hacnn_tf.data.dataset import ReidDataset
+    from hacnn_tf.models import HACNN
+    from hacnn_tf.training.state import TrainingState
 
 EVALUATED = ["rank1", "mAP"]  # what `evaluations.csv` has of each part of the feature
 COLUMNS = {  # the columns of its .csv files, which have a row an epoch
@@ -104,7 +104,7 @@ class RunFolder:
             raise InputError(f"{config} is damaged: {error}.") from None
 
     @classmethod
-    def find(cls, path: FilePath, settings: Settings, dataset: ReidDataset) -> "RunFolder | None":
+    def find(cls, path: FilePath, settings: Settings, dataset: "ReidDataset") -> "RunFolder | None":
         """The run in a folder, if it is one of these settings; None if the folder is still to be made, and can be.
 
         Raises:
@@ -130,7 +130,7 @@ class RunFolder:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, path: FilePath, settings: Settings, dataset: ReidDataset, **places: Any) -> Iterator["RunFolder"]:
+    def opened(cls, path: FilePath, settings: Settings, dataset: "ReidDataset", **places: Any) -> Iterator["RunFolder"]:
         """The run folder to train in, found or made anew, and kept from other processes while the context lasts.
 
         Args:
@@ -148,7 +148,7 @@ class RunFolder:
             yield run
 
     @classmethod
-    def create(cls, path: FilePath, settings: Settings, dataset: ReidDataset, **places: Any) -> "RunFolder":
+    def create(cls, path: FilePath, settings: Settings, dataset: "ReidDataset", **places: Any) -> "RunFolder":
         """Starts a run folder; `places` are flags of no consequence for the result, kept for the record."""
         write_json(
             Path(expanded(path)) / "config.json",
@@ -165,7 +165,7 @@ class RunFolder:
         )
         return cls(path)
 
-    def save(self, state: TrainingState) -> None:
+    def save(self, state: "TrainingState") -> None:
         """Writes a checkpoint of a `TrainingState`.
 
         Raises:
@@ -174,7 +174,7 @@ class RunFolder:
         self._check_present()
         Checkpoints(self.path / "checkpoints").save(state.epoch, state.step, state.to_arrays())
 
-    def restore(self, state: TrainingState) -> None:
+    def restore(self, state: "TrainingState") -> None:
         """Takes a `TrainingState` from the newest whole checkpoint; does nothing if there is none.
 
         Raises:
@@ -184,7 +184,7 @@ class RunFolder:
             path, arrays = newest
             state.load_arrays(arrays, path)
 
-    def load_model(self, precision: str | None = None) -> tuple[HACNN, int]:
+    def load_model(self, precision: str | None = None) -> "tuple[HACNN, int]":
         """The trained network, from the newest whole checkpoint.
 
         Args:
@@ -197,6 +197,8 @@ class RunFolder:
             InputError: no checkpoint, all are damaged, or it is one of another network.
         """
         require_tensorflow()
+        from hacnn_tf.training.state import load_network
+
         newest = Checkpoints(self.path / "checkpoints").newest()
         if newest is None:
             raise InputError(f"{self.path} has no checkpoint yet: train it with python -m hacnn_tf.train.")
@@ -206,13 +208,13 @@ class RunFolder:
         load_network(model, arrays, path)
         return model, int(arrays["epoch"])
 
-    def read_dataset(self, data_root: FilePath) -> ReidDataset:
+    def read_dataset(self, data_root: FilePath) -> "ReidDataset":
         """The dataset it was trained on, read below `data_root`. Raises `InputError` if it cannot be, or is another."""
         dataset = self.settings.read_dataset(data_root)
         self.check_dataset(dataset)
         return dataset
 
-    def check_dataset(self, dataset: ReidDataset) -> None:
+    def check_dataset(self, dataset: "ReidDataset") -> None:
         """Raises `InputError` if `dataset` does not have the training images of this run."""
         if (dataset.name, dataset.fingerprint()) != (self.dataset_name, self.fingerprint):
             raise InputError(
@@ -249,7 +251,7 @@ class RunFolder:
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise InputError(f"{path} is damaged ({error!r}): restore it, or remove it.") from None
 
-    def write_not_finite(self, rows: pd.DataFrame) -> Path:
+    def write_not_finite(self, rows: "pd.DataFrame") -> Path:
         """Writes `not_finite.csv`, the paths and identities of a batch after which the loss is not finite."""
         self._check_present()
         path = self.path / "not_finite.csv"
@@ -261,7 +263,7 @@ class RunFolder:
         self._check_present()
         write_json(self.path / "metrics.json", {"dataset": self.dataset_name, "epoch": epoch, "results": results})
 
-    def write_other_metrics(self, dataset: ReidDataset, results: Results, epoch: int) -> Path:
+    def write_other_metrics(self, dataset: "ReidDataset", results: Results, epoch: int) -> Path:
         """Writes `metrics-DATASET.json`, results on the test set of another `ReidDataset`, and gives its path."""
         self._check_present()
         path = self.path / f"metrics-{as_file_name(dataset.name)}.json"
@@ -304,6 +306,10 @@ class RunFolder:
 
 def versions() -> dict[str, str]:
     """Dict from the name of what a training depends on to its version here."""
+    import h5py
+    import keras
+    import tensorflow as tf
+
     return {
         "hacnn_tf": hacnn_tf.__version__,
         "python": platform.python_version(),

@@ -2,20 +2,22 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hacnn_tf.data import ReidDataset
 from hacnn_tf.data.dataset_options import DatasetOptions
-from hacnn_tf.data.validation import hold_out
-from hacnn_tf.models import BRANCHES, HACNN
 from hacnn_tf.training.recipes import OPTIONS, RECIPES, Recipe, format_flag, usual_recipe
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import as_file_name
 from hacnn_tf.utils.options import PRECISIONS, option
-from hacnn_tf.utils.types import FilePath
+from hacnn_tf.utils.types import BRANCHES, FilePath
+
+if TYPE_CHECKING:
+    from hacnn_tf.data.dataset import ReidDataset
+    from hacnn_tf.models import HACNN
 
 PAPER_EPOCHS = 150
 SYNTHETIC_EPOCHS = 4  # enough for the embedded dataset
+STRATEGIES = ["auto", "one", "mirrored", "multi_worker"]  # see `hacnn_tf.training.multi_worker.open_devices`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,13 +148,19 @@ class Settings(DatasetOptions):
         """Whether the network is tested after that many epochs: after the last, and every `eval_every`."""
         return epoch == self.epochs or bool(epoch and self.eval_every and epoch % self.eval_every == 0)
 
-    def read_dataset(self, data_root: FilePath) -> ReidDataset:
+    def read_dataset(self, data_root: FilePath) -> "ReidDataset":
         """The `ReidDataset` trained and tested on; with `validation`, tested on identities held out of training."""
         dataset = super().read_dataset(data_root)
-        return hold_out(dataset, self.validation) if self.validation else dataset
+        if not self.validation:
+            return dataset
+        from hacnn_tf.data.validation import hold_out
 
-    def build_model(self, num_identities: int) -> HACNN:
+        return hold_out(dataset, self.validation)
+
+    def build_model(self, num_identities: int) -> "HACNN":
         """A `HACNN` with fresh weights."""
+        from hacnn_tf.models import HACNN
+
         return HACNN(
             num_identities,
             spatial=self.spatial,

@@ -16,7 +16,6 @@ from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded
 from hacnn_tf.utils.options import PRECISIONS, kind, options
 from hacnn_tf.utils.signals import stoppable
-from hacnn_tf.utils.startup import require_tensorflow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,8 +119,6 @@ class Command:
                 print(self.help())
                 return
             values = parse(self.values, argv)
-            if "keras" in sys.modules:  # commands that may do without it check when they do not
-                require_tensorflow()
             with stoppable():
                 main(values)
             sys.stdout.flush()

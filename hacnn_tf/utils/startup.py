@@ -1,6 +1,7 @@
 """What comes before TensorFlow and Keras are imported. A program that imports hacnn_tf keeps its own streams."""
 
 import contextlib
+import gc
 import os
 import sys
 import tempfile
@@ -8,34 +9,28 @@ from collections.abc import Iterator
 
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.forks import claim
+from hacnn_tf.utils.waiting import announced
 
 _in_command = False
+GARBAGE = 100_000  # objects between collections of garbage; Python's own 700 cost imports a tenth of their time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised too; read when TensorFlow loads
 
 
-def command_name() -> str | None:
-    """NAME, if this package is imported because Python was told `-m hacnn_tf.NAME`; None if a program imports it."""
+def running_command() -> bool:
+    """Whether this package is imported because Python was told `-m hacnn_tf.NAME`, and not by a program."""
     # "-m" stands in the place of the program's name until its module is found, for which its package is imported.
     modules = [argument.removeprefix("-m") for argument in sys.orig_argv[1:]]
-    names = [module.split(".")[1] for module in modules if module.startswith("hacnn_tf.")]
-    return names[0] if sys.argv[:1] == ["-m"] and names else None
+    return sys.argv[:1] == ["-m"] and any(module.startswith("hacnn_tf.") for module in modules)
 
 
-def prepare_command(light: bool) -> None:
-    """Opens what a command needs: standard streams, a home, and TensorFlow unless it is a light one.
-
-    Ends the process with a sentence if Keras is set to a backend that cannot be loaded.
-    """
+def prepare_command() -> None:
+    """Opens what a command needs: standard streams and a home."""
     global _in_command
     _in_command = True
+    gc.set_threshold(GARBAGE)
     _open_streams()
     if os.path.expanduser("~") == "~":  # a user whom the system does not know, and no HOME: libraries fail
         os.environ["HOME"] = "/"  # as container runtimes set it
-    if not light:
-        try:
-            load_tensorflow()
-        except InputError as error:
-            sys.exit(f"hacnn_tf: {error}")
 
 
 def load_tensorflow() -> None:
@@ -48,7 +43,11 @@ def load_tensorflow() -> None:
     claim("TensorFlow")
     if {"tensorflow", "keras"} <= sys.modules.keys():
         return
-    with _quiet_stderr() if _in_command else contextlib.nullcontext(), _anywhere():
+    with contextlib.ExitStack() as stack:
+        if _in_command:
+            stack.enter_context(announced("Loading TensorFlow"))
+            stack.enter_context(_quiet_stderr())
+        stack.enter_context(_anywhere())
         try:
             import keras  # noqa: F401
             import tensorflow  # noqa: F401

@@ -58,7 +58,7 @@ class TinyNetwork(keras.Model):
 @pytest.fixture
 def small_network(monkeypatch):
     """Trainings of a tiny network, which are as good for testing the loop."""
-    monkeypatch.setattr("hacnn_tf.training.settings.HACNN", TinyNetwork)
+    monkeypatch.setattr("hacnn_tf.models.HACNN", TinyNetwork)
 
 
 def run(data_root, run_dir, *more):
@@ -255,7 +255,7 @@ def test_a_run_of_before_the_local_branch_had_a_switch_goes_on(small_network, sm
 
 def test_a_run_of_0_2_0_goes_on(small_data_root, tmp_path, monkeypatch, capsys):
     narrow = functools.partial(HACNN, widths=(16, 32, 48), feature_dim=24)
-    monkeypatch.setattr("hacnn_tf.training.settings.HACNN", narrow)
+    monkeypatch.setattr("hacnn_tf.models.HACNN", narrow)
     run(small_data_root, tmp_path / "whole", "--epochs=2")
     shutil.copytree(tmp_path / "whole", tmp_path / "old")
     checkpoints = tmp_path / "old/checkpoints"
@@ -271,7 +271,7 @@ def test_a_run_of_0_2_0_goes_on(small_data_root, tmp_path, monkeypatch, capsys):
 
 def test_without_the_local_branch_it_goes_on_bit_for_bit(small_data_root, tmp_path, monkeypatch, capsys):
     narrow = functools.partial(HACNN, widths=(16, 32, 48), feature_dim=24)
-    monkeypatch.setattr("hacnn_tf.training.settings.HACNN", narrow)
+    monkeypatch.setattr("hacnn_tf.models.HACNN", narrow)
     flags = ["--epochs=2", "--nolocal", "--eval_every=1", "--recipe=strong", "--batch_identities=4", "--triplet=1"]
     run(small_data_root, tmp_path / "whole", *flags)
     printed = capsys.readouterr().out

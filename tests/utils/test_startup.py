@@ -20,6 +20,64 @@ def run(args, shell="", **environment):
     return subprocess.run(["sh", "-c", line, "sh", *args], capture_output=True, text=True, env=more)
 
 
+HEAVY = {"tensorflow", "keras", "pandas", "scipy", "h5py", "matplotlib", "lancedb", "pyarrow", "gradio", "onnxruntime"}
+COMMANDS = [
+    "app",
+    "check",
+    "complexity",
+    "evaluate",
+    "export",
+    "index",
+    "report",
+    "reproduce",
+    "search",
+    "tables",
+    "train",
+]
+
+
+def imported(command, *args):
+    """What a command, as typed, ended with, and those packages of `HEAVY` that it imported."""
+    done = run([sys.executable, "-X", "importtime", "-m", f"hacnn_tf.{command}", *args])
+    times, said = [], []
+    for line in done.stderr.splitlines():
+        (times if line.startswith("import time:") else said).append(line)
+    assert len(times) > 50
+    return done.returncode, "\n".join(said), HEAVY & {line.rpartition("|")[2].strip() for line in times}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_and_a_mistyped_flag_wait_for_nothing(command):
+    assert imported(command, "--help") == (0, "", set())
+    code, said, heavy = imported(command, "--dataste=cuhk03")
+    assert (code, heavy) == (1, set()) and said.startswith(f"hacnn_tf.{command}: Unknown command line flag 'dataste'")
+
+
+@pytest.mark.parametrize(
+    ("args", "allowed"),
+    [
+        (["train", "--dataset=market1501", "--data_root=/nowhere"], {"pandas", "pyarrow"}),
+        (["check", "--dataset=folder", "--data_root=/nowhere"], {"pandas", "pyarrow"}),
+        (["index", "--model=m.onnx", "--images=/nowhere", "--database=p.lance"], {"pandas", "pyarrow"}),
+        (["index", "--database=/nowhere/p.lance", "--remove=camid = 1"], set()),
+        (["evaluate", "--run_dir=/nowhere"], set()),
+        (["evaluate", "--export=/nowhere", "--dataset=market1501", "--data_root=/nowhere"], {"pandas", "pyarrow"}),
+        (["export", "--run_dir=/nowhere", "--output=new"], set()),
+        (["search", "--database=/nowhere/p.lance", "--query=/nowhere/a.jpg"], set()),
+        (["search", "--database={there}/p.lance", "--query=/nowhere/a.jpg"], set()),
+        (["app", "--database=/nowhere/p.lance", "--port=7897"], set()),
+        (["tables", "--table=table5", "--runs_dir=/nowhere"], set()),
+        (["report", "--results_dir=/nowhere"], set()),
+        (["reproduce", "--experiment=table9"], set()),
+    ],
+)
+def test_what_is_not_there_is_said_before_tensorflow_is_loaded(args, allowed, tmp_path):
+    (tmp_path / "p.lance").mkdir()
+    code, said, heavy = imported(*(arg.format(there=tmp_path) for arg in args))
+    assert code == 1 and "\n" not in said and ("/nowhere" in said or "table9" in said), said
+    assert heavy <= allowed
+
+
 def test_importing_leaves_the_streams_alone_and_needs_no_folder():
     """In a container without any folder that can be written, where Matplotlib cannot be imported, nor temporary files
     be made; TensorFlow's and Keras's imports need both."""
@@ -99,6 +157,7 @@ def test_letters_that_the_terminal_has_not(small_data_root, tmp_path):
 
 def test_a_page_without_a_folder_for_temporary_files(tmp_path):
     pytest.importorskip("lancedb")
+    (tmp_path / "p.lance").mkdir()
     script = f"{READ_ONLY}import sys; sys.argv[0] = 'app'\nfrom hacnn_tf import app; app.COMMAND.run(app.main)"
     done = run([sys.executable, "-c", script, f"--database={tmp_path}/p.lance", "--port=7899"])
     sentence = f"hacnn_tf.app: No usable temporary directory found in ['{NOWHERE}']; set TMPDIR to a folder that may be"

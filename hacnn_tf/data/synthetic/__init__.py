@@ -16,6 +16,7 @@ from hacnn_tf.data.synthetic.person import Person
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, expanded
 from hacnn_tf.utils.types import FilePath
+from hacnn_tf.utils.waiting import bar
 
 VERSION = 1  # of the pictures; raise it when they change
 SEED = 2018
@@ -90,7 +91,10 @@ def make_synthetic(folder: FilePath, identities: tuple[int, int] = (TRAIN_IDENTI
                         (part / BOXES_FOLDERS[boxes] / FOLDERS[split] / name).write_bytes(picture)
 
         with ThreadPoolExecutor() as pool:
-            list(pool.map(write_pictures, range(1, sum(identities) + 1)))  # a list, so that errors are raised
+            pids = range(1, sum(identities) + 1)
+            list(
+                bar(pool.map(write_pictures, pids), "Drawing", len(pids), "person")
+            )  # a list, so that errors are raised
         content = {"version": VERSION, "seed": SEED, "identities": list(identities)}
         (part / "dataset.json").write_text(json.dumps(content))
 

@@ -1,0 +1,94 @@
+"""Brings a database up to date with the pictures that there are."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+import tqdm
+
+from hacnn_tf.data.listing import count_kinds
+from hacnn_tf.gallery.database import Database
+from hacnn_tf.gallery.pictures import times
+from hacnn_tf.reid import ReID
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import printable
+from hacnn_tf.utils.types import Features, FilePath
+from hacnn_tf.utils.waiting import bar
+
+BATCH = 512  # pictures a transaction; a kill loses so many at most
+
+
+def index(model: ReID, pictures: pd.DataFrame, path: FilePath, left_out: Mapping[str, str] | None = None) -> None:
+    """Brings a database up to date with some pictures, and prints what was done.
+
+    Args:
+        model: a `ReID`.
+        pictures: `pandas.DataFrame` of `list_pictures`.
+        path: of the database; made if it is not there.
+        left_out: dict of `list_pictures`, of which is said how much it is.
+
+    Raises:
+        InputError: the database is of another model or has other columns, or no picture can be read.
+    """
+    database = Database.find(path, model, pictures.assign(time=pd.NaT))
+    if database and database.outdated:
+        print(database.outdated, file=sys.stderr)
+    known = pictures[:0].assign(time=pd.NaT) if database is None else database.rows(database.columns)
+    unchanged, updated = _compare(pictures if database is None else database.as_kept(pictures), known)
+    todo = pictures[~unchanged & ~updated].reset_index(drop=True)
+    done = replaced = 0
+    for rows, features in _extracted(model, todo):
+        rows = rows.assign(time=rows.time if "time" in rows else times(rows.path))
+        if database is None:
+            database = Database.create(path, model, pictures.assign(time=pd.NaT))
+        database.write(rows, features)
+        done += len(rows)
+        replaced += rows.path.isin(known.path).sum()
+    if database is None:
+        raise InputError(f"None of the {len(pictures):,} pictures can be read.")
+    _update_metadata(database, pictures[updated], known)
+    if not database.tidied:  # that was stopped too, perhaps
+        database.tidy()
+    print(
+        f"{database.path}: {done - replaced:,} added, {replaced:,} replaced, {unchanged.sum():,} as they were, "
+        f"{updated.sum():,} metadata updated, {len(todo) - done:,} that cannot be read; {len(database):,} in all"
+        + (f"; left out: {count_kinds(left_out)}." if left_out else ".")
+    )
+
+
+def _extracted(model: ReID, pictures: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Features]]:
+    """Batch by batch the rows of those pictures that can be read, and their features; names the others on stderr."""
+    outcomes = iter(bar(model.embed_each(pictures.path), "Indexing", len(pictures), "picture"))
+    for start in range(0, len(pictures), BATCH):
+        rows = pictures[start : start + BATCH]
+        batch = list(islice(outcomes, len(rows)))
+        readable = [not isinstance(outcome, InputError) for outcome in batch]
+        for picture, outcome in zip(rows.path, batch, strict=True):
+            if isinstance(outcome, InputError):
+                tqdm.tqdm.write(f"{printable(picture)} cannot be read: {outcome}; left out.", file=sys.stderr)
+        if features := [outcome for outcome in batch if not isinstance(outcome, InputError)]:
+            yield rows[readable].reset_index(drop=True), np.stack(features)
+
+
+def _compare(pictures: pd.DataFrame, known: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Of each picture whether it is known as it is, and whether only what is said of it, as its camera, has changed."""
+    before = known.set_index("path").reindex(pictures.path).reset_index()
+    equal = {
+        name: (before[name].astype(object) == pictures[name].astype(object)).fillna(False).astype(bool)
+        | (before[name].isna() & pictures[name].isna())
+        for name in pictures.columns
+    }
+    same_file = pictures.path.isin(known.path) & equal["bytes"] & equal["modified"]
+    same_words = pd.DataFrame(equal).all(axis=1)
+    return same_file & same_words, same_file & ~same_words
+
+
+def _update_metadata(database: Database, pictures: pd.DataFrame, known: pd.DataFrame) -> None:
+    """Writes what is said of pictures that are the same, with the features that are there."""
+    if "time" not in pictures:
+        pictures = pictures.assign(time=pictures.path.map(known.set_index("path").time))
+    for start in range(0, len(pictures), BATCH):
+        rows = pictures[start : start + BATCH].reset_index(drop=True)
+        database.write(rows, database.feature(rows.path))

@@ -1,0 +1,38 @@
+"""What a database and its columns are called, and whether there is one; opens none, so that it is known at once."""
+
+import os
+import re
+
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.types import FilePath
+
+SUFFIX = ".lance"
+FEATURE = "feature"
+FILE_COLUMNS = ["path", "bytes", "modified"]  # which picture, and how to tell that it has changed
+DISTANCE = "distance"  # a column of results
+
+
+def in_bucket(path: FilePath) -> bool:
+    """Whether it is a URL, as of a bucket, and no path of this machine's."""
+    return "://" in str(path)
+
+
+def check_path(path: FilePath) -> tuple[str, str]:
+    """The place of a database and its name there. Raises `InputError` if none can have that path."""
+    place, slash, name = expanded(path).rstrip("/").rpartition("/")
+    if not name.endswith(SUFFIX) or not re.fullmatch(r"[A-Za-z0-9_.-]+", stem := name.removesuffix(SUFFIX)):
+        raise InputError(f"{path} must end in {SUFFIX}, after a name of letters, digits, - and _, as in people.lance.")
+    return place or slash or ".", stem
+
+
+def check_there(path: FilePath) -> None:
+    """Raises `InputError` if no database can have that path, or if nothing is there; buckets are not asked."""
+    check_path(path)
+    if not in_bucket(path) and not os.path.exists(expanded(path)):
+        raise InputError(no_database(path))
+
+
+def no_database(path: FilePath, reason: str = "") -> str:
+    """The sentence for a path that has no database."""
+    return f"{path} is not a database of features{reason}: make one with python -m hacnn_tf.index."
