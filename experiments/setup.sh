@@ -20,7 +20,7 @@ setup_stamp() { # changes when what is to be installed does
 setup_extras=${EXTRAS:-}
 setup_done=.venv/installed${setup_extras:+-$setup_extras}
 if [ "$(setup_stamp)" != "$(cat "$setup_done" 2>/dev/null)" ]; then
-  echo "Installing hacnn_tf${setup_extras:+ with $setup_extras} into .venv ..."
+  echo "Installing hacnn_tf${setup_extras:+ with $setup_extras} into .venv, which takes minutes ..."
   "$python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".${setup_extras:+[$setup_extras]}"
   setup_stamp > "$setup_done"
 fi

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import tqdm
 
-LINE_SECONDS = 30  # between lines in a log
+LINE_SECONDS = 60  # between lines in a log, beside one at the end of each epoch
 BAR_SECONDS = 1  # between fresh numbers on a terminal
 
 
