@@ -1,5 +1,6 @@
 """Fixtures that several test files share: a small dataset of the embedded kind, a run trained on it, and its export."""
 
+import functools
 import gc
 import os
 
@@ -7,14 +8,21 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the tests are of CPUs: bit for bit, and without XLA unless they say so
 
 import select
+import shutil
 import signal
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from hacnn_tf.data.synthetic import make_synthetic
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")  # as "gw0", where several processes share the tests
+if WORKER and hasattr(os, "sched_setaffinity"):  # each with its own cores, or two trainings would fight for them all
+    cores, workers = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    os.sched_setaffinity(0, cores[int(WORKER.removeprefix("gw")) % len(cores) :: workers])
 
 # Ignored as in `pytest &` of a script, or under nohup; the commands that the tests start are to hear them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -48,47 +56,89 @@ def shared_data():
 
 
 @pytest.fixture(scope="session")
-def small_data_root(tmp_path_factory):
-    """A data root with a small embedded dataset: 6 training and 4 test identities."""
-    root = tmp_path_factory.mktemp("data")
-    make_synthetic(root / "synthetic", identities=(6, 4))
-    return root
+def once(tmp_path_factory):
+    """A function that gives the path of that name which another wrote, called by the first process to ask for it."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if WORKER else folder) / "once"
+    folder.mkdir(exist_ok=True)
+
+    def made(name, write):
+        path, part = folder / name, folder / f"part-{name}"
+        with FileLock(folder / f"{name}.lock"):
+            if not path.exists():
+                write(part)
+                part.rename(path)
+        return path
+
+    return made
 
 
 @pytest.fixture(scope="session")
-def small_run(small_data_root, tmp_path_factory):
-    """The run folder of one epoch on the small dataset."""
+def small_data_root(once):
+    """A data root with a small embedded dataset: 6 training and 4 test identities."""
+    return once("data", lambda root: make_synthetic(root / "synthetic", identities=(6, 4)))
+
+
+@pytest.fixture(scope="session")
+def small_run(small_data_root, once, tmp_path_factory):
+    """The run folder of one epoch on the small dataset, this process's own: commands lock it and write into it."""
     from hacnn_tf import train
 
-    run_dir = tmp_path_factory.mktemp("runs") / "small"
-    train.COMMAND.run(train.main, train_args(small_data_root, run_dir))
-    return run_dir
+    trained = once("run", lambda path: train.COMMAND.run(train.main, train_args(small_data_root, path)))
+    return shutil.copytree(trained, tmp_path_factory.mktemp("runs") / "small")
 
 
 @pytest.fixture(scope="session")
-def exported(small_run, tmp_path_factory):
+def exported(small_run, once):
     """The folder of the small run's export, a SavedModel and a Keras file."""
     from hacnn_tf.export import __main__ as export
 
-    output = tmp_path_factory.mktemp("exports") / "small"
-    command(export, f"--run_dir={small_run}", f"--output={output}")
-    return output
+    return once("exported", lambda path: command(export, f"--run_dir={small_run}", f"--output={path}"))
 
 
 @pytest.fixture(scope="session")
-def features(small_run, small_data_root, tmp_path_factory):
+def programs(small_run, once):
+    """A function that gives the small run's file of a format in a precision, in a folder of its own."""
+    from hacnn_tf.export import FORMATS, export_model
+    from hacnn_tf.training.run_folder import RunFolder
+
+    @functools.cache
+    def network():
+        return RunFolder(small_run).load_model()[0]
+
+    def made(form, precision="float32"):
+        needs(form)
+        images = np.random.default_rng(0).integers(0, 256, (16, 160, 64, 3), dtype=np.uint8)
+        write = functools.partial(export_model, formats=[form], precision=precision, images=images)
+        return once(f"{form}-{precision}", lambda path: write(network(), path)) / FORMATS[form].FILE
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def features(small_run, small_data_root, once):
     """The evaluation's features of the query images, and their paths."""
     from hacnn_tf import evaluate
     from hacnn_tf.data import read_dataset
 
-    path = tmp_path_factory.mktemp("features") / "features.npz"
-    command(evaluate, f"--run_dir={small_run}", f"--data_root={small_data_root}", f"--features={path}")
+    args = f"--run_dir={small_run}", f"--data_root={small_data_root}"
+    path = once("features.npz", lambda path: command(evaluate, *args, f"--features={path}"))
     with np.load(path, allow_pickle=False) as arrays:
         gallery = read_dataset("synthetic", small_data_root, allow_subset=True).split("gallery")
         for name in ("path", "pid", "camid"):
             assert arrays[f"gallery_{name}s"].tolist() == gallery[name].tolist()
         assert len(arrays["gallery_features"]) == 32
         return arrays["query_features"], arrays["query_paths"]
+
+
+@pytest.fixture(scope="module")
+def opened_once():
+    """Whatever the tests of a file open, by a command or themselves, they open once: it takes two seconds each time."""
+    from hacnn_tf import ReID
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ReID, "from_preset", staticmethod(functools.cache(ReID.from_preset)))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -7,4 +7,4 @@ EXTRAS=dev source "$(dirname "${BASH_SOURCE[0]}")/../experiments/setup.sh"
 "$python" -m mypy
 { type -P chromium || type -P chromium-browser || type -P google-chrome; } > /dev/null ||
   echo "No Chromium here, so the page is not tested in a browser; to have it, install one, as with: apt install chromium"
-"$python" -m pytest "$@"
+"$python" -m pytest -n 2 --dist worksteal "$@"
