@@ -20,9 +20,9 @@ from filelock import FileLock
 from hacnn_tf.data.synthetic import make_synthetic
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")  # as "gw0", where several processes share the tests
-if WORKER and hasattr(os, "sched_setaffinity"):  # each with its own cores, or two trainings would fight for them all
-    cores, workers = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
-    os.sched_setaffinity(0, cores[int(WORKER.removeprefix("gw")) % len(cores) :: workers])
+if WORKER:  # and the cores, or two trainings would fight for all of them
+    threads = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
 
 # Ignored as in `pytest &` of a script, or under nohup; the commands that the tests start are to hear them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -57,17 +57,17 @@ def shared_data():
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory):
-    """A function that gives the path of that name which another wrote, called by the first process to ask for it."""
+    """A function that gives a path of some name, which the first process to ask for it has had written."""
     folder = tmp_path_factory.getbasetemp()
     folder = (folder.parent if WORKER else folder) / "once"
     folder.mkdir(exist_ok=True)
 
     def made(name, write):
-        path, part = folder / name, folder / f"part-{name}"
+        path, written = folder / name, folder / f"{name}.written"
         with FileLock(folder / f"{name}.lock"):
-            if not path.exists():
-                write(part)
-                part.rename(path)
+            if not written.exists():
+                write(path)
+                written.touch()
         return path
 
     return made
