@@ -81,9 +81,8 @@ def test_whatever_was_made_of_a_run_gives_its_features(opened, place, paths, exp
 def test_a_preset_of_another_version_is_opened_and_one_of_a_newer_format_is_one_sentence(exports, tmp_path):
     preset = shutil.copytree(exports / "preset", tmp_path / "preset")
     metadata = json.loads((preset / "metadata.json").read_text())
-    (preset / "metadata.json").write_text(
-        json.dumps(metadata | {"hacnn_tf_version": "9.0.0", "keras_version": "9.0.0"})
-    )
+    other = metadata | {"hacnn_tf_version": "9.0.0", "keras_version": "9.0.0"}
+    (preset / "metadata.json").write_text(json.dumps(other))
     assert ReID.from_preset(preset).fingerprint == metadata["fingerprint"]
     (preset / "metadata.json").write_text(json.dumps(metadata | {"format": metadata["format"] + 1}))
     with pytest.raises(FormatError, match=r"preset is of format 2, and hacnn_tf .* reads formats up to 1: update"):
