@@ -3,6 +3,7 @@
 import functools
 import gc
 import os
+import pickle
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the tests are of CPUs: bit for bit, and without XLA unless they say so
@@ -31,6 +32,10 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_collection_finish():
+    gc.freeze()  # what is imported by now stays, and takes half a second to look through
 
 
 @pytest.fixture(autouse=True)
@@ -142,11 +147,11 @@ def opened_once():
 
 
 @pytest.fixture(scope="session")
-def table8():
+def table8(once):
     """Table 8, for which five well-known networks are built."""
     from hacnn_tf.paper.table8 import networks_table
 
-    return networks_table()
+    return pickle.loads(once("table8", lambda path: path.write_bytes(pickle.dumps(networks_table()))).read_bytes())
 
 
 def command(module, *args):
