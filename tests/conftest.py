@@ -1,20 +1,29 @@
 """Fixtures that several test files share: a small dataset of the embedded kind, a run trained on it, and its export."""
 
+import functools
 import gc
 import os
+import pickle
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the tests are of CPUs: bit for bit, and without XLA unless they say so
 
 import select
+import shutil
 import signal
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from hacnn_tf.data.synthetic import make_synthetic
+
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")  # as "gw0", where several processes share the tests
+if WORKER:  # and the cores, or two trainings would fight for all of them
+    threads = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
 
 # Ignored as in `pytest &` of a script, or under nohup; the commands that the tests start are to hear them.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -23,6 +32,10 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_collection_finish():
+    gc.freeze()  # what is imported by now stays, and takes half a second to look through
 
 
 @pytest.fixture(autouse=True)
@@ -48,41 +61,73 @@ def shared_data():
 
 
 @pytest.fixture(scope="session")
-def small_data_root(tmp_path_factory):
-    """A data root with a small embedded dataset: 6 training and 4 test identities."""
-    root = tmp_path_factory.mktemp("data")
-    make_synthetic(root / "synthetic", identities=(6, 4))
-    return root
+def once(tmp_path_factory):
+    """A function that gives a path of some name, which the first process to ask for it has had written."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if WORKER else folder) / "once"
+    folder.mkdir(exist_ok=True)
+
+    def made(name, write):
+        path, written = folder / name, folder / f"{name}.written"
+        with FileLock(folder / f"{name}.lock"):
+            if not written.exists():
+                write(path)
+                written.touch()
+        return path
+
+    return made
 
 
 @pytest.fixture(scope="session")
-def small_run(small_data_root, tmp_path_factory):
-    """The run folder of one epoch on the small dataset."""
+def small_data_root(once):
+    """A data root with a small embedded dataset: 6 training and 4 test identities."""
+    return once("data", lambda root: make_synthetic(root / "synthetic", identities=(6, 4)))
+
+
+@pytest.fixture(scope="session")
+def small_run(small_data_root, once, tmp_path_factory):
+    """The run folder of one epoch on the small dataset, this process's own: commands lock it and write into it."""
     from hacnn_tf import train
 
-    run_dir = tmp_path_factory.mktemp("runs") / "small"
-    train.COMMAND.run(train.main, train_args(small_data_root, run_dir))
-    return run_dir
+    trained = once("run", lambda path: train.COMMAND.run(train.main, train_args(small_data_root, path)))
+    return shutil.copytree(trained, tmp_path_factory.mktemp("runs") / "small")
 
 
 @pytest.fixture(scope="session")
-def exported(small_run, tmp_path_factory):
+def exported(small_run, once):
     """The folder of the small run's export, a SavedModel and a Keras file."""
     from hacnn_tf.export import __main__ as export
 
-    output = tmp_path_factory.mktemp("exports") / "small"
-    command(export, f"--run_dir={small_run}", f"--output={output}")
-    return output
+    return once("exported", lambda path: command(export, f"--run_dir={small_run}", f"--output={path}"))
 
 
 @pytest.fixture(scope="session")
-def features(small_run, small_data_root, tmp_path_factory):
+def programs(small_run, once):
+    """A function that gives the small run's file of a format in a precision, in a folder of its own."""
+    from hacnn_tf.export import FORMATS, export_model
+    from hacnn_tf.training.run_folder import RunFolder
+
+    @functools.cache
+    def network():
+        return RunFolder(small_run).load_model()[0]
+
+    def made(form, precision="float32"):
+        needs(form)
+        images = np.random.default_rng(0).integers(0, 256, (16, 160, 64, 3), dtype=np.uint8)
+        write = functools.partial(export_model, formats=[form], precision=precision, images=images)
+        return once(f"{form}-{precision}", lambda path: write(network(), path)) / FORMATS[form].FILE
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def features(small_run, small_data_root, once):
     """The evaluation's features of the query images, and their paths."""
     from hacnn_tf import evaluate
     from hacnn_tf.data import read_dataset
 
-    path = tmp_path_factory.mktemp("features") / "features.npz"
-    command(evaluate, f"--run_dir={small_run}", f"--data_root={small_data_root}", f"--features={path}")
+    args = f"--run_dir={small_run}", f"--data_root={small_data_root}"
+    path = once("features.npz", lambda path: command(evaluate, *args, f"--features={path}"))
     with np.load(path, allow_pickle=False) as arrays:
         gallery = read_dataset("synthetic", small_data_root, allow_subset=True).split("gallery")
         for name in ("path", "pid", "camid"):
@@ -91,12 +136,22 @@ def features(small_run, small_data_root, tmp_path_factory):
         return arrays["query_features"], arrays["query_paths"]
 
 
+@pytest.fixture(scope="module")
+def opened_once():
+    """Whatever the tests of a file open, by a command or themselves, they open once: it takes two seconds each time."""
+    from hacnn_tf import ReID
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ReID, "from_preset", staticmethod(functools.cache(ReID.from_preset)))
+        yield
+
+
 @pytest.fixture(scope="session")
-def table8():
+def table8(once):
     """Table 8, for which five well-known networks are built."""
     from hacnn_tf.paper.table8 import networks_table
 
-    return networks_table()
+    return pickle.loads(once("table8", lambda path: path.write_bytes(pickle.dumps(networks_table()))).read_bytes())
 
 
 def command(module, *args):

@@ -24,6 +24,8 @@ from hacnn_tf.utils.errors import InputError
 from tests.data.test_decode import EVERY, upright
 from tests.test_commands import fails
 
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 BROWSER_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 PROXIES = {  # none of which may be asked for the page's own server, nor keep it from coming up
@@ -37,7 +39,7 @@ WAIT = 120_000  # milliseconds; on a busy machine
 
 
 @pytest.fixture(scope="module")
-def people(small_run, small_data_root, tmp_path_factory):
+def people(small_run, small_data_root, opened_once, tmp_path_factory):
     folder = tmp_path_factory.mktemp("app")
     path, gallery = folder / "people.lance", folder / "gallery"
     shutil.copytree(small_data_root / "synthetic/detected/bounding_box_test", gallery)

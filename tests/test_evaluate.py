@@ -1,5 +1,7 @@
 """What `evaluate` prints, and what it leaves alone: of exports, after re-ranking, in another precision."""
 
+import contextlib
+import io
 import json
 
 import numpy as np
@@ -11,31 +13,37 @@ from hacnn_tf.training.run_folder import RunFolder
 from tests.conftest import command
 
 
-def test_the_export_evaluates_like_the_run(exported, small_run, small_data_root, features, capsys):
+@pytest.fixture(scope="module")
+def printed(small_run, small_data_root):
+    """The lines that an evaluation of the run prints, a title and a table."""
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        command(evaluate, f"--run_dir={small_run}", f"--data_root={small_data_root}")
+    return output.getvalue().splitlines()
+
+
+def test_the_export_evaluates_like_the_run(exported, small_run, small_data_root, printed, capsys):
     args = [f"--run_dir={small_run}", f"--data_root={small_data_root}"]
-    command(evaluate, *args)
-    table = capsys.readouterr().out.splitlines()[1:]
     before = json.loads((small_run / "metrics.json").read_text())
     command(evaluate, *args, f"--export={exported}/saved_model")
-    assert capsys.readouterr().out.splitlines()[1:] == table
+    assert capsys.readouterr().out.splitlines()[1:] == printed[1:]
     assert json.loads((small_run / "metrics.json").read_text()) == before
 
 
-def test_reranking_is_printed_beside_the_plain_results_and_not_recorded(small_run, small_data_root, tmp_path, capsys):
+def test_reranking_is_printed_beside_the_plain_results_and_not_recorded(
+    small_run, small_data_root, printed, tmp_path, capsys
+):
     before = (small_run / "metrics.json").read_bytes()
     args = [f"--run_dir={small_run}", f"--data_root={small_data_root}"]
-    command(evaluate, *args)
-    plain = capsys.readouterr().out.splitlines()
     path = tmp_path / "features.npz"
     command(evaluate, *args, "--rerank", f"--features={path}")
     lines = capsys.readouterr().out.splitlines()
     title = "After k-reciprocal re-ranking:"
-    assert lines[: len(plain) + 2] == [*plain, f"Features: {path}", title]
+    assert lines[: len(printed) + 2] == [*printed, f"Features: {path}", title]
     dataset = RunFolder(small_run).settings.read_dataset(small_data_root)
     with np.load(path) as arrays:
         features = {split: arrays[f"{split}_features"] for split in ("query", "gallery")}
     reranked = results_table(evaluate_features(dataset, features, distances=rerank)).splitlines()
-    assert lines[len(plain) + 2 :] == reranked != plain[1:]
+    assert lines[len(printed) + 2 :] == reranked != printed[1:]
     assert (small_run / "metrics.json").read_bytes() == before
 
 

@@ -23,8 +23,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def clone(tmp_path_factory, small_data_root):
+def clone(once):
     """What git would clone, with an environment that looks installed: the packages are those of these tests."""
+    return once("clone", make_clone)
+
+
+def make_clone(folder):
     listed = subprocess.run(
         ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         capture_output=True,
@@ -32,7 +36,6 @@ def clone(tmp_path_factory, small_data_root):
     )
     if listed.returncode:
         pytest.skip("these tests do not run from a git checkout")
-    folder = tmp_path_factory.mktemp("clone")
     for name in filter(None, listed.stdout.split("\0")):
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +46,6 @@ def clone(tmp_path_factory, small_data_root):
     stamp = f"Python {platform.python_version()} {folder}\n"
     stamp += (folder / "pyproject.toml").read_text() + (folder / "constraints.txt").read_text()
     (folder / ".venv" / "installed-plot").write_text(stamp)
-    return folder
 
 
 def environment(data_root):
@@ -65,8 +67,12 @@ def script(clone, data_root, name, *args, **variables):
 
 
 @pytest.fixture(scope="module")
-def everything(clone, small_data_root):
+def everything(clone, small_data_root, once):
     """What `all.sh` printed, after it had been stopped by Ctrl-C in its first training."""
+    return once("all.txt", lambda path: path.write_text(run_all(clone, small_data_root))).read_text()
+
+
+def run_all(clone, small_data_root):
     begun = subprocess.Popen(
         ["bash", "experiments/all.sh"],
         cwd=clone,

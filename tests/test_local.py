@@ -22,6 +22,25 @@ def global_run(small_data_root, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def network(global_run):
+    return ReID.from_preset(global_run).network
+
+
+@pytest.fixture(scope="module")
+def program(network, tmp_path_factory):
+    """A function that gives the file of a format, made once."""
+    folder = tmp_path_factory.mktemp("programs")
+
+    def made(form):
+        needs(form)
+        if not (folder / form).exists():
+            export_model(network, folder / form, [form])
+        return folder / form / FORMATS[form].FILE
+
+    return made
+
+
+@pytest.fixture(scope="module")
 def evaluated(global_run, small_data_root, tmp_path_factory):
     """The query features that the evaluation of the run gives, their paths, and the table that it prints."""
     import contextlib
@@ -45,12 +64,9 @@ def test_the_evaluation_has_one_feature_by_two_names(evaluated):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_every_format_has_its_feature(form, global_run, small_data_root, evaluated, tmp_path, capsys):
-    needs(form)
+def test_every_format_has_its_feature(form, program, network, small_data_root, evaluated, capsys):
     features, paths, table = evaluated
-    network = ReID.from_preset(global_run).network
-    export_model(network, tmp_path / "export", [form])
-    file = tmp_path / "export" / FORMATS[form].FILE
+    file = program(form)
     export = load_export(file)
     assert (export.feature_dim, export.branches, export.fingerprint) == (512, ("global",), fingerprint(network))
     pixels = load_images(paths, (160, 64))
@@ -62,11 +78,9 @@ def test_every_format_has_its_feature(form, global_run, small_data_root, evaluat
     assert head == table[0] and joint.split()[1:2] == ["joint"] and joint.split()[2:] == alone.split()[1:]
 
 
-def test_a_file_says_that_it_is_of_the_global_branch(global_run, tmp_path):
+def test_a_file_says_that_it_is_of_the_global_branch(program):
     onnx = pytest.importorskip("onnx")
-    needs("onnx")
-    export_model(ReID.from_preset(global_run).network, tmp_path / "export", ["onnx"])
-    model = onnx.load(tmp_path / "export/hacnn.onnx")
+    model = onnx.load(program("onnx"))
     known = {entry.key: entry.value for entry in model.metadata_props}
     assert known["output"] == "features: float32 [N, 512], the global one, of length 1"
     assert [value.name for value in (*model.graph.input, *model.graph.output)] == ["images", "features"]

@@ -1,5 +1,6 @@
 """ReID: the evaluation's features, from whatever it is made and whatever pictures are given as."""
 
+import functools
 import io
 import json
 import multiprocessing
@@ -18,14 +19,14 @@ import pytest
 from hacnn_tf import ReID, reid
 from hacnn_tf.data.decode import read_image
 from hacnn_tf.data.load import load_images
-from hacnn_tf.evaluation import extract_features, feature_function, fingerprint
-from hacnn_tf.export import Export, export_model, load_export
+from hacnn_tf.evaluation import fingerprint
+from hacnn_tf.export import FORMATS, Export, export_model, find_export, load_export
 from hacnn_tf.models import HACNN
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import FormatError, InputError
-from tests.conftest import in_fork, needs
+from tests.conftest import in_fork
 
-PROGRAMS = {"hacnn.onnx": "onnx", "hacnn.xml": "openvino", "hacnn.tflite": "litert"}
+PROGRAMS = ["onnx", "openvino", "litert"]
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +40,10 @@ def network(small_run):
 
 
 @pytest.fixture(scope="module")
-def expected(network, paths):
+def expected(features, paths):
     """The features that an evaluation extracts."""
-    return extract_features(feature_function(network), load_images(paths, (160, 64)))
+    assert list(features[1]) == paths
+    return features[0]
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +52,26 @@ def model(small_run):
 
 
 @pytest.fixture(scope="module")
-def exports(network, tmp_path_factory):
+def exports(exported, model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exports")
-    export_model(network, folder / "export")
-    ReID.from_preset(folder / "export").save_to_preset(folder / "preset")
+    shutil.copytree(exported, folder / "export")
+    model.save_to_preset(folder / "preset")
     return folder
 
 
-@pytest.mark.parametrize("place", ["export", "export/saved_model", "export/hacnn.keras", "preset"])
-def test_whatever_was_made_of_a_run_gives_its_features(exports, place, paths, expected, network):
-    model = ReID.from_preset(exports / place)
+@pytest.fixture(scope="module")
+def opened(exports):
+    """A function that gives the model of a place in `exports`, opened once."""
+    return functools.cache(lambda place: ReID.from_preset(exports / place))
+
+
+def test_the_folder_of_an_export_is_its_keras_file(exports):
+    assert find_export(exports / "export") == (FORMATS["keras"], exports / "export/hacnn.keras")
+
+
+@pytest.mark.parametrize("place", ["export/saved_model", "export/hacnn.keras", "preset"])
+def test_whatever_was_made_of_a_run_gives_its_features(opened, place, paths, expected, network):
+    model = opened(place)
     np.testing.assert_allclose(model.embed(paths), expected, atol=1e-6)
     assert model.fingerprint == fingerprint(network)
     assert (model.input_size, model.feature_dim) == ((160, 64), 1024)
@@ -69,9 +81,9 @@ def test_whatever_was_made_of_a_run_gives_its_features(exports, place, paths, ex
 def test_a_preset_of_another_version_is_opened_and_one_of_a_newer_format_is_one_sentence(exports, tmp_path):
     preset = shutil.copytree(exports / "preset", tmp_path / "preset")
     metadata = json.loads((preset / "metadata.json").read_text())
-    for changes in ({"hacnn_tf_version": "9.0.0"}, {"keras_version": "9.0.0"}):
-        (preset / "metadata.json").write_text(json.dumps(metadata | changes))
-        assert ReID.from_preset(preset).fingerprint == metadata["fingerprint"]
+    other = metadata | {"hacnn_tf_version": "9.0.0", "keras_version": "9.0.0"}
+    (preset / "metadata.json").write_text(json.dumps(other))
+    assert ReID.from_preset(preset).fingerprint == metadata["fingerprint"]
     (preset / "metadata.json").write_text(json.dumps(metadata | {"format": metadata["format"] + 1}))
     with pytest.raises(FormatError, match=r"preset is of format 2, and hacnn_tf .* reads formats up to 1: update"):
         ReID.from_preset(preset)
@@ -202,13 +214,9 @@ FORKED = "was in use before this process was forked, and its threads did not com
 
 
 @pytest.mark.parametrize("place", ["run", "export/saved_model", "export/hacnn.keras", "preset", *PROGRAMS])
-def test_a_fork_is_told_at_once(place, small_run, exports, network, paths, tmp_path):
-    if place in PROGRAMS:
-        needs(PROGRAMS[place])
-        export_model(network, tmp_path / "export", [PROGRAMS[place]])
-    model = ReID.from_preset(
-        {"run": small_run}.get(place, (tmp_path / "export" if place in PROGRAMS else exports) / place)
-    )
+def test_a_fork_is_told_at_once(place, model, opened, programs, paths):
+    if place != "run":
+        model = ReID.from_preset(programs(place)) if place in PROGRAMS else opened(place)
     images = load_images(paths[:2], (160, 64))
     expected = model.extract(images)
     for call in (
@@ -230,14 +238,13 @@ def test_a_fork_cannot_open_what_needs_tensorflow_again(model, small_run, export
     assert not list(tmp_path.iterdir())
 
 
-def test_a_pickle_opens_the_same_again(small_run, exports, paths, expected, monkeypatch):
+def test_a_pickle_opens_the_same_again(model, opened, exports, paths, monkeypatch):
     monkeypatch.chdir(exports)
-    opened = [ReID.from_preset(place) for place in ("export", Path("preset"), "export/saved_model", small_run)]
-    opened.append(ReID.from_preset("preset", precision="mixed_bfloat16"))
-    opened.append(ReID("another name", load_export("export/hacnn.keras")))
-    pickles = [pickle.dumps(model) for model in opened]
+    models = [model, opened("export/saved_model"), ReID.from_preset(Path("preset"), precision="mixed_bfloat16")]
+    models.append(ReID("another name", load_export("export")))
+    pickles = [pickle.dumps(model) for model in models]
     monkeypatch.chdir("/")
-    for model, content in zip(opened, pickles, strict=True):
+    for model, content in zip(models, pickles, strict=True):
         assert len(content) < 1000, "where it is, and not what it is"
         again = pickle.loads(content)
         assert again.fingerprint == model.fingerprint
@@ -291,11 +298,11 @@ def test_a_preset_in_half_precision_is_half_as_large_and_nearly_the_same(model, 
     assert ReID.from_preset(tmp_path / "again").fingerprint == model.fingerprint
 
 
-def test_another_precision_is_the_same_model(exports, small_run, paths, expected):
+def test_another_precision_is_the_same_model(exports, small_run, network, paths, expected):
     for place in (exports / "export", exports / "preset", small_run):
         model = ReID.from_preset(place, precision="mixed_bfloat16")
         assert model.network.dtype_policy.name == "mixed_bfloat16"
-        assert model.fingerprint == ReID.from_preset(place).fingerprint
+        assert model.fingerprint == fingerprint(network)
         difference = np.abs(model.embed(paths) - expected).max()
         assert 0 < difference < 0.05
 

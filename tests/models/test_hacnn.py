@@ -253,29 +253,31 @@ import sys
 import keras, numpy as np
 import hacnn_tf.models
 assert keras.backend.backend() == "jax" and "tensorflow" not in sys.modules
-folder = sys.argv[1]
-model = keras.saving.load_model(folder + "/model.keras")
-images = np.load(folder + "/images.npy")
-views = [model, model.feature_extractor(), model.attention_extractor()]
-np.savez(folder + "/jax.npz", *[np.asarray(x) for view in views for x in keras.tree.flatten(view(images))])
+images = np.load("images.npy")
+for name in sys.argv[1:]:
+    model = keras.saving.load_model(name + ".keras")
+    views = [model, model.feature_extractor(), model.attention_extractor()]
+    np.savez(name + ".npz", *[np.asarray(x) for view in views for x in keras.tree.flatten(view(images))])
 """
 
 
-@pytest.mark.parametrize("local", [True, False])
-def test_the_same_under_keras_jax_backend(local, images, tmp_path):
+def test_the_same_under_keras_jax_backend(images, tmp_path):
+    """With and without the local branch, in one process: JAX compiles each operation for each shape."""
     pytest.importorskip("jax")
-    model = HACNN(7, **SMALL, local=local)
-    model(images, training=True)  # moves the batch norms' averages
-    rng = np.random.default_rng(1)
-    for layer in model.layers:
-        if "hard_attention" in layer.name:
-            layer.translation.kernel.assign(rng.normal(0, 0.3, layer.translation.kernel.shape))
-    model.save(tmp_path / "model.keras")
+    expected, rng = {}, np.random.default_rng(1)
+    for name, local in (("whole", True), ("global", False)):
+        model = HACNN(7, **SMALL, local=local)
+        model(images, training=True)  # moves the batch norms' averages
+        for layer in model.layers:
+            if "hard_attention" in layer.name:
+                layer.translation.kernel.assign(rng.normal(0, 0.3, layer.translation.kernel.shape))
+        model.save(tmp_path / f"{name}.keras")
+        views = [model, model.feature_extractor(), model.attention_extractor()]
+        expected[name] = [np.asarray(x) for view in views for x in keras.tree.flatten(view(images))]
     np.save(tmp_path / "images.npy", images)
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
-    subprocess.run([sys.executable, "-c", JAX_SCRIPT, str(tmp_path)], check=True, env=environment)
-    views = [model, model.feature_extractor(), model.attention_extractor()]
-    expected = [np.asarray(x) for view in views for x in keras.tree.flatten(view(images))]
-    with np.load(tmp_path / "jax.npz") as found:
-        for array, name in zip(expected, found.files, strict=True):
-            np.testing.assert_allclose(found[name], array, atol=1e-5)
+    subprocess.run([sys.executable, "-c", JAX_SCRIPT, *expected], check=True, cwd=tmp_path, env=environment)
+    for name, arrays in expected.items():
+        with np.load(tmp_path / f"{name}.npz") as found:
+            for array, key in zip(arrays, found.files, strict=True):
+                np.testing.assert_allclose(found[key], array, atol=1e-5)

@@ -24,11 +24,9 @@ from hacnn_tf.data.custom import read_custom
 from hacnn_tf.data.decode import MAX_PIXELS, read_image
 from hacnn_tf.data.folders import FOLDERS, read_folders
 from hacnn_tf.data.load import load_images
-from hacnn_tf.export import FORMATS, decoding
-from hacnn_tf.export import __main__ as export
+from hacnn_tf.export import decoding
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import InputError
-from tests.conftest import needs
 from tests.paper.runs import make_run
 from tests.stress.fuzz_export import GOOD, fuzz, mutated
 
@@ -180,12 +178,10 @@ def test_images_of_too_many_pixels_are_refused_before_they_are_decoded(encoded):
 
 
 @pytest.mark.parametrize("form", ["saved_model", "onnx", "litert"])
-def test_bytes_into_the_export(form, small_run, tmp_path, monkeypatch):
-    needs(form)
-    output = tmp_path / "export"
-    export.COMMAND.run(export.main, ["export", f"--run_dir={small_run}", f"--output={output}", f"--format={form}"])
+def test_bytes_into_the_export(form, exported, programs, tmp_path, monkeypatch):
+    file = exported / "saved_model" if form == "saved_model" else programs(form)
     monkeypatch.chdir(tmp_path)  # it keeps the inputs that end badly
-    outcomes = fuzz(str(output / FORMATS[form].FILE), inputs=300, seed=1)
+    outcomes = fuzz(str(file), inputs=300, seed=1)
     assert set(outcomes) <= set(GOOD)
     assert sum(outcomes.values()) == 300 and 30 < outcomes["features"] < 200
     assert outcomes["damaged or truncated image"] > 30

@@ -15,10 +15,8 @@ ONE = "from hacnn_tf import train; train.COMMAND.run(train.main)"
 
 
 @pytest.fixture(scope="session")
-def data_root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data")
-    make_synthetic(root / "synthetic", identities=(2, 2))
-    return root
+def data_root(once):
+    return once("data-of-four", lambda root: make_synthetic(root / "synthetic", identities=(2, 2)))
 
 
 def start(data_root, run_dir, script=ONE, epochs=STEPS, **environment):
@@ -45,9 +43,8 @@ def curve(run_dir):
 
 
 @pytest.fixture(scope="session")
-def one_device(data_root, tmp_path_factory):
-    run_dir = tmp_path_factory.mktemp("runs") / "one"
-    end(start(data_root, run_dir))
+def one_device(data_root, once):
+    run_dir = once("one_device", lambda path: end(start(data_root, path)))
     assert curve(run_dir).shape == (STEPS, 2)
     assert curve(run_dir)[0].min() > 0.5 and curve(run_dir)[-1].max() < 0.01  # it has learnt
     return curve(run_dir)

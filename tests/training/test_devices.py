@@ -1,5 +1,6 @@
 """Several devices of a machine: two logical CPU devices, against one."""
 
+import json
 import subprocess
 import sys
 
@@ -64,23 +65,35 @@ def test_the_step_is_that_of_one_device_without_xla(replicas, xla, tmp_path):
     assert 0 < np.linalg.norm(other - one) < 0.03 * np.linalg.norm(one)
 
 
-@pytest.mark.parametrize(
-    ("flags", "sentence"),
-    [
-        (["--precision=mixed_float16"], "--precision mixed_float16 needs one device"),
-        (["--debug_nans"], "--debug_nans needs one device"),
-        (["--xla=on"], "--xla on needs one device"),
-        (["--batch_identities=1"], "--batch_identities 1 cannot be divided among 2 devices"),
-        (
-            ["--batch_identities=2", "--triplet=1"],
-            "--batch_identities 2 cannot be divided among 2 devices, two or more",
-        ),
-    ],
-)
-def test_what_needs_one_device_is_refused_on_two(flags, sentence, data_root, tmp_path):
-    args = [sys.executable, "-c", TWO_DEVICES, f"--data_root={data_root}", "--allow_subset", "--batch_size=16", *flags]
-    done = subprocess.run([*args, f"--run_dir={tmp_path / 'run'}"], capture_output=True, text=True)
-    assert done.returncode == 1 and f"hacnn_tf.train: {sentence}" in done.stderr
+REFUSED = {
+    "--precision=mixed_float16": "--precision mixed_float16 needs one device",
+    "--debug_nans": "--debug_nans needs one device",
+    "--xla=on": "--xla on needs one device",
+    "--batch_identities=1": "--batch_identities 1 cannot be divided among 2 devices",
+    "--batch_identities=2 --triplet=1": "--batch_identities 2 cannot be divided among 2 devices, two or more",
+}
+REFUSALS = f"""
+import json, sys
+{TWO_DEVICES.removesuffix(ONE)}
+from hacnn_tf import train
+
+def refusal(flags):
+    try:
+        train.COMMAND.run(train.main, [*sys.argv[:-1], *flags.split()])
+    except SystemExit as stopped:
+        return stopped.code
+
+print(json.dumps([refusal(flags) for flags in json.loads(sys.argv[-1])]))
+"""
+
+
+def test_what_needs_one_device_is_refused_on_two(data_root, tmp_path):
+    """One after the other in a process, to which the devices are given before TensorFlow begins."""
+    args = [sys.executable, "-c", REFUSALS, f"--data_root={data_root}", "--allow_subset", "--batch_size=16"]
+    args += [f"--run_dir={tmp_path / 'run'}", json.dumps([*REFUSED])]
+    done = subprocess.run(args, check=True, stdout=subprocess.PIPE, text=True)
+    for said, sentence in zip(json.loads(done.stdout.splitlines()[-1]), REFUSED.values(), strict=True):
+        assert said.startswith(f"hacnn_tf.train: {sentence}")
     assert not (tmp_path / "run").exists()
 
 

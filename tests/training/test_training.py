@@ -30,6 +30,8 @@ from tests.conftest import train_args
 from tests.models.test_legacy import former_checkpoint
 from tests.stress.kill_resume import differences
 
+NARROW = functools.partial(HACNN, widths=(16, 32, 48), feature_dim=24)
+
 
 class TinyNetwork(keras.Model):
     """What the loop needs of a `HACNN`, with one convolution: traced in a tenth of the time."""
@@ -63,6 +65,21 @@ def small_network(monkeypatch):
 
 def run(data_root, run_dir, *more):
     train.COMMAND.run(train.main, train_args(data_root, run_dir, *more))
+
+
+@pytest.fixture(scope="module")
+def whole(small_data_root, tmp_path_factory):
+    """A function that gives the run folder of a training of the tiny network that nothing stopped, trained once."""
+    folder = tmp_path_factory.mktemp("whole")
+
+    @functools.cache
+    def trained(*flags):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("hacnn_tf.models.HACNN", TinyNetwork)
+            run(small_data_root, folder / " ".join(flags), *flags)
+        return folder / " ".join(flags)
+
+    return trained
 
 
 def log(run_dir):
@@ -114,11 +131,11 @@ def test_the_seed_fixes_everything(small_network, small_data_root, tmp_path, mon
     assert np.array_equal(initial[0], initial[1]) and np.abs(initial[2] - initial[0]).max() > 0.01
 
 
-def test_results_read_a_step_late_are_the_same(small_network, small_data_root, tmp_path, monkeypatch):
-    run(small_data_root, tmp_path / "at once", "--epochs=2")
+def test_results_read_a_step_late_are_the_same(small_network, whole, small_data_root, tmp_path, monkeypatch):
+    at_once = whole("--epochs=2")
     monkeypatch.setattr(Devices, "ahead", property(lambda _: 1, lambda *_: None), raising=False)  # as on a GPU
     run(small_data_root, tmp_path / "late", "--epochs=2")
-    assert differences(tmp_path / "at once", tmp_path / "late") == []
+    assert differences(at_once, tmp_path / "late") == []
 
 
 def press_ctrl_c(*_):
@@ -168,9 +185,9 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(
     ],
 )
 def test_a_signal_stops_after_a_step_and_a_checkpoint(
-    small_network, small_data_root, tmp_path, monkeypatch, capsys, number, step, done
+    small_network, whole, small_data_root, tmp_path, monkeypatch, capsys, number, step, done
 ):
-    run(small_data_root, tmp_path / "whole", "--epochs=2")
+    expected = whole("--epochs=2")
     with monkeypatch.context() as patch, pytest.raises(SystemExit) as stopped:
         at_step(step, lambda: os.kill(os.getpid(), number), patch)
         run(small_data_root, tmp_path / "stopped", "--epochs=2")
@@ -178,7 +195,7 @@ def test_a_signal_stops_after_a_step_and_a_checkpoint(
     assert f"stopped after {done}; the same command again goes on from there" in capsys.readouterr().err
     run(small_data_root, tmp_path / "stopped", "--epochs=2")
     assert f"goes on after {done} of 2." in capsys.readouterr().out
-    assert differences(tmp_path / "whole", tmp_path / "stopped") == []
+    assert differences(expected, tmp_path / "stopped") == []
 
 
 @pytest.mark.parametrize(
@@ -188,15 +205,16 @@ def test_a_signal_stops_after_a_step_and_a_checkpoint(
         ["--recipe=adamw", "--batch_identities=4", "--triplet=1", "--weight_decay=0.1", "--erasing=1"],
     ],
 )
-def test_every_part_of_a_recipe_goes_on_bit_for_bit(small_network, small_data_root, tmp_path, monkeypatch, recipe):
-    run(small_data_root, tmp_path / "whole", "--epochs=2", *recipe)
+def test_every_part_of_a_recipe_goes_on_bit_for_bit(
+    small_network, whole, small_data_root, tmp_path, monkeypatch, recipe
+):
+    expected = whole("--epochs=2", *recipe)
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
         at_step(10, press_ctrl_c, patch)
         run(small_data_root, tmp_path / "stopped", "--epochs=2", *recipe)
     run(small_data_root, tmp_path / "stopped", "--epochs=2", *recipe)
-    assert differences(tmp_path / "whole", tmp_path / "stopped") == []
-    run(small_data_root, tmp_path / "constant", "--epochs=2", "--recipe=paper")
-    assert differences(tmp_path / "whole", tmp_path / "constant")
+    assert differences(expected, tmp_path / "stopped") == []
+    assert differences(expected, whole("--epochs=2", "--recipe=paper"))
 
 
 def test_every_part_of_a_recipe_reaches_the_training(small_network, small_data_root, tmp_path):
@@ -220,9 +238,11 @@ def test_every_part_of_a_recipe_reaches_the_training(small_network, small_data_r
     assert len({*losses}) == len(parts), losses
 
 
-def test_a_run_of_before_there_were_recipes_goes_on_by_section_4(small_network, small_data_root, tmp_path, capsys):
-    run(small_data_root, tmp_path / "whole", "--epochs=2", "--recipe=paper")
-    shutil.copytree(tmp_path / "whole", tmp_path / "old")
+def test_a_run_of_before_there_were_recipes_goes_on_by_section_4(
+    small_network, whole, small_data_root, tmp_path, capsys
+):
+    expected = whole("--epochs=2", "--recipe=paper")
+    shutil.copytree(expected, tmp_path / "old")
     (tmp_path / "old/checkpoints/epoch0002-step00000.npz").unlink()
     config = json.loads((tmp_path / "old/config.json").read_text())
     del config["format"]
@@ -234,12 +254,12 @@ def test_a_run_of_before_there_were_recipes_goes_on_by_section_4(small_network, 
     run(small_data_root, tmp_path / "old", "--epochs=2", "--recipe=paper")
     said = capsys.readouterr().out
     assert "goes on after epoch 1 of 2. It was begun with hacnn_tf 0.1.0, now " in said
-    assert differences(tmp_path / "whole", tmp_path / "old") == []
+    assert differences(expected, tmp_path / "old") == []
 
 
-def test_a_run_of_before_the_local_branch_had_a_switch_goes_on(small_network, small_data_root, tmp_path, capsys):
-    run(small_data_root, tmp_path / "whole", "--epochs=2")
-    shutil.copytree(tmp_path / "whole", tmp_path / "old")
+def test_a_run_of_before_the_local_branch_had_a_switch_goes_on(small_network, whole, small_data_root, tmp_path, capsys):
+    expected = whole("--epochs=2")
+    shutil.copytree(expected, tmp_path / "old")
     (tmp_path / "old/checkpoints/epoch0002-step00000.npz").unlink()
     with np.load(tmp_path / "old/checkpoints/epoch0001-step00000.npz") as checkpoint:
         assert "local" not in json.loads(str(checkpoint["network"]))
@@ -248,14 +268,13 @@ def test_a_run_of_before_the_local_branch_had_a_switch_goes_on(small_network, sm
     (tmp_path / "old/config.json").write_text(json.dumps(config))
     run(small_data_root, tmp_path / "old", "--epochs=2")
     assert "goes on after epoch 1 of 2" in capsys.readouterr().out
-    assert differences(tmp_path / "whole", tmp_path / "old") == []
+    assert differences(expected, tmp_path / "old") == []
     with pytest.raises(SystemExit, match="--local True there, False now"):
         run(small_data_root, tmp_path / "old", "--epochs=2", "--nolocal")
 
 
 def test_a_run_of_0_2_0_goes_on(small_data_root, tmp_path, monkeypatch, capsys):
-    narrow = functools.partial(HACNN, widths=(16, 32, 48), feature_dim=24)
-    monkeypatch.setattr("hacnn_tf.models.HACNN", narrow)
+    monkeypatch.setattr("hacnn_tf.models.HACNN", NARROW)
     run(small_data_root, tmp_path / "whole", "--epochs=2")
     shutil.copytree(tmp_path / "whole", tmp_path / "old")
     checkpoints = tmp_path / "old/checkpoints"
@@ -269,9 +288,9 @@ def test_a_run_of_0_2_0_goes_on(small_data_root, tmp_path, monkeypatch, capsys):
     assert differences(tmp_path / "whole", tmp_path / "old") == []
 
 
-def test_without_the_local_branch_it_goes_on_bit_for_bit(small_data_root, tmp_path, monkeypatch, capsys):
-    narrow = functools.partial(HACNN, widths=(16, 32, 48), feature_dim=24)
-    monkeypatch.setattr("hacnn_tf.models.HACNN", narrow)
+@pytest.mark.parametrize("network", [TinyNetwork, pytest.param(NARROW, marks=pytest.mark.slow)], ids=["tiny", "narrow"])
+def test_without_the_local_branch_it_goes_on_bit_for_bit(network, small_data_root, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("hacnn_tf.models.HACNN", network)
     flags = ["--epochs=2", "--nolocal", "--eval_every=1", "--recipe=strong", "--batch_identities=4", "--triplet=1"]
     run(small_data_root, tmp_path / "whole", *flags)
     printed = capsys.readouterr().out
@@ -327,9 +346,11 @@ def test_checkpoints_by_steps_change_nothing(small_network, small_data_root, tmp
     assert differences(tmp_path / "by_epochs", tmp_path / "by_steps") == []
 
 
-def test_a_damaged_newest_checkpoint_costs_an_epoch_and_nothing_else(small_network, small_data_root, tmp_path, capsys):
-    run(small_data_root, tmp_path / "whole", "--epochs=3")
-    shutil.copytree(tmp_path / "whole", tmp_path / "damaged")
+def test_a_damaged_newest_checkpoint_costs_an_epoch_and_nothing_else(
+    small_network, whole, small_data_root, tmp_path, capsys
+):
+    expected = whole("--epochs=3")
+    shutil.copytree(expected, tmp_path / "damaged")
     newest = tmp_path / "damaged/checkpoints/epoch0003-step00000.npz"
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 4
@@ -340,7 +361,7 @@ def test_a_damaged_newest_checkpoint_costs_an_epoch_and_nothing_else(small_netwo
     said = capsys.readouterr()
     assert f"{newest} is damaged" in said.err and "epoch0002-step00000.npz takes its place" in said.err
     assert "goes on after epoch 2 of 3" in said.out
-    assert differences(tmp_path / "whole", tmp_path / "damaged") == []
+    assert differences(expected, tmp_path / "damaged") == []
 
 
 def full_disk(*_, **__):
