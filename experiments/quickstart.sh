@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From nothing to a trained, evaluated and exported HA-CNN on the embedded dataset, and a gallery to search with it, in
-# minutes on two CPU cores.
+# minutes on two CPU cores. The training ends with the evaluation.
 #   bash experiments/quickstart.sh
 # RUN_DIR, OUTPUT and DATABASE say where the run, the export and the gallery's features go.
 EXTRAS=app source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
@@ -8,21 +8,26 @@ run_dir=${RUN_DIR:-runs/quickstart}
 output=${OUTPUT:-exports/quickstart}
 database=${DATABASE:-databases/quickstart.lance}
 pictures=data/synthetic/detected
-started=$SECONDS
+started=$SECONDS spent=""
 
-"$python" -m hacnn_tf.train --run_dir "$run_dir"
+run() { # a command, and how long it takes
+  local begin=$SECONDS
+  "$python" -m "hacnn_tf.$1" "${@:2}"
+  spent+="${spent:+, }$1 $((SECONDS - begin)) s"
+}
+
+run train --run_dir "$run_dir"
 if [ ! "$output/hacnn.keras" -nt "$run_dir/checkpoints" ]; then # none yet, or of an older run
   rm -rf "$output/saved_model" "$output/hacnn.keras" "$database"
   [ ! -d "$output" ] || rmdir "$output"
-  "$python" -m hacnn_tf.export --run_dir "$run_dir" --output "$output"
+  run export --run_dir "$run_dir" --output "$output"
 fi
-"$python" -m hacnn_tf.evaluate --run_dir "$run_dir" --export "$output/saved_model"
-"$python" -m hacnn_tf.index --model "$run_dir" --images "$pictures/bounding_box_test" --database "$database"
-"$python" -m hacnn_tf.search --database "$database" --query "$pictures/query/0237_c1_1.jpg" --where "camid != 1" --top 5
+run index --model "$run_dir" --images "$pictures/bounding_box_test" --database "$database"
+run search --database "$database" --query "$pictures/query/0237_c1_1.jpg" --where "camid != 1" --top 5
 
 cat <<EOF
 
-Done in $((SECONDS - started)) s. Where everything lies:
+Done in $((SECONDS - started)) s ($spent). Where everything lies:
   dataset      data/synthetic
   run          $run_dir   (config.json, log.csv, speed.csv, evaluations.csv, tensorboard/, checkpoints/, metrics.json)
   SavedModel   $output/saved_model
