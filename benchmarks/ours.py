@@ -116,27 +116,23 @@ def export(form, precision):
 
 
 def extract_export(form, precision, size, repeats):
-    return extraction_rate(export(form, precision).extract, size, repeats)
+    extract, images = export(form, precision).extract, batch(size)[0].numpy()
+    return {"per_second": size / seconds(warmed(lambda: extract(images)), repeats)}
 
 
 @functools.cache
 def other_onnx(path):
-    """A function from random float images to what another's ONNX file, of channels first, makes of them."""
+    """Another's ONNX file, of float images of channels first, opened."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return lambda images: session.run(None, {name: images})[0]
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
 def extract_file(path, size, repeats):
-    images = RNG.random((size, 3, *INPUT_SIZE), np.float32)
-    return extraction_rate(lambda _: other_onnx(path)(images), size, repeats)
-
-
-def extraction_rate(extract, size, repeats):
-    images = batch(size)[0].numpy()
-    return {"per_second": size / seconds(warmed(lambda: extract(images)), repeats)}
+    session = other_onnx(path)
+    (given,) = session.get_inputs()
+    images = RNG.random((size, *given.shape[1:]), np.float32)
+    return {"per_second": size / seconds(warmed(lambda: session.run(None, {given.name: images})), repeats)}
 
 
 @functools.cache

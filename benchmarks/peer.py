@@ -1,4 +1,4 @@
-"""The peer's side: torchreid's HACNN and ranking, in PyTorch. `compare.py` asks it, in the peers' environment.
+"""The peer's side: torchreid's HACNN, OSNet and ranking, in PyTorch. `compare.py` asks it, in the peers' environment.
 
     python peer.py TORCHREID
 
@@ -27,16 +27,16 @@ torch._dynamo.config.recompile_limit = 64  # beyond its 8 it would run uncompile
 
 
 @functools.cache
-def network(channels_last, compiled, *kind):
-    """The network, as it is called, and its optimizer (the paper's); compiled once for each kind of call."""
-    net = peer_network.build(SOURCE, IDENTITIES, DEVICE)
+def network(name, channels_last, compiled, *kind):
+    """A network, as it is called, and its optimizer (the paper's); compiled once for each kind of call."""
+    net = peer_network.build(SOURCE, IDENTITIES, DEVICE, name=name)
     if channels_last:
         net = net.to(memory_format=torch.channels_last)
     return net, torch.compile(net, dynamic=False) if compiled else net, torch.optim.Adam(net.parameters(), 5e-4)
 
 
-def batch(size, channels_last):
-    images = torch.rand(size, 3, 160, 64, device=DEVICE)
+def batch(size, channels_last, input_size=peer_network.INPUT_SIZE):
+    images = torch.rand(size, 3, *input_size, device=DEVICE)
     return images.contiguous(memory_format=torch.channels_last) if channels_last else images
 
 
@@ -55,7 +55,7 @@ def settings(tf32):
 
 def train(size, precision, repeats, channels_last=False, compiled=False, tf32=False):
     settings(tf32)
-    net, run, optimizer = network(channels_last, compiled, "train", size, precision, tf32)
+    net, run, optimizer = network("hacnn", channels_last, compiled, "train", size, precision, tf32)
     net.train()
     images, labels = batch(size, channels_last), torch.randint(0, IDENTITIES, (size,), device=DEVICE)
     entropy = torch.nn.functional.cross_entropy
@@ -74,11 +74,20 @@ def train(size, precision, repeats, channels_last=False, compiled=False, tf32=Fa
     return {"per_second": size / seconds(step, repeats)}
 
 
-def extract(size, precision, repeats, channels_last=False, compiled=False, tf32=False):
+def extract(
+    size,
+    precision,
+    repeats,
+    channels_last=False,
+    compiled=False,
+    tf32=False,
+    name="hacnn",
+    input_size=peer_network.INPUT_SIZE,
+):
     settings(tf32)
-    net, run, _ = network(channels_last, compiled, "extract", size, precision, tf32)
+    net, run, _ = network(name, channels_last, compiled, "extract", size, precision, tf32, *input_size)
     net.eval()
-    images = batch(size, channels_last)
+    images = batch(size, channels_last, input_size)
 
     def features():
         with torch.inference_mode(), autocast(precision):
@@ -90,12 +99,12 @@ def extract(size, precision, repeats, channels_last=False, compiled=False, tf32=
 
 
 @functools.cache
-def learner(identities, weight_decay, seed):
+def learner(identities, weight_decay, seed, name="hacnn"):
     """A network to train for real, and its optimizer: Adam as `hacnn_tf.training.loop` makes it.
 
     Not compiled: torch.compile gained 7% in float32, and in bfloat16 had not ended after five minutes.
     """
-    net = peer_network.build(SOURCE, identities, DEVICE, seed).to(memory_format=torch.channels_last)
+    net = peer_network.build(SOURCE, identities, DEVICE, seed, name).to(memory_format=torch.channels_last)
     return net, torch.optim.AdamW(peer_network.decay_groups(net, weight_decay), betas=(0.9, 0.999), eps=1e-8)
 
 
@@ -105,23 +114,23 @@ def normalized(images):
 
 
 def learn(path, precision, smoothing, network):
-    """An epoch on the batches in a file; gives the means of both losses, and the speed in images a second."""
+    """An epoch on the batches in a file; gives the means of its losses, and the speed in images a second."""
     net, optimizer = learner(**network)
     net.train()
-    batches, sums, start = np.load(path), np.zeros(2), time.perf_counter()
+    batches, sums, start = np.load(path), 0, time.perf_counter()
     images, labels, rates = (batches[name] for name in ("images", "labels", "rates"))
     for x, y, rate in zip(images, torch.from_numpy(labels).to(DEVICE), rates, strict=True):
         for group in optimizer.param_groups:
             group["lr"] = float(rate)  # a number of NumPy's is refused when a state is loaded
         optimizer.zero_grad()
         with autocast(precision):
-            logits = net(normalized(x))
+            logits = peer_network.logits(net, normalized(x))
         losses = [torch.nn.functional.cross_entropy(z.float(), y, label_smoothing=smoothing) for z in logits]
         sum(losses).backward()
         optimizer.step()
-        sums += [loss.item() for loss in losses]
+        sums += np.array([loss.item() for loss in losses])
     speed = labels.size / (time.perf_counter() - start)
-    losses = dict(zip(("global_loss", "local_loss"), sums / len(rates), strict=True))
+    losses = dict(zip(("global_loss", "local_loss"), sums / len(rates), strict=False))  # OSNet's is the global one
     return {**losses, "images_per_second": speed}
 
 
@@ -152,16 +161,16 @@ def restore(path, network):
     return {"epochs": kept["epochs"]}
 
 
-def to_onnx(path):
-    """Writes the network of features as an ONNX file, from float images of channels first, for any number of them."""
-    net, _, _ = network(False, False)
-    sizes = {0: torch.export.Dim("N", min=1, max=4096)}
-    torch.onnx.export(net.eval().cpu(), (batch(2, False).cpu(),), path, dynamo=True, dynamic_shapes=(sizes,))
+def to_onnx(path, name="hacnn", input_size=peer_network.INPUT_SIZE):
+    """Writes a network of features as an ONNX file, from float images of channels first, for any number of them."""
+    net, _, _ = network(name, False, False)
+    images, sizes = batch(2, False, input_size).cpu(), {0: torch.export.Dim("N", min=1, max=4096)}
+    torch.onnx.export(net.eval().cpu(), (images,), path, dynamo=True, dynamic_shapes=(sizes,))
     return {}
 
 
 def latency(encoded, repeats):
-    net, run, _ = network(False, False)
+    net, run, _ = network("hacnn", False, False)
     net.eval()
     content = base64.b64decode(encoded)
 

@@ -1,10 +1,11 @@
-"""torchreid's HACNN as it is compared: its files, the pixels it takes, and what of it decays."""
+"""torchreid's HACNN and OSNet as they are compared: their files, the pixels they take, and what of them decays."""
 
 import functools
 import importlib.util
 
 import torch
 
+INPUT_SIZE = (160, 64)  # pixels that its HACNN takes, and no others
 UNDECAYED = ("spatial_attn.", "hard_attn.")  # as of hacnn_tf.training.loop
 
 
@@ -16,11 +17,21 @@ def load(source, path):
     return module
 
 
-def build(source, identities, device, seed=None):
-    """A `HACNN` with fresh weights, as a seed draws them if there is one."""
+def build(source, identities, device, seed=None, name="hacnn"):
+    """A `HACNN`, or of the file of OSNets the one of this name, with fresh weights, as a seed draws them if any."""
     if seed is not None:
         torch.manual_seed(seed)
-    return load(source, "models/hacnn").HACNN(identities, use_gpu=device == "cuda").to(device)
+    if name == "hacnn":
+        net = load(source, "models/hacnn").HACNN(identities, use_gpu=device == "cuda")
+    else:
+        net = getattr(load(source, "models/osnet"), name)(identities, pretrained=False)
+    return net.to(device)
+
+
+def logits(net, images):
+    """What each of its classifiers says of images, as a tuple: HACNN has two, OSNet one."""
+    found = net(images)
+    return found if isinstance(found, tuple) else (found,)
 
 
 def decay_groups(net, weight_decay):

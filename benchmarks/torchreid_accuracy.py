@@ -1,12 +1,17 @@
-"""How well does torchreid's HACNN learn by our recipe? Trains it as a run of ours was, and tests both alike.
+"""How well does torchreid's HACNN or OSNet learn by our recipe? Trains it as a run of ours was, and tests both alike.
 
     python benchmarks/torchreid_accuracy.py --run_dir RUN --data_root DATA \
-        --peer_python .venv-peers/bin/python --torchreid .venv-peers/torchreid-0.2.5
+        --peer_python .venv-peers/bin/python --torchreid .venv-peers/torchreid-0.2.5 \
+        [--network osnet_x0_25 [--height 256 --width 128]]
 
 `benchmarks/run.sh` makes the peers' environment. RUN may be a record of experiments/measured. The peer sees the run's
-batches, pixel by pixel and in its order, at its learning rates, with its weight decay of the same parts and its label
-smoothing; its initial weights are its own, of the run's seed. In bfloat16, as autocast has it, if the run was in
-mixed_bfloat16. Interrupted, the same command goes on after the last whole epoch.
+batches, pixel by pixel (or resized from the same pictures to another height and width) and in its order, at its
+learning rates, with its weight decay of the same parts and its label smoothing; its initial weights are its own, of the
+run's seed. In bfloat16, as autocast has it, if the run was in mixed_bfloat16. Interrupted, the same command goes on
+after the last whole epoch.
+
+OSNet has one branch, and so one loss and one feature, which is compared by L2 distance as torchreid does. It begins
+with random weights too: torchreid would load those of ImageNet.
 """
 
 import tempfile
@@ -25,13 +30,19 @@ from hacnn_tf.training.schedule import Schedule
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import write_json, write_npz
+from hacnn_tf.utils.types import BRANCHES
+
+NETWORKS = {"hacnn": BRANCHES, "osnet_x1_0": BRANCHES[:1], "osnet_x0_25": BRANCHES[:1]}
 
 COMMAND = cli.Command(__doc__, "accuracy")
 COMMAND.define("path", "run_dir", None, "the run whose recipe, seed and data the peer takes")
 COMMAND.define("path", "data_root", "data", "folder that holds its dataset")
 COMMAND.define("path", "peer_python", None, "interpreter of the peers' environment")
 COMMAND.define("path", "torchreid", None, "torchreid's unpacked source distribution")
-COMMAND.define("path", "output", None, "folder for peer.pt and log.json; results/accuracy/RUN if not given")
+COMMAND.define("enum", "network", "hacnn", "which of its networks", enum_values=list(NETWORKS))
+COMMAND.define("integer", "height", INPUT_SIZE[0], "of its images, in pixels; its hacnn takes no others", lower_bound=1)
+COMMAND.define("integer", "width", INPUT_SIZE[1], "of its images, in pixels", lower_bound=1)
+COMMAND.define("path", "output", None, "folder for peer.pt and log.json; one in results/accuracy if not given")
 COMMAND.group("Comparison")
 
 
@@ -41,35 +52,37 @@ def main(flags):
     settings = run.settings
     if settings.recipe.triplet:
         raise InputError(f"{run.path} was trained with a triplet loss, which the peer is not taught here.")
-    if not settings.local:
+    if flags.network == "hacnn" and not settings.local:
         raise InputError(f"{run.path} was trained without the local branch, which the peer always has.")
     if settings.precision == "mixed_float16":
         raise InputError(f"{run.path} was trained in mixed_float16, in which the peer does not train here.")
     ours = run.read_metrics()
     dataset = run.read_dataset(flags.data_root)
-    images = load_splits(dataset, ("train", *TEST_SPLITS), INPUT_SIZE)
-    output = Path(flags.output or Path("results/accuracy") / run.path.name)
+    images = load_splits(dataset, ("train", *TEST_SPLITS), (flags.height, flags.width))
+    name = f"{flags.network}-{flags.height}x{flags.width}"
+    output = Path(flags.output or Path("results/accuracy") / f"{run.path.name}-{name}")
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, open(output / "log.txt", "w") as log:
         worker = Worker(flags.peer_python, str(Path(__file__).parent / "peer.py"), flags.torchreid, log=log)
-        peer = Peer(worker, run)
+        peer = Peer(worker, run, flags.network)
         epochs = train(peer, run, dataset, images["train"], output, Path(folder))
-        results = evaluate_features(dataset, peer.features(images, Path(folder)))
+        results = evaluate_features(dataset, peer.features(images, Path(folder)), branches=NETWORKS[flags.network])
         peer.close()
-    print(parts_table({run.path.name: ours, "torchreid": results}))
+    print(parts_table({run.path.name: ours, f"torchreid's {name}": results}))
     write_json(output / "log.json", {"epochs": epochs, "results": results})
 
 
 class Peer:
-    """The other side's network, of as many identities as a run's, and with its seed, weight decay and precision."""
+    """A network of the other side, of as many identities as a run's, and with its seed, weight decay and precision."""
 
-    def __init__(self, worker, run):
+    def __init__(self, worker, run, name):
         recipe, precision = run.settings.recipe, run.settings.precision
         self._worker = worker
         self._network = {
             "identities": run.num_identities,
             "weight_decay": recipe.weight_decay,
             "seed": run.settings.seed,
+            "name": name,
         }
         self._how = {"precision": precision.replace("mixed_", "")}
         self._smoothing = recipe.label_smoothing

@@ -52,12 +52,9 @@ class SoftAttention(keras.layers.Layer):
         self.blend.build(inputs_shape)
 
     def call(self, inputs: Tensor, signature: Tensor) -> Tensor:
-        product = ops.ones_like(inputs)
-        if self.spatial:
-            product *= self.spatial(inputs)
-        if self.channel:
-            product *= self.channel(signature)  # Eq. 1
-        return ops.sigmoid(self.blend(product))
+        spatial = self.spatial(inputs) if self.spatial else ops.ones_like(inputs[..., :1])
+        channel = self.channel(signature) if self.channel else ops.ones_like(signature)
+        return ops.sigmoid(self.blend(spatial * channel))  # Eq. 1
 
     def compute_output_shape(self, inputs_shape: Shape, signature_shape: Shape) -> Shape:
         return inputs_shape

@@ -29,11 +29,15 @@ def markdown(shown: pd.DataFrame) -> str:
 
 
 def parts_table(results: Mapping[str, Results]) -> str:
-    """Rank-1/mAP of each part of the feature as Markdown, a line for each of the results of `evaluate_features`."""
+    """Rank-1/mAP of each part of the feature as Markdown, a line for each of the results of `evaluate_features`.
+
+    A part that a network of one branch has not is left empty.
+    """
     lines = [f"| | {' | '.join(PARTS)} |", "|---|---|---|---|"]
     for name, measures in results.items():
-        found = [measures["single_query"][part] for part in PARTS]
-        lines.append(f"| {name} | " + " | ".join(f"{x['rank1']:.1f}/{x['mAP']:.1f}" for x in found) + " |")
+        found = [measures["single_query"].get(part) for part in PARTS]
+        cells = [f"{x['rank1']:.1f}/{x['mAP']:.1f}" if x else "" for x in found]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

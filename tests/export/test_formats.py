@@ -136,6 +136,19 @@ def test_smaller_weights(form, precision, difference, size, programs, features, 
     assert small < size * large
 
 
+@pytest.mark.slow
+def test_onnx_runtime_computes_int8_in_8_bits(programs, tmp_path):
+    """Of its own fusions: most convs, no average, which it would compute one value at a time."""
+    file = programs("onnx", "int8")
+    onnx, onnxruntime = (pytest.importorskip(name) for name in ("onnx", "onnxruntime"))
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    operators = [node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node]
+    assert operators.count("QLinearConv") > 3 * operators.count("Conv")
+    assert operators.count("AveragePool") == 3 and "QLinearAveragePool" not in operators
+
+
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory):
     """The weights that come with hacnn_tf, images to calibrate on, and what measures Rank-1 and mAP, in percent."""

@@ -9,7 +9,7 @@ from hacnn_tf.paper.accuracy import accuracy_table
 from hacnn_tf.paper.layouts import TABLES, Row, Selection
 from hacnn_tf.paper.published import read_published
 from hacnn_tf.paper.run_folders import RunFolders, data_key
-from hacnn_tf.paper.table import signed
+from hacnn_tf.paper.table import parts_table, signed
 from hacnn_tf.utils.errors import InputError
 from tests.paper.runs import make_run
 
@@ -246,3 +246,8 @@ def test_files_agree_with_one_another(tmp_path):
 @pytest.mark.parametrize(("value", "text"), [(-0.04, "+0.0"), (0, "+0.0"), (-0.06, "-0.1"), (10.55, "+10.6")])
 def test_a_difference_has_a_sign_and_nothing_is_not_negative(value, text):
     assert signed(value) == text
+
+
+def test_a_network_of_one_branch_has_no_local_part():
+    measures = {part: {"rank1": 50.04, "mAP": 40.06} for part in ("joint", "global")}
+    assert parts_table({"a": {"single_query": measures}}).endswith("\n| a | 50.0/40.1 | 50.0/40.1 |  |")
