@@ -6,6 +6,7 @@
 alone. Makes an ONNX export of the bundled weights and indexes the embedded dataset by it and by the weights first.
 """
 
+import os
 import statistics
 import subprocess
 import sys
@@ -29,9 +30,11 @@ FIRST_FEATURE = "import sys; from hacnn_tf import ReID; ReID.from_preset(sys.arg
 
 
 def main(flags):
+    if flags.before and not os.access(flags.before, os.X_OK):
+        raise InputError(f"--before {flags.before} is not an interpreter.")
     with tempfile.TemporaryDirectory() as folder:
         waits = prepare(Path(folder), flags.port)
-        sides = {"now": sys.executable} | ({"before": flags.before} if flags.before else {})
+        sides = {"now": sys.executable} | ({"before": os.path.abspath(flags.before)} if flags.before else {})
         seconds = {what: {side: [] for side in sides} for what in waits}
         for _ in range(flags.rounds):
             for what, (args, code) in waits.items():
@@ -50,7 +53,7 @@ def prepare(folder, port):
     """Dict from what a user waits for to the arguments of Python that do it, and the exit code that they end with."""
     make_synthetic(folder / "synthetic")
     pictures = folder / "synthetic/detected/bounding_box_test"
-    query = str(next(pictures.glob("*.jpg")))
+    query = str(min(pictures.glob("*.jpg")))
     run(sys.executable, command("export", run_dir=PRESET, output=folder / "onnx", format="onnx"))
     for name, model in {"onnx": folder / "onnx/hacnn.onnx", "weights": PRESET}.items():
         run(sys.executable, command("index", model=model, images=pictures, database=folder / f"{name}.lance"))

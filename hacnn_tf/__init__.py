@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["InputError", "ReID"]
 __version__ = "0.3.0"
-__getattr__ = lazy(__name__, ReID="reid")
+__getattr__, __dir__ = lazy(__name__, ReID="reid")
 
 if sys.modules.get("keras"):  # who loads a Keras file has imported both, and need not know of hacnn_tf.models
     import hacnn_tf.models  # noqa: F401

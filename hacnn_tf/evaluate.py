@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 
 from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.load import load_splits
-from hacnn_tf.export import load_export
+from hacnn_tf.export import check_export, load_export
 from hacnn_tf.reid import ReID, find_preset
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_new_path, write_npz
 from hacnn_tf.utils.options import options
+from hacnn_tf.utils.startup import check_tensorflow
 from hacnn_tf.utils.types import Features
 
 if TYPE_CHECKING:
@@ -56,6 +57,10 @@ def main(flags: FlagValues) -> None:
     if flags.features:
         check_new_path(flags.features, suffix=".npz")
     run = RunFolder(flags.run_dir) if flags.run_dir else None
+    if not flags.export:
+        check_tensorflow()
+    elif not find_preset(flags.export):
+        check_export(flags.export, flags.precision)
     tested = asked or run
     assert tested, "one of them is required"
     dataset = tested.read_dataset(flags.data_root)

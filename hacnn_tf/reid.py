@@ -363,7 +363,6 @@ def _crop(frame: Pixels, box: NDArray[np.float64]) -> Pixels | InputError:
 
 def _read_run(path: Path, precision: str | None) -> Export:
     """A run folder's network, opened as an `Export`."""
-    require_tensorflow()
     from hacnn_tf.training.run_folder import RunFolder
 
     return Export.of_network(RunFolder(path).load_model(precision)[0])

@@ -9,14 +9,16 @@ of SQL over the database's columns: path, camid, time and those of the manifest.
 fail a condition: "camid != 3" leaves out those without a camera, "camid is distinct from 3" does not.
 """
 
+import shlex
 import sys
 
 from absl.flags import FlagValues
 
-from hacnn_tf.data.decode import read_images
+from hacnn_tf.data.decode import check_readable
 from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.files import check_new_path, preview, write_text
+from hacnn_tf.utils.waiting import on_terminal
 
 SLOW = (
     "TensorFlow was loaded for this, which takes seconds. An export for ONNX Runtime answers sooner: write one with "
@@ -42,7 +44,7 @@ def main(flags: FlagValues) -> None:
     if flags.html:
         check_new_path(flags.html, suffix=".html")
     check_there(flags.database)
-    pictures = read_images(flags.query)
+    check_readable(flags.query)
 
     from hacnn_tf.gallery import Database
     from hacnn_tf.gallery.results import as_page, as_text
@@ -52,7 +54,7 @@ def main(flags: FlagValues) -> None:
     if database.outdated:
         print(database.outdated, file=sys.stderr)
     model = database.load_model(flags.model)
-    features = model.embed(pictures)
+    features = model.embed(flags.query)
     queries = [[path] for path in flags.query]
     if flags.one_person:
         features, queries = features.mean(axis=0, keepdims=True), [flags.query]
@@ -63,8 +65,8 @@ def main(flags: FlagValues) -> None:
     if flags.html:
         write_text(flags.html, as_page(database.path, list(zip(queries, found, strict=True))))
         print(f"Page: {flags.html}")
-    if "tensorflow" in sys.modules:
-        print(SLOW.format(database.preset), file=sys.stderr)
+    if model.network is not None and on_terminal():
+        print(SLOW.format(shlex.quote(flags.model or database.preset)), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from hacnn_tf.training.settings import FLAGS, STRATEGIES, Settings
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import write_csv
-from hacnn_tf.utils.startup import require_tensorflow
+from hacnn_tf.utils.startup import check_tensorflow, require_tensorflow
 from hacnn_tf.utils.types import Results
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.train")
@@ -54,6 +54,7 @@ COMMAND.define_options(Recipe, **dict.fromkeys(OPTIONS))
 
 def main(flags: FlagValues) -> None:
     settings = Settings.from_flags({name: flags[name].value for name in FLAGS}).completed()
+    check_tensorflow()
     dataset = settings.read_dataset(flags.data_root)
     print(dataset.summary())
     rows = dataset.split("train")

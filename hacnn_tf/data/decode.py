@@ -95,17 +95,20 @@ def read_image(image: Picture, size: Size | None = None) -> Pixels:
     return np.asarray(upright if size is None else upright.resize(size[::-1], PIL.Image.Resampling.BILINEAR))
 
 
-def read_images(images: Iterable[FilePath]) -> list[Pixels]:
-    """As `read_image`, of several files, each in its own size. Raises `UnreadableImagesError`, which names all."""
-    pixels, problems = [], []
-    for path in images:
+def check_readable(images: Iterable[FilePath]) -> None:
+    """Raises `UnreadableImagesError`, which names them all, if some files cannot be read."""
+
+    def problem(path: FilePath) -> str | None:
         try:
-            pixels.append(read_image(path))
+            read_image(path)
         except InputError as reason:
-            problems.append(f"{path} ({reason})")
-    if problems:
-        raise UnreadableImagesError(problems, len(pixels) + len(problems))
-    return pixels
+            return f"{path} ({reason})"
+        return None
+
+    with decoding_pool() as pool:
+        outcomes = list(pool.map(problem, images))
+    if problems := [outcome for outcome in outcomes if outcome]:
+        raise UnreadableImagesError(problems, len(outcomes))
 
 
 def own_copy(image: Picture | InputError) -> Picture | InputError:

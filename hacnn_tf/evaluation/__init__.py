@@ -28,7 +28,7 @@ __all__ = [
     "rerank",
     "results_table",
 ]
-__getattr__ = lazy(
+__getattr__, __dir__ = lazy(
     __name__,
     CMC_LENGTH="measures",
     MEASURES="measures",

@@ -64,7 +64,7 @@ def extract_features(function: Callable[[Pixels], Tensor], images: Pixels) -> Fe
     """
     features = []
     starts = range(0, len(images), EXTRACTION_BATCH)
-    for start in bar(starts, "Extracting features", unit_scale=EXTRACTION_BATCH):
+    for start in bar(starts, "Extracting features", unit="batch"):
         part = images[start : start + EXTRACTION_BATCH]
         batch = np.zeros((EXTRACTION_BATCH, *images.shape[1:]), np.uint8)
         batch[: len(part)] = part

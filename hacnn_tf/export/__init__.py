@@ -20,7 +20,7 @@ from hacnn_tf.utils.waiting import announced
 if TYPE_CHECKING:
     from hacnn_tf.models import HACNN
 
-__all__ = ["FORMATS", "WEIGHT_PRECISIONS", "Export", "export_model", "find_export", "load_export"]
+__all__ = ["FORMATS", "WEIGHT_PRECISIONS", "Export", "check_export", "export_model", "find_export", "load_export"]
 
 FORMATS = {"keras": keras_file, "saved_model": saved_model, "onnx": onnx, "openvino": openvino, "litert": litert}
 POLICIES = ("keras", "saved_model")  # they are written under a dtype policy
@@ -93,6 +93,18 @@ def find_export(path: FilePath) -> tuple[ModuleType, Path] | None:
     return None
 
 
+def check_export(path: FilePath, precision: str | None = None) -> tuple[ModuleType, Path]:
+    """As `find_export`; raises `InputError` if it is none, or has its own precision. Opens nothing."""
+    found = find_export(path)
+    if not found:
+        raise InputError(f"{path} is not an exported network: make one with python -m hacnn_tf.export.")
+    form, file = found
+    allowed = {keras_file: PRECISIONS, openvino: list(openvino.HINTS)}.get(form, [])
+    if precision and precision not in allowed:
+        raise InputError(f"{path} has its own precision: leave precision out, or give it to the export.")
+    return form, file
+
+
 def load_export(path: FilePath, precision: str | None = None) -> Export:
     """Opens an exported network, and tries it.
 
@@ -107,13 +119,7 @@ def load_export(path: FilePath, precision: str | None = None) -> Export:
         InputError: it is none, damaged, or not one for the runtime that is installed, which may be missing; or it has
             its own precision.
     """
-    found = find_export(path)
-    if not found:
-        raise InputError(f"{path} is not an exported network: make one with python -m hacnn_tf.export.")
-    form, file = found
-    allowed = {keras_file: PRECISIONS, openvino: list(openvino.HINTS)}.get(form, [])
-    if precision and precision not in allowed:
-        raise InputError(f"{path} has its own precision: leave precision out, or give it to the export.")
+    form, file = check_export(path, precision)
     try:
         export = form.load(file, precision) if precision else form.load(file)
         features = export.extract(np.zeros((2, *export.input_size, 3), np.uint8))

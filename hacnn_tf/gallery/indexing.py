@@ -6,7 +6,6 @@ from itertools import islice
 
 import numpy as np
 import pandas as pd
-import tqdm
 
 from hacnn_tf.data.listing import count_kinds
 from hacnn_tf.gallery.database import Database
@@ -60,14 +59,16 @@ def index(model: ReID, pictures: pd.DataFrame, path: FilePath, left_out: Mapping
 
 def _extracted(model: ReID, pictures: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Features]]:
     """Batch by batch the rows of those pictures that can be read, and their features; names the others on stderr."""
-    outcomes = iter(bar(model.embed_each(pictures.path), "Indexing", len(pictures), "picture"))
+    shown = bar(model.embed_each(pictures.path), "Indexing", len(pictures), "picture")
+    outcomes = iter(shown)
     for start in range(0, len(pictures), BATCH):
         rows = pictures[start : start + BATCH]
         batch = list(islice(outcomes, len(rows)))
         readable = [not isinstance(outcome, InputError) for outcome in batch]
         for picture, outcome in zip(rows.path, batch, strict=True):
             if isinstance(outcome, InputError):
-                tqdm.tqdm.write(f"{printable(picture)} cannot be read: {outcome}; left out.", file=sys.stderr)
+                shown.clear()
+                print(f"{printable(picture)} cannot be read: {outcome}; left out.", file=sys.stderr)
         if features := [outcome for outcome in batch if not isinstance(outcome, InputError)]:
             yield rows[readable].reset_index(drop=True), np.stack(features)
 

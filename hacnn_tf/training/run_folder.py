@@ -196,12 +196,12 @@ class RunFolder:
         Raises:
             InputError: no checkpoint, all are damaged, or it is one of another network.
         """
-        require_tensorflow()
-        from hacnn_tf.training.state import load_network
-
         newest = Checkpoints(self.path / "checkpoints").newest()
         if newest is None:
             raise InputError(f"{self.path} has no checkpoint yet: train it with python -m hacnn_tf.train.")
+        require_tensorflow()
+        from hacnn_tf.training.state import load_network
+
         path, arrays = newest
         settings = dataclasses.replace(self.settings, precision=precision or self.settings.precision)
         model = settings.build_model(self.num_identities)

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import importlib.util
 import os
 import sys
 import tempfile
@@ -12,7 +13,6 @@ from hacnn_tf.utils.forks import claim
 from hacnn_tf.utils.waiting import announced
 
 _in_command = False
-GARBAGE = 100_000  # objects between collections of garbage; Python's own 700 cost imports a tenth of their time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised too; read when TensorFlow loads
 
 
@@ -27,10 +27,19 @@ def prepare_command() -> None:
     """Opens what a command needs: standard streams and a home."""
     global _in_command
     _in_command = True
-    gc.set_threshold(GARBAGE)
     _open_streams()
     if os.path.expanduser("~") == "~":  # a user whom the system does not know, and no HOME: libraries fail
         os.environ["HOME"] = "/"  # as container runtimes set it
+
+
+def check_tensorflow() -> None:
+    """Raises `InputError` if it is plain that `require_tensorflow` would; loads nothing."""
+    for package in ("tensorflow", "keras"):
+        if package not in sys.modules and not importlib.util.find_spec(package):
+            raise _not_installed(package)
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend != "tensorflow":
+        raise _other_backend(backend)
 
 
 def load_tensorflow() -> None:
@@ -48,15 +57,13 @@ def load_tensorflow() -> None:
             stack.enter_context(announced("Loading TensorFlow"))
             stack.enter_context(_quiet_stderr())
         stack.enter_context(_anywhere())
+        stack.enter_context(_uncollected())
         try:
             import keras  # noqa: F401
             import tensorflow  # noqa: F401
         except (ImportError, ValueError) as error:
             if (missing := getattr(error, "name", None)) in ("tensorflow", "keras"):
-                raise InputError(
-                    f"{missing} is not installed: pip install {missing}, or take an export for ONNX Runtime, OpenVINO "
-                    "or LiteRT, which needs none."
-                ) from None
+                raise _not_installed(missing) from None
             if "KERAS_BACKEND" not in os.environ:
                 raise
             raise _other_backend(os.environ["KERAS_BACKEND"]) from None
@@ -69,6 +76,18 @@ def require_tensorflow() -> None:
 
     if keras.backend.backend() != "tensorflow":
         raise _other_backend(keras.backend.backend())
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Collects no garbage meanwhile: an import makes a million objects and hardly any; looking takes a fifth more."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager
@@ -93,6 +112,13 @@ def _anywhere() -> Iterator[None]:
             sys.modules["matplotlib"] = None  # type: ignore[assignment]  # so Python says that there is none
             stack.callback(sys.modules.pop, "matplotlib")
         yield
+
+
+def _not_installed(package: str) -> InputError:
+    return InputError(
+        f"{package} is not installed: pip install {package}, or take an export for ONNX Runtime, OpenVINO or LiteRT, "
+        "which needs none."
+    )
 
 
 def _other_backend(name: str) -> InputError:

@@ -62,7 +62,15 @@ def test_help_and_a_mistyped_flag_wait_for_nothing(command):
         (["index", "--database=/nowhere/p.lance", "--remove=camid = 1"], set()),
         (["evaluate", "--run_dir=/nowhere"], set()),
         (["evaluate", "--export=/nowhere", "--dataset=market1501", "--data_root=/nowhere"], {"pandas", "pyarrow"}),
+        (["evaluate", "--export=/nowhere", "--dataset=synthetic", "--data_root={there}"], set()),
         (["export", "--run_dir=/nowhere", "--output=new"], set()),
+        (
+            [
+                "export",
+                *["--run_dir=r", "--output=new", "--format=onnx", "--precision=int8", "--calibration_images=/nowhere"],
+            ],
+            set(),
+        ),
         (["search", "--database=/nowhere/p.lance", "--query=/nowhere/a.jpg"], set()),
         (["search", "--database={there}/p.lance", "--query=/nowhere/a.jpg"], set()),
         (["app", "--database=/nowhere/p.lance", "--port=7897"], set()),
@@ -128,6 +136,19 @@ def test_a_command_under_another_backend(backend):
     done = run(COMMAND, KERAS_BACKEND=backend)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert f": Keras is set to {backend}: set KERAS_BACKEND=tensorflow to run commands" in done.stderr
+
+
+def test_another_backend_is_refused_before_anything_is_made(tmp_path):
+    done = run([sys.executable, "-m", "hacnn_tf.train", f"--data_root={tmp_path}/data"], KERAS_BACKEND="foo")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1) and "Keras is set to foo" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lazy_package_tells_what_it_has():
+    script = (
+        "import sys, hacnn_tf.evaluation as e; print('rerank' in dir(e), 'scipy' in sys.modules, e.rerank.__name__)"
+    )
+    assert run([sys.executable, "-c", script]).stdout == "True False rerank\n"
 
 
 def test_a_network_under_another_backend(small_run, exported, tmp_path):

@@ -2,6 +2,8 @@
 
 import io
 import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,11 +22,21 @@ class Terminal(io.StringIO):
 def test_a_bar_is_shown_on_a_terminal_after_a_while(stream, patience, shown, monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream())
     monkeypatch.setattr(waiting, "PATIENCE", patience)
-    items = bar(iter("abc"), "Decoding", 3, mininterval=0)
-    assert list(items) == ["a", "b", "c"]
+    for _ in bar(iter("abc"), "Decoding", 3):
+        time.sleep(0.11)  # tqdm looks at the clock ten times a second
     said = sys.stderr.getvalue()
     assert ("Decoding:  67%" in said and "2/3" in said) == shown
     assert not said.rstrip("\r").endswith("image/s]")  # it goes when it is done
+
+
+def test_who_prints_in_between_does_not_bring_the_bar_about(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(waiting, "PATIENCE", 60)
+    items = bar("abc", "Decoding")
+    for _ in items:
+        items.clear()
+        print("a word", file=sys.stderr)
+    assert "Decoding" not in sys.stderr.getvalue()
 
 
 def test_a_line_is_shown_on_a_terminal_as_long_as_it_takes(monkeypatch):
@@ -35,10 +47,16 @@ def test_a_line_is_shown_on_a_terminal_as_long_as_it_takes(monkeypatch):
     assert sys.stderr.getvalue().endswith("\r\x1b[K")
 
 
-@pytest.mark.parametrize("stream", [None, io.StringIO()])
+def closed():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [None, io.StringIO(), SimpleNamespace(write=None), closed()])
 def test_a_log_and_a_closed_stream_get_nothing(stream, monkeypatch):
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(waiting, "PATIENCE", 0)
     with announced("Loading"):
-        assert list(bar("ab", "Decoding", mininterval=0)) == ["a", "b"]
-    assert stream is None or stream.getvalue() == ""
+        assert list(bar("ab", "Decoding")) == ["a", "b"]
+    assert not isinstance(stream, io.StringIO) or stream.closed or stream.getvalue() == ""

@@ -92,9 +92,8 @@ def make_synthetic(folder: FilePath, identities: tuple[int, int] = (TRAIN_IDENTI
 
         with ThreadPoolExecutor() as pool:
             pids = range(1, sum(identities) + 1)
-            list(
-                bar(pool.map(write_pictures, pids), "Drawing", len(pids), "person")
-            )  # a list, so that errors are raised
+            for _ in bar(pool.map(write_pictures, pids), "Drawing", len(pids), "person"):
+                pass  # where there was an error, it is raised here
         content = {"version": VERSION, "seed": SEED, "identities": list(identities)}
         (part / "dataset.json").write_text(json.dumps(content))
 
