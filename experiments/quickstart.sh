@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From nothing to a trained, evaluated and exported HA-CNN on the embedded dataset, and a gallery to search with it, in
-# minutes on two CPU cores. The training ends with the evaluation.
+# minutes on two CPU cores; train evaluates at its end.
 #   bash experiments/quickstart.sh
 # RUN_DIR, OUTPUT and DATABASE say where the run, the export and the gallery's features go.
 EXTRAS=app source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
@@ -35,5 +35,5 @@ Done in $((SECONDS - started)) s ($spent). Where everything lies:
   database     $database
 
 To find persons in a browser:
-  .venv/bin/python -m hacnn_tf.app --database $database
+  $python -m hacnn_tf.app --database $database
 EOF

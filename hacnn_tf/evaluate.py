@@ -50,9 +50,9 @@ COMMAND.group("Dataset")
 
 def main(flags: FlagValues) -> None:
     asked = _asked(flags)
-    if not (flags.export and asked):
-        cli.require(flags, "run_dir")
-    elif flags.run_dir:
+    if not (flags.run_dir or (flags.export and asked)):
+        raise InputError("--run_dir, or --export with --dataset, must be given; --help lists the flags.")
+    if flags.run_dir and flags.export and asked:
         raise InputError("--export on --dataset needs no run: leave --run_dir out.")
     if flags.features:
         check_new_path(flags.features, suffix=".npz")

@@ -132,7 +132,9 @@ def open_model(preset: FilePath, precision: str | None = None, runtime: str | No
     if program and place.is_dir() and asked:
         export = load_export(file)
         if runtime or export.precision == "float32":
-            print("Computed by ONNX Runtime on the CPU; --runtime tensorflow takes TensorFlow, also on a GPU.")
+            others = any((place / form.FILE).exists() for form in (keras_file, saved_model))
+            more = "; --runtime tensorflow takes TensorFlow, also on a GPU" if others else ""
+            print(f"Computed by ONNX Runtime on the CPU{more}.")
             return ReID(str(file), export)
     return ReID.from_preset(preset, precision)
 

@@ -62,13 +62,12 @@ def main(flags: FlagValues) -> None:
     check_formats(formats, flags.precision)
     if flags.calibration_images and flags.precision != "int8":
         raise InputError("--calibration_images is for --precision int8: leave it out, or add that.")
-    pictures = _pictures(flags.calibration_images) if flags.calibration_images else []
+    paths = _calibration_paths(flags) if flags.precision == "int8" else None
     network = ReID.from_preset(flags.run_dir).network
     if network is None:
         raise InputError(f"{flags.run_dir} is an export already: export its run folder.")
     images = None
-    if flags.precision == "int8":
-        paths = pictures or _training_images(flags.run_dir, flags.data_root)
+    if paths:
         images = calibration_images(paths, network.input_shape[1:3])
     export_model(network, flags.output, formats, flags.precision, images)
     print(f"{flags.run_dir} exported:")
@@ -82,22 +81,19 @@ def calibration_images(paths: Sequence[str], size: Size) -> Pixels:
     return load_images([paths[i] for i in chosen], size)
 
 
-def _pictures(folder: str) -> list[str]:
-    """The pictures of a folder that was named to calibrate on."""
-    images, left_out = list_images(folder)
-    if not images:
-        raise InputError(f"--calibration_images {folder} holds no images{only(left_out)}.")
-    return list(map(str, images))
-
-
-def _training_images(run_dir: str, data_root: str) -> list[str]:
-    """The images that the run was trained on."""
-    if not (Path(run_dir) / "checkpoints").is_dir():
+def _calibration_paths(flags: FlagValues) -> list[str]:
+    """The pictures of the folder that was named, or the images that the run was trained on."""
+    if flags.calibration_images:
+        images, left_out = list_images(flags.calibration_images)
+        if not images:
+            raise InputError(f"--calibration_images {flags.calibration_images} holds no images{only(left_out)}.")
+        return list(map(str, images))
+    if not (Path(flags.run_dir) / "checkpoints").is_dir():
         raise InputError(
-            f"int8 needs images to be calibrated on, and {run_dir} has none: name a folder of pictures with "
+            f"int8 needs images to be calibrated on, and {flags.run_dir} has none: name a folder of pictures with "
             "--calibration_images."
         )
-    return RunFolder(run_dir).read_dataset(data_root).split("train").path.tolist()
+    return RunFolder(flags.run_dir).read_dataset(flags.data_root).split("train").path.tolist()
 
 
 if __name__ == "__main__":

@@ -163,6 +163,10 @@ class Database:
         Raises:
             InputError: it cannot be opened, or is another.
         """
+        if preset is None and os.path.isabs(self.preset) and not os.path.exists(self.preset):
+            raise InputError(
+                f"{self.path} was indexed with {self.preset}, which is not there: say where it is now with --model."
+            )
         model = ReID.from_preset(preset or self.preset)
         self.check_model(model)
         return model

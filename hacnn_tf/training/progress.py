@@ -41,6 +41,7 @@ class Progress:
         if sys.stderr.isatty():
             description = f"epoch {self._epoch}/{self._epochs}"
             self._bar = tqdm.tqdm(total=self._steps, initial=self._done, desc=description, unit="step")
+            self._bar.set_postfix_str("the first step takes seconds to trace" if self._epoch == 1 else "")
         return self
 
     def __exit__(self, *_: object) -> None:

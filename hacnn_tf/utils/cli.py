@@ -5,8 +5,10 @@ import copy
 import functools
 import io
 import os
+import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -94,14 +96,15 @@ class Command:
 
     def help(self) -> str:
         """The text of `--help`: the command's doc, then its flags by group, with their defaults."""
-        lines = [self.doc.strip(), ""]
+        lines, width = [self.doc.strip(), ""], max(60, shutil.get_terminal_size((120, 24)).columns)
         for title, names in self._groups.items():
             lines.append(f"{title}:")
             for name in names:
                 flag = self.values[name]
                 shown = f"--[no]{name}" if flag.boolean else f"--{name}"
                 default = "" if flag.default_as_str is None else f" [{flag.default_as_str.strip(chr(39))}]"
-                lines.append(f"  {shown:<18} {flag.help}{default}")
+                text = f"  {shown:<18} {flag.help}{default}"
+                lines.append(textwrap.fill(text, width, subsequent_indent=" " * 21, break_on_hyphens=False))
             lines.append("")
         return "\n".join(lines)
 

@@ -22,21 +22,28 @@ class Stopped(KeyboardInterrupt):
         self.number = number
 
 
-@contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    """While the context lasts, SIGINT, SIGTERM and SIGHUP raise `Stopped`, so that what is half done is cleaned up."""
-
-    def stop(number: int, _: FrameType | None) -> None:
-        raise Stopped(number)
-
-    with _handled(stop):
-        yield
-
-
 class StopRequest:
     """Whether a signal has asked to stop: `number` is the signal's, or None."""
 
     number: int | None = None
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """While the context lasts, SIGINT, SIGTERM and SIGHUP raise `Stopped`, so that what is half done is cleaned up."""
+    request = StopRequest()
+
+    def stop(number: int, _: FrameType | None) -> None:
+        request.number = number
+        raise Stopped(number)
+
+    with _handled(stop):
+        try:
+            yield
+        except Exception:
+            if request.number is None:
+                raise
+            raise Stopped(request.number) from None  # some libraries make another error of what stops their import
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import importlib.util
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -24,9 +25,11 @@ def running_command() -> bool:
 
 
 def prepare_command() -> None:
-    """Opens what a command needs: standard streams and a home."""
+    """Opens what a command needs: standard streams and a home; and Ctrl-C ends it without a word until it has begun."""
     global _in_command
     _in_command = True
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     _open_streams()
     if os.path.expanduser("~") == "~":  # a user whom the system does not know, and no HOME: libraries fail
         os.environ["HOME"] = "/"  # as container runtimes set it

@@ -51,6 +51,15 @@ def numbers(found):
     return found.path.str.extract(r"(\d+)")[0].astype(int).to_numpy()
 
 
+def test_a_model_that_was_moved_is_asked_for(tmp_path):
+    (tmp_path / "run").mkdir()
+    model = SimpleNamespace(name=str(tmp_path / "run"), fingerprint="aa", feature_dim=DIM)
+    people = Database.create(tmp_path / "people.lance", model, make_rows([]))
+    (tmp_path / "run").rmdir()
+    with pytest.raises(InputError, match=f"was indexed with {tmp_path}/run, which is not there: .* with --model"):
+        people.load_model()
+
+
 def test_a_search_gives_the_nearest_of_those_that_the_filter_leaves(filled):
     people, features = filled
     queries = make_features(4, seed=1)

@@ -25,6 +25,17 @@ def test_a_signal_stops_at_once_with_its_number(number):
     assert signal.getsignal(number) is before
 
 
+def test_a_stop_that_a_library_makes_another_error_of_is_still_one():
+    with pytest.raises(Stopped) as stopped, stoppable():
+        try:
+            send(signal.SIGTERM)
+        except Stopped:
+            raise ImportError("of something that was being imported") from None
+    assert stopped.value.number == signal.SIGTERM
+    with pytest.raises(ImportError), stoppable():
+        raise ImportError("nobody stopped anything")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_deferred_signal_leaves_a_request(number, capfd):
     request = StopRequest()

@@ -67,7 +67,11 @@ def test_help_and_a_mistyped_flag_wait_for_nothing(command):
         (
             [
                 "export",
-                *["--run_dir=r", "--output=new", "--format=onnx", "--precision=int8", "--calibration_images=/nowhere"],
+                "--run_dir=r",
+                "--output=new",
+                "--precision=int8",
+                "--format=onnx",
+                "--calibration_images=/nowhere",
             ],
             set(),
         ),
