@@ -51,7 +51,7 @@ COMMAND.group("Dataset")
 def main(flags: FlagValues) -> None:
     asked = _asked(flags)
     if not (flags.run_dir or (flags.export and asked)):
-        raise InputError("--run_dir, or --export with --dataset, must be given; --help lists the flags.")
+        raise InputError("--run_dir must be given, or --export with --dataset; --help lists the flags.")
     if flags.run_dir and flags.export and asked:
         raise InputError("--export on --dataset needs no run: leave --run_dir out.")
     if flags.features:
