@@ -343,6 +343,17 @@ def test_one_process_writes_at_a_time(small_run, gallery, people, capsys):
         assert re.search(r"people\.lance is being written by process \d+", fails(index, args, capsys))
 
 
+def test_a_search_that_needs_tensorflow_says_how_to_be_faster(people, query, small_run, monkeypatch, capsys):
+    """To somebody at a terminal."""
+    said = []
+    for terminal in (False, True):
+        monkeypatch.setattr("hacnn_tf.search.on_terminal", lambda terminal=terminal: terminal)
+        command(search, f"--database={people}", f"--query={query[0]}")
+        said.append(capsys.readouterr().err)
+    assert said[0] == ""
+    assert f"python -m hacnn_tf.export --run_dir {small_run} --output FOLDER --format onnx" in said[1]
+
+
 def test_search_refuses_what_it_cannot_use(people, query, small_run, tmp_path, capsys):
     (tmp_path / "text.jpg").write_text("no image")
     there = [f"--database={people}", f"--query={query[0]}"]
