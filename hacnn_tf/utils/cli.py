@@ -120,11 +120,11 @@ class Command:
                 sys.stdout.reconfigure(errors="backslashreplace")  # paths may have letters that it has not
             if {"--help", "-help", "-h"} & set(argv[1:]):
                 print(self.help())
-                return
-            values = parse(self.values, argv)
-            with stoppable():
-                main(values)
-            sys.stdout.flush()
+            else:
+                values = parse(self.values, argv)
+                with stoppable():
+                    main(values)
+            sys.stdout.flush()  # or a full disk would be noticed after this, by Python
         except InputError as error:
             sys.exit(f"{self.name}: {error}")
         except BrokenPipeError:  # who read it has left, as `| head` does

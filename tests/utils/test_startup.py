@@ -125,10 +125,11 @@ def test_a_command_is_quiet_whatever_its_streams(streams):
     assert (done.stdout.endswith(LAST_LINE), done.stderr, done.returncode) == (True, "", 0)
 
 
-def test_a_command_whose_output_goes_nowhere():
-    done = run([*COMMAND, "--help"], ">&-")
+@pytest.mark.parametrize("flags", [[], ["--help"]])
+def test_a_command_whose_output_goes_nowhere(flags):
+    done = run([*COMMAND, *flags], ">&-", PYTHONUNBUFFERED=None)
     assert (done.stderr, done.returncode) == ("", 0)
-    done = run([*COMMAND, "--help"], ">/dev/full")
+    done = run([*COMMAND, *flags], ">/dev/full", PYTHONUNBUFFERED=None)
     assert (done.stderr, done.returncode) == ("hacnn_tf.complexity: No space left on device.\n", 1)
 
 
