@@ -9,7 +9,6 @@ about a centre for every identity. torchreid's function squares what it is given
 
 import importlib.util
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from compare import spread
 from large_ranking import peak_bytes, resident_bytes
 
 from hacnn_tf.evaluation import rank_matches, rerank
@@ -103,10 +103,6 @@ def report(figures):
     if len(figures) > 1:
         ratios = [peer["seconds"] / ours["seconds"] for ours, peer in zip(*figures.values(), strict=True)]
         print(f"torchreid takes {spread(ratios)} times as long")
-
-
-def spread(values):
-    return f"{statistics.median(values):.3g} [{min(values):.3g} to {max(values):.3g}]"
 
 
 def compare(distances, flags):

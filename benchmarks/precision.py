@@ -2,15 +2,15 @@
 
     python benchmarks/precision.py
 
-The whole network, 767 identities, random images in memory, recipe `adamw`. What decides is what oneDNN
-makes of a processor, not its instructions: there are some with avx512_bf16 on which bfloat16 is slower.
+The whole network, 767 identities, random images in memory, recipe `adamw`. What decides is what oneDNN makes of a
+processor, not its instructions: there are some with avx512_bf16 on which bfloat16 is slower.
 """
 
-import statistics
 import time
 
 import numpy as np
 import tensorflow as tf
+from compare import spread
 
 from hacnn_tf.evaluation import feature_function
 from hacnn_tf.evaluation.features import EXTRACTION_BATCH
@@ -37,9 +37,9 @@ def main(flags):
             for precision, found in rates.items():
                 found.append(images_per_second(*work[precision]))
         for precision, found in rates.items():
-            print(f"{what:<12}{precision:<16}{spread(found, 1)} images/s")
+            print(f"{what:<12}{precision:<16}{spread(found)} images/s")
         ratios = [b / a for a, b in zip(*rates.values(), strict=True)]
-        print(f"{what:<12}{'ratio':<16}{spread(ratios, 2)}", flush=True)
+        print(f"{what:<12}{'ratio':<16}{spread(ratios)}", flush=True)
 
 
 def extraction(model):
@@ -71,11 +71,6 @@ def images_per_second(run, count):
         result = run()
     result.numpy()
     return count * BATCHES / (time.perf_counter() - begin)
-
-
-def spread(values, digits):
-    median, least, greatest = (f"{value:.{digits}f}" for value in (statistics.median(values), min(values), max(values)))
-    return f"{median:>6} [{least} to {greatest}]"
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ alone. Makes an ONNX export of the bundled weights and indexes the embedded data
 """
 
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from compare import spread
 
 from hacnn_tf.data.synthetic import make_synthetic
 from hacnn_tf.utils import cli
@@ -95,10 +96,6 @@ def run(python, args, code=0):
     done = subprocess.run([python, *args], cwd=ELSEWHERE, capture_output=True, text=True)
     if done.returncode != code:
         raise InputError(f"{' '.join(args)} ended with {done.returncode}: {done.stderr.strip()[-200:]}")
-
-
-def spread(values):
-    return f"{statistics.median(values):.2f} [{min(values):.2f} to {max(values):.2f}]"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import sys
 
 from absl.flags import FlagValues
 
-from hacnn_tf.data.decode import check_readable
+from hacnn_tf.data.decode import read_each, read_image
 from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.files import check_new_path, preview, write_text
@@ -44,7 +44,7 @@ def main(flags: FlagValues) -> None:
     if flags.html:
         check_new_path(flags.html, suffix=".html")
     check_there(flags.database)
-    check_readable(flags.query)
+    read_each(flags.query, lambda i: read_image(flags.query[i]))
 
     from hacnn_tf.gallery import Database
     from hacnn_tf.gallery.results import as_page, as_text

@@ -9,7 +9,7 @@ import functools
 import io
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from hacnn_tf.data.listing import open_image
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import preview
 from hacnn_tf.utils.types import FilePath, Picture, Pixels, Size
+from hacnn_tf.utils.waiting import bar
 
 if TYPE_CHECKING:
     import h5py
@@ -95,20 +96,29 @@ def read_image(image: Picture, size: Size | None = None) -> Pixels:
     return np.asarray(upright if size is None else upright.resize(size[::-1], PIL.Image.Resampling.BILINEAR))
 
 
-def check_readable(images: Iterable[FilePath]) -> None:
-    """Raises `UnreadableImagesError`, which names them all, if some files cannot be read."""
+def read_each(paths: Sequence[FilePath], read: Callable[[int], object]) -> None:
+    """Reads some images in parallel.
 
-    def problem(path: FilePath) -> str | None:
+    Args:
+        paths: of the images.
+        read: function of an image's number from 0 that reads it, and raises `InputError` if it cannot.
+
+    Raises:
+        UnreadableImagesError: some cannot be read; names them all.
+    """
+
+    def problem(i: int) -> str | None:
         try:
-            read_image(path)
+            read(i)
         except InputError as reason:
-            return f"{path} ({reason})"
+            return f"{paths[i]} ({reason})"
         return None
 
-    with decoding_pool() as pool:
-        outcomes = list(pool.map(problem, images))
-    if problems := [outcome for outcome in outcomes if outcome]:
-        raise UnreadableImagesError(problems, len(outcomes))
+    with decoding_pool() as pool:  # all are tried, so that all broken ones are named
+        outcomes = bar(pool.map(problem, range(len(paths))), "Decoding", len(paths))
+        problems = [outcome for outcome in outcomes if outcome]
+    if problems:
+        raise UnreadableImagesError(problems, len(paths))
 
 
 def own_copy(image: Picture | InputError) -> Picture | InputError:

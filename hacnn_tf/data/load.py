@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hacnn_tf.data.decode import PIXELS, UnreadableImagesError, decoding_pool, mat_of, read_image
+from hacnn_tf.data.decode import PIXELS, UnreadableImagesError, mat_of, read_each, read_image
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, expanded
 from hacnn_tf.utils.types import FilePath, Pixels, Size
-from hacnn_tf.utils.waiting import bar
 
 if TYPE_CHECKING:
     from hacnn_tf.data.dataset import ReidDataset
@@ -88,19 +87,10 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
 
 
 def _decode_into(images: Pixels, paths: Sequence[str], size: Size) -> None:
-    def read(i: int) -> str | None:
-        """Puts an image into its place; what is wrong with it, as "PATH (reason)", if it cannot be read."""
-        try:
-            images[i] = read_image(paths[i], size)
-        except InputError as reason:
-            return f"{paths[i]} ({reason})"
-        return None
+    def read(i: int) -> None:
+        images[i] = read_image(paths[i], size)
 
-    with decoding_pool() as pool:  # all are tried, so that all broken ones are named
-        outcomes = bar(pool.map(read, range(len(paths))), "Decoding", len(paths))
-        problems = [problem for problem in outcomes if problem]
-    if problems:
-        raise UnreadableImagesError(problems, len(paths))
+    read_each(paths, read)
 
 
 def _fingerprint(paths: Sequence[str], size: Size) -> str:

@@ -1,12 +1,13 @@
 """What a training shows while it runs."""
 
 import contextlib
-import sys
 import time
 from collections.abc import Sequence
 
 import numpy as np
 import tqdm
+
+from hacnn_tf.utils.waiting import on_terminal
 
 LINE_SECONDS = 60  # between lines in a log, beside one at the end of each epoch
 BAR_SECONDS = 1  # between fresh numbers on a terminal
@@ -38,7 +39,7 @@ class Progress:
         self.images_per_second = 0.0
 
     def __enter__(self) -> "Progress":
-        if sys.stderr.isatty():
+        if on_terminal():
             description = f"epoch {self._epoch}/{self._epochs}"
             self._bar = tqdm.tqdm(total=self._steps, initial=self._done, desc=description, unit="step")
             self._bar.set_postfix_str("the first step takes seconds to trace" if self._epoch == 1 else "")
