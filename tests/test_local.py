@@ -12,6 +12,9 @@ from hacnn_tf.paper.curves import curves
 from hacnn_tf.training.run_folder import RunFolder
 from tests.conftest import command, needs, train_args
 
+ONE_QUICK = [form if form == "onnx" else pytest.param(form, marks=pytest.mark.slow) for form in FORMATS]
+ONE_QUICK_PROGRAM = [form for form in ONE_QUICK if form == "onnx" or form.values[0] != "keras"]
+
 
 @pytest.fixture(scope="module")
 def global_run(small_data_root, tmp_path_factory):
@@ -63,7 +66,7 @@ def test_the_evaluation_has_one_feature_by_two_names(evaluated):
     assert joint.split()[2:] == alone.split()[1:]
 
 
-@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("form", ONE_QUICK)
 def test_every_format_has_its_feature(form, program, network, small_data_root, evaluated, capsys):
     features, paths, table = evaluated
     file = program(form)
@@ -86,7 +89,7 @@ def test_a_file_says_that_it_is_of_the_global_branch(program):
     assert [value.name for value in (*model.graph.input, *model.graph.output)] == ["images", "features"]
 
 
-@pytest.mark.parametrize("form", ["onnx", "openvino", "saved_model", "litert"])
+@pytest.mark.parametrize("form", ONE_QUICK_PROGRAM)
 def test_a_file_of_before_there_was_a_choice_has_both_branches(form, tmp_path, monkeypatch):
     needs(form)
     from hacnn_tf.export import exported
@@ -110,6 +113,7 @@ def test_a_preset_of_it(global_run, evaluated, tmp_path):
     np.testing.assert_allclose(model.embed(paths), features, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_index_and_search(global_run, small_run, small_data_root, evaluated, tmp_path, capsys):
     pytest.importorskip("lancedb", reason='needs the extra "search"')
     from hacnn_tf import index, search

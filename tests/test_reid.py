@@ -238,6 +238,7 @@ def test_a_fork_cannot_open_what_needs_tensorflow_again(model, small_run, export
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_pickle_opens_the_same_again(model, opened, exports, paths, monkeypatch):
     monkeypatch.chdir(exports)
     models = [model, opened("export/saved_model"), ReID.from_preset(Path("preset"), precision="mixed_bfloat16")]
@@ -254,6 +255,7 @@ def test_a_pickle_opens_the_same_again(model, opened, exports, paths, monkeypatc
     assert pickle.loads(pickle.dumps(bundled)).name == bundled.name == "hacnn_cuhk03_detected"
 
 
+@pytest.mark.slow
 def test_a_pickle_of_another_model_now(model, exports, network, tmp_path):
     shutil.copytree(exports / "preset", tmp_path / "preset")
     content = pickle.dumps(ReID.from_preset(tmp_path / "preset"))
@@ -268,6 +270,7 @@ def test_a_pickle_of_another_model_now(model, exports, network, tmp_path):
         pickle.dumps(ReID("other", Export.of_network(other)))
 
 
+@pytest.mark.slow
 def test_another_process_takes_it(model, paths, expected):
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:

@@ -182,8 +182,23 @@ def parse(values: flags.FlagValues, argv: Sequence[str]) -> flags.FlagValues:
     values = copy.deepcopy(values)
     try:
         rest = values(argv)[1:]
-    except flags.Error as error:
+    except flags.IllegalFlagValueError as error:
+        raise InputError(f"{_requirement(values, error) or error}; --help lists the flags.") from None
+    except (flags.Error, ValueError) as error:  # absl's ValueError: --noNAME does not take an argument
         raise InputError(f"{error}; --help lists the flags.") from None
     if rest:
         raise InputError(f"Unexpected argument {rest[0]!r}; flags begin with --, and --help lists them.")
     return values
+
+
+def _requirement(values: flags.FlagValues, error: flags.IllegalFlagValueError) -> str:
+    """What a flag that is not must be, if known. absl says "flag --NAME=VALUE: REASON", with Python's reason."""
+    name, _, value = str(error).removeprefix("flag --").removesuffix(f": {error.__context__}").partition("=")
+    parser = values[name].parser
+    if isinstance(parser, flags.EnumParser):
+        must = f"one of {', '.join(parser.enum_values)}"
+    elif isinstance(parser, flags.BooleanParser):
+        must = "true or false"
+    else:
+        must = parser.syntactic_help.replace("an integer", "a whole number").replace("integer", "whole number")
+    return must and f"--{name} must be {must}, not {value[:60]}"

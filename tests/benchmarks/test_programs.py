@@ -14,6 +14,7 @@ from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.errors import InputError
 
+pytestmark = pytest.mark.slow
 FLAGS = "--dataset synthetic --allow_subset --epochs 2 --batch_size 8 --eval_every 1"
 
 

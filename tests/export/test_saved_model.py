@@ -26,6 +26,7 @@ np.savez(output, from_bytes=from_bytes, from_images=tf.concat(one_by_one, 0))
 """
 
 
+@pytest.mark.slow
 def test_a_foreign_process_gets_the_evaluations_features(exported, features, tmp_path):
     expected, paths = features
     args = [sys.executable, "-c", FOREIGN_SCRIPT, exported / "saved_model", tmp_path / "foreign.npz", *paths]

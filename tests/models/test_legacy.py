@@ -65,7 +65,7 @@ def make_former(path):
                     layer.move(name, "pool" if name.endswith("pool") else re.sub("_.x.", "", name))
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float16"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float16", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("local", [True, False])
 def test_a_preset_of_0_2_0(local, dtype, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (4, 80, 32, 3), dtype=np.uint8)

@@ -177,6 +177,7 @@ def test_images_of_too_many_pixels_are_refused_before_they_are_decoded(encoded):
     assert MAX_PIXELS >= 7680 * 4320  # an 8K frame is none
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["saved_model", "onnx", "litert"])
 def test_bytes_into_the_export(form, exported, programs, tmp_path, monkeypatch):
     file = exported / "saved_model" if form == "saved_model" else programs(form)

@@ -273,6 +273,7 @@ def test_a_run_of_before_the_local_branch_had_a_switch_goes_on(small_network, wh
         run(small_data_root, tmp_path / "old", "--epochs=2", "--nolocal")
 
 
+@pytest.mark.slow
 def test_a_run_of_0_2_0_goes_on(small_data_root, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("hacnn_tf.models.HACNN", NARROW)
     run(small_data_root, tmp_path / "whole", "--epochs=2")

@@ -109,6 +109,7 @@ def test_importing_leaves_the_streams_alone_and_needs_no_folder():
     assert done.stdout == "(2, 1024)\n", done.stderr
 
 
+@pytest.mark.slow
 def test_importing_with_standard_error_closed():
     script = (
         "import hacnn_tf, numpy as np\n"
@@ -125,6 +126,7 @@ def test_a_command_is_quiet_whatever_its_streams(streams):
     assert (done.stdout.endswith(LAST_LINE), done.stderr, done.returncode) == (True, "", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [[], ["--help"]])
 def test_a_command_whose_output_goes_nowhere(flags):
     done = run([*COMMAND, *flags], ">&-", PYTHONUNBUFFERED=None)

@@ -1,0 +1,82 @@
+"""What a training step's time goes to on a CPU, by kind of operation.
+
+    python benchmarks/step_profile.py [--precision mixed_bfloat16]
+
+Random weights and images, batches of 32, 767 identities; TensorFlow's profiler, all threads together.
+"""
+
+import argparse
+import collections
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+from hacnn_tf.models import INPUT_SIZE
+from hacnn_tf.training.loop import make_optimizer
+from hacnn_tf.training.recipes import RECIPES
+from hacnn_tf.training.settings import Settings
+from hacnn_tf.training.step import make_train_step
+from hacnn_tf.utils.options import PRECISIONS
+
+BATCH, IDENTITIES, WARM_UP, STEPS = 32, 767, 3, 8
+SHOWN = 12
+
+
+def step(precision):
+    """A function that takes a step and waits for it."""
+    model = Settings(precision=precision).build_model(IDENTITIES)
+    optimizer = make_optimizer(RECIPES["adamw"], steps=100)
+    optimizer.build(model.trainable_variables)
+    function = make_train_step(model, optimizer, RECIPES["adamw"], xla=False)
+    rng = np.random.default_rng(0)
+    images = tf.constant(rng.integers(0, 256, (BATCH, *INPUT_SIZE, 3), np.uint8))
+    labels = tf.constant(rng.integers(0, IDENTITIES, BATCH), tf.int32)
+    return lambda: function(images, labels).numpy()
+
+
+def profiled(work):
+    """What TensorFlow's profiler recorded of `work`."""
+    with tempfile.TemporaryDirectory() as folder:
+        tf.profiler.experimental.start(folder)
+        work()
+        tf.profiler.experimental.stop()
+        (file,) = Path(folder).rglob("*.xplane.pb")
+        return xplane_pb2.XSpace.FromString(file.read_bytes())
+
+
+def seconds_by_kind(space):
+    """Counter from a kind of operation, as "Conv2DBackpropFilter", to seconds, of all threads that compute."""
+    seconds = collections.Counter()
+    for plane in space.planes:
+        for line in plane.lines:
+            if line.name.startswith("tf_Compute"):
+                for event in line.events:
+                    name = plane.event_metadata[event.metadata_id].name
+                    if ":" in name and "::" not in name:  # NAME:KIND; else it is the executor's own, around these
+                        kind = name.rpartition(":")[2].removeprefix("_Mkl").removeprefix("Native")
+                        seconds[kind] += event.duration_ps / 1e12
+    return seconds
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
+    precision = parser.parse_args().precision
+    keras.utils.set_random_seed(0)
+    work = step(precision)
+    for _ in range(WARM_UP):
+        work()
+    seconds = seconds_by_kind(profiled(lambda: [work() for _ in range(STEPS)]))
+    total = sum(seconds.values())
+    print(f"{precision}: {total / STEPS:.2f} s of computing a step, on all threads; of it")
+    for kind, spent in seconds.most_common(SHOWN):
+        print(f"  {kind:<28}{spent / total:6.1%}")
+    print(f"  {'other':<28}{1 - sum(spent for _, spent in seconds.most_common(SHOWN)) / total:6.1%}")
+
+
+if __name__ == "__main__":
+    main()
