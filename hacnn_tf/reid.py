@@ -112,11 +112,7 @@ class ReID:
         elif find_export(path):
             export = load_export(path, precision)
         else:
-            shipped = ", ".join(sorted(folder.name for folder in SHIPPED.glob("*/"))) or "none"
-            raise InputError(
-                f"{name} is not a run folder, preset or export, nor a preset that comes with hacnn_tf ({shipped}): "
-                "train one with python -m hacnn_tf.train."
-            )
+            raise _unknown(name)
         place = os.path.abspath(name) if path.exists() else name
         return cls(name, dataclasses.replace(export, source=export.source or (place, precision)))
 
@@ -315,6 +311,21 @@ def find_preset(preset: FilePath) -> Path | None:
     """The folder of a preset, by its path or by the name of one that comes with hacnn_tf; None if it is neither."""
     folder = Path(preset) if Path(preset).exists() else SHIPPED / preset
     return folder if (folder / WEIGHTS).exists() else None
+
+
+def check_openable(preset: FilePath) -> None:
+    """Raises `InputError` unless `ReID.from_preset` finds something to open; opens nothing."""
+    name = expanded(preset)
+    if not (find_preset(name) or (Path(name) / CONFIG).exists() or find_export(Path(name))):
+        raise _unknown(name)
+
+
+def _unknown(name: str) -> InputError:
+    shipped = ", ".join(sorted(folder.name for folder in SHIPPED.glob("*/"))) or "none"
+    return InputError(
+        f"{name} is not a run folder, preset or export, nor a preset that comes with hacnn_tf ({shipped}): train one "
+        "with python -m hacnn_tf.train."
+    )
 
 
 def _listed(images: Picture | Iterable[Picture]) -> Iterable[Any]:

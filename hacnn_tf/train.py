@@ -5,6 +5,8 @@
     python -m hacnn_tf.train --dataset cuhk03 --recipe paper      §4 of the paper as it is written
     python -m hacnn_tf.train --dataset cuhk03 --recipe strong     with augmentation and label smoothing
     python -m hacnn_tf.train --dataset folder --data_root people  images of your own, see data/README.md
+    python -m hacnn_tf.train --dataset folder --data_root people --init_from hacnn_cuhk03_detected
+                                                                  the same, from weights trained on CUHK03
     python -m hacnn_tf.train --dataset cuhk03,market1501          on both together, tested in one gallery
 
 Ctrl-C or SIGTERM stop it after the step in hand, with a checkpoint; the same command again goes on from there.
@@ -14,6 +16,7 @@ from absl.flags import FlagValues
 
 from hacnn_tf.data.load import load_images, load_splits
 from hacnn_tf.data.pipeline import epoch_order
+from hacnn_tf.reid import check_openable
 from hacnn_tf.training.recipes import GROUP, OPTIONS, RECIPES, Recipe
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import FLAGS, STRATEGIES, Settings
@@ -45,7 +48,7 @@ COMMAND.define(
     "enum",
     "recipe",
     None,
-    "a set of the following flags; paper for synthetic by default, else adamw",
+    "a set of the following flags; with --init_from finetune by default, for synthetic paper, else adamw",
     enum_values=list(RECIPES),
 )
 COMMAND.group(GROUP)
@@ -63,11 +66,14 @@ def main(flags: FlagValues) -> None:
     assert settings.recipe, "these settings are not completed"
     epoch_order(rows.pid, settings.batch_size, settings.recipe, settings.seed, epoch=1)  # is there enough to fill it?
     run_dir = flags.run_dir or f"runs/{settings.run_name}"
+    if settings.init_from:
+        check_openable(settings.init_from)
 
     require_tensorflow()
     from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, results_table
     from hacnn_tf.models import HACNN, INPUT_SIZE
     from hacnn_tf.training.devices import check_supported, use_xla
+    from hacnn_tf.training.initial import InitialWeights
     from hacnn_tf.training.loop import train
     from hacnn_tf.training.multi_worker import Follower, open_devices
     from hacnn_tf.training.progress import print_line
@@ -82,7 +88,8 @@ def main(flags: FlagValues) -> None:
             train(settings, pixels, rows, Follower(), devices, xla, flags.checkpoint_every, flags.debug_nans)
             return
 
-        RunFolder.find(run_dir, settings, dataset)  # refuses what can be refused before images are read
+        run = RunFolder.find(run_dir, settings, dataset)  # refuses what can be refused before images are read
+        initial = InitialWeights(settings) if settings.init_from and not (run and run.begun) else None
         images = load_splits(dataset, ["train", *TEST_SPLITS], INPUT_SIZE, flags.cache_dir)
         evaluator = Evaluator(dataset, images, xla)
 
@@ -92,10 +99,11 @@ def main(flags: FlagValues) -> None:
             return results
 
         places = {"data_root": flags.data_root, "cache_dir": flags.cache_dir, "strategy": flags.strategy}
-        with RunFolder.opened(run_dir, settings, dataset, **places) as run:
+        begun_from = initial.fingerprint if initial else None
+        with RunFolder.opened(run_dir, settings, dataset, begun_from, **places) as run:
             for name, split in dataset.made_splits.items():
                 write_csv(run.path / name, list(split), split.to_dict("records"))
-            record = Record(run, evaluate)
+            record = Record(run, evaluate, initial)
             train(settings, images["train"], rows, record, devices, xla, flags.checkpoint_every, flags.debug_nans)
 
 

@@ -29,6 +29,10 @@ class Checkpoints:
     def __init__(self, folder: FilePath) -> None:
         self.folder = Path(folder)
 
+    def __bool__(self) -> bool:
+        """Whether there are any, whole or damaged."""
+        return bool(self._paths())
+
     def save(self, epoch: int, step: int, arrays: Mapping[str, NDArray]) -> None:
         """Writes a checkpoint and removes all but the one before it.
 

@@ -125,13 +125,16 @@ RECIPES = {
             crop_padding=8,
             erasing=0.5,
         ),
+        Recipe("finetune", learning_rate=1e-4, schedule="cosine"),
     )
 }
 
 
-def usual_recipe(dataset: str) -> str:
-    """The name of the recipe that a dataset is trained by if none is given.
+def usual_recipe(dataset: str, init_from: str | None = None) -> str:
+    """The name of the recipe that a dataset is trained by if none is given, from fresh weights or trained ones.
 
     In the embedded dataset's few epochs a falling rate or a weight decay did worse (docs/studies/search.md).
     """
+    if init_from:
+        return "finetune"
     return "paper" if dataset == "synthetic" else "adamw"

@@ -9,6 +9,7 @@ import pandas as pd
 
 from hacnn_tf.models import HACNN
 from hacnn_tf.training.epoch_log import EpochLog
+from hacnn_tf.training.initial import InitialWeights
 from hacnn_tf.training.progress import Progress
 from hacnn_tf.training.run_folder import RunFolder, versions
 from hacnn_tf.training.state import TrainingState
@@ -22,18 +23,26 @@ class Record:
     Args:
         run: the `RunFolder`, opened.
         evaluate: function of the network that gives the results of `evaluate_features`.
+        initial: the trained weights to begin from, if the training has not begun; None: fresh ones.
 
     Raises:
         InputError: from most methods, if the run folder cannot be read or written any more.
     """
 
-    def __init__(self, run: RunFolder, evaluate: Callable[[HACNN], Results]) -> None:
-        self._run, self._settings, self._evaluate = run, run.settings, evaluate
+    def __init__(
+        self, run: RunFolder, evaluate: Callable[[HACNN], Results], initial: InitialWeights | None = None
+    ) -> None:
+        self._run, self._settings, self._evaluate, self._initial = run, run.settings, evaluate, initial
         self._results: Results | None = None
 
     def restore(self, state: TrainingState) -> None:
-        """Takes the state from the newest checkpoint, if there is one, and says where the training is."""
-        self._run.restore(state)
+        """Takes the state from the newest checkpoint, if there is one, and says where the training is.
+
+        Trained weights that it begins from are its first checkpoint: it does not ask for them again.
+        """
+        if not self._run.restore(state) and self._initial:
+            self._initial.give(state.model)
+            self._run.save(state)
         resumes = bool(state.epoch or state.step) and state.epoch != self._settings.epochs
         print(f"{self._place(state)}{self._updates() if resumes else ''}", flush=True)
         self._state, self._log = state, EpochLog(self._run, state.epoch)
@@ -102,7 +111,8 @@ class Record:
             return f"{path}: goes on after step {state.step} of epoch {state.epoch + 1} of {epochs}."
         if state.epoch:
             return f"{path}: goes on after epoch {state.epoch} of {epochs}."
-        return f"{path}: begins."
+        begun = self._settings.init_from and f" from the weights of {self._settings.init_from} ({self._run.initial})"
+        return f"{path}: begins{begun or ''}."
 
     def _updates(self) -> str:
         """What else computes the training now than what began it."""

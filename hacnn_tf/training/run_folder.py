@@ -55,7 +55,7 @@ COLUMNS = {  # the columns of its .csv files, which have a row an epoch
 }
 ADDED = {"mINP"}  # measures that a `metrics.json` of an older revision does not have
 LOCK = "lock"
-FORMAT = 1  # of a run folder; raised when older code would misread a newer one
+FORMAT = 2  # of a run folder; raised when older code would misread a newer one
 FORMER_RECIPES = {"constant": "paper", "paper": "adamw"}  # what was called what before there was a format
 
 
@@ -71,6 +71,7 @@ class RunFolder:
         dataset_name: of the dataset trained on, for people.
         fingerprint: of its training images, see `ReidDataset.fingerprint`.
         num_identities: number of training identities.
+        initial: fingerprint of the weights that it began from; None if those were fresh.
         versions: dict of the versions it was begun with, for people.
         revision: the git revision it was trained with, or None.
 
@@ -96,6 +97,7 @@ class RunFolder:
             self.num_identities = content["num_identities"]
             self.dataset_name = content["dataset"]
             self.fingerprint = content["fingerprint"]
+            self.initial: str | None = content.get("initial")
             self.versions = dict(content["versions"])
             self.revision = content["revision"]
         except FormatError:
@@ -130,26 +132,37 @@ class RunFolder:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, path: FilePath, settings: Settings, dataset: "ReidDataset", **places: Any) -> Iterator["RunFolder"]:
+    def opened(
+        cls, path: FilePath, settings: Settings, dataset: "ReidDataset", initial: str | None = None, **places: Any
+    ) -> Iterator["RunFolder"]:
         """The run folder to train in, found or made anew, and kept from other processes while the context lasts.
 
         Args:
             path, settings, dataset: as in `find`.
+            initial: fingerprint of the weights to begin from; None if they are fresh, or it has begun.
             places: flags of no consequence for the result, kept for the record.
 
         Raises:
-            InputError: as `find`; or another process is training in it, or it cannot be written.
+            InputError: as `find`; or another process is training in it, it cannot be written, or it was to begin from
+                other weights.
         """
         with locked(Path(path) / LOCK) as still_ours:
-            run = cls.find(path, settings, dataset) or cls.create(path, settings, dataset, **places)
+            run = cls.find(path, settings, dataset) or cls.create(path, settings, dataset, initial, **places)
+            if initial and initial != run.initial:
+                raise InputError(
+                    f"{path} was to begin from other weights of {settings.init_from} ({run.initial}) than are there "
+                    f"now ({initial}): put those back, or name another folder with --run_dir."
+                )
             run._still_ours = still_ours
             for folder in (run.path, run.path / "checkpoints"):
                 sweep(folder)
             yield run
 
     @classmethod
-    def create(cls, path: FilePath, settings: Settings, dataset: "ReidDataset", **places: Any) -> "RunFolder":
-        """Starts a run folder; `places` are flags of no consequence for the result, kept for the record."""
+    def create(
+        cls, path: FilePath, settings: Settings, dataset: "ReidDataset", initial: str | None = None, **places: Any
+    ) -> "RunFolder":
+        """Starts a run folder, see `opened`."""
         write_json(
             Path(expanded(path)) / "config.json",
             {
@@ -159,6 +172,7 @@ class RunFolder:
                 "dataset": dataset.name,
                 "fingerprint": dataset.fingerprint(),
                 "num_identities": dataset.split("train").pid.nunique(),
+                "initial": initial,
                 "versions": versions(),
                 "revision": _revision(),
             },
@@ -174,15 +188,22 @@ class RunFolder:
         self._check_present()
         Checkpoints(self.path / "checkpoints").save(state.epoch, state.step, state.to_arrays())
 
-    def restore(self, state: "TrainingState") -> None:
-        """Takes a `TrainingState` from the newest whole checkpoint; does nothing if there is none.
+    @property
+    def begun(self) -> bool:
+        """Whether there is a checkpoint, be it damaged."""
+        return bool(Checkpoints(self.path / "checkpoints"))
+
+    def restore(self, state: "TrainingState") -> bool:
+        """Takes a `TrainingState` from the newest whole checkpoint, and says whether there is one.
 
         Raises:
             InputError: all checkpoints are damaged, or it is one of another network.
         """
-        if newest := Checkpoints(self.path / "checkpoints").newest():
+        newest = Checkpoints(self.path / "checkpoints").newest()
+        if newest:
             path, arrays = newest
             state.load_arrays(arrays, path)
+        return newest is not None
 
     def load_model(self, precision: str | None = None) -> "tuple[HACNN, int]":
         """The trained network, from the newest whole checkpoint.

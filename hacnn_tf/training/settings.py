@@ -1,6 +1,7 @@
 """The settings of a training."""
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 PAPER_EPOCHS = 150
 SYNTHETIC_EPOCHS = 4  # enough for the embedded dataset
+FINETUNE_EPOCHS = 20  # from trained weights
 STRATEGIES = ["auto", "one", "mirrored", "multi_worker"]  # see `hacnn_tf.training.multi_worker.open_devices`
 
 
@@ -46,7 +48,15 @@ class Settings(DatasetOptions):
     )
     interaction: bool | None = option(None, "cross-attention interaction (Table 6); as --local by default", "Network")
     num_regions: int = option(4, "T, the number of local streams", "Network", low=1)
-    epochs: int | None = option(None, f"{PAPER_EPOCHS} by default, fewer for synthetic", "Training", low=1)
+    epochs: int | None = option(
+        None,
+        f"{PAPER_EPOCHS} by default, {FINETUNE_EPOCHS} with --init_from, {SYNTHETIC_EPOCHS} for synthetic",
+        "Training",
+        low=1,
+    )
+    init_from: str | None = option(
+        None, "begin from the weights of this preset, run or Keras file; classifiers are new", "Training"
+    )
     batch_size: int = option(32, "images a step", "Training", low=2)
     recipe: Recipe | None = None
     precision: str = option("float32", "dtype policy", "Training", PRECISIONS)
@@ -66,7 +76,7 @@ class Settings(DatasetOptions):
                 raise InputError(f"--{name} needs the local branch: leave it out, or --nolocal.")
         for name in ("regional", "interaction"):
             filled[name] = self.local if getattr(self, name) is None else getattr(self, name)
-        filled["recipe"] = recipe = self.recipe or RECIPES[usual_recipe(self.dataset)]
+        filled["recipe"] = recipe = self.recipe or RECIPES[usual_recipe(self.dataset, self.init_from)]
         identities = recipe.batch_identities
         if identities and (self.batch_size % identities or self.batch_size < 2 * identities):
             raise InputError(
@@ -74,7 +84,8 @@ class Settings(DatasetOptions):
                 "images of each, two or more: take a divisor of it, at most half."
             )
         if self.epochs is None:
-            filled["epochs"] = SYNTHETIC_EPOCHS if self.dataset == "synthetic" else PAPER_EPOCHS
+            usual = FINETUNE_EPOCHS if self.init_from else PAPER_EPOCHS
+            filled["epochs"] = SYNTHETIC_EPOCHS if self.dataset == "synthetic" else usual
         return dataclasses.replace(super().completed(), **filled)
 
     @classmethod
@@ -88,7 +99,7 @@ class Settings(DatasetOptions):
         Raises:
             InputError: a contradiction in the recipe.
         """
-        recipe = RECIPES[flags["recipe"] or usual_recipe(flags["dataset"])]
+        recipe = RECIPES[flags["recipe"] or usual_recipe(flags["dataset"], flags.get("init_from"))]
         options = {name: flags[name] for name in OPTIONS if flags.get(name) is not None}
         fields = {name: value for name, value in flags.items() if name not in (*OPTIONS, "recipe")}
         return cls(**fields, recipe=recipe.replaced(**options))
@@ -125,7 +136,7 @@ class Settings(DatasetOptions):
         off = [f"no{name}" for name in switches if not getattr(self, name)]
         usual = self.epochs == dataclasses.replace(self, epochs=None).completed().epochs
         length = None if usual else f"epochs{self.epochs}"
-        recipe = None if self._recipe.name == usual_recipe(self.dataset) else self._recipe.name
+        recipe = None if self._recipe.name == usual_recipe(self.dataset, self.init_from) else self._recipe.name
         changes = [f"{name}{format_flag(value)}" for name, value in self._recipe.changes().items()]
         validation = f"validation{self.validation}" if self.validation else None
         dataset = as_file_name(self.dataset.replace(",", "+"))
@@ -133,7 +144,8 @@ class Settings(DatasetOptions):
         own = [share and f"share{share}", drawn and f"split{drawn}", cameras and "cameras"]
         where = [dataset, self.split, self.testset, self.boxes, *own, validation]
         precision = None if self.precision == Settings.precision else self.precision
-        parts = [*where, *off, recipe, *changes, precision, length, f"seed{self.seed}"]
+        begun = self.init_from and f"from-{as_file_name(os.path.basename(os.path.normpath(self.init_from)))}"
+        parts = [*where, *off, begun, recipe, *changes, precision, length, f"seed{self.seed}"]
         return "-".join(str(part) for part in parts if part)
 
     def as_flags(self) -> list[str]:

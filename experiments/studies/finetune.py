@@ -1,0 +1,154 @@
+"""What trained weights are worth on other cameras, and by which recipe they are trained on.
+
+    python experiments/studies/finetune.py --data_root DATA [--only choose|compare] [--seeds 0,1,2] [--table]
+
+"choose" tries recipes from the bundled weights on 100 of the synthetic people, by the 100 others of the training set
+(`--validation 100`). "compare" trains on the first 50, 100 and 200 of them, from fresh weights and from the bundled
+ones, equally many steps, and searches the test set. Finished trainings are not repeated; --table trains nothing.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+PRESET = "hacnn_cuhk03_detected"
+PRECISION = "mixed_bfloat16"
+FROM_FRESH, FROM_TRAINED = "--recipe paper", f"--init_from {PRESET}"
+FROZEN = "--frozen_stem"  # of this script alone
+CHOICES = {  # 8 epochs of 25 steps
+    "fresh": FROM_FRESH,
+    "constant-5e-4": f"{FROM_TRAINED} --recipe paper",
+    "cosine-5e-4": f"{FROM_TRAINED} --recipe paper --schedule cosine",
+    "cosine-2e-4": f"{FROM_TRAINED} --recipe paper --schedule cosine --learning_rate 2e-4",
+    "cosine-1e-4": f"{FROM_TRAINED} --recipe paper --schedule cosine --learning_rate 1e-4",
+    "cosine-5e-5": f"{FROM_TRAINED} --recipe paper --schedule cosine --learning_rate 5e-5",
+    "constant-2e-4": f"{FROM_TRAINED} --recipe paper --learning_rate 2e-4",
+    "decay-8": f"{FROM_TRAINED} --recipe adamw",
+    "decay-8-2e-4": f"{FROM_TRAINED} --recipe adamw --learning_rate 2e-4",
+    "frozen-stem": f"{FROM_TRAINED} --recipe paper --schedule cosine {FROZEN}",
+    "16-epochs": f"{FROM_TRAINED} --recipe paper --schedule cosine --epochs 16",
+}
+EPOCHS_OF = {50: 16, 100: 8, 200: 4}  # by persons: about 200 steps each
+MEASURES = ("rank1", "mAP")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--data_root", default="data")
+    parser.add_argument("--runs_dir", type=Path, default="runs/finetune")
+    parser.add_argument("--only", choices=["choose", "compare"])
+    parser.add_argument("--variants", help="of choose, separated by commas", default=",".join(CHOICES))
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--table", action="store_true", help="train nothing")
+    parser.add_argument(FROZEN, action="store_true", help=argparse.SUPPRESS)  # of a training that this script starts
+    args, rest = parser.parse_known_args()
+    if args.frozen_stem:
+        return train_with_frozen_stem(["train", f"--data_root={args.data_root}", *rest])
+    if rest:
+        parser.error(f"unknown: {' '.join(rest)}")
+    seeds = args.seeds.split(",")
+    if args.only != "compare":
+        trainings = [(name, choice(name, args.data_root)) for name in args.variants.split(",")]
+        print(trained("choose", trainings, seeds, args.runs_dir, args.table))
+    if args.only != "choose":
+        print(trained("compare", list(comparisons(args.data_root, args.runs_dir)), seeds, args.runs_dir, args.table))
+
+
+def choice(name, data_root):
+    """The flags of one of `CHOICES`."""
+    return ["--dataset=synthetic", f"--data_root={data_root}", "--validation=100", "--epochs=8", *CHOICES[name].split()]
+
+
+def comparisons(data_root, runs_dir):
+    """Names and flags of the trainings on the first people of the training set, fresh and trained."""
+    from hacnn_tf.data import read_dataset
+
+    table = read_dataset("synthetic", data_root).table
+    for persons, epochs in EPOCHS_OF.items():
+        manifest = runs_dir / f"first{persons}.csv"
+        if not manifest.exists():
+            runs_dir.mkdir(parents=True, exist_ok=True)
+            rows = table[(table.split != "train") | (table.pid <= persons)]
+            rows = rows.assign(path=[str(Path(path).resolve()) for path in rows.path])
+            rows[["path", "pid", "camid", "split"]].to_csv(manifest, index=False)
+        for name, flags in (("fresh", FROM_FRESH), ("trained", FROM_TRAINED)):
+            flags = ["--dataset=folder", f"--data_root={manifest}", f"--epochs={epochs}", *flags.split()]
+            yield f"{persons}-{name}", flags
+
+
+def trained(what, trainings, seeds, runs_dir, table_only):
+    """Trains what is not trained yet, and gives the table, Rank-1/mAP of the joint feature, as Markdown."""
+    lines = [f"| {what} | Rank-1/mAP by seed | mean ± sd | revision |", "|---|---|---|---|"]
+    for name, flags in trainings:
+        found = []
+        for seed in seeds:
+            run_dir = runs_dir / f"{what}-{name}-seed{seed}"
+            if not table_only:
+                run(run_dir, [*flags, f"--seed={seed}", f"--precision={PRECISION}"])
+            if results := finished(run_dir):
+                found.append(results)
+        if found:
+            by_seed = ", ".join(f"{rank1:.1f}/{mean_ap:.1f}" for rank1, mean_ap, _ in found)
+            lines.append(f"| {name} | {by_seed} | {spread(found)} | {found[-1][2]} |")
+    return "\n".join(lines)
+
+
+def run(run_dir, flags):
+    """Trains, or goes on with a training."""
+    how = [__file__] if FROZEN in flags else ["-m", "hacnn_tf.train"]
+    if code := subprocess.run([sys.executable, *how, f"--run_dir={run_dir}", *flags]).returncode:
+        sys.exit(code)
+
+
+def finished(run_dir):
+    """(Rank-1, mAP, revision) of a finished training; None if it is not."""
+    from hacnn_tf.training.run_folder import RunFolder
+    from hacnn_tf.utils.errors import InputError
+
+    try:
+        folder = RunFolder(run_dir)
+        measures = folder.read_metrics()["single_query"]["joint"]
+        return *(measures[name] for name in MEASURES), folder.revision
+    except InputError:
+        return None
+
+
+def spread(found):
+    """Mean ± standard deviation of Rank-1 and mAP over seeds."""
+    if len(found) < 2:
+        return ""
+    columns = list(zip(*found, strict=True))[:2]
+    return ", ".join(f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}" for values in columns)
+
+
+def train_with_frozen_stem(argv):
+    """As `python -m hacnn_tf.train`, with a stem that keeps its weights, batch norm's averages among them."""
+    from hacnn_tf import train
+    from hacnn_tf.training import loop
+
+    make_state = loop.make_state
+
+    def frozen(settings, *args):
+        build = type(settings).build_model
+
+        def built(*args):
+            model = build(*args)
+            model.get_layer("stem").trainable = False
+            return model
+
+        type(settings).build_model = built
+        try:
+            return make_state(settings, *args)
+        finally:
+            type(settings).build_model = build
+
+    loop.make_state = frozen
+    train.COMMAND.run(train.main, argv)
+
+
+if __name__ == "__main__":
+    main()
