@@ -12,6 +12,8 @@
 Ctrl-C or SIGTERM stop it after the step in hand, with a checkpoint; the same command again goes on from there.
 """
 
+import os
+
 from absl.flags import FlagValues
 
 from hacnn_tf.data.load import load_images, load_splits
@@ -66,8 +68,11 @@ def main(flags: FlagValues) -> None:
     assert settings.recipe, "these settings are not completed"
     epoch_order(rows.pid, settings.batch_size, settings.recipe, settings.seed, epoch=1)  # is there enough to fill it?
     run_dir = flags.run_dir or f"runs/{settings.run_name}"
-    if settings.init_from:
-        check_openable(settings.init_from)
+    alone = flags.strategy in ("one", "mirrored") or not os.environ.get("TF_CONFIG")
+    if alone:  # of several workers only the chief has the run folder
+        run = RunFolder.find(run_dir, settings, dataset)
+        if settings.init_from and not (run and run.begun):
+            check_openable(settings.init_from)
 
     require_tensorflow()
     from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, results_table

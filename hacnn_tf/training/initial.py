@@ -1,10 +1,14 @@
 """Trainings that begin from trained weights."""
 
-from hacnn_tf.models import HACNN
+from typing import TYPE_CHECKING
+
 from hacnn_tf.reid import ReID
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import preview
+
+if TYPE_CHECKING:
+    from hacnn_tf.models import HACNN
 
 OWN = ("name", "trainable", "dtype", "num_identities")  # of a network's config: what may differ from a trained one's
 
@@ -40,6 +44,6 @@ class InitialWeights:
         self.fingerprint = trained.fingerprint
         self._weights = trained.network.feature_extractor().get_weights()
 
-    def give(self, network: HACNN) -> None:
+    def give(self, network: "HACNN") -> None:
         """Gives a network of these settings the weights; its classifiers keep theirs."""
         network.feature_extractor().set_weights(self._weights)
