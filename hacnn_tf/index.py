@@ -3,6 +3,7 @@
     python -m hacnn_tf.index --model runs/quickstart --images data/synthetic/detected/bounding_box_test \\
         --database people.lance
     python -m hacnn_tf.index --database people.lance --remove "camid = 3 and time < timestamp '2026-11-01 00:00:00'"
+    python -m hacnn_tf.index --database people.lance --keep_days 30 --yes --audit audit.jsonl
 
 Pictures that are there are left alone, those that have changed, or of which something else is said, are replaced, those
 that cannot be read are named, and files that are no images are left out and counted by kind. What was stopped or killed
@@ -12,8 +13,12 @@ goes on with the same command.
 pictures themselves are yours to remove, and a row stays when its file goes. It says first how many of how many it would
 delete and asks; scripts say --yes. Rows with a missing value never match a condition on it: "camid != 3" does not hold
 where there is no camera.
+
+--keep_days N deletes likewise what is older than N times 24 hours by its time, which is as the camera says, and by this
+machine's local time (TZ sets another). Pictures without a time are kept; the line that it prints counts them.
 """
 
+import datetime
 import importlib.util
 import sys
 from pathlib import Path
@@ -22,7 +27,9 @@ from typing import TYPE_CHECKING
 from absl.flags import FlagValues
 
 from hacnn_tf.export import find_export, keras_file, load_export, onnx, saved_model
+from hacnn_tf.gallery.audit import Audit, utc_now
 from hacnn_tf.gallery.naming import SUFFIX, check_path, check_there
+from hacnn_tf.gallery.retention import kept_anyway, older_than
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
@@ -48,40 +55,77 @@ COMMAND.define("string", "camera_pattern", None, "regular expression whose group
 COMMAND.group("Pictures")
 COMMAND.define("path", "database", None, f"where the features go, as in people{SUFFIX}")
 COMMAND.define("string", "remove", None, "delete for good the rows for which this condition (SQL) holds")
-COMMAND.define("boolean", "yes", False, "with --remove: do not ask")
+COMMAND.define(
+    "integer",
+    "keep_days",
+    None,
+    "delete for good the rows with a time more than so many days ago",
+    lower_bound=1,
+    upper_bound=36_500,
+)
+COMMAND.define("boolean", "yes", False, "with --remove, --keep_days: do not ask")
+COMMAND.define("path", "audit", None, "with --remove, --keep_days: a file that gets a line of what was deleted")
 COMMAND.group("Database")
 
 
 def main(flags: FlagValues) -> None:
     cli.require(flags, "database")
     check_path(flags.database)
-    if flags.remove is None:
-        if flags.yes:
-            raise InputError("--yes answers the question of --remove: leave it out.")
-        cli.require(flags, "model", "images")
-        from hacnn_tf.gallery.pictures import list_pictures
-
-        pictures, left_out = list_pictures(flags.images, flags.camera_pattern)
-        model = open_model(flags.model, flags.precision, flags.runtime)
-        from hacnn_tf.gallery.database import writing
-        from hacnn_tf.gallery.indexing import index
-
-        with writing(flags.database):
-            index(model, pictures, flags.database, left_out)
+    if flags.remove is None and flags.keep_days is None:
+        _index(flags)
     else:
-        others = ("model", "images", "precision", "runtime", "camera_pattern")
-        if given := [f"--{name}" for name in others if flags[name].value]:
-            raise InputError(f"--remove takes nothing but --database and --yes: leave {' and '.join(given)} out.")
-        check_there(flags.database)
-        from hacnn_tf.gallery.database import Database, writing
-
-        database = Database(flags.database)
-        with writing(flags.database):
-            remove(database, flags.remove, flags.yes)
+        _delete(flags)
 
 
-def remove(database: "Database", where: str, sure: bool) -> None:
+def _index(flags: FlagValues) -> None:
+    if flags.yes:
+        raise InputError("--yes answers the question of --remove and --keep_days: leave it out.")
+    if flags.audit:
+        raise InputError("--audit records what --remove and --keep_days delete: leave it out.")
+    cli.require(flags, "model", "images")
+    from hacnn_tf.gallery.pictures import list_pictures
+
+    pictures, left_out = list_pictures(flags.images, flags.camera_pattern)
+    model = open_model(flags.model, flags.precision, flags.runtime)
+    from hacnn_tf.gallery.database import writing
+    from hacnn_tf.gallery.indexing import index
+
+    with writing(flags.database):
+        index(model, pictures, flags.database, left_out)
+
+
+def _delete(flags: FlagValues) -> None:
+    flag = "--keep_days" if flags.remove is None else "--remove"
+    others = ("model", "images", "precision", "runtime", "camera_pattern", "keep_days")
+    if given := [f"--{name}" for name in others if flags[name].value and f"--{name}" != flag]:
+        raise InputError(f"{flag} takes nothing but --database, --yes and --audit: leave {' and '.join(given)} out.")
+    check_there(flags.database)
+    audit = Audit(flags.audit, COMMAND.name)
+    from hacnn_tf.gallery.database import Database, writing
+
+    database = Database(flags.database)
+    with writing(flags.database):
+        if flags.remove is not None:
+            print(remove(database, flags.remove, flags.yes, audit))
+            return
+        now = datetime.datetime.now()  # local, as cameras' clocks are
+        where = older_than(flags.keep_days, now)
+        said = remove(database, where, flags.yes, audit, flag)
+        print(f"{utc_now()} {where}: {said} {kept_anyway(database, now)}")
+
+
+def remove(database: "Database", where: str, sure: bool, audit: Audit, flag: str = "--remove") -> str:
     """Deletes the pictures for which a condition holds; asks first, unless it is `sure`.
+
+    Args:
+        database: a `Database`.
+        where: the condition.
+        sure: nobody is asked.
+        audit: what gets a line of it, also if there was nothing to delete.
+        flag: what asks for it, for people.
+
+    Returns:
+        A sentence that says how many were deleted, and how many are left.
 
     Raises:
         InputError: the condition cannot be used, or nobody said yes; nothing is deleted then.
@@ -89,18 +133,19 @@ def remove(database: "Database", where: str, sure: bool) -> None:
     database.refresh()
     count, total = database.count(where), len(database)
     if not count and database.tidied:
-        print(f"None of the {total:,} pictures in {database.path} matches; nothing was deleted.")
-        return
+        audit.removed(database.path, where, 0, total)
+        return f"None of the {total:,} pictures in {database.path} matches; nothing was deleted."
     if count and not sure:  # a removal that was interrupted has had its yes
-        _ask(f"{count:,} of {total:,} pictures from {database.path} for good")
+        _ask(flag, f"{count:,} of {total:,} pictures from {database.path} for good")
     count = database.remove(where)
-    print(f"{count:,} removed from {database.path}, {len(database):,} left.")
+    audit.removed(database.path, where, count, len(database))
+    return f"{count:,} removed from {database.path}, {len(database):,} left."
 
 
-def _ask(what: str) -> None:
+def _ask(flag: str, what: str) -> None:
     """Raises `InputError` unless somebody at the terminal says yes to deleting this."""
     if not all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr)):
-        raise InputError(f"--remove would delete {what}: add --yes to do it without a question.")
+        raise InputError(f"{flag} would delete {what}: add --yes to do it without a question.")
     print(f"Delete {what}? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.buffer.readline().strip().lower() not in (b"y", b"yes"):
         raise InputError("Nothing was deleted.")

@@ -9,12 +9,14 @@ of SQL over the database's columns: path, camid, time and those of the manifest.
 fail a condition: "camid != 3" leaves out those without a camera, "camid is distinct from 3" does not.
 """
 
+import functools
 import shlex
 import sys
 
 from absl.flags import FlagValues
 
 from hacnn_tf.data.decode import read_each, read_image
+from hacnn_tf.gallery.audit import Audit, system_user
 from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.files import check_new_path, preview, write_text
@@ -36,6 +38,7 @@ COMMAND.define("boolean", "one_person", False, "all queries show one person: sea
 COMMAND.define("path", "model", None, "what the database was indexed with, if that is elsewhere now")
 COMMAND.group("Query")
 COMMAND.define("path", "html", None, "also write a page with the pictures there, as .html; must not exist yet")
+COMMAND.define("path", "audit", None, "first append to this file who searched for what; no line, no answer")
 COMMAND.group("Output")
 
 
@@ -44,6 +47,7 @@ def main(flags: FlagValues) -> None:
     if flags.html:
         check_new_path(flags.html, suffix=".html")
     check_there(flags.database)
+    audit = Audit(flags.audit, COMMAND.name)
     read_each(flags.query, lambda i: read_image(flags.query[i]))
 
     from hacnn_tf.gallery import Database
@@ -59,7 +63,8 @@ def main(flags: FlagValues) -> None:
     if flags.one_person:
         features, queries = features.mean(axis=0, keepdims=True), [flags.query]
     database.refresh()  # an index run may have ended while the model was loaded
-    found = database.search(features, flags.where, flags.top, flags.exact, flags.rerank)
+    search = functools.partial(database.search, features, flags.where, flags.top, flags.exact, flags.rerank)
+    found = audit.searched(search, queries, database.path, flags.where, flags.top, system_user())
     for paths, rows in zip(queries, found, strict=True):
         print(f"{preview(paths)} in {database.path}:\n{as_text(rows)}")
     if flags.html:

@@ -1,0 +1,135 @@
+"""The audit file: a line for each search and each deletion, which says who did what, and shows nobody."""
+
+import datetime
+import fcntl
+import hashlib
+import json
+import os
+import pwd
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hacnn_tf.gallery.naming import in_bucket
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import check_folder, expanded
+from hacnn_tf.utils.types import FilePath
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN_IF_WRITTEN = "nothing is shown without it"
+
+
+class Audit:
+    """Appends to an audit file, one JSON object a line; any number of processes may append to the same one.
+
+    Of pictures it holds digests (SHA-256) alone, of queries of their bytes, of what was found of its path: who has the
+    picture can ask whether it was searched for, and who has the path whether it was shown; a path may tell a name, a
+    place and a time, and the file outlives what is removed from a database. Conditions are kept as they were typed.
+
+    Args:
+        path: of the file, made with mode 600 when the first line is written; None records nothing.
+        command: what its lines are from, as "hacnn_tf.search".
+
+    Raises:
+        InputError: it cannot be written.
+    """
+
+    def __init__(self, path: FilePath | None, command: str) -> None:
+        self.path = path and Path(expanded(path))
+        self._command = command
+        if self.path and not self.path.exists():
+            check_folder(self.path.parent)
+        elif self.path and not (self.path.is_file() and os.access(self.path, os.W_OK)):
+            raise InputError(f"{self.path} is not a file that you may append to: name another for --audit.")
+
+    def searched(
+        self,
+        search: Callable[[], list["pd.DataFrame"]],
+        queries: Iterable[Sequence[FilePath]],
+        database: FilePath,
+        where: str | None,
+        top: int,
+        user: str | None,
+    ) -> list["pd.DataFrame"]:
+        """What a search finds, given only once a line a query has reached the disk; also a search that fails has one.
+
+        Args:
+            search: without arguments, as `Database.search`.
+            queries: of each query the paths of its pictures.
+            database: its path.
+            where: the condition.
+            top: how many are asked for.
+            user: who asks for it; None if nobody knows.
+
+        Raises:
+            InputError: the search fails, or the line cannot be written.
+        """
+        if not self.path:
+            return search()
+        asked: dict[str, Any] = {"user": user, "database": database, "where": where, "top": top}
+        digests = [{"queries": [_digest(Path(path).read_bytes()) for path in paths]} for paths in queries]
+        try:
+            found = search()
+        except InputError:
+            self._append([asked | query | {"found": []} for query in digests], SHOWN_IF_WRITTEN)
+            raise
+        shown = [{"found": [_digest(os.fsencode(path)) for path in rows.path]} for rows in found]
+        self._append([asked | query | rows for query, rows in zip(digests, shown, strict=True)], SHOWN_IF_WRITTEN)
+        return found
+
+    def removed(self, database: FilePath, where: str, removed: int, left: int) -> None:
+        """Writes a line of a deletion by this system's user. Raises `InputError` if it cannot be written."""
+        if self.path:
+            event = {"user": system_user(), "database": database, "where": where, "removed": removed, "left": left}
+            self._append([event], f"{removed:,} removed from {database} without it")
+
+    def _append(self, events: Iterable[dict[str, Any]], consequence: str) -> None:
+        first = {"time": utc_now(), "command": self._command}
+        lines = [json.dumps(first | event | {"database": _place(event["database"])}) + "\n" for event in events]
+        try:
+            _append(Path(str(self.path)), "".join(lines).encode())
+        except OSError as error:
+            raise InputError(
+                f"Cannot write the audit file {self.path} ({error.strerror or error}): {consequence}."
+            ) from None
+
+
+def utc_now() -> str:
+    """This instant in ISO 8601, in UTC, to the second."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def system_user() -> str:
+    """The name of the user whose process this is, which no environment variable can change; else the number."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # as in a container
+        return str(os.getuid())
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _place(database: FilePath) -> str:
+    return str(database) if in_bucket(database) else os.path.abspath(database)
+
+
+def _append(path: Path, content: bytes) -> None:
+    """Appends all of it or nothing, whoever else does at the same time, and waits until it has reached the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)  # a disk in a network appends where the end was before
+        size = os.fstat(file).st_size
+        try:
+            if os.write(file, content) != len(content):
+                raise OSError("the disk is full")
+            os.fsync(file)
+        except OSError:
+            os.ftruncate(file, size)
+            raise
+    finally:
+        os.close(file)
