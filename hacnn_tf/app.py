@@ -1,12 +1,18 @@
 """A page to find a person in a database of indexed pictures, in a browser.
 
     python -m hacnn_tf.app --database people.lance
+    python -m hacnn_tf.app --auth users --add_user NAME
+    python -m hacnn_tf.app --database people.lance --auth users --audit audit.jsonl
 
 Choose or drop a picture, filter by camera and time, see the nearest; a click on one shows where the network looks, and
-searches on with it. Only this machine can open it unless --host says otherwise: it asks nobody for a password.
+searches on with it. Only this machine can open it unless --host says otherwise, and it asks nobody for a password
+unless --auth names a file of users. --add_user asks for a password, twice at a terminal, or reads it from a line of
+standard input, and writes it there: of a new user, or another one of a user who is there.
 """
 
 import contextlib
+import getpass
+import ipaddress
 import os
 import signal
 import socket
@@ -17,6 +23,8 @@ from types import ModuleType
 
 from absl.flags import FlagValues
 
+from hacnn_tf.gallery.audit import Audit
+from hacnn_tf.gallery.auth import Users, check_name, set_password
 from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
@@ -29,11 +37,23 @@ COMMAND.group("Search")
 COMMAND.define("string", "host", "127.0.0.1", "address to listen on")
 COMMAND.define("integer", "port", 7860, "port to listen on", lower_bound=1, upper_bound=65535)
 COMMAND.group("Page")
+COMMAND.define("path", "auth", None, "file of users: only they see the page, with a password")
+COMMAND.define("string", "add_user", None, "put a user and a password into the file of --auth, and open no page")
+COMMAND.define("path", "audit", None, "first append to this file who searched for what; no line, no answer")
+COMMAND.group("Access")
+
+UNGUARDED = "Whoever reaches this address sees the pictures, and searches them: --auth asks for a password."
+UNENCRYPTED = "Passwords and pictures go over the network as they are: put a proxy with TLS before the page."
 
 
 def main(flags: FlagValues) -> None:
+    if flags.add_user is not None:
+        _add_user(flags)
+        return
     cli.require(flags, "database")
     check_there(flags.database)
+    users = Users(flags.auth) if flags.auth else None
+    audit = Audit(flags.audit, COMMAND.name)
     _check_listening(flags.host, flags.port)
     from hacnn_tf.gallery import Database
 
@@ -44,13 +64,43 @@ def main(flags: FlagValues) -> None:
         model = database.load_model(flags.model)
         with announced("Opening the page"), _without_proxies():
             browser = _import_browser(shown)
-            blocks = browser.page(database, model)
-            address = browser.launch(blocks, flags.host, flags.port)
+            blocks = browser.page(database, model, audit)
+            address = browser.launch(blocks, flags.host, flags.port, users)
+        if not _is_loopback(flags.host):
+            print(UNENCRYPTED if users else UNGUARDED, file=sys.stderr)
         print(f"Find a person on {address} (Ctrl-C ends it)", flush=True)
         try:
             signal.pause()
         finally:
             blocks.close(verbose=False)
+
+
+def _add_user(flags: FlagValues) -> None:
+    """Raises `InputError` if the user cannot be added; nothing is written then."""
+    if flags.auth is None or flags.database or flags.audit:
+        raise InputError("--add_user takes --auth, the file to write, and nothing else.")
+    check_name(flags.add_user)
+    new = set_password(flags.auth, flags.add_user, _ask_password(flags.add_user))
+    print(f"{flags.add_user} {'may open' if new else 'has a new password for'} the page of --auth {flags.auth}.")
+
+
+def _ask_password(name: str) -> str:
+    try:
+        if not (sys.stdin and sys.stdin.isatty()):
+            return sys.stdin.buffer.readline().decode().rstrip("\r\n") if sys.stdin else ""
+        password = getpass.getpass(f"Password of {name}: ")
+        if getpass.getpass("Again: ") == password:
+            return password
+    except (EOFError, UnicodeDecodeError):
+        raise InputError("A password is one line of UTF-8: nothing was written.") from None
+    raise InputError("The two passwords differ: nothing was written.")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _check_listening(host: str, port: int) -> None:
@@ -79,8 +129,8 @@ def _without_proxies() -> Iterator[None]:
 
 def _import_browser(folder: str) -> ModuleType:
     """The module with the page, which will keep what is shown and uploaded in a folder."""
-    # Gradio reads these when it is imported.
-    os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False"}
+    # Gradio reads these when it is imported, or launched. Its history would keep searches in browsers, for good.
+    os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False"}
     try:
         from hacnn_tf.gallery import browser
     except ImportError as error:

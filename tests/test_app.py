@@ -78,9 +78,10 @@ def test_an_upload_is_the_picture_that_the_index_reads(kind, people, tmp_path):
     from gradio.data_classes import ImageData
 
     from hacnn_tf.gallery import Database, browser
+    from hacnn_tf.gallery.audit import Audit
 
     database = Database(people)
-    blocks = browser.page(database, database.load_model())
+    blocks = browser.page(database, database.load_model(), Audit(None, "hacnn_tf.app"))
     (query,) = [block for block in blocks.blocks.values() if block.elem_id == "query"]
     file = tmp_path / f"a.{'gif' if 'GIF' in kind else kind.split()[-1].lower()}"
     file.write_bytes(EVERY[kind])

@@ -46,7 +46,9 @@ def test_a_command_typed_wrong_ends_with_one_line_and_a_code():
     assert done.stderr.count("\n") == 1 and "Unknown command line flag 'epoch'" in done.stderr
 
 
-NO_PATHS = {"camera_pattern", "dataset", "drops", "experiment", "format", "host", "remove", "seeds", "where"}
+NO_PATHS = {
+    *("add_user", "camera_pattern", "dataset", "drops", "experiment", "format", "host", "remove", "seeds", "where"),
+}
 COMMANDS = ["app", "check", "evaluate", "export.__main__", "index", "report", "reproduce", "search", "tables", "train"]
 
 

@@ -37,7 +37,7 @@ class Audit:
     """
 
     def __init__(self, path: FilePath | None, command: str) -> None:
-        self.path = path and Path(expanded(path))
+        self.path = Path(expanded(path)) if path else None
         self._command = command
         if self.path and not self.path.exists():
             check_folder(self.path.parent)

@@ -1,6 +1,7 @@
 """A page to search a database by picture, in a browser, made with Gradio."""
 
 import contextlib
+import functools
 import ipaddress
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hacnn_tf.data.augmentation import GREY
 from hacnn_tf.data.decode import MAX_PIXELS, read_image
+from hacnn_tf.gallery.audit import Audit
+from hacnn_tf.gallery.auth import Users
 from hacnn_tf.gallery.condition import sql_literal
 from hacnn_tf.gallery.database import Database
 from hacnn_tf.gallery.results import captions, time_text
@@ -33,6 +36,10 @@ MATCH_NOTE = (
     "Above the query, below the match: the picture, then at each of the three levels the four regions of hard "
     "attention and the map of soft attention, as far as the network has them."
 )
+NOTICE = (
+    "This page shows faces and bodies of people, who have rights in their pictures: search only for what you have a "
+    "reason to find."
+)
 CSS = """
 #query img { height: 18rem; object-fit: contain; }
 #found .grid-container { grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)) !important; }
@@ -43,12 +50,13 @@ footer { display: none !important; }
 """
 
 
-def page(database: Database, model: ReID) -> gr.Blocks:
+def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
     """The page.
 
     Args:
         database: a `Database`.
         model: the `ReID` whose features it holds.
+        audit: what gets a line of each search.
 
     Returns:
         `gradio.Blocks`, to be given to `launch`.
@@ -57,7 +65,8 @@ def page(database: Database, model: ReID) -> gr.Blocks:
     cameras = _cameras(database)
     known = database.rows(["time"])
     with gr.Blocks(analytics_enabled=False, title="hacnn_tf", delete_cache=(KEPT, KEPT)) as blocks:
-        gr.Markdown(f"# Find a person\nin {database.path}")
+        gr.Markdown(f"# Find a person\nin {database.path}\n\n{NOTICE}")
+        watched = gr.Markdown(elem_id="watched")
         found, selected = gr.State(None), gr.State(None)
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
@@ -88,14 +97,21 @@ def page(database: Database, model: ReID) -> gr.Blocks:
                 gallery = gr.Gallery(show_label=False, height="auto", allow_preview=False, buttons=[], elem_id="found")
 
         def search(
-            picture: str | None, cameras: list[int | str], since: str, until: str, top: float, reranked: bool
+            picture: str | None,
+            cameras: list[int | str],
+            since: str,
+            until: str,
+            top: float,
+            reranked: bool,
+            request: gr.Request,
         ) -> tuple:
             if picture is None:
                 return None, None, gr.update(visible=False)
             with _shown_errors():
                 where = _condition(cameras, since, until)
                 database.refresh()
-                (rows,) = database.search(model.embed(picture), where, int(top), reranked=reranked)
+                find = functools.partial(database.search, model.embed(picture), where, int(top), reranked=reranked)
+                (rows,) = audit.searched(find, [[picture]], database.path, where, int(top), request.username)
             return rows, _pictures(rows), gr.update(visible=False)
 
         def select(picture: Any, rows: pd.DataFrame, event: gr.SelectData) -> tuple:
@@ -116,19 +132,30 @@ def page(database: Database, model: ReID) -> gr.Blocks:
                 database.refresh()
                 return gr.update(choices=_cameras(database))
 
+        def who(request: gr.Request) -> str:
+            login = f"You are **{request.username}** ([log out](logout))." if request.username else ""
+            return " ".join(filter(None, [login, "Each search is written to an audit log." if audit.path else ""]))
+
         filters = [query, camera, since, until, top, rerank]
         private: dict[str, Any] = {"api_visibility": "private"}
         for event in (query.change, go.click, camera.change, rerank.change, top.release, since.submit, until.submit):
             event(search, filters, [found, gallery, details], show_progress_on=gallery, **private)
         shown = [selected, caption, seen, details]
         blocks.load(cameras_now, None, camera, **private)
+        blocks.load(who, None, watched, **private)
         gallery.select(select, [query, found], shown, show_progress_on=seen, scroll_to_output=True, **private)
         onwards.click(lambda picture: picture, selected, query, **private)
     return blocks
 
 
-def launch(blocks: gr.Blocks, host: str, port: int) -> str:
+def launch(blocks: gr.Blocks, host: str, port: int, users: Users | None = None) -> str:
     """Serves a page until `blocks.close()`. No file but copies of what is shown, and uploads, is ever served.
+
+    Args:
+        blocks: of `page`.
+        host: address to listen on.
+        port: to listen on.
+        users: who may log in; without them nobody has to, and with them nothing is served before.
 
     Returns:
         Its address.
@@ -136,6 +163,7 @@ def launch(blocks: gr.Blocks, host: str, port: int) -> str:
     _, address, _ = blocks.launch(
         server_name=host,
         server_port=port,
+        auth=users.check if users else None,  # no coroutine, which some versions of Gradio take for a yes
         share=False,
         quiet=True,
         prevent_thread_lock=True,
