@@ -2,6 +2,9 @@
 
 import contextlib
 import dataclasses
+import datetime
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -23,6 +26,7 @@ from hacnn_tf.data.synthetic import make_synthetic, read_synthetic
 from hacnn_tf.evaluation import evaluate_features
 from hacnn_tf.export import Export
 from hacnn_tf.gallery import Database
+from hacnn_tf.gallery.audit import system_user
 from hacnn_tf.models import HACNN
 from hacnn_tf.utils.files import locked
 from tests.conftest import command
@@ -308,6 +312,89 @@ def test_a_removal_that_was_interrupted_is_finished_without_a_question(doors, ca
     assert Database(doors.path).tidied
 
 
+@pytest.fixture
+def ages(tmp_path):
+    """A database of pictures that are 31 and 29 days old, of one without a time and of one of next year."""
+    model = SimpleNamespace(name="none", fingerprint="none", feature_dim=4)
+    days = {"old": 31, "aged": 30.001, "recent": 29.999, "never": None, "coming": -365}
+    now = datetime.datetime.now()
+    times = [pd.NaT if age is None else now - datetime.timedelta(days=age) for age in days.values()]
+    rows = pd.DataFrame({"path": [f"/{name}.jpg" for name in days], "bytes": 1, "modified": 1, "camid": 1})
+    rows["time"] = pd.Series(times, dtype="datetime64[us]")
+    database = Database.create(tmp_path / "ages.lance", model, rows)
+    database.write(rows, np.arange(20, dtype=np.float32).reshape(5, 4) + 0.1)
+    database.tidy()
+    return database
+
+
+def names(database):
+    return sorted(Path(path).stem for path in Database(database.path).rows(["path"]).path)
+
+
+def test_what_is_older_than_days_is_gone_for_good_and_what_has_no_time_is_counted(ages, tmp_path, capsys):
+    features = {name: ages.feature([f"/{name}.jpg"]).tobytes() for name in ("old", "aged", "recent")}
+    args, log = [f"--database={ages.path}", "--keep_days=30", "--yes"], tmp_path / "audit.jsonl"
+    command(index, *args, f"--audit={log}")
+    line = capsys.readouterr().out
+    cutoff = r"time < timestamp '(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)'"
+    said = re.fullmatch(
+        rf"(\S+) {cutoff}: 2 removed from {ages.path}, 3 left\. 1 without a time and 1 from the future are kept\.\n",
+        line,
+    )
+    utc = datetime.datetime.fromisoformat(said[1])
+    assert utc.utcoffset() == datetime.timedelta(0) and abs(time.time() - utc.timestamp()) < 60
+    ago = datetime.datetime.now() - datetime.datetime.fromisoformat(said[2])
+    assert datetime.timedelta(days=30) <= ago < datetime.timedelta(days=30, minutes=1)
+    assert names(ages) == ["coming", "never", "recent"]
+    left = b"".join(file.read_bytes() for file in Path(ages.path).rglob("*") if file.is_file())
+    assert features["recent"] in left and b"/recent.jpg" in left
+    for name in ("old", "aged"):
+        assert features[name] not in left and f"/{name}.jpg".encode() not in left
+    command(index, *args, f"--audit={log}")
+    assert f"None of the 3 pictures in {ages.path} matches; nothing was deleted. 1 without" in capsys.readouterr().out
+    first, second = map(json.loads, log.read_text().splitlines())
+    assert (first["command"], first["database"], first["removed"], first["left"]) == (
+        "hacnn_tf.index",
+        ages.path,
+        2,
+        3,
+    )
+    assert first["where"] in line and first["time"] == said[1]
+    assert (second["removed"], second["left"]) == (0, 3), "that it ran is known too"
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_days_are_by_the_local_clock(ages, capsys, monkeypatch):
+    for zone, name in (("UTC-14", "east"), ("UTC+12", "west")):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        try:
+            expected = datetime.datetime.now() - datetime.timedelta(days=400)
+            command(index, f"--database={ages.path}", "--keep_days=400")
+        finally:
+            monkeypatch.undo()
+            time.tzset()
+        cutoff = datetime.datetime.fromisoformat(re.search(r"timestamp '([^']+)'", capsys.readouterr().out)[1])
+        assert abs(cutoff - expected) < datetime.timedelta(minutes=1), name
+
+
+def test_without_a_terminal_keeping_days_needs_to_be_said_yes_to(ages, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    said = fails(index, [f"--database={ages.path}", "--keep_days=30", f"--audit={tmp_path}/log"], capsys)
+    assert f"--keep_days would delete 2 of 5 pictures from {ages.path} for good: add --yes" in said
+    assert len(names(ages)) == 5 and not (tmp_path / "log").exists()
+
+
+def test_a_removal_has_a_line_too_and_none_is_begun_that_could_have_none(doors, tmp_path, capsys):
+    args = [f"--database={doors.path}", "--remove=camid = 2", "--yes"]
+    (tmp_path / "file").touch()
+    assert "is not a folder" in fails(index, [*args, f"--audit={tmp_path}/file/log"], capsys)
+    assert cameras(doors) == [1, 1, 1, 2, 2]
+    command(index, *args, f"--audit={tmp_path}/log")
+    line = json.loads((tmp_path / "log").read_text())
+    assert (line["where"], line["removed"], line["left"], line["user"]) == ("camid = 2", 2, 3, system_user())
+
+
 def test_index_refuses_what_it_cannot_use(small_run, gallery, people, tmp_path, capsys):
     model, images, database = f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance"
     (tmp_path / "empty").mkdir()
@@ -323,6 +410,14 @@ def test_index_refuses_what_it_cannot_use(small_run, gallery, people, tmp_path, 
             "--remove takes nothing but --database, --yes and --audit: leave --model out",
         ),
         ([model, images, database, "--yes"], "--yes answers the question of --remove and --keep_days: leave it out"),
+        ([model, images, database, "--audit=log"], "--audit records what --remove and --keep_days delete: leave it"),
+        (
+            [images, database, "--keep_days=9"],
+            "--keep_days takes nothing but --database, --yes and --audit: leave --im",
+        ),
+        ([database, "--keep_days=9", "--remove=true"], "--remove takes nothing but --database, --yes and --audit: lea"),
+        ([database, "--keep_days=0"], "--keep_days"),
+        ([database, "--keep_days=9"], "is not a database of features"),
         ([database, "--remove=true"], "is not a database of features"),
         ([f"--database={people}", "--remove="], "cannot be used: it says nothing"),
         ([f"--database={people}", "--remove=camid ="], "cannot be used: it is not one whole condition"),
@@ -357,6 +452,30 @@ def test_a_search_that_needs_tensorflow_says_how_to_be_faster(people, query, sma
     assert f"python -m hacnn_tf.export --run_dir {small_run} --output FOLDER --format onnx" in said[1]
 
 
+def test_who_searched_is_written_before_what_was_found_is_shown(people, query, tmp_path, capsys, monkeypatch):
+    log, page = tmp_path / "audit.jsonl", tmp_path / "found.html"
+    args = [f"--database={people}", f"--query={query[0]}", "--where=camid != 1", "--top=5", f"--audit={log}"]
+    command(search, *args)
+    line = json.loads(log.read_text())
+    shown = [printed.split()[-1] for printed in capsys.readouterr().out.splitlines()[2:]]
+    assert line["queries"] == [hashlib.sha256(Path(query[0]).read_bytes()).hexdigest()]
+    assert line["found"] == [hashlib.sha256(path.encode()).hexdigest() for path in shown]
+    assert (line["command"], line["user"], line["where"], line["top"]) == (
+        "hacnn_tf.search",
+        system_user(),
+        "camid != 1",
+        5,
+    )
+    command(search, *args, f"--query={query[1]}", "--one_person")
+    assert len(json.loads(log.read_text().splitlines()[1])["queries"]) == 2
+    capsys.readouterr()
+    monkeypatch.setattr("os.write", lambda *_: 7)  # all that the disk has room for
+    assert f"Cannot write the audit file {log} (the disk is full): nothing" in fails(
+        search, [*args, f"--html={page}"], capsys
+    )
+    assert capsys.readouterr().out == "" and not page.exists() and len(log.read_text().splitlines()) == 2
+
+
 def test_search_refuses_what_it_cannot_use(people, query, small_run, tmp_path, capsys):
     (tmp_path / "text.jpg").write_text("no image")
     there = [f"--database={people}", f"--query={query[0]}"]
@@ -369,6 +488,7 @@ def test_search_refuses_what_it_cannot_use(people, query, small_run, tmp_path, c
         ([*there, "--where=camid = 77"], "has no pictures for which 'camid = 77' holds"),
         ([*there, "--top=0"], "--top"),
         ([*there, f"--html={query[0]}"], "must end in .html"),
+        ([*there, f"--audit={tmp_path}"], "is not a file that you may append to: name another for --audit"),
         ([*there, f"--model={tmp_path}"], "is not a run folder, preset or export"),
         ([f"--database={tmp_path}/none.lance", there[1]], "is not a database of features"),
     ):

@@ -1,0 +1,141 @@
+"""The audit file: whole lines from any number of processes, digests that sha256sum gives, and no answer without one."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+
+import pandas as pd
+import pytest
+
+from hacnn_tf.gallery.audit import Audit, system_user
+from hacnn_tf.utils.errors import InputError
+
+
+def sha256sum(content):
+    return subprocess.run(["sha256sum"], input=content, capture_output=True, check=True).stdout.split()[0].decode()
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    paths = [tmp_path / "anna.jpg", tmp_path / "anna_2.jpg"]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    return paths
+
+
+def ask(audit, pictures, found=("/door/1.jpg", "/door/\udcff.jpg")):
+    """A search by two pictures of one person."""
+    return audit.searched(
+        lambda: [pd.DataFrame({"path": list(found)})], [pictures], "people.lance", "camid = 1", 20, "ben"
+    )
+
+
+def test_a_line_says_who_asked_for_what_and_names_no_picture(pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "log/audit.jsonl"
+    before = datetime.now(timezone.utc) - timedelta(seconds=1)
+    (found,) = ask(Audit(path, "hacnn_tf.search"), pictures)
+    assert found.path[0] == "/door/1.jpg"
+    line = json.loads(path.read_text())
+    assert before <= datetime.fromisoformat(line.pop("time")) <= datetime.now(timezone.utc)
+    assert line == {
+        "command": "hacnn_tf.search",
+        "user": "ben",
+        "database": f"{tmp_path}/people.lance",
+        "where": "camid = 1",
+        "top": 20,
+        "queries": [sha256sum(b"anna.jpg"), sha256sum(b"anna_2.jpg")],
+        "found": [sha256sum(b"/door/1.jpg"), sha256sum(b"/door/\xff.jpg")],
+    }
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "anna" not in path.read_text() and "door" not in path.read_text()
+
+
+def test_each_query_has_a_line_and_what_was_there_stays(pictures, tmp_path):
+    path = tmp_path / "audit.jsonl"
+    path.write_text("before\n")
+    rows = [pd.DataFrame({"path": ["/1.jpg"]}), pd.DataFrame({"path": ["/2.jpg"]})]
+    Audit(path, "c").searched(lambda: rows, [[picture] for picture in pictures], "p.lance", None, 1, None)
+    first, *lines = path.read_text().splitlines()
+    assert first == "before"
+    assert [json.loads(line)["found"] for line in lines] == [[sha256sum(b"/1.jpg")], [sha256sum(b"/2.jpg")]]
+
+
+def test_a_search_that_finds_nobody_has_a_line_too(pictures, tmp_path):
+    def search():
+        raise InputError("p.lance has no pictures for which 'camid = 7' holds.")
+
+    with pytest.raises(InputError, match="has no pictures"):
+        Audit(tmp_path / "a", "c").searched(search, [pictures], "p.lance", "camid = 7", 1, "ben")
+    line = json.loads((tmp_path / "a").read_text())
+    assert (line["where"], line["found"]) == ("camid = 7", [])
+
+
+def test_a_line_that_cannot_be_written_is_no_answer_and_leaves_no_half_line(pictures, tmp_path):
+    """As on a full disk, of which the kernel says so after a part of it: of a file that may not grow."""
+    path = tmp_path / "audit.jsonl"
+    script = (
+        "import resource, signal, sys\n"
+        "from hacnn_tf.gallery.audit import Audit\n"
+        "from hacnn_tf.utils.errors import InputError\n"
+        "from tests.gallery.test_audit import ask\n"
+        "audit = Audit(sys.argv[1], 'c')\n"
+        "ask(audit, sys.argv[2:])\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "for more in (100, 0):\n"
+        "    size = len(open(sys.argv[1]).read()) + more\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))\n"
+        "    try: print(ask(audit, sys.argv[2:]))\n"
+        "    except InputError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, path, *pictures], capture_output=True, text=True)
+    first, second = done.stdout.splitlines()
+    assert first == f"Cannot write the audit file {path} (the disk is full): nothing is shown without it."
+    assert second == f"Cannot write the audit file {path} (File too large): nothing is shown without it."
+    assert json.loads(path.read_text())["user"] == "ben", "one whole line, and nothing after it"
+
+
+def test_processes_at_once_mix_no_lines(pictures, tmp_path):
+    path = tmp_path / "audit.jsonl"
+    script = (
+        "import sys\nfrom hacnn_tf.gallery.audit import Audit\nfrom tests.gallery.test_audit import ask\n"
+        "for i in range(30): ask(Audit(sys.argv[1], sys.argv[2]), sys.argv[3:], [f'/{i}.jpg'] * 2000)\n"
+    )
+    args = [sys.executable, "-c", script, path]
+    started = [subprocess.Popen([*args, f"process {i}", *pictures]) for i in range(3)]
+    assert [process.wait(60) for process in started] == [0, 0, 0]
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for i in range(3):
+        own = [line["found"] for line in lines if line["command"] == f"process {i}"]
+        assert own == [[sha256sum(f"/{number}.jpg".encode())] * 2000 for number in range(30)]
+    assert len(lines) == 90
+
+
+@pytest.mark.parametrize("place", ["", "file/audit.jsonl", "pipe"])
+def test_what_is_no_place_for_it_is_said_at_once(tmp_path, place):
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match=r"--audit\.$|is not a folder that you may write to\.$"):
+        Audit(tmp_path / place, "c")
+
+
+def test_without_a_file_nothing_is_recorded(pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(os.listdir())
+    audit = Audit(None, "c")
+    assert len(ask(audit, pictures)[0]) == 2
+    audit.removed("p.lance", "true", 1, 0)
+    assert sorted(os.listdir()) == before
+
+
+def test_the_user_is_the_systems_and_not_the_environments(monkeypatch):
+    for name in ("USER", "LOGNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody_else")
+    assert system_user() == subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
+
+
+def test_a_user_without_a_name_is_a_number(monkeypatch):
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000_001)
+    assert system_user() == "4000000001"
