@@ -1,13 +1,18 @@
 """The page: what it serves and what not, and a search from beginning to end in headless Chromium."""
 
+import contextlib
+import hashlib
 import json
 import os
+import pty
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from urllib.request import getproxies
@@ -20,7 +25,9 @@ pytest.importorskip("gradio", reason='needs the extra "app"')
 
 from hacnn_tf import app, index
 from hacnn_tf.data.decode import read_image
+from hacnn_tf.gallery.auth import Users, set_password
 from hacnn_tf.utils.errors import InputError
+from tests.conftest import command
 from tests.data.test_decode import EVERY, upright
 from tests.test_commands import fails
 
@@ -54,23 +61,40 @@ def query(small_data_root):
     return min(small_data_root.glob("synthetic/detected/query/*.jpg"))
 
 
-@pytest.fixture(scope="module")
-def address(people, tmp_path_factory):
-    """The address of a page that is served while the tests of this file run."""
+@contextlib.contextmanager
+def served(people, kept, *flags):
+    """The address of a page, with its pictures in a folder."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    kept = tmp_path_factory.mktemp("kept")
-    args = [sys.executable, "-m", "hacnn_tf.app", f"--database={people}", f"--port={port}"]
+    args = [sys.executable, "-m", "hacnn_tf.app", f"--database={people}", f"--port={port}", *flags]
     environment = {**os.environ, **PROXIES, "TMPDIR": str(kept)}
     with subprocess.Popen(args, stdout=subprocess.PIPE, text=True, env=environment) as process:
         line = process.stdout.readline()
         assert line == f"Find a person on http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
         yield f"http://127.0.0.1:{port}"
-        assert any(kept.iterdir()), "what was shown and uploaded lies there"
         process.send_signal(signal.SIGHUP)  # as when its terminal is closed
         assert process.wait(60) == 128 + signal.SIGHUP
-    assert not list(kept.iterdir()), "and is gone with the page"
+    assert not list(kept.iterdir()), "what was shown and uploaded is gone with the page"
+
+
+@pytest.fixture(scope="module")
+def address(people, tmp_path_factory):
+    """The address of a page that is served while the tests of this file run."""
+    kept = tmp_path_factory.mktemp("kept")
+    with served(people, kept) as address:
+        yield address
+        assert any(kept.iterdir()), "what was shown and uploaded lies there"
+
+
+@pytest.fixture(scope="module")
+def guarded(people, tmp_path_factory):
+    """The address of a page that asks for a password, and its audit file."""
+    folder = tmp_path_factory.mktemp("guarded")
+    set_password(folder / "users", "anna", "correct horse")
+    (folder / "kept").mkdir()
+    with served(people, folder / "kept", f"--auth={folder}/users", f"--audit={folder}/audit.jsonl") as address:
+        yield address, folder / "audit.jsonl"
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "JPEG of orientation 6", "CMYK JPEG", "PNG of 16 bits", "animated GIF"])
@@ -89,17 +113,19 @@ def test_an_upload_is_the_picture_that_the_index_reads(kind, people, tmp_path):
     np.testing.assert_array_equal(read_image(given), upright(EVERY[kind]))
 
 
-def status(url, data=None, headers=None):
+def status(url, data=None, headers=None, method=None):
     try:
-        return urllib.request.urlopen(urllib.request.Request(url, data, headers or {}), timeout=30).status
+        return urllib.request.urlopen(
+            urllib.request.Request(url, data, headers or {}, method=method), timeout=30
+        ).status
     except urllib.error.HTTPError as error:
         return error.code
 
 
-def upload(address, content):
+def upload(address, content, cookie=""):
     """Uploads a file, and gives the status and the path at which the page keeps it."""
     body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n' + content + b"\r\n--x--\r\n"
-    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    headers = {"Content-Type": "multipart/form-data; boundary=x", "Cookie": cookie}
     try:
         request = urllib.request.Request(f"{address}/gradio_api/upload", body, headers)
         with urllib.request.urlopen(request, timeout=60) as answer:
@@ -153,6 +179,120 @@ def test_uploads_are_limited_in_size(address):
     assert upload(address, b"\0" * (9 * 2**20))[0] == 200
 
 
+def login(address, name, password):
+    """The cookie of a login, and its status."""
+    form = urllib.parse.urlencode({"username": name, "password": password}).encode()
+    try:
+        with urllib.request.urlopen(f"{address}/login", form, timeout=30) as answer:
+            return answer.status, "; ".join(line.split(";")[0] for line in answer.headers.get_all("Set-Cookie"))
+    except urllib.error.HTTPError as error:
+        return error.code, ""
+
+
+OPEN = re.compile(  # of Gradio's own: the page to log in with, its parts, and what is off or needs an event's name
+    r"/(login/?|logout|assets/.*|static/.*|svelte/.*|favicon\.ico|theme\.css|manifest\.json|robots\.txt|pwa_icon.*)?|"
+    r"/monitoring/{key}|/gradio_api/((app_id|reset|token|user|runs|(undo-)?vibe-[a-z-]*)/?|cancel|startup-events|"
+    r"theme\.css|heartbeat/.*|stream/.*|custom_component/.*)"
+)
+
+
+def test_without_a_login_nothing_is_answered(guarded, people):
+    """Whatever there is, by what the server itself says: files, searches, uploads, and the page with its cameras."""
+    address, audit = guarded
+    with urllib.request.urlopen(f"{address}/openapi.json", timeout=30) as answer:
+        paths = {path: methods for path, methods in json.load(answer)["paths"].items() if not OPEN.fullmatch(path)}
+    expected = {"queue/join", "queue/data", "upload", "file={path_or_url}", "call/{api_name}", "run/{api_name}", "info"}
+    assert {f"/gradio_api/{name}" for name in expected} <= set(paths) and "/config" in paths
+    for path, methods in paths.items():
+        for method in methods:
+            asked = status(address + re.sub("{.*?}", "0", path), method=method.upper())
+            assert asked == 401, (method, path)
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        shown = answer.read().decode()
+    assert '"auth_required":true' in shown and str(people) not in shown and "Cameras" not in shown
+    assert not audit.exists()
+
+
+def test_a_file_is_served_to_who_has_logged_in(guarded, query):
+    address, _ = guarded
+    answered, cookie = login(address, "anna", "correct horse")
+    assert answered == 200 and cookie
+    assert upload(address, query.read_bytes()) == (401, None)
+    uploaded, kept = upload(address, query.read_bytes(), cookie)
+    assert uploaded == 200
+    file = f"{address}/gradio_api/file={kept}"
+    assert status(file, headers={"Cookie": cookie}) == 200
+    assert status(file) == 401
+    assert status(file, headers={"Cookie": re.sub("=[^;]*", "=guessed", cookie)}) == 401
+    assert status(file, headers={"Cookie": cookie, "Origin": "http://evil.example"}) == 403
+
+
+def test_a_wrong_password_and_other_web_sites_do_not_log_in(guarded):
+    address, _ = guarded
+    for name, password in (("anna", "wrong horse"), ("anna", ""), ("nobody", "correct horse"), ("", "")):
+        answered, cookie = login(address, name, password)
+        assert answered in (400, 422) and not cookie
+    form = urllib.parse.urlencode({"username": "anna", "password": "correct horse"}).encode()
+    assert status(f"{address}/login", form, {"Origin": "http://evil.example"}) == 403
+
+
+@pytest.mark.parametrize(
+    ("password", "words"), [("correct horse\n", None), ("short\n", "8 characters"), ("", "8 char")]
+)
+def test_a_user_is_added_from_a_pipe(tmp_path, password, words):
+    users = tmp_path / "users"
+    args = [sys.executable, "-m", "hacnn_tf.app", f"--auth={users}", "--add_user=anna"]
+    done = subprocess.run(args, input=password, capture_output=True, text=True)
+    if words:
+        assert done.returncode == 1 and words in done.stderr and not users.exists()
+        return
+    assert (done.returncode, done.stdout) == (0, f"anna may open the page of --auth {users}.\n"), done.stderr
+    assert Users(users).check("anna", "correct horse")
+    done = subprocess.run(args, input="battery staple\n", capture_output=True, text=True)
+    assert done.stdout == f"anna has a new password for the page of --auth {users}.\n"
+    assert Users(users).check("anna", "battery staple") and not Users(users).check("anna", "correct horse")
+
+
+@pytest.mark.parametrize("again", ["correct horse", "correct house"])
+def test_a_password_is_asked_for_twice_at_a_terminal_and_not_shown(tmp_path, again):
+    """At a terminal that it controls, which is where `getpass` asks."""
+    users = tmp_path / "users"
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "hacnn_tf.app", f"--auth={users}", "--add_user=anna"])
+    shown = b""
+    for prompt, typed in ((b"Password of anna: ", "correct horse"), (b"Again: ", again)):
+        while prompt not in shown:
+            shown += os.read(terminal, 1000)
+        os.write(terminal, f"{typed}\n".encode())
+    with contextlib.suppress(OSError):  # Linux says so when the other end is closed
+        while more := os.read(terminal, 1000):
+            shown += more
+    os.close(terminal)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    same = again == "correct horse"
+    assert code == (0 if same else 1) and users.exists() == same
+    assert b"horse" not in shown and (b"may open" if same else b"differ: nothing was written.") in shown
+
+
+def test_a_page_for_everybody_in_the_network_says_so(people, tmp_path, monkeypatch, capsys):
+    from hacnn_tf.gallery import browser
+
+    set_password(tmp_path / "users", "anna", "correct horse")
+    monkeypatch.setattr(browser, "launch", lambda blocks, host, port, users: f"http://{host}:{port}/")
+    monkeypatch.setattr("signal.pause", lambda: None)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = f"--port={free.getsockname()[1]}"
+    warned = []
+    for flags in (["--host=0.0.0.0"], ["--host=0.0.0.0", f"--auth={tmp_path}/users"], ["--host=localhost"], []):
+        command(app, f"--database={people}", port, *flags)
+        warned.append(capsys.readouterr().err)
+    assert warned[0].startswith("Whoever reaches this address sees the pictures") and warned[0].count("\n") == 1
+    assert warned[1].startswith("Passwords and pictures go over the network as they are: put a proxy with TLS")
+    assert warned[2:] == ["", ""]
+
+
 def test_proxies_are_there_again_for_a_database_in_a_bucket(monkeypatch):
     for name, value in PROXIES.items():
         monkeypatch.setenv(name, value)
@@ -162,13 +302,21 @@ def test_proxies_are_there_again_for_a_database_in_a_bucket(monkeypatch):
     assert dict(os.environ) == before
 
 
-def test_bad_input_ends_in_a_sentence(tmp_path, capsys):
+def test_bad_input_ends_in_a_sentence(people, tmp_path, capsys):
+    (tmp_path / "open").touch(0o644)
     for args, words in (
         ([], "--database must be given"),
         ([f"--database={tmp_path}/none.lance"], "is not a database of features"),
         ([f"--database={tmp_path}/none.lance", "--port=0"], "--port"),
+        ([f"--database={people}", f"--auth={tmp_path}/none"], "none cannot be read (No such file or directory): add a"),
+        ([f"--database={people}", f"--auth={tmp_path}/open"], "others may read or write it: chmod 600 it"),
+        ([f"--database={people}", f"--audit={tmp_path}"], "is not a file that you may append to"),
+        (["--add_user=anna"], "--add_user takes --auth"),
+        (["--add_user=anna", f"--auth={tmp_path}/new", f"--database={people}"], "--add_user takes --auth"),
+        (["--add_user=a:b", f"--auth={tmp_path}/new"], "'a:b' is not a name of a user"),
     ):
         assert words in fails(app, args, capsys)
+    assert os.listdir(tmp_path) == ["open"]
 
 
 def test_a_port_in_use_and_a_host_that_is_none_of_ours(address, people):
@@ -255,6 +403,45 @@ def test_a_search_from_beginning_to_end(page, query, people):
     page.get_by_role("button", name="Search with this picture").click()
     page.wait_for_function("document.querySelector('#found .caption-label').innerText.startsWith('1. 0.000')")
     assert "camera 3" in captions(page)[0], "nearest to a picture is the picture itself"
+
+
+def test_a_search_of_somebody_who_logged_in_is_recorded_before_it_is_shown(browser, guarded, query, people):
+    address, audit = guarded
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.set_default_timeout(WAIT)
+    page.goto(address)
+    page.locator("input").nth(0).fill("anna")
+    page.locator("input[type=password]").fill("correct horse")
+    page.get_by_role("button", name="Login").click()
+    page.wait_for_selector("#watched a")
+    assert (
+        page.locator("#watched").inner_text().strip()
+        == "You are anna (log out). Each search is written to an audit log."
+    )
+    assert page.get_by_text("faces and bodies of people").is_visible()
+    assert len(choose(page, query)) == 20
+    line = json.loads(audit.read_text())
+    assert line["queries"] == [hashlib.sha256(query.read_bytes()).hexdigest()] and len(line["found"]) == 20
+    assert (line["command"], line["user"], line["database"]) == ("hacnn_tf.app", "anna", str(people))
+
+    page.get_by_label("Cameras").click()
+    page.get_by_role("option", name="3").click()
+    page.wait_for_function("document.querySelectorAll('#found .caption-label').length == 8")
+    first, second = map(json.loads, audit.read_text().splitlines())
+    assert first == line and (second["where"], len(second["found"])) == ("camid in (3)", 8)
+
+    moved = audit.rename(audit.with_name("moved"))
+    audit.mkdir()  # where no line can be written
+    page.get_by_label("Re-rank").click()
+    page.wait_for_selector("[data-testid=toast-body]")
+    assert "nothing is shown without it" in page.locator("[data-testid=toast-body]").inner_text()
+    audit.rmdir()
+    moved.rename(audit)
+
+    page.locator("#watched a").click()
+    page.wait_for_selector("input[type=password]")
+    assert not page.locator("#found").count()
+    page.close()
 
 
 @pytest.mark.parametrize("content", [b"no image", b"", b"\xff\xd8\xff\xe0 cut", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
