@@ -67,6 +67,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
     with gr.Blocks(analytics_enabled=False, title="hacnn_tf", delete_cache=(KEPT, KEPT)) as blocks:
         gr.Markdown(f"# Find a person\nin {database.path}\n\n{NOTICE}")
         watched = gr.Markdown(elem_id="watched")
+        leave = gr.Button("Log out", link="logout", size="sm", visible=False)
         found, selected = gr.State(None), gr.State(None)
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
@@ -132,9 +133,10 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                 database.refresh()
                 return gr.update(choices=_cameras(database))
 
-        def who(request: gr.Request) -> str:
-            login = f"You are **{request.username}** ([log out](logout))." if request.username else ""
-            return " ".join(filter(None, [login, "Each search is written to an audit log." if audit.path else ""]))
+        def who(request: gr.Request) -> tuple:
+            said = [f"You are {request.username}."] if request.username else []
+            said += ["Each search is written to an audit log."] if audit.path else []
+            return " ".join(said), gr.update(visible=bool(request.username))
 
         filters = [query, camera, since, until, top, rerank]
         private: dict[str, Any] = {"api_visibility": "private"}
@@ -142,7 +144,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
             event(search, filters, [found, gallery, details], show_progress_on=gallery, **private)
         shown = [selected, caption, seen, details]
         blocks.load(cameras_now, None, camera, **private)
-        blocks.load(who, None, watched, **private)
+        blocks.load(who, None, [watched, leave], **private)
         gallery.select(select, [query, found], shown, show_progress_on=seen, scroll_to_output=True, **private)
         onwards.click(lambda picture: picture, selected, query, **private)
     return blocks
