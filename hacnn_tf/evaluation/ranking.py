@@ -129,7 +129,7 @@ def rank_matches(
     Raises:
         InputError: no query has a true match in the gallery, or a feature is not finite.
     """
-    matched = list(_same_person(query_pids, gallery_pids, query_camids, gallery_camids))
+    matched = list(same_person(query_pids, gallery_pids, query_camids, gallery_camids))
     counts = np.array([len(matches) for matches, _ in matched], np.int64)
     if not counts.any():
         raise InputError(
@@ -145,17 +145,21 @@ def rank_matches(
     return Matches(np.concatenate(ranks), counts[counts > 0], int(np.sum(counts == 0)))
 
 
-def _same_person(
+def same_person(
     query_pids: Integers, gallery_pids: Integers, query_camids: Integers, gallery_camids: Integers
 ) -> Iterator[tuple[Integers, Integers]]:
-    """For every query the gallery indices, ascending, of its identity: under other cameras, and under its own."""
+    """For every query the gallery indices, ascending, of its identity: under other cameras, and under its own.
+
+    Args:
+        query_pids, gallery_pids, query_camids, gallery_camids: as in `rank_matches`.
+    """
     by_pid = np.argsort(gallery_pids, kind="stable")
     sorted_pids = gallery_pids[by_pid]
     first, last = (np.searchsorted(sorted_pids, query_pids, side) for side in ("left", "right"))
     for begin, end, pid, camid in zip(first, last, query_pids, query_camids, strict=True):
-        same_person = by_pid[begin:end]
-        same_camera = (gallery_camids[same_person] == camid) | (pid == JUNK)
-        yield same_person[~same_camera], same_person[same_camera]
+        images = by_pid[begin:end]
+        same_camera = (gallery_camids[images] == camid) | (pid == JUNK)
+        yield images[~same_camera], images[same_camera]
 
 
 def _ranks(distances: Features, matches: Integers) -> Integers:

@@ -1,0 +1,47 @@
+"""The pairs of query and gallery images that are compared, with true distances, query after query."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hacnn_tf.data.dataset import JUNK
+from hacnn_tf.evaluation.ranking import half_distances, same_person, squared_norms
+from hacnn_tf.utils.types import Features, Integers
+
+
+def compared_pairs(
+    query_features: Features,
+    gallery_features: Features,
+    query_pids: Integers,
+    gallery_pids: Integers,
+    query_camids: Integers,
+    gallery_camids: Integers,
+) -> Iterator[tuple[Features, NDArray[np.bool_]]]:
+    """The pairs that `rank_matches` compares: without those of the same identity and camera, and without junk.
+
+    The distances are L2, comparable between queries, and computed in blocks as those of `half_distances`: of features
+    of length √2, those below 0.001 are rounding.
+
+    Args:
+        query_features, gallery_features: `(q, d)` and `(g, d)` float32 arrays.
+        query_pids, gallery_pids: `(q,)` and `(g,)` int arrays of identities; -1 is junk.
+        query_camids, gallery_camids: `(q,)` and `(g,)` int arrays of cameras.
+
+    Yields:
+        For every query, also one that is compared with nothing, the distances `(m,)`, float32, at least 0, to the m
+        gallery images that it is compared with, in gallery order, and whether each is the same person, `(m,)` bool.
+        They are the caller's to keep.
+
+    Raises:
+        InputError: a feature is not finite.
+    """
+    norms = squared_norms(query_features)
+    persons = same_person(query_pids, gallery_pids, query_camids, gallery_camids)
+    rows = half_distances(query_features, gallery_features)
+    for norm, pid, row, (matches, excluded) in zip(norms, query_pids, rows, persons, strict=True):
+        kept = (gallery_pids != JUNK) & (pid != JUNK)
+        kept[excluded] = False
+        same = np.zeros(len(row), bool)
+        same[matches] = True
+        yield np.sqrt(np.maximum(norm + 2 * row[kept], 0)), same[kept]
