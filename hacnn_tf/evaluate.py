@@ -5,11 +5,15 @@
     python -m hacnn_tf.evaluate --export exports/hacnn.onnx --dataset cuhk03                   an export of any format
 
 Prints CMC, mAP and mINP of the joint, global and local features (without the local branch there is no local one, and
-the joint one is the global one), and writes them to metrics.json in the run folder, if they are those of the run's own
-checkpoint in its own precision. With --dataset it takes the test images of that dataset instead, whatever the run's own
-and its --validation, and writes metrics-DATASET.json, which no table reads. It does not check whether the run was
-trained on persons of that test set. --rerank also prints what k-reciprocal re-ranking makes of the results; that is
-written nowhere.
+the joint one is the global one). Then what a threshold on the distance of the joint feature accepts: TAR, of pairs of
+one person, where FAR is accepted of pairs of two, and EER, where as many of the one are missed as of the other
+accepted; and DIR, of queries whose nearest image is the right one, where FAR is accepted of queries whose person is not
+in the gallery: half of the persons are taken out of it. – stands where there are too few to tell.
+
+The measures go to metrics.json in the run folder, if they are those of the run's own checkpoint in its own precision.
+With --dataset it takes the test images of that dataset instead, whatever the run's own and its --validation, and writes
+metrics-DATASET.json, which no table reads. It does not check whether the run was trained on persons of that test set.
+--rerank also prints what k-reciprocal re-ranking makes of the results; that is written nowhere.
 """
 
 from collections.abc import Mapping
@@ -65,7 +69,15 @@ def main(flags: FlagValues) -> None:
     assert tested, "one of them is required"
     dataset = tested.read_dataset(flags.data_root)
 
-    from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function, rerank, results_table
+    from hacnn_tf.evaluation import (
+        TEST_SPLITS,
+        Evaluator,
+        evaluate_features,
+        feature_function,
+        rerank,
+        results_table,
+        verification_table,
+    )
 
     if run and not flags.export:
         network, epoch = run.load_model(flags.precision)
@@ -86,7 +98,7 @@ def main(flags: FlagValues) -> None:
     images = load_splits(dataset, TEST_SPLITS, size, flags.cache_dir)
     features = Evaluator(dataset, images).features(function)
     results = evaluate_features(dataset, features, branches=branches)
-    print(f"{title} on {dataset.name}:\n{results_table(results)}", flush=True)
+    print(f"{title} on {dataset.name}:\n{results_table(results)}\n\n{verification_table(results)}", flush=True)
     if run and not flags.export and flags.precision in (None, run.settings.precision):
         if asked:
             print(f"Results: {run.write_other_metrics(dataset, results, epoch)}")

@@ -7,41 +7,53 @@ from hacnn_tf.utils.lazy import lazy
 if TYPE_CHECKING:
     from hacnn_tf.evaluation.evaluator import TEST_SPLITS, Evaluator
     from hacnn_tf.evaluation.features import PARTS, extract_features, feature_function, fingerprint, parts_of
-    from hacnn_tf.evaluation.measures import CMC_LENGTH, MEASURES
-    from hacnn_tf.evaluation.protocols import evaluate_features, results_table
+    from hacnn_tf.evaluation.measures import CMC_LENGTH, MEASURES, RATES
+    from hacnn_tf.evaluation.pairs import compared_pairs
+    from hacnn_tf.evaluation.protocols import evaluate_features, results_table, verification_table
     from hacnn_tf.evaluation.ranking import Matches, rank_matches
     from hacnn_tf.evaluation.reranking import rerank
+    from hacnn_tf.evaluation.verification import identify, verify
 
 __all__ = [
     "CMC_LENGTH",
     "MEASURES",
     "PARTS",
+    "RATES",
     "TEST_SPLITS",
     "Evaluator",
     "Matches",
+    "compared_pairs",
     "evaluate_features",
     "extract_features",
     "feature_function",
     "fingerprint",
+    "identify",
     "parts_of",
     "rank_matches",
     "rerank",
     "results_table",
+    "verification_table",
+    "verify",
 ]
 __getattr__, __dir__ = lazy(
     __name__,
     CMC_LENGTH="measures",
     MEASURES="measures",
     PARTS="features",
+    RATES="measures",
     TEST_SPLITS="evaluator",
     Evaluator="evaluator",
     Matches="ranking",
+    compared_pairs="pairs",
     evaluate_features="protocols",
     extract_features="features",
     feature_function="features",
     fingerprint="features",
+    identify="verification",
     parts_of="features",
     rank_matches="ranking",
     rerank="reranking",
     results_table="protocols",
+    verification_table="protocols",
+    verify="verification",
 )

@@ -37,10 +37,11 @@ def compared_pairs(
         InputError: a feature is not finite.
     """
     norms = squared_norms(query_features)
+    somebody = gallery_pids != JUNK
     persons = same_person(query_pids, gallery_pids, query_camids, gallery_camids)
     rows = half_distances(query_features, gallery_features)
     for norm, pid, row, (matches, excluded) in zip(norms, query_pids, rows, persons, strict=True):
-        kept = (gallery_pids != JUNK) & (pid != JUNK)
+        kept = somebody & (pid != JUNK)
         kept[excluded] = False
         same = np.zeros(len(row), bool)
         same[matches] = True

@@ -1,5 +1,6 @@
 """From features to the numbers that papers report."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,11 +9,14 @@ import pandas as pd
 
 from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.evaluation.features import PARTS, feature_part, parts_of
-from hacnn_tf.evaluation.measures import CMC_LENGTH, CMC_RANKS
+from hacnn_tf.evaluation.measures import CMC_LENGTH, CMC_RANKS, RATES
+from hacnn_tf.evaluation.pairs import compared_pairs
 from hacnn_tf.evaluation.ranking import Matches, half_distances, rank_matches
+from hacnn_tf.evaluation.verification import identify, verify, without_half
 from hacnn_tf.utils.types import BRANCHES, Distances, Features, Integers, Results
 
 SINGLE_SHOT_REPEATS = 100
+SHOWN_RATES = (10, 1, 0.1, 0.01)  # percent, of those that are measured
 
 
 def evaluate_features(
@@ -28,7 +32,7 @@ def evaluate_features(
         dataset: a `ReidDataset`.
         features: dict from split ("query", "gallery" and, if the dataset has it, "multi_query") to `(n, d)` float32
             features, rows as in `dataset.split(split)`.
-        seed: of the random gallery images of a single-shot protocol.
+        seed: of the random gallery images of a single-shot protocol, and of the persons that an open set lacks.
         distances: as in `rank_matches`; of a single-shot protocol, each of the random galleries has its own.
         branches: whose features stand side by side in a feature, as `HACNN.branches` names them.
 
@@ -36,7 +40,12 @@ def evaluate_features(
         Dict from setting ("single_query", "multi_query") to dict from part ("joint", "global", "local", Table 7; of one
         branch "joint" and "global", which are equal) to dict of `rank1`, `rank5`, `rank10`, `rank20`, `mAP` (plain),
         `mAP_trapezoid` (the Market-1501 toolkit's) and `mINP`, in percent, `cmc`, the list of Rank-1 to Rank-50, and
-        `queries` and `unmatched`, counts of queries with and without a true match.
+        `queries` and `unmatched`, counts of queries with and without a true match. With L2 distances also
+        `verification`, a dict of `genuine` and `impostors`, counts of pairs, `eer` and `eer_threshold`, and lists by
+        false-accept rate of `far`, `tar` and `threshold`; and `open_set`, in which half of the queries' persons are
+        taken out of the gallery, a dict of `mated` and `non_mated`, counts of queries, and lists of `far`, `dir` and
+        `threshold`: rates in percent, L2 distances, None where there are too few to tell. Both have the whole gallery,
+        also in a single-shot protocol.
 
     Raises:
         InputError: no query has a true match.
@@ -103,6 +112,9 @@ def _measure(
         np.concatenate([m.ranks for m in repeats]), np.concatenate([m.counts for m in repeats]), repeats[0].unmatched
     )
     cmc = (100 * matches.cmc(range(1, CMC_LENGTH + 1))).tolist()
+    thresholds = (
+        _thresholds(query, query_features, gallery, gallery_features, seed) if distances is half_distances else {}
+    )
     return {
         **{f"rank{k}": cmc[k - 1] for k in CMC_RANKS},
         "cmc": cmc,
@@ -111,7 +123,18 @@ def _measure(
         "mINP": 100 * matches.mean_inverse_negative_penalty(),
         "queries": len(matches.counts) // len(shots),
         "unmatched": matches.unmatched,
+        **thresholds,
     }
+
+
+def _thresholds(
+    query: pd.DataFrame, query_features: Features, gallery: pd.DataFrame, gallery_features: Features, seed: int
+) -> dict[str, Any]:
+    pids, camids = query.pid.to_numpy(), (query.camid.to_numpy(), gallery.camid.to_numpy())
+    everybody = gallery.pid.to_numpy()
+    pairs = functools.partial(compared_pairs, query_features, gallery_features, pids)
+    open_set = identify(pairs(without_half(pids, everybody, seed), *camids))
+    return {"verification": verify(lambda: pairs(everybody, *camids)).results(), "open_set": open_set.results()}
 
 
 def _single_shots(pids: Integers, seed: int) -> list[Integers]:
@@ -142,3 +165,42 @@ def results_table(results: Results) -> str:
         if left_out:
             lines.append(f"Queries without a true match in the gallery, left out: {left_out}.")
     return "\n".join(lines)
+
+
+def verification_table(results: Results) -> str:
+    """What thresholds on the distance of the joint feature accept, in percent, with the thresholds.
+
+    Args:
+        results: of `evaluate_features`, with L2 distances.
+
+    Returns:
+        Text of several lines.
+    """
+    columns = "".join(f"{f'FAR {rate:g}%':>12}" for rate in SHOWN_RATES)
+    lines = [f"{'':<14}{'joint feature':<17}{columns}{'EER':>9}"]
+    for setting, parts in results.items():
+        verification, open_set = (parts[PARTS[0]][name] for name in RATES)
+        equal = _number(verification["eer"], 1), _number(verification["eer_threshold"], 3)
+        rows = [
+            ("TAR", verification, "tar", 1, equal[0]),
+            ("distance below", verification, "threshold", 3, equal[1]),
+            ("DIR", open_set, "dir", 1, ""),
+            ("distance below", open_set, "threshold", 3, ""),
+        ]
+        name = setting.replace("_", "-")
+        for title, measured, column, digits, last in rows:
+            at = dict(zip(measured["far"], measured[column], strict=True))
+            values = "".join(f"{_number(at[rate], digits):>12}" for rate in SHOWN_RATES)
+            lines.append(f"{name:<14}{title:<17}{values}{last:>9}".rstrip())
+            name = ""
+        lines += [
+            f"TAR: accepted of {verification['genuine']:,} pairs of one person, where that share of "
+            f"{verification['impostors']:,} pairs of two is.",
+            f"DIR: found and accepted of {open_set['mated']:,} queries, where that share of {open_set['non_mated']:,} "
+            "others is, whose person is not in the gallery.",
+        ]
+    return "\n".join(lines)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"

@@ -7,6 +7,7 @@ distances are equal. If n is less than x there is none: a rate that low could no
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,16 @@ class Verification:
     rates: dict[int, Accepted | None]
     equal: Accepted | None
 
+    def results(self) -> dict[str, Any]:
+        """As `evaluate_features` gives it."""
+        return {
+            "genuine": self.genuine,
+            "impostors": self.impostors,
+            "eer": None if self.equal is None else 100 * self.equal.share,
+            "eer_threshold": None if self.equal is None else self.equal.threshold,
+            **_columns("tar", self.rates),
+        }
+
 
 @dataclasses.dataclass(frozen=True)
 class Identification:
@@ -63,6 +74,10 @@ class Identification:
     mated: int
     non_mated: int
     rates: dict[int, Accepted | None]
+
+    def results(self) -> dict[str, Any]:
+        """As `evaluate_features` gives it."""
+        return {"mated": self.mated, "non_mated": self.non_mated, **_columns("dir", self.rates)}
 
 
 def verify(pairs: Callable[[], Pairs]) -> Verification:
@@ -129,6 +144,15 @@ def without_half(query_pids: Integers, gallery_pids: Integers, seed: int) -> Int
     persons = persons[persons > DISTRACTOR]
     absent = np.random.default_rng(seed).permutation(persons)[: len(persons) // 2]
     return np.where(np.isin(gallery_pids, absent), JUNK, gallery_pids)
+
+
+def _columns(name: str, rates: dict[int, Accepted | None]) -> dict[str, list[float | None]]:
+    """Lists of the rates of wrong acceptance, of what is then accepted, both in percent, and of the thresholds."""
+    return {
+        "far": [100 / x for x in rates],
+        name: [None if accepted is None else 100 * accepted.share for accepted in rates.values()],
+        "threshold": [None if accepted is None else accepted.threshold for accepted in rates.values()],
+    }
 
 
 def _identified(right: Sequence[float], wrong: Sequence[float], mated: int, x: int) -> Accepted | None:

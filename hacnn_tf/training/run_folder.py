@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import hacnn_tf
-from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, PARTS, parts_of
+from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, PARTS, RATES, parts_of
 from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.errors import FormatError, InputError
@@ -53,7 +53,7 @@ COLUMNS = {  # the columns of its .csv files, which have a row an epoch
     "speed": ["epoch", "images_per_second"],  # not in the log, which is the same to the last bit each time
     "evaluations": ["epoch", *(f"{part}_{measure}" for part in PARTS for measure in EVALUATED)],
 }
-ADDED = {"mINP"}  # measures that a `metrics.json` of an older revision does not have
+ADDED = {"mINP", *RATES}  # measures that a `metrics.json` of an older revision does not have
 LOCK = "lock"
 FORMAT = 2  # of a run folder; raised when older code would misread a newer one
 FORMER_RECIPES = {"constant": "paper", "paper": "adamw"}  # what was called what before there was a format
@@ -312,6 +312,8 @@ class RunFolder:
                         raise ValueError("a measure is not finite")
                     if len(measures["cmc"]) != CMC_LENGTH:
                         raise ValueError("the CMC curve is cut")
+                    for name in RATES.keys() & measures:
+                        _check_rates(measures[name], RATES[name])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} is damaged ({error!r}): {again}.") from None
         if epoch != self.settings.epochs:
@@ -336,6 +338,13 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{module.__name__: module.__version__ for module in (tf, keras, np, h5py)},
     }
+
+
+def _check_rates(rates: Mapping[str, Any], name: str) -> None:
+    """Raises `ValueError` or another if lists by false-accept rate are not equally long, or not of numbers and None."""
+    for far, share, threshold in zip(rates["far"], rates[name], rates["threshold"], strict=True):
+        if not all(math.isfinite(number) for number in (far, share, threshold) if number is not None):
+            raise ValueError("a rate is not finite")
 
 
 def _flags(content: Mapping[str, Any]) -> Mapping[str, Any]:
