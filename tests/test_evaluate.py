@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hacnn_tf import evaluate
-from hacnn_tf.evaluation import evaluate_features, rerank, results_table
+from hacnn_tf.evaluation import evaluate_features, rerank, results_table, verification_table
 from hacnn_tf.training.run_folder import RunFolder
 from tests.conftest import command
 
@@ -27,6 +27,14 @@ def test_the_export_evaluates_like_the_run(exported, small_run, small_data_root,
     command(evaluate, *args, f"--export={exported}/saved_model")
     assert capsys.readouterr().out.splitlines()[1:] == printed[1:]
     assert json.loads((small_run / "metrics.json").read_text()) == before
+
+
+def test_thresholds_are_printed_below_and_kept_with_the_run(small_run, printed):
+    kept = json.loads((small_run / "metrics.json").read_text())["results"]
+    table = verification_table(kept).splitlines()
+    assert printed[-len(table) - 1 :] == ["", *table]
+    assert kept == RunFolder(small_run).read_metrics()
+    assert kept["single_query"]["joint"]["verification"]["genuine"] > 0
 
 
 def test_reranking_is_printed_beside_the_plain_results_and_not_recorded(

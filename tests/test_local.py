@@ -9,6 +9,7 @@ from hacnn_tf.evaluation import fingerprint
 from hacnn_tf.export import FORMATS, export_model, load_export
 from hacnn_tf.models import HACNN
 from hacnn_tf.paper.curves import curves
+from hacnn_tf.paper.figures import curves_figure
 from hacnn_tf.training.run_folder import RunFolder
 from tests.conftest import command, needs, train_args
 
@@ -45,7 +46,7 @@ def program(network, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def evaluated(global_run, small_data_root, tmp_path_factory):
-    """The query features that the evaluation of the run gives, their paths, and the table that it prints."""
+    """The query features that the evaluation of the run gives, their paths, and the first table that it prints."""
     import contextlib
     import io
 
@@ -55,7 +56,7 @@ def evaluated(global_run, small_data_root, tmp_path_factory):
         command(evaluate, f"--run_dir={global_run}", f"--data_root={small_data_root}", f"--features={path}")
     assert (global_run / "metrics.json").read_bytes() == before
     with np.load(path) as arrays:
-        return arrays["query_features"], arrays["query_paths"], printed.getvalue().splitlines()[1:-1]
+        return arrays["query_features"], arrays["query_paths"], printed.getvalue().partition("\n\n")[0].splitlines()[1:]
 
 
 def test_the_evaluation_has_one_feature_by_two_names(evaluated):
@@ -77,7 +78,8 @@ def test_every_format_has_its_feature(form, program, network, small_data_root, e
     assert export.extract(pixels[:0]).shape == (0, 512)
     capsys.readouterr()
     command(evaluate, f"--export={file}", "--dataset=synthetic", "--allow_subset", f"--data_root={small_data_root}")
-    head, joint, alone = capsys.readouterr().out.splitlines()[-3:]  # some ranks may differ by features' last bits
+    table_of_file = capsys.readouterr().out.partition("\n\n")[0].splitlines()[-3:]
+    head, joint, alone = table_of_file  # some ranks may differ by features' last bits
     assert head == table[0] and joint.split()[1:2] == ["joint"] and joint.split()[2:] == alone.split()[1:]
 
 
@@ -141,3 +143,18 @@ def test_curves_of_it_beside_those_of_a_whole_network(global_run, small_run):
     losses, _, tests, cmc = curves(found).axes
     assert [line.get_label() for line in losses.lines] == ["global", "global", "local"]
     assert len(tests.lines) == 4 + 6 and len(cmc.lines) == 2 + 3
+
+
+def test_what_thresholds_accept_is_a_picture_of_its_own_where_it_was_measured(global_run, small_run):
+    found = {
+        name: [(run := RunFolder(path), run.read_metrics())] for name, path in (("g", global_run), ("s", small_run))
+    }
+    for measures in found["s"][0][1]["single_query"].values():
+        del measures["verification"], measures["open_set"]  # as of an older revision
+    figure = curves_figure(found, [])
+    assert list(figure.pictures) == ["g", "g, acceptance", "s"]
+    pairs, queries = figure.pictures["g, acceptance"].axes
+    assert len(pairs.lines) == len(queries.lines) == 2
+    line = found["g"][0][1]["single_query"]["global"]["verification"]
+    assert list(pairs.lines[1].get_ydata()) == line["tar"]
+    assert line["tar"][0] is not None and pairs.get_xscale() == "log"

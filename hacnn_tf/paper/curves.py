@@ -1,11 +1,12 @@
-"""Curves of trainings: the two losses, identity accuracy, Rank-1 and mAP by epoch, and CMC."""
+"""Curves of trainings: the two losses, identity accuracy, Rank-1 and mAP by epoch, CMC, and rates of acceptance."""
 
 from collections.abc import Iterable
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from hacnn_tf.evaluation import CMC_LENGTH, parts_of
+from hacnn_tf.evaluation import CMC_LENGTH, RATES, parts_of
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.types import Results
 
@@ -49,8 +50,42 @@ def curves(found: Iterable[tuple[RunFolder, Results]]) -> Figure:
     for axes in (losses, accuracy, tests):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (losses, tests, cmc):
-        handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # one a label, not one a seed
-        axes.legend(handles.values(), handles.keys())
+        _legend(axes)
     for axes in (losses, accuracy, tests, cmc):
         axes.grid(alpha=0.3)
     return figure
+
+
+def acceptance(found: Iterable[tuple[RunFolder, Results]]) -> Figure:
+    """TAR, and DIR of an open set, over FAR, after the last epoch, a line a seed and part of the feature.
+
+    A line ends where there are too few impostors, or queries of persons who are not in the gallery.
+
+    Args:
+        found: as in `curves`; results of before these were measured are passed over.
+
+    Returns:
+        `matplotlib` figure.
+    """
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    pairs, queries = figure.subplots(1, 2)
+    for _, results in found:
+        for part, measures in results["single_query"].items():
+            for axes, (name, rate) in zip((pairs, queries), RATES.items(), strict=True):
+                if name in measures:  # None is not drawn
+                    axes.plot(measures[name]["far"], measures[name][rate], ".-", color=COLOURS[part], label=part)
+    pairs.set(xlabel="FAR, % of pairs of two persons", ylabel="TAR, %", title="verification (single query)")
+    queries.set(
+        xlabel="FAR, % of queries of persons not in the gallery", ylabel="DIR, %", title="open set (single query)"
+    )
+    for axes in (pairs, queries):
+        axes.set(xscale="log", ylim=(0, 100))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.grid(alpha=0.3)
+        _legend(axes)
+    return figure
+
+
+def _legend(axes: Axes) -> None:
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # one a label, not one a seed
+    axes.legend(handles.values(), handles.keys())

@@ -11,8 +11,8 @@ import matplotlib.figure
 from PIL import Image
 
 from hacnn_tf.data.dataset import ReidDataset
-from hacnn_tf.evaluation import drawing
-from hacnn_tf.paper.curves import curves
+from hacnn_tf.evaluation import PARTS, RATES, drawing
+from hacnn_tf.paper.curves import acceptance, curves
 from hacnn_tf.paper.run_folders import folded
 from hacnn_tf.training.recipes import RECIPES
 from hacnn_tf.training.run_folder import RunFolder
@@ -126,14 +126,21 @@ def ranking_figure(runs: Mapping[str, tuple[RunFolder, ReidDataset]], count: int
 
 
 def curves_figure(found: Mapping[str, Sequence[tuple[RunFolder, Results]]], left_out: Sequence[str]) -> Figure:
-    """Loss, identity accuracy and CMC.
+    """Loss, identity accuracy and CMC, and what thresholds accept, if that was measured.
 
     Args:
         found: dict from what is shown, for people, to what `RunFolders.select` gives.
         left_out: `RunFolders.left_out`.
     """
-    shown = {what: curves(selected) for what, selected in found.items() if selected}
-    notes = [f"{what}: {', '.join(folded(str(run.path) for run, _ in found[what]))}." for what in shown]
+    shown: dict[str, matplotlib.figure.Figure] = {}
+    notes = []
+    for what, selected in found.items():
+        if not selected:
+            continue
+        notes.append(f"{what}: {', '.join(folded(str(run.path) for run, _ in selected))}.")
+        shown[what] = curves(selected)
+        if any(RATES.keys() <= results["single_query"][PARTS[0]].keys() for _, results in selected):
+            shown[f"{what}, acceptance"] = acceptance(selected)
     return Figure("curves", "Curves", shown, notes + [f"Left out: {sentence}" for sentence in left_out])
 
 

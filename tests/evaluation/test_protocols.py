@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from hacnn_tf.data.dataset import ReidDataset, make_table
-from hacnn_tf.evaluation import evaluate_features, results_table
+from hacnn_tf.evaluation import evaluate_features, rerank, results_table, verification_table
 from hacnn_tf.evaluation.protocols import SINGLE_SHOT_REPEATS, pool_queries
 
 
@@ -111,3 +111,76 @@ def test_queries_without_a_match_are_counted_and_shown():
     assert results["single_query"]["joint"]["queries"] == 1
     assert results["single_query"]["joint"]["unmatched"] == 1
     assert "left out: 1" in results_table(results)
+
+
+def persons(count, cameras=2, single_shot=False):
+    """Of each person an image a camera, the first of them the query, and features that are near each other."""
+    rows = [(pid, camid) for camid in range(cameras) for pid in range(1, count + 1)]
+    data = dataset(single_shot, query=rows[:count], gallery=rows[count:])
+    rng = np.random.default_rng(0)
+    centres = np.tile(rng.standard_normal((count, 8)), (cameras, 1))
+    features = (centres + 0.7 * rng.standard_normal(centres.shape)).astype(np.float32)
+    return data, {"query": features[:count], "gallery": features[count:]}
+
+
+@pytest.mark.parametrize("single_shot", [False, True])
+def test_thresholds_are_those_of_each_parts_own_pairs(single_shot):
+    """With each image of the gallery compared once, and the persons of an open set either in it or not."""
+    data, features = persons(40, cameras=3, single_shot=single_shot)
+    parts = evaluate_features(data, features)["single_query"]
+    for part, columns in (("joint", slice(None)), ("global", slice(4)), ("local", slice(4, None))):
+        distances = np.linalg.norm(features["query"][:, None, columns] - features["gallery"][:, columns], axis=2)
+        same = np.equal.outer(data.split("query").pid.to_numpy(), data.split("gallery").pid.to_numpy())
+        measured = parts[part]["verification"]
+        assert (measured["genuine"], measured["impostors"]) == (80, 40 * 78)
+        threshold = np.sort(distances[~same])[40 * 78 // 100]
+        at = measured["far"].index(1)
+        assert measured["threshold"][at] == pytest.approx(threshold, rel=1e-5)
+        assert measured["tar"][at] == pytest.approx(100 * np.mean(distances[same] < threshold * (1 - 1e-6)), abs=1e-9)
+        assert measured["tar"][measured["far"].index(0.01)] is None  # of fewer than 10,000
+        missed, wrong = (
+            np.mean(values)
+            for values in (
+                distances[same] > measured["eer_threshold"] * (1 + 1e-6),
+                distances[~same] < measured["eer_threshold"] * (1 - 1e-6),
+            )
+        )
+        assert 100 * max(missed, wrong) <= measured["eer"] + 1e-9
+        opened = parts[part]["open_set"]
+        assert (opened["mated"], opened["non_mated"]) == (20, 20)
+        assert opened["dir"][opened["far"].index(50)] is not None
+
+
+def test_the_seed_draws_the_open_set():
+    data, features = persons(40)
+    first, again, other = (evaluate_features(data, features, seed)["single_query"]["joint"] for seed in (0, 0, 1))
+    assert first["open_set"] == again["open_set"] != other["open_set"]
+    assert first["verification"] == other["verification"]
+
+
+def test_reranked_distances_have_no_thresholds():
+    """They depend on the other queries, so that a threshold on them means nothing elsewhere."""
+    measures = evaluate_features(*persons(10), distances=rerank)["single_query"]["joint"]
+    assert not {"verification", "open_set"} & set(measures)
+
+
+def test_the_table_of_thresholds_fits_a_terminal():
+    data, features = persons(40)
+    joint = evaluate_features(data, features)["single_query"]["joint"]
+    head, tar, below, found, nearest, *notes = verification_table({"single_query": {"joint": joint}}).splitlines()
+    assert max(map(len, [head, tar, below, found, nearest, *notes])) < 120
+    assert " ".join(head.split()) == "joint feature FAR 10% FAR 1% FAR 0.1% FAR 0.01% EER"
+    rates = [joint["verification"]["tar"][joint["verification"]["far"].index(far)] for far in (10, 1, 0.1)]
+    expected = [*(f"{rate:.1f}" for rate in rates), "–", f"{joint['verification']['eer']:.1f}"]
+    assert tar.split() == ["single-query", "TAR", *expected]
+    assert found.split()[0] == "DIR" and found.split()[2:] == ["–"] * 3  # of 20 queries
+    assert "40 pairs of one person" in notes[0] and "1,560 pairs of two" in notes[0]
+
+
+def test_a_person_alone_has_no_rate():
+    data = dataset(query=[(1, 1)], gallery=[(1, 2), (1, 3)])
+    features = {"query": np.zeros((1, 2), np.float32), "gallery": np.ones((2, 2), np.float32)}
+    results = evaluate_features(data, features)
+    assert results["single_query"]["joint"]["verification"]["eer"] is None
+    _, *lines = verification_table(results).splitlines()
+    assert lines[0].split() == ["single-query", "TAR", *5 * ["–"]]

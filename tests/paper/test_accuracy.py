@@ -107,6 +107,29 @@ def test_results_without_a_measure_that_was_added_later_still_count(tmp_path):
     assert cell(table, "Global+Local", "Synthetic, detected", "R1")["measured"] == 60
 
 
+@pytest.mark.parametrize(
+    ("spoiled", "usable"),
+    [
+        ({"far": [50, 20], "tar": [99.5, None], "threshold": [1.2, None]}, True),
+        ({"far": [50, 20], "tar": [99.5], "threshold": [1.2, None]}, False),
+        ({"far": [50], "tar": [float("nan")], "threshold": [1.2]}, False),
+        ({"far": [50], "tar": ["much"], "threshold": [1.2]}, False),
+        ({"far": [50], "tar": [99.5]}, False),
+        ([], False),
+    ],
+)
+def test_rates_of_thresholds_are_checked(tmp_path, spoiled, usable):
+    run = make_run(tmp_path / "run", 60)
+    results = run.read_metrics()
+    results["single_query"]["joint"]["verification"] = spoiled
+    run.write_metrics(results, 4)
+    if usable:
+        assert run.read_metrics() == results
+        return
+    with pytest.raises(InputError, match=r"metrics\.json is damaged"):
+        run.read_metrics()
+
+
 def damaged(run, text):
     (run.path / "metrics.json").write_text(text)
 
