@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 import hacnn_tf
 from hacnn_tf.data.decode import UnreadableImagesError, decoding_pool, own_copy, read_image
+from hacnn_tf.evaluation.calibration import FILE as CALIBRATION
+from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.export import Export, find_export, load_export
 from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import atomic_write, check_format, check_new_path, expanded
@@ -68,6 +70,8 @@ class ReID:
     >>> features = model.embed(["data/synthetic/detected/query/0201_c1_1.jpg"])
     >>> features.shape
     (1, 1024)
+    >>> model.calibration is None  # until it is calibrated; bundled weights are
+    True
     """
 
     def __init__(self, name: str, export: Export) -> None:
@@ -84,6 +88,18 @@ class ReID:
                 "save_to_preset, and open that with ReID.from_preset."
             )
         return _reopened, (type(self), *self._export.source, self.fingerprint)
+
+    @functools.cached_property
+    def calibration(self) -> Calibration | None:
+        """From distances to probabilities, as `python -m hacnn_tf.calibrate` has kept it beside the model; or None.
+
+        Raises:
+            InputError: it is damaged, of another network, or of a newer format.
+        """
+        if self._export.source is None:
+            return None
+        path = calibration_path(self._export.source[0])
+        return Calibration.read(path, self.fingerprint) if path.exists() else None
 
     @classmethod
     def from_preset(cls, preset: FilePath, precision: str | None = None) -> "ReID":
@@ -112,7 +128,7 @@ class ReID:
         elif find_export(path):
             export = load_export(path, precision)
         else:
-            raise _unknown(name)
+            raise _no_model(name)
         place = os.path.abspath(name) if path.exists() else name
         return cls(name, dataclasses.replace(export, source=export.source or (place, precision)))
 
@@ -247,11 +263,13 @@ class ReID:
         """Writes the network without its classifiers into a folder that `from_preset` opens, whole or not at all.
 
         Args:
-            folder: to be made: `config.json`, `model.weights.h5`, `metadata.json`.
+            folder: to be made: `config.json`, `model.weights.h5`, `metadata.json`, and `calibration.json` if there is a
+                calibration.
             dtype: of the weights in the file, "float32" or "float16", which takes half the room.
 
         Raises:
-            InputError: it exists or cannot be written, or this came from an export that is a program and not a network.
+            InputError: it exists or cannot be written, this came from an export that is a program and not a network, or
+                its calibration is damaged.
 
         >>> model.save_to_preset("exports/mine")
         >>> ReID.from_preset("exports/mine").fingerprint == model.fingerprint
@@ -278,6 +296,8 @@ class ReID:
             metadata = {"format": FORMAT, **versions, **counted}
             (part / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
             stored.save_weights(part / WEIGHTS)
+            if self.calibration:
+                self.calibration.write(part / CALIBRATION)
 
     def _read(self, image: Picture | InputError) -> Pixels | InputError:
         """The pixels that the network sees of a picture, or the `InputError` that says why there are none."""
@@ -313,18 +333,35 @@ def find_preset(preset: FilePath) -> Path | None:
     return folder if (folder / WEIGHTS).exists() else None
 
 
-def check_openable(preset: FilePath) -> None:
-    """Raises `InputError` unless `ReID.from_preset` finds something to open; opens nothing."""
+def model_folder(preset: FilePath) -> Path:
+    """The folder that a model lies in; nothing is opened.
+
+    Args:
+        preset: as in `ReID.from_preset`.
+
+    Raises:
+        InputError: it is nothing that can be opened.
+    """
     name = expanded(preset)
-    if not (find_preset(name) or (Path(name) / CONFIG).exists() or find_export(Path(name))):
-        raise _unknown(name)
+    if folder := find_preset(name):
+        return folder
+    if (Path(name) / CONFIG).exists():
+        return Path(name)
+    if found := find_export(name):
+        return found[1].parent
+    raise _no_model(name)
 
 
-def _unknown(name: str) -> InputError:
+def calibration_path(preset: FilePath) -> Path:
+    """Where the calibration of a model is kept; as `model_folder`."""
+    return model_folder(preset) / CALIBRATION
+
+
+def _no_model(name: str) -> InputError:
     shipped = ", ".join(sorted(folder.name for folder in SHIPPED.glob("*/"))) or "none"
     return InputError(
-        f"{name} is not a run folder, preset or export, nor a preset that comes with hacnn_tf ({shipped}): train one "
-        "with python -m hacnn_tf.train."
+        f"{name} is not a run folder, preset or export, nor a preset that comes with hacnn_tf ({shipped}): "
+        "train one with python -m hacnn_tf.train."
     )
 
 

@@ -1,26 +1,36 @@
 """Finds persons in a database of indexed pictures.
 
     python -m hacnn_tf.search --database people.lance --query person.jpg
+    python -m hacnn_tf.search --database people.lance --query person.jpg --at_least 0.9
     python -m hacnn_tf.search --database people.lance --query a.jpg --query b.jpg --one_person --html found.html \\
         --where "camid != 3 and time > timestamp '2026-11-24 08:00:00'"
 
 Prints the nearest pictures of each query, by L2 distance of the features, nearest first. A condition is one expression
 of SQL over the database's columns: path, camid, time and those of the manifest. What is not known of a picture makes it
 fail a condition: "camid != 3" leaves out those without a camera, "camid is distinct from 3" does not.
+
+Where the database or its model is calibrated (python -m hacnn_tf.calibrate), each picture has the probability that it
+shows the person, if one of all that were compared does, or the share of them that --prior says. There is none with
+--rerank and --one_person, whose distances are others than those between two pictures.
 """
 
-import functools
 import shlex
 import sys
+from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
 from hacnn_tf.data.decode import read_each, read_image
+from hacnn_tf.evaluation.calibration import check_prior
 from hacnn_tf.gallery.audit import Audit, system_user
 from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.utils import cli
+from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_new_path, preview, write_text
 from hacnn_tf.utils.waiting import on_terminal
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SLOW = (
     "TensorFlow was loaded for this, which takes seconds. An export for ONNX Runtime answers sooner: write one with "
@@ -32,6 +42,8 @@ COMMAND.define("string", "where", None, "search only where this condition holds,
 COMMAND.define("integer", "top", 20, "pictures to find", lower_bound=1, upper_bound=10_000)
 COMMAND.define("boolean", "exact", False, "compare with all pictures, also in a large database")
 COMMAND.define("boolean", "rerank", False, "order the nearest by k-reciprocal re-ranking")
+COMMAND.define("float", "at_least", None, "leave out what is less probable, as 0.9", lower_bound=0, upper_bound=1)
+COMMAND.define("float", "prior", None, "share of the pictures that show the person; by default one of them does")
 COMMAND.group("Search")
 COMMAND.define("multi_path", "query", None, "a picture of a person; give it again for more")
 COMMAND.define("boolean", "one_person", False, "all queries show one person: search for their mean feature")
@@ -46,11 +58,13 @@ def main(flags: FlagValues) -> None:
     cli.require(flags, "database", "query")
     if flags.html:
         check_new_path(flags.html, suffix=".html")
+    _check_probabilities(flags)
     check_there(flags.database)
     audit = Audit(flags.audit, COMMAND.name)
     read_each(flags.query, lambda i: read_image(flags.query[i]))
 
     from hacnn_tf.gallery import Database
+    from hacnn_tf.gallery.probabilities import Probabilities, left_out, no_calibration
     from hacnn_tf.gallery.results import as_page, as_text
 
     database = Database(flags.database)
@@ -63,15 +77,46 @@ def main(flags: FlagValues) -> None:
     if flags.one_person:
         features, queries = features.mean(axis=0, keepdims=True), [flags.query]
     database.refresh()  # an index run may have ended while the model was loaded
-    search = functools.partial(database.search, features, flags.where, flags.top, flags.exact, flags.rerank)
+    alone = not (flags.rerank or flags.one_person)
+    probabilities = Probabilities.find(database, model, flags.where, flags.prior) if alone else None
+    if not probabilities and (asked := _asked(flags)):
+        raise no_calibration(database.path, asked)
+    less = [0] * len(queries)  # found, and left out
+
+    def search() -> list["pd.DataFrame"]:
+        found = database.search(features, flags.where, flags.top, flags.exact, flags.rerank)
+        if probabilities:
+            for i, rows in enumerate(found):
+                found[i], less[i] = probabilities.add(rows, flags.at_least or 0)
+        return found
+
     found = audit.searched(search, queries, database.path, flags.where, flags.top, system_user())
-    for paths, rows in zip(queries, found, strict=True):
+    for paths, rows, missing in zip(queries, found, less, strict=True):
         print(f"{preview(paths)} in {database.path}:\n{as_text(rows)}")
+        if missing:
+            print(left_out(missing, flags.at_least))
+    notes = [probabilities.note] if probabilities else []
+    for note in notes:
+        print(note)
     if flags.html:
-        write_text(flags.html, as_page(database.path, list(zip(queries, found, strict=True))))
+        write_text(flags.html, as_page(database.path, list(zip(queries, found, strict=True)), notes))
         print(f"Page: {flags.html}")
     if model.network is not None and on_terminal():
         print(SLOW.format(shlex.quote(flags.model or database.preset)), file=sys.stderr)
+
+
+def _asked(flags: FlagValues) -> str:
+    """The flag that asks for probabilities; empty if none does."""
+    return next((f"--{name}" for name in ("at_least", "prior") if flags[name].value is not None), "")
+
+
+def _check_probabilities(flags: FlagValues) -> None:
+    """Raises `InputError` if probabilities are asked for that there cannot be."""
+    for other in ("rerank", "one_person"):
+        if (asked := _asked(flags)) and flags[other].value:
+            raise InputError(f"{asked} needs distances between two pictures, and --{other} has others: leave one out.")
+    if flags.prior is not None:
+        check_prior(flags.prior)
 
 
 if __name__ == "__main__":

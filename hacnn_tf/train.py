@@ -18,7 +18,7 @@ from absl.flags import FlagValues
 
 from hacnn_tf.data.load import load_images, load_splits
 from hacnn_tf.data.pipeline import epoch_order
-from hacnn_tf.reid import check_openable
+from hacnn_tf.reid import model_folder
 from hacnn_tf.training.recipes import GROUP, OPTIONS, RECIPES, Recipe
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import FLAGS, STRATEGIES, Settings
@@ -72,7 +72,7 @@ def main(flags: FlagValues) -> None:
     if alone:  # of several workers only the chief has the run folder
         run = RunFolder.find(run_dir, settings, dataset)
         if settings.init_from and not (run and run.begun):
-            check_openable(settings.init_from)
+            model_folder(settings.init_from)
 
     require_tensorflow()
     from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, results_table

@@ -1,7 +1,6 @@
 """A page to search a database by picture, in a browser, made with Gradio."""
 
 import contextlib
-import functools
 import ipaddress
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +21,7 @@ from hacnn_tf.gallery.audit import Audit
 from hacnn_tf.gallery.auth import Users
 from hacnn_tf.gallery.condition import sql_literal
 from hacnn_tf.gallery.database import Database
+from hacnn_tf.gallery.probabilities import Probabilities, left_out
 from hacnn_tf.gallery.results import captions, time_text
 from hacnn_tf.gallery.times import as_time
 from hacnn_tf.reid import ReID
@@ -64,6 +64,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
     PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses twice that; Gradio opens uploads with it
     cameras = _cameras(database)
     known = database.rows(["time"])
+    calibrated = bool(database.calibration or model.calibration)
     with gr.Blocks(analytics_enabled=False, title="hacnn_tf", delete_cache=(KEPT, KEPT)) as blocks:
         gr.Markdown(f"# Find a person\nin {database.path}\n\n{NOTICE}")
         watched = gr.Markdown(elem_id="watched")
@@ -87,7 +88,8 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                 since = gr.Textbox(label="From", placeholder=time_text(known.time.min()), visible=timed)
                 until = gr.Textbox(label="To", placeholder=time_text(known.time.max().ceil("s")), visible=timed)
                 top = gr.Slider(1, 100, TOP, step=1, label="Pictures to find")
-                rerank = gr.Checkbox(label="Re-rank")
+                at_least = gr.Slider(0, 1, 0, step=0.05, label="Probability at least", visible=calibrated)
+                rerank = gr.Checkbox(label="Re-rank", info="has no probabilities" if calibrated else None)
                 go = gr.Button("Search", variant="primary")
             with gr.Column(scale=3, min_width=320):
                 with gr.Column(visible=False) as details:
@@ -95,6 +97,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                     onwards = gr.Button("Search with this picture")
                     seen = gr.Image(show_label=False, interactive=False, buttons=[], elem_id="seen")
                     gr.Markdown(MATCH_NOTE)
+                told = gr.Markdown()
                 gallery = gr.Gallery(show_label=False, height="auto", allow_preview=False, buttons=[], elem_id="found")
 
         def search(
@@ -103,17 +106,28 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
             since: str,
             until: str,
             top: float,
+            at_least: float,
             reranked: bool,
             request: gr.Request,
         ) -> tuple:
             if picture is None:
-                return None, None, gr.update(visible=False)
+                return None, None, "", gr.update(visible=False)
             with _shown_errors():
                 where = _condition(cameras, since, until)
                 database.refresh()
-                find = functools.partial(database.search, model.embed(picture), where, int(top), reranked=reranked)
+                probabilities = None if reranked else Probabilities.find(database, model, where)
+                feature, less = model.embed(picture), 0
+
+                def find() -> list[pd.DataFrame]:
+                    nonlocal less
+                    (rows,) = database.search(feature, where, int(top), reranked=reranked)
+                    if probabilities:
+                        rows, less = probabilities.add(rows, at_least)
+                    return [rows]
+
                 (rows,) = audit.searched(find, [[picture]], database.path, where, int(top), request.username)
-            return rows, _pictures(rows), gr.update(visible=False)
+            notes = [left_out(less, at_least)] * bool(less) + ([probabilities.note] if probabilities else [])
+            return rows, _pictures(rows), " ".join(notes), gr.update(visible=False)
 
         def select(picture: Any, rows: pd.DataFrame, event: gr.SelectData) -> tuple:
             with _shown_errors():
@@ -138,10 +152,11 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
             said += ["Each search is written to an audit log."] if audit.path else []
             return " ".join(said), gr.update(visible=bool(request.username))
 
-        filters = [query, camera, since, until, top, rerank]
+        filters = [query, camera, since, until, top, at_least, rerank]
         private: dict[str, Any] = {"api_visibility": "private"}
-        for event in (query.change, go.click, camera.change, rerank.change, top.release, since.submit, until.submit):
-            event(search, filters, [found, gallery, details], show_progress_on=gallery, **private)
+        changes = (query.change, camera.change, rerank.change, top.release, at_least.release)
+        for event in (*changes, go.click, since.submit, until.submit):
+            event(search, filters, [found, gallery, told, details], show_progress_on=gallery, **private)
         shown = [selected, caption, seen, details]
         blocks.load(cameras_now, None, camera, **private)
         blocks.load(who, None, [watched, leave], **private)

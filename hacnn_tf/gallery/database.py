@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import json
 import os
 import re
 import threading
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from hacnn_tf.data.decode import PIXELS
+from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.evaluation.ranking import squared_norms
 from hacnn_tf.gallery.naming import DISTANCE, FEATURE, check_path, in_bucket, no_database
 from hacnn_tf.reid import ReID
@@ -41,6 +43,7 @@ FORMAT = 1  # of a database; raised when older code would misread a newer one
 FORMAT_KEY, FINGERPRINT, PRESET, DECODER = (
     f"hacnn_tf.{name}".encode() for name in ("format", "fingerprint", "preset", "pixels")
 )
+CALIBRATION = "hacnn_tf.calibration"  # of the column of features: LanceDB changes nothing that is said of a whole table
 WRITE_WAIT = 60  # seconds that a write waits for another process's
 HELD = threading.local()  # paths of databases that a thread may write, the others may not
 
@@ -212,6 +215,28 @@ class Database:
         """The names of all columns but `feature`."""
         return [name for name in self._table.schema.names if name != FEATURE]
 
+    @property
+    def calibration(self) -> Calibration | None:
+        """The calibration that it keeps, for its own cameras; None if that of its model, if any, is to be taken.
+
+        Raises:
+            InputError: it is damaged, or of a newer format.
+        """
+        kept = (self._table.schema.field(FEATURE).metadata or {}).get(CALIBRATION.encode())
+        return None if kept is None else Calibration.parse(kept.decode(), self.path, self.fingerprint)
+
+    def calibrate(self, calibration: Calibration) -> None:
+        """Keeps a calibration, in the place of the one that it had.
+
+        Raises:
+            InputError: it is of another network, or the database cannot be written.
+        """
+        text = json.dumps(calibration.to_json())
+        Calibration.parse(text, "what was given", self.fingerprint)  # for the check alone
+        with writing(self.path, WRITE_WAIT), _refused(f"Cannot write {self.path}"):
+            self._table.checkout_latest()
+            self._table.update_field_metadata({"path": FEATURE, "metadata": {CALIBRATION: text}})
+
     def refresh(self) -> None:
         """Sees what other processes have written since."""
         with self._readable():
@@ -226,8 +251,8 @@ class Database:
         types = {name: self._table.schema.field(name).type for name in self.columns}
         return None if where is None else parse_condition(where, types)
 
-    def count(self, where: str) -> int:
-        """The number of rows for which a condition holds.
+    def count(self, where: str | None = None) -> int:
+        """The number of rows for which a condition holds, of all if there is none.
 
         Raises:
             InputError: the condition cannot be used; says why.

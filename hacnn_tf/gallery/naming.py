@@ -11,6 +11,7 @@ SUFFIX = ".lance"
 FEATURE = "feature"
 FILE_COLUMNS = ["path", "bytes", "modified"]  # which picture, and how to tell that it has changed
 DISTANCE = "distance"  # a column of results
+PROBABILITY = "_probability"  # another, where there is a calibration; a manifest has no column of such a name
 
 
 def in_bucket(path: FilePath) -> bool:

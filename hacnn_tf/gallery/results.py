@@ -10,7 +10,7 @@ import pandas as pd
 import PIL.Image
 
 from hacnn_tf.data.decode import read_image
-from hacnn_tf.gallery.naming import DISTANCE, FILE_COLUMNS
+from hacnn_tf.gallery.naming import DISTANCE, FILE_COLUMNS, PROBABILITY
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import printable
@@ -26,11 +26,16 @@ STYLE = """<style>
 
 
 def as_table(found: pd.DataFrame) -> pd.DataFrame:
-    """What a search found as a table of texts, one row a picture: rank, distance, camera, time, path."""
+    """What a search found as a table of texts, one row a picture: rank, distance, probability, camera, time, path.
+
+    There is a column of probabilities only if `Probabilities.add` gave them.
+    """
+    probabilities = {"probability": found[PROBABILITY].map("{:.2f}".format)} if PROBABILITY in found else {}
     return pd.DataFrame(
         {
             "rank": [str(rank) for rank in range(1, len(found) + 1)],
             DISTANCE: found[DISTANCE].map("{:.3f}".format),
+            **probabilities,
             "camera": [_text(camera) for camera in found.camid],
             "time": [time_text(time) for time in found.time],
             "path": [printable(path) for path in found.path],
@@ -48,12 +53,13 @@ def as_text(found: pd.DataFrame) -> str:
     return cli.aligned(as_table(found), str.rjust)
 
 
-def as_page(database: str, searches: Iterable[tuple[Sequence[str], pd.DataFrame]]) -> str:
+def as_page(database: str, searches: Iterable[tuple[Sequence[str], pd.DataFrame]], notes: Iterable[str] = ()) -> str:
     """A page with the pictures that were searched for and found, that needs no other file.
 
     Args:
         database: what was searched, for people.
         searches: list of (paths of the query's pictures, `pandas.DataFrame` of what was found).
+        notes: sentences below.
     """
     title = f"People in {database}"
     parts = [f"{STYLE}<h1>{html.escape(title)}</h1>\n"]
@@ -62,14 +68,16 @@ def as_page(database: str, searches: Iterable[tuple[Sequence[str], pd.DataFrame]
         parts.append(f'<h2 id="query{number}">Query {number}</h2>\n<div class="people">{shown}</div>\n')
         figures = [_figure(path, *lines, path) for path, lines in zip(found.path, captions(found), strict=True)]
         parts.append(f'<h3>Nearest</h3>\n<div class="people">{"".join(figures)}</div>\n')
+    parts += [f"<p>{html.escape(note)}</p>\n" for note in notes]
     return page(title, "".join(parts)).encode(errors="replace").decode()  # file names may be anything
 
 
 def captions(found: pd.DataFrame) -> Iterator[list[str]]:
     """What stands below each picture: lists of texts, the rank and distance first, then what else is known of it."""
-    more = [name for name in found.columns if name not in {*FILE_COLUMNS, DISTANCE, "camid", "time"}]
+    more = [name for name in found.columns if name not in {*FILE_COLUMNS, DISTANCE, PROBABILITY, "camid", "time"}]
     for i, line in enumerate(as_table(found).itertuples()):
-        known = [f"camera {line.camera}" if line.camera else "", line.time]
+        known = [f"probability {line.probability}" if PROBABILITY in found else ""]
+        known += [f"camera {line.camera}" if line.camera else "", line.time]
         known += [f"{name} {text}" for name in more if (text := _text(found[name][i]))]
         yield [f"{line.rank}. {line.distance}", *filter(None, known)]
 

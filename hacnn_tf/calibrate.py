@@ -1,0 +1,153 @@
+"""Calibrates distances: fits the probability that two pictures at some distance show the same person.
+
+    python -m hacnn_tf.calibrate --model runs/mine --dataset folder --data_root labelled --test_share 1
+    python -m hacnn_tf.calibrate --model hacnn_cuhk03_detected --dataset cuhk03 --figure reliability.png
+    python -m hacnn_tf.calibrate --database people.lance --dataset folder --data_root labelled --test_share 1
+
+Takes the test images of a dataset, best of the cameras that will be searched and of persons that the network was not
+trained on, which is not checked; and of them the pairs of query and gallery that the protocol compares. It prints how
+far probabilities can be trusted: Brier score and a table of predicted and observed shares, of a curve fitted on half of
+the persons and measured on the others. The curve that it keeps is of all persons: calibration.json beside the model,
+where search and app find it; with --database, for searches of that database alone.
+
+The curve is logistic, log-odds by squared distance, fitted to all pairs (scikit-learn). Measured on the bundled weights
+and persons left out, isotonic regression is no better with 350 persons and worse with 20, and worst among the nearest
+pairs, where its probability is 0 or 1 and no prior changes that.
+
+Probabilities are for a prior, the share of pairs that are of one person before anybody looks. The curve is for a half.
+A search among N pictures says how probable each is if one of the N shows the person, or what --prior says.
+"""
+
+import contextlib
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from absl.flags import FlagValues
+
+from hacnn_tf.data.dataset_options import DatasetOptions
+from hacnn_tf.data.load import load_splits
+from hacnn_tf.gallery.naming import check_there
+from hacnn_tf.reid import SHIPPED, ReID, calibration_path
+from hacnn_tf.utils import cli
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import atomic_write, check_folder, check_new_path
+
+if TYPE_CHECKING:
+    from hacnn_tf.evaluation.calibrating import Reliability
+    from hacnn_tf.evaluation.calibration import Calibration
+
+SURE = 0.9  # the probability from which on a line says how many are right
+
+COMMAND = cli.Command(__doc__, "hacnn_tf.calibrate")
+COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name; by default the database's")
+COMMAND.group("Network")
+COMMAND.define_dataset(DatasetOptions, default=None)
+COMMAND.define("integer", "seed", 0, "of which half of the persons the curve is measured on", lower_bound=0)
+COMMAND.group("Dataset")
+COMMAND.define("path", "database", None, "keep the curve in this database, for its searches alone")
+COMMAND.define("path", "output", None, "keep the curve in this file, .json, which must not exist yet")
+COMMAND.define("path", "figure", None, "also draw the reliability diagram there, as .png; must not exist yet")
+COMMAND.group("Output")
+
+
+def main(flags: FlagValues) -> None:
+    cli.require(flags, "dataset", *([] if flags.database else ["model"]))
+    asked = cli.given_options(DatasetOptions, flags).completed()
+    _check_installed("sklearn", "Calibrating needs scikit-learn", "calibrate")
+    if flags.figure:
+        check_new_path(flags.figure, suffix=".png")
+        _check_installed("matplotlib", "--figure needs Matplotlib", "plot")
+    place = _place(flags)
+    dataset = asked.read_dataset(flags.data_root)
+    print(dataset.summary(), flush=True)
+
+    from hacnn_tf.evaluation import Evaluator
+    from hacnn_tf.evaluation.calibrating import calibrate
+
+    database = None
+    if flags.database:
+        from hacnn_tf.gallery import Database
+
+        database = Database(flags.database)
+    model = database.load_model(flags.model) if database else ReID.from_preset(flags.model)
+    images = load_splits(dataset, ("query", "gallery"), model.input_size)
+    features = Evaluator(dataset, images).features(model.extract)
+    before = None
+    with contextlib.suppress(InputError):  # one that is damaged, or of another network, is to be replaced
+        before = (database and database.calibration) or model.calibration
+    calibration, measured, former = calibrate(dataset, features, model.fingerprint, flags.seed, before)
+    print(_told(calibration, measured))
+    if before and former:
+        print(f"The calibration that was there, of {before.dataset}: Brier score {former.brier:.4f}; {_sure(former)}")
+    if flags.figure:
+        from hacnn_tf.evaluation.reliability_diagram import reliability_diagram
+
+        with atomic_write(flags.figure) as part:
+            reliability_diagram(measured, f"{model.name} on {dataset.name}").savefig(part)
+        print(f"Figure: {flags.figure}")
+    if database:
+        database.calibrate(calibration)
+    else:
+        calibration.write(place)
+    print(f"Calibration: {place}")
+
+
+def _place(flags: FlagValues) -> Path | str:
+    """Where the curve goes. Raises `InputError` if it cannot, or if there is no such model or database."""
+    if flags.database and flags.output:
+        raise InputError("--database and --output are two places to keep one curve: leave one out.")
+    beside = calibration_path(flags.model) if flags.model else None
+    if flags.database:
+        check_there(flags.database)
+        return flags.database
+    if flags.output:
+        check_new_path(flags.output, suffix=".json")
+        return flags.output
+    assert beside, "--model or --database is required"
+    if SHIPPED in beside.resolve().parents:
+        raise InputError(
+            f"{flags.model} comes with hacnn_tf and keeps the calibration that it came with: say with --output or "
+            "--database where another one goes."
+        )
+    try:
+        check_folder(beside.parent)
+    except InputError as error:
+        raise InputError(f"{str(error).rstrip('.')}: say with --output where the calibration goes.") from None
+    return beside
+
+
+def _check_installed(module: str, what: str, extra: str) -> None:
+    if not importlib.util.find_spec(module):
+        raise InputError(f'{what}: install it with pip install -c constraints.txt -e ".[{extra}]".')
+
+
+def _told(calibration: "Calibration", measured: "Reliability") -> str:
+    """What was fitted to what, and how good it is, as text."""
+    rows = measured.table
+    table = rows.assign(
+        probability=[f"{row.low:.1f} to {row.high:.1f}" for row in rows.itertuples()],
+        predicted=rows.predicted.map("{:.3f}".format),
+        observed=rows.observed.map("{:.3f}".format),
+        pairs=rows.pairs.map("{:,}".format),
+    )[["probability", "predicted", "observed", "pairs"]]
+    return (
+        f"Fitted to {calibration.same:,} pairs of one person and {calibration.different:,} of two, of "
+        f"{calibration.persons:,} persons.\n"
+        "Measured on half of the persons, by the curve of the others, as if half of the pairs were of one person:\n"
+        f"{cli.aligned(table, str.rjust)}\n"
+        f"Brier score {measured.brier:.4f}, and 0.2500 of always saying 0.5; {_sure(measured)}"
+    )
+
+
+def _sure(measured: "Reliability") -> str:
+    right, found = measured.at_least(SURE)
+    if not found:
+        return f"no pair of one person has a probability of {SURE} or above."
+    return (
+        f"of pairs at {SURE} or above {right:.1%} are of one person, and {found:.1%} of those of one person are there."
+    )
+
+
+if __name__ == "__main__":
+    COMMAND.run(main)

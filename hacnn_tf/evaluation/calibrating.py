@@ -1,0 +1,182 @@
+"""Fits the curve from distance to probability, and measures it on persons that it was not fitted on."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hacnn_tf.data.dataset import DISTRACTOR, ReidDataset
+from hacnn_tf.evaluation.calibration import Calibration
+from hacnn_tf.evaluation.pairs import compared_pairs
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.types import Features
+
+STEP = 0.001  # of distances: pairs are counted by distances rounded to it
+LEAST_PERSONS = 20  # of fewer the curve depends on who they are, see `hacnn_tf.calibrate`
+BINS = 10  # of a reliability table
+Counts = NDArray[np.int64]  # (2, n): pairs of two persons and of one, by distance in steps
+
+
+@dataclasses.dataclass(frozen=True)
+class Reliability:
+    """What a calibration's probabilities are worth, where as many pairs are of one person as of two.
+
+    Attributes:
+        brier: mean squared difference of probability and truth.
+        table: `pandas.DataFrame`, a row a tenth of probability that holds pairs: `low` and `high`, its ends;
+            `predicted`, the mean probability; `observed`, the share of pairs of one person; `pairs`, how many there
+            are in all.
+    """
+
+    brier: float
+    table: pd.DataFrame
+
+    def at_least(self, probability: float) -> tuple[float, float]:
+        """Of the pairs from a tenth on, the share that is of one person; and the share of all of one person there.
+
+        Both are in [0, 1]; the first is NaN if there are no pairs.
+        """
+        above = self.table[self.table.low >= probability - 1e-9]
+        weights, same = above.weight.sum(), (above.weight * above.observed).sum()
+        return (same / weights if weights else np.nan), same / (self.table.weight * self.table.observed).sum()
+
+
+def calibrate(
+    dataset: ReidDataset,
+    features: Mapping[str, Features],
+    fingerprint: str,
+    seed: int = 0,
+    before: Calibration | None = None,
+) -> tuple[Calibration, Reliability, Reliability | None]:
+    """Fits a calibration to the pairs that a dataset's protocol compares.
+
+    The calibration is of all persons. Its reliability is measured on half of them, by a curve fitted on the others: a
+    pair belongs to a half if both its persons do. Each distractor is a person of its own.
+
+    Args:
+        dataset: a `ReidDataset`.
+        features: dict from "query" and "gallery" to `(n, d)` float32 features, rows as in `dataset.split(split)`.
+        fingerprint: of the network that gave them.
+        seed: of which persons are which half.
+        before: a calibration to be measured on the same persons.
+
+    Returns:
+        The `Calibration`, its `Reliability`, and that of `before`.
+
+    Raises:
+        InputError: there are fewer than `LEAST_PERSONS` persons, a half has no pairs of one person or none of two, or
+            pairs of one person are not nearer; or a feature is not finite.
+    """
+    persons = _persons(dataset)
+    if len(persons) < LEAST_PERSONS:
+        raise InputError(
+            f"{dataset.name} has {len(persons):,} persons among its queries and gallery, and a calibration needs "
+            f"{LEAST_PERSONS}: name more pictures (of a folder that nobody trained on, --test_share 1 takes all)."
+        )
+    fitted, held_out = (_count_pairs(dataset, features, half) for half in _halves(dataset, seed))
+    everyone = _count_pairs(dataset, features, {})
+    for counts in (fitted, held_out):
+        _check_both(dataset, counts)
+    line = _fit(dataset, everyone)
+    different, same = map(int, everyone.sum(axis=1))
+    calibration = Calibration(fingerprint, *line, dataset.name, len(persons), same, different, np.nan)
+    intercept, slope = _fit(dataset, fitted)
+    measured = reliability(dataclasses.replace(calibration, intercept=intercept, slope=slope), held_out)
+    calibration = dataclasses.replace(calibration, brier=measured.brier)
+    return calibration, measured, reliability(before, held_out) if before else None
+
+
+def reliability(calibration: Calibration, counts: Counts) -> Reliability:
+    """The `Reliability` of a calibration on pairs counted by distance, `(2, n)`, of which there are both kinds."""
+    probability = calibration.probability(_distances(counts))
+    weights = counts / counts.sum(axis=1, keepdims=True) / 2
+    different, same = weights
+    brier = float(different @ probability**2 + same @ (1 - probability) ** 2)
+    place = np.minimum((probability * BINS).astype(int), BINS - 1)
+    rows = pd.DataFrame({"weight": different + same, "same": same, "pairs": counts.sum(axis=0), "place": place})
+    rows["predicted"] = rows.weight * probability
+    table = rows.groupby("place").sum().query("pairs > 0")
+    table = table.assign(
+        low=table.index / BINS,
+        high=(table.index + 1) / BINS,
+        predicted=table.predicted / table.weight,
+        observed=table.same / table.weight,
+    )
+    return Reliability(brier, table[["low", "high", "predicted", "observed", "pairs", "weight"]].reset_index(drop=True))
+
+
+def _persons(dataset: ReidDataset) -> NDArray[np.int64]:
+    pids = pd.concat([dataset.split("query").pid, dataset.split("gallery").pid]).unique()
+    return np.sort(pids[pids > DISTRACTOR])
+
+
+def _halves(dataset: ReidDataset, seed: int) -> Iterator[dict[str, NDArray[np.bool_]]]:
+    """For both halves of the persons, dict from split to which of its rows are theirs, `(n,)` bool."""
+    rng = np.random.default_rng(seed)
+    persons = rng.permutation(_persons(dataset))
+    first = persons[: len(persons) // 2]
+    chosen = {}
+    for split in ("query", "gallery"):
+        pids = dataset.split(split).pid.to_numpy()
+        chosen[split] = np.where(pids == DISTRACTOR, rng.random(len(pids)) < 0.5, np.isin(pids, first))
+    yield chosen
+    yield {split: ~rows for split, rows in chosen.items()}
+
+
+def _count_pairs(
+    dataset: ReidDataset, features: Mapping[str, Features], chosen: Mapping[str, NDArray[np.bool_]]
+) -> Counts:
+    """The pairs of some rows of each split, all if none are `chosen`, by rounded distance."""
+    rows = {split: dataset.split(split)[["pid", "camid"]].to_numpy() for split in ("query", "gallery")}
+    values = {split: features[split] for split in rows}
+    for split, mask in chosen.items():
+        rows[split], values[split] = rows[split][mask], values[split][mask]
+    (query_pids, query_camids), (gallery_pids, gallery_camids) = rows["query"].T, rows["gallery"].T
+    pairs = compared_pairs(values["query"], values["gallery"], query_pids, gallery_pids, query_camids, gallery_camids)
+    counts: Counts = np.zeros((2, 1), np.int64)
+    for distances, same in pairs:
+        steps = np.rint(distances / STEP).astype(np.int64)
+        longest = max(counts.shape[1], int(steps.max(initial=0)) + 1)
+        counts = np.pad(counts, ((0, 0), (0, longest - counts.shape[1])))
+        counts += [np.bincount(steps[same == kind], minlength=longest) for kind in (False, True)]
+    return counts
+
+
+def _check_both(dataset: ReidDataset, counts: Counts) -> None:
+    for found, kind in zip(counts.sum(axis=1), ("of two persons", "of one person under two cameras"), strict=True):
+        if not found:
+            raise InputError(
+                f"{dataset.name} has no pairs {kind} among half of its persons: name pictures of more persons, each "
+                "seen by several cameras."
+            )
+
+
+def _fit(dataset: ReidDataset, counts: Counts) -> tuple[float, float]:
+    """Intercept and slope of the log-odds by squared distance, for as many pairs of one person as of two.
+
+    The regression is of the pairs as they are, most of them of two persons: where searches decide, among the nearest,
+    it is better so than with equal weights. Its intercept is then that of equally many.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    squares = _distances(counts)[:, None] ** 2
+    model = LogisticRegression()
+    model.fit(
+        np.concatenate([squares, squares]),
+        np.repeat([0, 1], len(squares)),
+        sample_weight=counts.ravel(),
+    )
+    different, same = counts.sum(axis=1)
+    slope = float(model.coef_[0, 0])
+    if slope >= 0:
+        raise InputError(
+            f"On {dataset.name}, pairs of one person are no nearer than pairs of two: this network does not tell its "
+            "persons apart, and no distance can be a probability."
+        )
+    return float(model.intercept_[0] + np.log(different / same)), slope
+
+
+def _distances(counts: Counts) -> NDArray[np.float64]:
+    return np.arange(counts.shape[1]) * np.float64(STEP)

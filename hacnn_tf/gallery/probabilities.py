@@ -1,0 +1,85 @@
+"""How probable it is that a picture that was found shows the person that was searched for."""
+
+import dataclasses
+import shlex
+
+import pandas as pd
+
+from hacnn_tf.evaluation.calibration import Calibration
+from hacnn_tf.gallery.database import Database
+from hacnn_tf.gallery.naming import DISTANCE, PROBABILITY
+from hacnn_tf.reid import ReID
+from hacnn_tf.utils.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Probabilities:
+    """Gives what a search found its probabilities.
+
+    By default they are as if one of the pictures that were compared showed the person. As if every second one did, nearly
+    all that is said to be probable in a search among thousands would be wrong.
+
+    Attributes:
+        calibration: a `Calibration`.
+        count: pictures that were compared.
+        prior: the share of them that shows the person, before anybody looks, above 0 and below 1; None: one of them.
+    """
+
+    calibration: Calibration
+    count: int
+    prior: float | None = None
+
+    @classmethod
+    def find(
+        cls, database: Database, model: ReID, where: str | None = None, prior: float | None = None
+    ) -> "Probabilities | None":
+        """The one of a search: by the calibration of the database, or else of its model; None if neither has one.
+
+        Args:
+            database: a `Database`.
+            model: its `ReID`.
+            where: the condition of the search.
+            prior: see `Probabilities`.
+
+        Raises:
+            InputError: the calibration is damaged, of another network or of a newer format.
+        """
+        calibration = database.calibration or model.calibration
+        return cls(calibration, database.count(where), prior) if calibration else None
+
+    def add(self, found: pd.DataFrame, at_least: float = 0.0) -> tuple[pd.DataFrame, int]:
+        """What a search found by L2 distance, with a column of probabilities.
+
+        Args:
+            found: `pandas.DataFrame` of `Database.search`.
+            at_least: leave out what is less probable.
+
+        Returns:
+            `pandas.DataFrame` with the column `PROBABILITY`, and how many rows were left out.
+        """
+        prior = 1 / max(self.count, 2) if self.prior is None else self.prior
+        found = found.assign(**{PROBABILITY: self.calibration.probability(found[DISTANCE], prior)})
+        kept = found[found[PROBABILITY] >= at_least].reset_index(drop=True)
+        return kept, len(found) - len(kept)
+
+    @property
+    def note(self) -> str:
+        """What the probabilities are of, a sentence."""
+        shown = f"1 in {max(self.count, 2):,}" if self.prior is None else f"a share of {self.prior:g}"
+        return (
+            f"Probabilities are as if {shown} of the {self.count:,} pictures compared showed the person, and hold for "
+            f"cameras like those of {self.calibration.dataset}."
+        )
+
+
+def left_out(count: int, at_least: float) -> str:
+    """What is said of rows that are less probable."""
+    return f"{count:,} below {at_least:.2f} {'is' if count == 1 else 'are'} left out."
+
+
+def no_calibration(database: str, flag: str) -> InputError:
+    """The error for a flag that needs probabilities of a search in a database where there are none."""
+    return InputError(
+        f"{flag} needs probabilities, and neither {database} nor its model is calibrated: with labelled pictures, "
+        f"python -m hacnn_tf.calibrate --database {shlex.quote(database)} --dataset folder --data_root LABELLED."
+    )
