@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from hacnn_tf import check, evaluate, reproduce, search, train
+from hacnn_tf import calibrate, check, evaluate, reproduce, search, train
 from hacnn_tf.export import __main__ as export
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
@@ -31,7 +31,7 @@ def fails(module, args, capsys):
     return sentence
 
 
-@pytest.mark.parametrize("module", [train, evaluate, export, check])
+@pytest.mark.parametrize("module", [train, evaluate, export, check, calibrate])
 def test_help_names_every_flag(module, capsys):
     module.COMMAND.run(module.main, ["command", "--help"])
     text = capsys.readouterr().out
@@ -49,7 +49,19 @@ def test_a_command_typed_wrong_ends_with_one_line_and_a_code():
 NO_PATHS = {
     *("add_user", "camera_pattern", "dataset", "drops", "experiment", "format", "host", "remove", "seeds", "where"),
 }
-COMMANDS = ["app", "check", "evaluate", "export.__main__", "index", "report", "reproduce", "search", "tables", "train"]
+COMMANDS = [
+    "app",
+    "calibrate",
+    "check",
+    "evaluate",
+    "export.__main__",
+    "index",
+    "report",
+    "reproduce",
+    "search",
+    "tables",
+    "train",
+]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

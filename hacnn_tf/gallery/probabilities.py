@@ -16,8 +16,8 @@ from hacnn_tf.utils.errors import InputError
 class Probabilities:
     """Gives what a search found its probabilities.
 
-    By default they are as if one of the pictures that were compared showed the person. As if every second one did, nearly
-    all that is said to be probable in a search among thousands would be wrong.
+    By default they are as if one of the pictures that were compared showed the person. As if every second one did,
+    nearly all that is said to be probable in a search among thousands would be wrong.
 
     Attributes:
         calibration: a `Calibration`.
@@ -67,14 +67,14 @@ class Probabilities:
         """What the probabilities are of, a sentence."""
         shown = f"1 in {max(self.count, 2):,}" if self.prior is None else f"a share of {self.prior:g}"
         return (
-            f"Probabilities are as if {shown} of the {self.count:,} pictures compared showed the person, and hold for "
-            f"cameras like those of {self.calibration.dataset}."
+            f"Probabilities are as if {shown} of the pictures compared showed the person, and hold for cameras like "
+            f"those of {self.calibration.dataset}."
         )
 
 
 def left_out(count: int, at_least: float) -> str:
     """What is said of rows that are less probable."""
-    return f"{count:,} below {at_least:.2f} {'is' if count == 1 else 'are'} left out."
+    return f"{count:,} below {at_least:g} {'is' if count == 1 else 'are'} left out."
 
 
 def no_calibration(database: str, flag: str) -> InputError:

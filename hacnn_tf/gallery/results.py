@@ -30,7 +30,7 @@ def as_table(found: pd.DataFrame) -> pd.DataFrame:
 
     There is a column of probabilities only if `Probabilities.add` gave them.
     """
-    probabilities = {"probability": found[PROBABILITY].map("{:.2f}".format)} if PROBABILITY in found else {}
+    probabilities = {"probability": found[PROBABILITY].map("{:.3f}".format)} if PROBABILITY in found else {}
     return pd.DataFrame(
         {
             "rank": [str(rank) for rank in range(1, len(found) + 1)],

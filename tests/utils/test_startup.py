@@ -20,9 +20,11 @@ def run(args, shell="", **environment):
     return subprocess.run(["sh", "-c", line, "sh", *args], capture_output=True, text=True, env=more)
 
 
-HEAVY = {"tensorflow", "keras", "pandas", "scipy", "h5py", "matplotlib", "lancedb", "pyarrow", "gradio", "onnxruntime"}
+HEAVY = {"tensorflow", "keras", "pandas", "scipy", "sklearn", "h5py", "matplotlib", "lancedb", "pyarrow", "gradio"}
+HEAVY |= {"onnxruntime"}
 COMMANDS = [
     "app",
+    "calibrate",
     "check",
     "complexity",
     "evaluate",
@@ -76,6 +78,9 @@ def test_help_and_a_mistyped_flag_wait_for_nothing(command):
             ],
             set(),
         ),
+        (["calibrate", "--model=/nowhere", "--dataset=synthetic"], set()),
+        (["calibrate", "--database=/nowhere/p.lance", "--dataset=synthetic"], set()),
+        (["calibrate", "--model={there}/a.onnx", "--dataset=cuhk03", "--data_root=/nowhere"], {"pandas", "pyarrow"}),
         (["search", "--database=/nowhere/p.lance", "--query=/nowhere/a.jpg"], set()),
         (["search", "--database={there}/p.lance", "--query=/nowhere/a.jpg"], set()),
         (["app", "--database=/nowhere/p.lance", "--port=7897"], set()),
@@ -87,6 +92,7 @@ def test_help_and_a_mistyped_flag_wait_for_nothing(command):
 )
 def test_what_is_not_there_is_said_before_tensorflow_is_loaded(args, allowed, tmp_path):
     (tmp_path / "p.lance").mkdir()
+    (tmp_path / "a.onnx").touch()
     code, said, heavy = imported(*(arg.format(there=tmp_path) for arg in args))
     assert code == 1 and "\n" not in said and ("/nowhere" in said or "table9" in said), said
     assert heavy <= allowed

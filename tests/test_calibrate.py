@@ -1,0 +1,180 @@
+"""calibrate as typed, and what a search makes of it."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason='needs the extra "calibrate"')
+pytest.importorskip("lancedb", reason='needs the extra "search"')
+
+from hacnn_tf import ReID, calibrate, index, search
+from hacnn_tf.data.synthetic import make_synthetic
+from hacnn_tf.evaluation.calibration import Calibration
+from hacnn_tf.gallery import Database
+from hacnn_tf.reid import SHIPPED
+from tests.conftest import command
+from tests.test_commands import fails
+
+NAME = "hacnn_cuhk03_detected"
+
+
+@pytest.fixture(scope="module")
+def labelled(once):
+    """Flags of a dataset of 20 drawn test persons."""
+    root = once("labelled", lambda root: make_synthetic(root / "synthetic", identities=(1, 20)))
+    return ["--dataset=synthetic", "--allow_subset", f"--data_root={root}"]
+
+
+@pytest.fixture
+def run(small_run, tmp_path):
+    return shutil.copytree(small_run, tmp_path / "run")
+
+
+@pytest.fixture
+def program(programs, tmp_path):
+    """An export for ONNX Runtime, which opens sooner than a run, in a folder of its own."""
+    return shutil.copytree(programs("onnx").parent, tmp_path / "exported") / "hacnn.onnx"
+
+
+@pytest.fixture
+def people(program, small_data_root, tmp_path):
+    path = tmp_path / "people.lance"
+    images = small_data_root / "synthetic/detected/bounding_box_test"
+    command(index, f"--model={program}", f"--images={images}", f"--database={path}")
+    return path
+
+
+@pytest.fixture
+def query(small_data_root):
+    return min(small_data_root.glob("synthetic/detected/query/*.jpg"))
+
+
+def curve(model, name="doors", intercept=6.0):
+    """A calibration of a model, without pictures."""
+    return Calibration(ReID.from_preset(model).fingerprint, intercept, -30.0, name, 30, 90, 2000, 0.1)
+
+
+def test_a_run_is_calibrated_and_its_copies_too(run, labelled, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    command(calibrate, f"--model={run}", *labelled, f"--figure={tmp_path}/a.png")
+    said = capsys.readouterr().out
+    assert "of 20 persons.\n" in said and "probability  predicted  observed  pairs\n" in said
+    assert said.endswith(f"Figure: {tmp_path}/a.png\nCalibration: {run}/calibration.json\n")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    model = ReID.from_preset(run)
+    assert model.calibration.persons == 20 and model.calibration.dataset == "synthetic, detected boxes"
+    assert f"Brier score {model.calibration.brier:.4f}, and 0.2500 of always saying 0.5" in said
+    near, far = model.calibration.probability([0.0, 1.0])
+    assert near > far
+    model.save_to_preset(tmp_path / "preset")
+    assert ReID.from_preset(tmp_path / "preset").calibration == model.calibration
+    command(calibrate, f"--model={run}", *labelled)
+    again = capsys.readouterr().out
+    assert (
+        f"calibration that was there, of synthetic, detected boxes: Brier score {model.calibration.brier:.4f}" in again
+    )
+    assert ReID.from_preset(run).calibration == model.calibration, "the same each time"
+
+
+def test_bundled_weights_keep_theirs(labelled, capsys):
+    before = (SHIPPED / NAME / "calibration.json").read_bytes()
+    for model in (NAME, SHIPPED / NAME):
+        said = fails(calibrate, [f"--model={model}", *labelled], capsys)
+        assert (
+            "comes with hacnn_tf and keeps the calibration that it came with: say with --output or --database" in said
+        )
+    assert (SHIPPED / NAME / "calibration.json").read_bytes() == before
+
+
+def test_what_cannot_be_used_is_one_sentence(
+    run, program, labelled, small_data_root, people, tmp_path, capsys, monkeypatch
+):
+    model = f"--model={program}"
+    (tmp_path / "there.json").touch()
+    for args, words in (
+        ([model], "--dataset must be given"),
+        (labelled, "--model must be given"),
+        ([f"--model={tmp_path}", *labelled], "is not a run folder, preset or export"),
+        ([model, *labelled, f"--output={tmp_path}/there.json"], "exists: remove it or name another"),
+        ([model, *labelled, f"--output={tmp_path}/a.txt"], "must end in .json"),
+        ([model, *labelled, f"--figure={tmp_path}/a.jpg"], "must end in .png"),
+        ([model, *labelled, f"--database={people}", f"--output={tmp_path}/a.json"], "two places to keep one curve"),
+        ([*labelled, f"--database={tmp_path}/none.lance"], "is not a database of features"),
+        ([f"--model={NAME}", *labelled, f"--database={people}"], "holds features of"),
+        (
+            [model, *labelled[:2], f"--data_root={small_data_root}", f"--output={tmp_path}/a.json"],
+            "has 4 persons among its queries and gallery, and a calibration needs 20",
+        ),
+    ):
+        assert words in fails(calibrate, args, capsys)
+        assert not (tmp_path / "a.json").exists() and not (program.parent / "calibration.json").exists()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert 'pip install -c constraints.txt -e ".[calibrate]"' in fails(calibrate, [model, *labelled], capsys)
+
+
+def printed(capsys):
+    """The rows of a search's table, and the lines after them."""
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split() for line in lines[2:] if line.split()[0].isdigit() and line.endswith(".jpg")]
+    return lines[1].split(), rows, lines[2 + len(rows) :]
+
+
+def test_a_search_shows_probabilities_and_leaves_out_what_is_less_probable(people, program, query, tmp_path, capsys):
+    args = [f"--database={people}", f"--query={query}", "--top=6"]
+    command(search, *args)
+    plain = printed(capsys)
+    assert "probability" not in plain[0] and not plain[2]
+    made = curve(program)
+    made.write(program.parent / "calibration.json")
+    command(search, *args, f"--html={tmp_path}/found.html")
+    head, rows, (note, _) = printed(capsys)
+    assert head == ["rank", "distance", "probability", "camera", "time", "path"]
+    distances = Database(people).search(ReID.from_preset(program).embed(query), top=6)[0].distance
+    expected = made.probability(distances, 1 / 32)
+    assert [row[2] for row in rows] == [f"{value:.3f}" for value in expected]
+    assert (
+        note
+        == "Probabilities are as if 1 in 32 of the pictures compared showed the person, and hold for cameras "
+        + ("like those of doors.")
+    )
+    page = (tmp_path / "found.html").read_text()
+    assert f"<br>probability {expected[0]:.3f}<br>" in page and "like those of doors." in page
+
+    between = (expected[3] + expected[4]) / 2
+    command(search, *args, f"--at_least={between}")
+    _, rows, said = printed(capsys)
+    assert len(rows) == 4 and said == [f"2 below {between:g} are left out.", note]
+    command(search, *args, "--at_least=1")
+    assert printed(capsys)[1:] == ([], ["6 below 1 are left out.", note])
+    command(search, *args, "--prior=0.5", "--where=camid != 1")
+    _, rows, said = printed(capsys)
+    assert "as if a share of 0.5 of the pictures" in said[0]
+    np.testing.assert_allclose(
+        [float(row[2]) for row in rows], made.probability([float(row[1]) for row in rows]), atol=0.01
+    )
+    command(search, *args, "--where=camid = 1")
+    assert "as if 1 in 8 of the pictures" in printed(capsys)[2][0]
+    for other in ("--rerank", "--one_person"):
+        command(search, *args, other)
+        assert "probability" not in printed(capsys)[0]
+        for flag in ("--at_least=0.5", "--prior=0.1"):
+            assert f"and {other} has others: leave one out" in fails(search, [*args, other, flag], capsys)
+    assert "above 0 and below 1" in fails(search, [*args, "--prior=0"], capsys)
+    assert "--at_least" in fails(search, [*args, "--at_least=90"], capsys)
+    (program.parent / "calibration.json").write_text("{}")
+    assert "calibration.json is damaged" in fails(search, args, capsys)
+
+
+def test_a_database_has_a_calibration_of_its_own(people, program, query, labelled, capsys):
+    args = [f"--database={people}", f"--query={query}", "--at_least=0"]
+    said = fails(search, args, capsys)
+    assert f"neither {people} nor its model is calibrated" in said
+    assert f"python -m hacnn_tf.calibrate --database {people} --dataset folder --data_root LABELLED" in said
+    curve(program).write(program.parent / "calibration.json")
+    command(calibrate, f"--database={people}", *labelled)
+    assert capsys.readouterr().out.endswith(f"Calibration: {people}\n")
+    assert json.loads((program.parent / "calibration.json").read_text())["dataset"] == "doors"
+    command(search, *args)
+    assert printed(capsys)[2][-1].endswith("like those of synthetic, detected boxes.")
