@@ -20,6 +20,7 @@ A search among N pictures says how probable each is if one of the N shows the pe
 
 import contextlib
 import importlib.util
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from hacnn_tf.evaluation.calibrating import Reliability
     from hacnn_tf.evaluation.calibration import Calibration
 
-SURE = 0.9  # the probability from which on a line says how many are right
+SURE, LIKELY = 0.9, 0.5  # probabilities from which on a line says how many are right, of pairs and in searches
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.calibrate")
 COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name; by default the database's")
@@ -79,7 +80,7 @@ def main(flags: FlagValues) -> None:
     calibration, measured, former = calibrate(dataset, features, model.fingerprint, flags.seed, before)
     print(_told(calibration, measured))
     if before and former:
-        print(f"The calibration that was there, of {before.dataset}: Brier score {former.brier:.4f}; {_sure(former)}")
+        print(f"The calibration that was there, of {before.dataset}, on the same persons:\n{_summary(former)}")
     if flags.figure:
         from hacnn_tf.evaluation.reliability_diagram import reliability_diagram
 
@@ -135,18 +136,24 @@ def _told(calibration: "Calibration", measured: "Reliability") -> str:
         f"Fitted to {calibration.same:,} pairs of one person and {calibration.different:,} of two, of "
         f"{calibration.persons:,} persons.\n"
         "Measured on half of the persons, by the curve of the others, as if half of the pairs were of one person:\n"
-        f"{cli.aligned(table, str.rjust)}\n"
-        f"Brier score {measured.brier:.4f}, and 0.2500 of always saying 0.5; {_sure(measured)}"
+        f"{cli.aligned(table, str.rjust)}\n{_summary(measured)}\n"
+        "Always saying 0.5 has a Brier score of 0.2500."
     )
 
 
-def _sure(measured: "Reliability") -> str:
-    right, found = measured.at_least(SURE)
-    if not found:
-        return f"no pair of one person has a probability of {SURE} or above."
+def _summary(measured: "Reliability") -> str:
+    """The Brier score, and how many are right of those that seem sure, as lines."""
     return (
-        f"of pairs at {SURE} or above {right:.1%} are of one person, and {found:.1%} of those of one person are there."
+        f"Brier score {measured.brier:.4f}; {_shares(SURE, *measured.at_least(SURE))}.\n"
+        f"In searches among {measured.gallery:,} pictures, one of them taken for the person's: "
+        f"{_shares(LIKELY, *measured.searched)}."
     )
+
+
+def _shares(probability: float, right: float, found: float) -> str:
+    if math.isnan(right):
+        return f"no pair is at {probability} or above"
+    return f"of pairs at {probability} or above {right:.1%} are of one person, {found:.1%} of all that are"
 
 
 if __name__ == "__main__":

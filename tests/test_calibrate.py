@@ -12,6 +12,7 @@ pytest.importorskip("lancedb", reason='needs the extra "search"')
 from hacnn_tf import ReID, calibrate, index, search
 from hacnn_tf.data.synthetic import make_synthetic
 from hacnn_tf.evaluation.calibration import Calibration
+from hacnn_tf.export import __main__ as export
 from hacnn_tf.gallery import Database
 from hacnn_tf.reid import SHIPPED
 from tests.conftest import command
@@ -65,17 +66,22 @@ def test_a_run_is_calibrated_and_its_copies_too(run, labelled, tmp_path, capsys)
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     model = ReID.from_preset(run)
     assert model.calibration.persons == 20 and model.calibration.dataset == "synthetic, detected boxes"
-    assert f"Brier score {model.calibration.brier:.4f}, and 0.2500 of always saying 0.5" in said
+    assert f"Brier score {model.calibration.brier:.4f}; " in said and "saying 0.5 has a Brier score of 0.2500" in said
     near, far = model.calibration.probability([0.0, 1.0])
     assert near > far
     model.save_to_preset(tmp_path / "preset")
     assert ReID.from_preset(tmp_path / "preset").calibration == model.calibration
     command(calibrate, f"--model={run}", *labelled)
     again = capsys.readouterr().out
-    assert (
-        f"calibration that was there, of synthetic, detected boxes: Brier score {model.calibration.brier:.4f}" in again
-    )
+    assert "The calibration that was there, of synthetic, detected boxes, on the same persons:\nBrier score" in again
     assert ReID.from_preset(run).calibration == model.calibration, "the same each time"
+
+
+def test_an_export_takes_its_calibration_along(run, tmp_path):
+    pytest.importorskip("tf2onnx")
+    curve(run).write(run / "calibration.json")
+    command(export, f"--run_dir={run}", f"--output={tmp_path}/out", "--format=onnx")
+    assert ReID.from_preset(tmp_path / "out/hacnn.onnx").calibration == curve(run)
 
 
 def test_bundled_weights_keep_theirs(labelled, capsys):

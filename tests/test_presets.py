@@ -1,6 +1,7 @@
 """The weights that come with hacnn_tf: the file is the one of its card, and gives the features of what was trained."""
 
 import hashlib
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from hacnn_tf import ReID
+from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.export.decoding import resize
 from hacnn_tf.reid import SHIPPED
 
@@ -25,6 +27,15 @@ def test_the_file_is_that_of_the_card(name):
     card = (SHIPPED / name / "README.md").read_text()
     assert re.search(r"SHA-256 `([0-9a-f]{64})`", card)[1] == hashlib.sha256(content).hexdigest()
     assert len(content) < 7e6
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_calibration_is_of_these_weights_and_that_of_the_card(name):
+    fingerprint = json.loads((SHIPPED / name / "metadata.json").read_text())["fingerprint"]
+    calibration = Calibration.read(SHIPPED / name / "calibration.json", fingerprint)
+    assert (calibration.dataset, calibration.persons) == ("CUHK03 767/700, detected boxes", 700)
+    assert f"Brier score {calibration.brier:.4f}" in (SHIPPED / name / "README.md").read_text()
+    assert (np.diff(calibration.probability([0.5, 1.0, 1.2, 1.4])) < -0.01).all()
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -16,6 +16,7 @@ from hacnn_tf.utils.types import Features
 STEP = 0.001  # of distances: pairs are counted by distances rounded to it
 LEAST_PERSONS = 20  # of fewer the curve depends on who they are, see `hacnn_tf.calibrate`
 BINS = 10  # of a reliability table
+LIKELY = 0.5  # the probability in a search from which on is counted how many are right
 Counts = NDArray[np.int64]  # (2, n): pairs of two persons and of one, by distance in steps
 
 
@@ -27,16 +28,21 @@ class Reliability:
         brier: mean squared difference of probability and truth.
         table: `pandas.DataFrame`, a row a tenth of probability that holds pairs: `low` and `high`, its ends;
             `predicted`, the mean probability; `observed`, the share of pairs of one person; `pairs`, how many there
-            are in all.
+            are in all; `weight`, their share of all where both kinds are equally many.
+        gallery: gallery pictures that a query was compared with, more or less.
+        searched: of the pairs as they are, by probabilities as a search among that gallery gives them (as if one of
+            its pictures showed the person), what `at_least` says of those at 0.5 or above.
     """
 
     brier: float
     table: pd.DataFrame
+    gallery: int
+    searched: tuple[float, float]
 
     def at_least(self, probability: float) -> tuple[float, float]:
         """Of the pairs from a tenth on, the share that is of one person; and the share of all of one person there.
 
-        Both are in [0, 1]; the first is NaN if there are no pairs.
+        Both are in [0, 1]; the first is NaN if there are no such pairs.
         """
         above = self.table[self.table.low >= probability - 1e-9]
         weights, same = above.weight.sum(), (above.weight * above.observed).sum()
@@ -75,7 +81,9 @@ def calibrate(
             f"{dataset.name} has {len(persons):,} persons among its queries and gallery, and a calibration needs "
             f"{LEAST_PERSONS}: name more pictures (of a folder that nobody trained on, --test_share 1 takes all)."
         )
-    fitted, held_out = (_count_pairs(dataset, features, half) for half in _halves(dataset, seed))
+    first, second = _halves(dataset, seed)
+    fitted, held_out = (_count_pairs(dataset, features, half) for half in (first, second))
+    gallery = int(second["gallery"].sum())
     everyone = _count_pairs(dataset, features, {})
     if not fitted[1].any() or not held_out[1].any():  # of two persons there are some wherever there are these
         raise InputError(
@@ -86,13 +94,15 @@ def calibrate(
     different, same = map(int, everyone.sum(axis=1))
     calibration = Calibration(fingerprint, *line, dataset.name, len(persons), same, different, np.nan)
     intercept, slope = _fit(dataset, fitted)
-    measured = reliability(dataclasses.replace(calibration, intercept=intercept, slope=slope), held_out)
+    measured = reliability(dataclasses.replace(calibration, intercept=intercept, slope=slope), held_out, gallery)
     calibration = dataclasses.replace(calibration, brier=measured.brier)
-    return calibration, measured, reliability(before, held_out) if before else None
+    return calibration, measured, reliability(before, held_out, gallery) if before else None
 
 
-def reliability(calibration: Calibration, counts: Counts) -> Reliability:
+def reliability(calibration: Calibration, counts: Counts, gallery: int) -> Reliability:
     """The `Reliability` of a calibration on pairs counted by distance, `(2, n)`, of which there are both kinds."""
+    likely = counts[:, calibration.probability(_distances(counts), 1 / max(gallery, 2)) >= LIKELY].sum(axis=1)
+    searched = likely[1] / likely.sum() if likely.any() else np.nan, likely[1] / counts[1].sum()
     probability = calibration.probability(_distances(counts))
     weights = counts / counts.sum(axis=1, keepdims=True) / 2
     different, same = weights
@@ -107,7 +117,8 @@ def reliability(calibration: Calibration, counts: Counts) -> Reliability:
         predicted=table.predicted / table.weight,
         observed=table.same / table.weight,
     )
-    return Reliability(brier, table[["low", "high", "predicted", "observed", "pairs", "weight"]].reset_index(drop=True))
+    table = table[["low", "high", "predicted", "observed", "pairs", "weight"]].reset_index(drop=True)
+    return Reliability(brier, table, gallery, (float(searched[0]), float(searched[1])))
 
 
 def _persons(dataset: ReidDataset) -> NDArray[np.int64]:

@@ -23,6 +23,7 @@ from absl.flags import FlagValues
 
 from hacnn_tf.data.listing import list_images, only
 from hacnn_tf.data.load import load_images
+from hacnn_tf.evaluation.calibration import FILE as CALIBRATION_FILE
 from hacnn_tf.export import FORMATS, WEIGHT_PRECISIONS, check_formats, export_model
 from hacnn_tf.reid import ReID
 from hacnn_tf.training.run_folder import RunFolder
@@ -63,13 +64,17 @@ def main(flags: FlagValues) -> None:
     if flags.calibration_images and flags.precision != "int8":
         raise InputError("--calibration_images is for --precision int8: leave it out, or add that.")
     paths = _calibration_paths(flags) if flags.precision == "int8" else None
-    network = ReID.from_preset(flags.run_dir).network
+    model = ReID.from_preset(flags.run_dir)
+    network = model.network
     if network is None:
         raise InputError(f"{flags.run_dir} is an export already: export its run folder.")
+    calibration = None if flags.precision == "int8" else model.calibration  # its distances are others
     images = None
     if paths:
         images = calibration_images(paths, network.input_shape[1:3])
     export_model(network, flags.output, formats, flags.precision, images)
+    if calibration:
+        calibration.write(Path(flags.output) / CALIBRATION_FILE)
     print(f"{flags.run_dir} exported:")
     for name in formats:
         print(f"  {flags.output}/{FORMATS[name].FILE}  {FORMATS[name].ABOUT}")

@@ -87,7 +87,7 @@ def test_reliability_as_counted_pair_by_pair():
     rng = np.random.default_rng(0)
     counts = rng.integers(0, 5, (2, 1500))
     calibration = Calibration("aa", 4.0, -4.0, "drawn", 20, 1, 1, 0.1)
-    measured = calibrating.reliability(calibration, counts)
+    measured = calibrating.reliability(calibration, counts, gallery=50)
     kinds, steps = np.indices(counts.shape)
     same, distances = (np.repeat(values.ravel(), counts.ravel()) for values in (kinds == 1, steps / 1000))
     said, weight = calibration.probability(distances), np.where(same, 0.5 / same.sum(), 0.5 / (~same).sum())
@@ -100,6 +100,8 @@ def test_reliability_as_counted_pair_by_pair():
     above = said >= 0.9
     right, found = np.average(same[above], weights=weight[above]), np.mean(said[same] >= 0.9)
     assert measured.at_least(0.9) == pytest.approx((right, found))
+    likely = calibration.probability(distances, prior=1 / 50) >= 0.5
+    assert measured.searched == pytest.approx((np.mean(same[likely]), np.mean(likely[same])))
 
 
 def test_another_calibration_is_measured_on_the_same_persons():

@@ -1,5 +1,6 @@
 """The database: the nearest by brute force, one transaction a write, and nothing left of what was removed."""
 
+import dataclasses
 import os
 import pickle
 import shutil
@@ -15,6 +16,7 @@ import pandas as pd
 import pytest
 
 from hacnn_tf.evaluation import rerank
+from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.utils.errors import FormatError, InputError
 from tests.conftest import in_fork
 
@@ -183,6 +185,25 @@ def test_above_its_size_an_index_is_searched_which_also_has_what_came_later(fill
     people.remove("path = '/people/7000.jpg'")
     assert 7000 not in numbers(people.search(queries[:1])[0])
     assert queries[0].tobytes() not in bytes_below(Path(people.path)), "nor in the index's files"
+
+
+def test_a_calibration_is_kept_and_replaced_and_refused(filled):
+    people, features = filled
+    assert people.calibration is None
+    made = Calibration(MODEL.fingerprint, 6.0, -4.0, "doors", 30, 90, 2000, 0.1)
+    for calibration in (made, dataclasses.replace(made, dataset="halls")):
+        people.calibrate(calibration)
+        assert people.calibration == Database(people.path).calibration == calibration
+    with pytest.raises(InputError, match=r"is of another network \(bb\) than this one \(aa\)"):
+        people.calibrate(dataclasses.replace(made, fingerprint="bb"))
+    people.write(make_rows([100]), features[:1])
+    people.remove("path = '/people/1.jpg'")
+    assert Database(people.path).calibration.dataset == "halls", "also after all rows were written anew"
+    assert numbers(Database(people.path).search(features[:1], top=2)[0]).tolist() == [0, 100]
+    text = '{"format": 9}'
+    people._table.update_field_metadata({"path": "feature", "metadata": {database.CALIBRATION: text}})
+    with pytest.raises(FormatError, match="is of format 9"):
+        Database(people.path).calibration  # noqa: B018
 
 
 @pytest.mark.parametrize(
