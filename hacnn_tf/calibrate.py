@@ -6,16 +6,18 @@
 
 Takes the test images of a dataset, best of the cameras that will be searched and of persons that the network was not
 trained on, which is not checked; and of them the pairs of query and gallery that the protocol compares. It prints how
-far probabilities can be trusted: Brier score and a table of predicted and observed shares, of a curve fitted on half of
-the persons and measured on the others. The curve that it keeps is of all persons: calibration.json beside the model,
-where search and app find it; with --database, for searches of that database alone.
+far probabilities can be trusted: Brier score, a table of what was predicted and observed, and how many searches would
+have been right, of a curve fitted on half of the persons and measured on the others. The curve that is kept is of all
+persons: calibration.json beside the model, where search and app find it; with --database, for searches of that
+database alone.
 
-The curve is logistic, log-odds by squared distance, fitted to all pairs (scikit-learn). Measured on the bundled weights
-and persons left out, isotonic regression is no better with 350 persons and worse with 20, and worst among the nearest
-pairs, where its probability is 0 or 1 and no prior changes that.
+The curve is logistic: log-odds by squared distance, fitted to all pairs by scikit-learn. Isotonic regression is no
+better: hacnn_cuhk03_detected on CUHK03 has, on 350 persons left out, a Brier score of 0.0452 by the logistic and 0.0456
+by the isotonic curve of 350 others (mean of ten splits), 0.0459 and 0.0477 by those of 20; and among the nearest pairs
+an isotonic curve says 1, which no prior changes.
 
-Probabilities are for a prior, the share of pairs that are of one person before anybody looks. The curve is for a half.
-A search among N pictures says how probable each is if one of the N shows the person, or what --prior says.
+Probabilities need a prior, the share of pairs that are of one person before anybody looks. The table's is a half. A
+search among N pictures takes 1 / N, or what --prior says there.
 """
 
 import contextlib

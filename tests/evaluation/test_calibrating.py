@@ -49,8 +49,8 @@ def by_newton(distances, same):
     x, beta = np.stack([np.ones(len(distances)), distances**2], axis=1), np.zeros(2)
     for _ in range(50):
         p = 1 / (1 + np.exp(-x @ beta))
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + np.diag([0, 1])  # scikit-learn's penalty, of the slope
-        beta = beta - np.linalg.solve(hessian, x.T @ (p - same) + [0, beta[1]])
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + np.diag([0, 0.01])  # the penalty, of the slope
+        beta = beta - np.linalg.solve(hessian, x.T @ (p - same) + [0, 0.01 * beta[1]])
     return beta[0] + np.log(np.sum(~same) / np.sum(same)), beta[1]
 
 
@@ -61,7 +61,7 @@ def test_the_curve_is_that_of_maximum_likelihood():
     assert (calibration.same, calibration.different) == (same.sum(), (~same).sum())
     assert (calibration.fingerprint, calibration.dataset, calibration.persons) == ("aa", "drawn", 40)
     intercept, slope = by_newton(distances, same)
-    assert (calibration.intercept, calibration.slope) == pytest.approx((intercept, slope), rel=0.01)
+    assert (calibration.intercept, calibration.slope) == pytest.approx((intercept, slope), rel=2e-3)
 
 
 def test_reliability_is_of_persons_that_the_curve_has_not_seen():
@@ -118,7 +118,7 @@ def test_another_calibration_is_measured_on_the_same_persons():
 def test_persons_who_are_told_apart_without_fail_give_a_curve_that_is_finite():
     dataset, features = case(noise=1e-3)
     calibration, measured, _ = calibrating.calibrate(dataset, features, "aa")
-    assert np.isfinite([calibration.intercept, calibration.slope]).all() and measured.brier < 0.02
+    assert np.isfinite([calibration.intercept, calibration.slope]).all() and measured.brier < 0.01
 
 
 def test_what_no_curve_can_be_fitted_to_is_one_sentence():
