@@ -14,6 +14,7 @@ from hacnn_tf.data.synthetic import make_synthetic
 from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.export import __main__ as export
 from hacnn_tf.gallery import Database
+from hacnn_tf.gallery.probabilities import Probabilities
 from hacnn_tf.reid import SHIPPED
 from tests.conftest import command
 from tests.test_commands import fails
@@ -184,3 +185,25 @@ def test_a_database_has_a_calibration_of_its_own(people, program, query, labelle
     assert json.loads((program.parent / "calibration.json").read_text())["dataset"] == "doors"
     command(search, *args)
     assert printed(capsys)[2][-1].endswith("like those of synthetic, detected boxes.")
+
+
+def test_the_page_shows_them_too(people, program, query):
+    pytest.importorskip("gradio")
+    from hacnn_tf.gallery import browser
+
+    database = Database(people)
+    for calibration in (None, curve(program)):
+        model = ReID.from_preset(program)
+        model.__dict__["calibration"] = calibration
+        blocks = browser.page(database, model)
+        (slider,) = [block for block in blocks.blocks.values() if getattr(block, "label", "") == "Probability at least"]
+        assert slider.visible == bool(calibration)
+        search_for = next(function.fn for function in blocks.fns.values() if function.name == "search")
+        rows, pictures, told, _ = search_for(str(query), [], "", "", 6, 0.0, False)
+        assert len(pictures) == 6 and ("probability" in pictures[0][1]) == bool(calibration)
+        assert told == ("" if calibration is None else Probabilities(calibration, 32).note)
+        _, pictures, told, _ = search_for(str(query), [], "", "", 6, 0.5, True)
+        assert len(pictures) == 6 and told == "", "re-ranked ones have none"
+    expected = calibration.probability(rows.distance, 1 / 32)
+    rows, pictures, told, _ = search_for(str(query), [], "", "", 6, expected[1], False)
+    assert len(rows) == len(pictures) == 2 and told.startswith("4 below ")

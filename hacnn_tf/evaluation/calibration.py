@@ -41,11 +41,10 @@ class Calibration:
 
     >>> from hacnn_tf import ReID
     >>> calibration = ReID.from_preset("hacnn_cuhk03_detected").calibration
-    >>> bool(calibration.probability(0.7) > 0.9)
-    True
-    >>> probabilities = calibration.probability([0.7, 1.0, 1.3], prior=1 / 1000)  # as if one of 1,000 were the person
-    >>> probabilities.shape, bool(probabilities[0] < 0.9)
-    ((3,), True)
+    >>> calibration.probability([1.0, 1.2]).round(2)
+    array([0.99, 0.76])
+    >>> calibration.probability([1.0, 1.2], prior=1 / 1000).round(2)  # as if one of 1,000 pictures showed the person
+    array([0.16, 0.  ])
     """
 
     fingerprint: str
