@@ -83,17 +83,17 @@ def main(flags: FlagValues) -> None:
     print(_told(calibration, measured))
     if before and former:
         print(f"The calibration that was there, of {before.dataset}, on the same persons:\n{_summary(former)}")
+    if database:
+        database.calibrate(calibration)
+    else:
+        calibration.write(place)
+    print(f"Calibration: {place}")
     if flags.figure:
         from hacnn_tf.evaluation.reliability_diagram import reliability_diagram
 
         with atomic_write(flags.figure) as part:
             reliability_diagram(measured, f"{model.name} on {dataset.name}").savefig(part)
         print(f"Figure: {flags.figure}")
-    if database:
-        database.calibrate(calibration)
-    else:
-        calibration.write(place)
-    print(f"Calibration: {place}")
 
 
 def _place(flags: FlagValues) -> Path | str:

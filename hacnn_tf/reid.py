@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sized
 from concurrent.futures import Future
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import PIL.Image
@@ -17,8 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 
 import hacnn_tf
 from hacnn_tf.data.decode import UnreadableImagesError, decoding_pool, own_copy, read_image
-from hacnn_tf.evaluation.calibration import FILE as CALIBRATION
-from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.export import Export, find_export, load_export
 from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import atomic_write, check_format, check_new_path, expanded
@@ -27,10 +25,14 @@ from hacnn_tf.utils.startup import require_tensorflow
 from hacnn_tf.utils.types import Features, FilePath, Picture, Pixels
 from hacnn_tf.utils.waiting import bar
 
+if TYPE_CHECKING:
+    from hacnn_tf.evaluation.calibration import Calibration
+
 BATCH = 64  # images extracted at a time
 BOXES_NAMED = 10  # at most, in a sentence
 READ_AHEAD = 2  # batches that are decoded while one is extracted
 WEIGHTS, CONFIG, METADATA = "model.weights.h5", "config.json", "metadata.json"  # of a preset, as Keras Hub calls them
+CALIBRATION = "calibration.json"  # beside a model
 FORMAT = 1  # of a preset; raised when older code would misread a newer one
 ALONE = (str, os.PathLike, bytes, bytearray, memoryview, PIL.Image.Image)  # what is one picture, and no list of them
 SHIPPED = Path(__file__).parent / "presets"
@@ -90,12 +92,14 @@ class ReID:
         return _reopened, (type(self), *self._export.source, self.fingerprint)
 
     @functools.cached_property
-    def calibration(self) -> Calibration | None:
+    def calibration(self) -> "Calibration | None":
         """From distances to probabilities, as `python -m hacnn_tf.calibrate` has kept it beside the model; or None.
 
         Raises:
             InputError: it is damaged, of another network, or of a newer format.
         """
+        from hacnn_tf.evaluation.calibration import Calibration  # most uses do without
+
         if self._export.source is None:
             return None
         path = calibration_path(self._export.source[0])

@@ -63,7 +63,7 @@ def test_a_run_is_calibrated_and_its_copies_too(run, labelled, tmp_path, capsys)
     command(calibrate, f"--model={run}", *labelled, f"--figure={tmp_path}/a.png")
     said = capsys.readouterr().out
     assert "of 20 persons.\n" in said and "probability  predicted  observed  pairs\n" in said
-    assert said.endswith(f"Figure: {tmp_path}/a.png\nCalibration: {run}/calibration.json\n")
+    assert said.endswith(f"Calibration: {run}/calibration.json\nFigure: {tmp_path}/a.png\n")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     model = ReID.from_preset(run)
     assert model.calibration.persons == 20 and model.calibration.dataset == "synthetic, detected boxes"

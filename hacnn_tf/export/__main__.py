@@ -12,7 +12,8 @@ OUTPUT will hold, by format:
     litert       hacnn.tflite
 The last three take images, uint8 [N, 160, 64, 3] in RGB, normalise them, and give features, float32 [N, 1024] ([N, 512]
 without the local branch). Each file says so itself. "int8" is calibrated on training images of the run, or on pictures
-of your own.
+of your own. The calibration of its distances (python -m hacnn_tf.calibrate), if the run has one, is copied along, but
+not for int8, whose distances are others.
 """
 
 from collections.abc import Sequence
@@ -23,9 +24,8 @@ from absl.flags import FlagValues
 
 from hacnn_tf.data.listing import list_images, only
 from hacnn_tf.data.load import load_images
-from hacnn_tf.evaluation.calibration import FILE as CALIBRATION_FILE
 from hacnn_tf.export import FORMATS, WEIGHT_PRECISIONS, check_formats, export_model
-from hacnn_tf.reid import ReID
+from hacnn_tf.reid import CALIBRATION, ReID
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
@@ -33,7 +33,7 @@ from hacnn_tf.utils.files import check_new_path
 from hacnn_tf.utils.options import PRECISIONS
 from hacnn_tf.utils.types import Pixels, Size
 
-CALIBRATION = 256  # images
+INT8_IMAGES = 256  # to calibrate int8 on
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.export")
 COMMAND.define("path", "run_dir", None, "the run folder; or a preset")
@@ -74,15 +74,15 @@ def main(flags: FlagValues) -> None:
         images = calibration_images(paths, network.input_shape[1:3])
     export_model(network, flags.output, formats, flags.precision, images)
     if calibration:
-        calibration.write(Path(flags.output) / CALIBRATION_FILE)
+        calibration.write(Path(flags.output) / CALIBRATION)
     print(f"{flags.run_dir} exported:")
     for name in formats:
         print(f"  {flags.output}/{FORMATS[name].FILE}  {FORMATS[name].ABOUT}")
 
 
 def calibration_images(paths: Sequence[str], size: Size) -> Pixels:
-    """Up to `CALIBRATION` images, evenly out of a list of paths, resized to (height, width)."""
-    chosen = np.unique(np.linspace(0, len(paths) - 1, CALIBRATION).round().astype(int))
+    """Up to `INT8_IMAGES` images, evenly out of a list of paths, resized to (height, width)."""
+    chosen = np.unique(np.linspace(0, len(paths) - 1, INT8_IMAGES).round().astype(int))
     return load_images([paths[i] for i in chosen], size)
 
 
