@@ -1,13 +1,13 @@
 """Calibrates distances: fits the probability that two pictures at some distance show the same person.
 
     python -m hacnn_tf.calibrate --model runs/mine --dataset folder --data_root labelled --test_share 1
-    python -m hacnn_tf.calibrate --model hacnn_cuhk03_detected --dataset cuhk03 --figure reliability.png
+    python -m hacnn_tf.calibrate --model exports/all --dataset cuhk03 --figure reliability.png
     python -m hacnn_tf.calibrate --database people.lance --dataset folder --data_root labelled --test_share 1
 
 Takes the test images of a dataset, best of the cameras that will be searched and of persons that the network was not
 trained on, which is not checked; and of them the pairs of query and gallery that the protocol compares. It prints how
-far probabilities can be trusted: Brier score, a table of what was predicted and observed, and how many searches would
-have been right, of a curve fitted on half of the persons and measured on the others. The curve that is kept is of all
+far probabilities can be trusted: Brier score, a table of what was predicted and observed, and how often searches would
+be right, of a curve fitted on half of the persons and measured on the others. The curve that is kept is of all
 persons: calibration.json beside the model, where search and app find it; with --database, for searches of that
 database alone.
 

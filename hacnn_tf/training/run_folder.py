@@ -3,6 +3,7 @@
 `config.json` format, settings, versions, revision; `log.csv` one row an epoch; `speed.csv` how fast each was;
 `evaluations.csv` Rank-1 and mAP whenever it was evaluated; `tensorboard/` all three as events; `checkpoints/` the last
 two; `metrics.json` the evaluation of the finished training; `metrics-DATASET.json` those on other test sets;
+`calibration.json` the curve from distance to probability, if it was calibrated;
 `split.csv` the split of a folder's images, if it was drawn; `not_finite.csv` the batch that ended it, if one did;
 `lock` who trains.
 """

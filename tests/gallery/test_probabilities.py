@@ -1,0 +1,40 @@
+"""What a search found, judged: the prior of a search, and what is left out."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("lancedb", reason='needs the extra "search"')
+
+from hacnn_tf.evaluation.calibration import Calibration
+from hacnn_tf.gallery.probabilities import Probabilities, left_out
+from hacnn_tf.gallery.results import as_text, captions
+
+CURVE = Calibration("aa", 6.0, -4.0, "doors", 30, 90, 2000, 0.1)
+FOUND = pd.DataFrame({"path": ["/a.jpg", "/b.jpg", "/c.jpg"], "distance": [0.5, 1.0, 1.5], "camid": 1, "time": pd.NaT})
+
+
+@pytest.mark.parametrize(("count", "prior", "share"), [(1000, None, 0.001), (1, None, 0.5), (1000, 0.3, 0.3)])
+def test_one_of_the_pictures_is_taken_for_the_persons(count, prior, share):
+    rows, less = Probabilities(CURVE, count, prior).add(FOUND)
+    odds = np.exp(6 - 4 * FOUND.distance**2) * share / (1 - share)
+    np.testing.assert_allclose(rows["_probability"], odds / (1 + odds))
+    assert less == 0 and list(FOUND.columns) == ["path", "distance", "camid", "time"], "what was given is as it was"
+
+
+def test_what_is_less_probable_is_left_out_and_counted():
+    rows, less = Probabilities(CURVE, 10, 0.5).add(FOUND, 0.8)
+    assert (rows.path.tolist(), less) == (["/a.jpg", "/b.jpg"], 1)
+    assert list(captions(rows)) == [
+        ["1. 0.500", "probability 0.993", "camera 1"],
+        ["2. 1.000", "probability 0.881", "camera 1"],
+    ]
+    rows, less = Probabilities(CURVE, 10, 0.5).add(FOUND, 1)
+    assert (len(rows), less) == (0, 3)
+    assert as_text(rows).split() == ["rank", "distance", "probability", "camera", "time", "path"]
+    assert left_out(1, 0.9) == "1 below 0.9 is left out." and left_out(3000, 0.95) == "3,000 below 0.95 are left out."
+
+
+def test_a_column_of_the_manifest_may_have_that_name():
+    rows, _ = Probabilities(CURVE, 10).add(FOUND.assign(probability=["low", "high", None]))
+    assert "probability low" in next(captions(rows)) and as_text(rows).count("probability") == 1
