@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import json
 import os
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import hacnn_tf
 from hacnn_tf.data.decode import UnreadableImagesError, decoding_pool, own_copy, read_image
+from hacnn_tf.evaluation.tracks import pool_tracks
 from hacnn_tf.export import Export, find_export, load_export
 from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import atomic_write, check_format, check_new_path, expanded
@@ -157,10 +158,46 @@ class ReID:
         """
         pictures = _listed(images)
         total = len(pictures) if isinstance(pictures, Sized) else None
+        return self._embed_all(pictures, total, functools.partial(_called, pictures))
+
+    def embed_tracks(self, tracks: Iterable[Picture | Iterable[Picture]]) -> Features:
+        """Features of tracks: of each one feature, the mean of its pictures' (see `pool_tracks`), to compare as usual.
+
+        Args:
+            tracks: an iterable of tracks, each an iterable of pictures of one person, as in `embed`. Generators are
+                read as they are needed.
+
+        Returns:
+            `(n, feature_dim)` float32 array, in the order of `tracks`.
+
+        Raises:
+            InputError: some pictures cannot be read, and names them all; or a track has none.
+
+        >>> model.embed_tracks([["a.jpg", "b.png"], ["person.jpg"]]).shape
+        (2, 1024)
+        """
+        names: list[str] = []  # of pictures that were taken so far
+        sizes: list[int] = []
+
+        def pictures() -> Iterator[Picture]:
+            for number, track in enumerate(tracks):
+                before = len(names)
+                for i, picture in enumerate(_listed(track)):
+                    names.append(_path_or(f"image {i} of track {number}", picture))
+                    yield picture
+                sizes.append(len(names) - before)
+                if not sizes[-1]:
+                    raise InputError(f"Track {number} has no pictures: leave it out, or give it some.")
+
+        features = self._embed_all(pictures(), None, names.__getitem__)
+        return pool_tracks(features, np.repeat(np.arange(len(sizes)), sizes), self.branches)
+
+    def _embed_all(self, pictures: Iterable[Picture], total: int | None, called: Callable[[int], str]) -> Features:
+        """As `embed`; `called` says what a picture is called, by its number."""
         features, problems = [], []
         for i, outcome in enumerate(bar(self.embed_each(pictures), "Extracting features", total)):
             if isinstance(outcome, InputError):
-                problems.append(f"{_called(pictures, i)} ({outcome})")
+                problems.append(f"{called(i)} ({outcome})")
             else:
                 features.append(outcome)
         if problems:
@@ -386,8 +423,11 @@ def _check_one_of(name: str, value: str | None, allowed: tuple[str | None, ...])
 def _called(images: Any, i: int) -> str:
     """What a picture is called in a sentence: its path, or its place."""
     images = getattr(images, "iloc", images)  # a `pandas.Series`
-    image = images[i] if hasattr(images, "__getitem__") else None
-    return os.fspath(image) if isinstance(image, (str, os.PathLike)) else f"image {i}"
+    return _path_or(f"image {i}", images[i] if hasattr(images, "__getitem__") else None)
+
+
+def _path_or(place: str, image: Any) -> str:
+    return os.fspath(image) if isinstance(image, (str, os.PathLike)) else place
 
 
 def _corners(boxes: ArrayLike | Detections) -> NDArray[np.float64]:

@@ -20,13 +20,14 @@ from hacnn_tf.data.dataset import (
 )
 from hacnn_tf.data.folders import FILE_NAME, FOLDERS, identities_left_out, read_folders
 from hacnn_tf.data.listing import BROKEN_LINK, LeftOut, is_hidden, list_images, no_image, only
-from hacnn_tf.data.manifest import TEXTS, as_names, find_manifest, read_manifest
+from hacnn_tf.data.manifest import TEXTS, as_names, check_tracks, find_manifest, read_manifest
 from hacnn_tf.data.validation import searchable, split_off
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview
 from hacnn_tf.utils.types import FilePath
 
 TEST_SHARE, SPLIT_SEED = 0.5, 0
+EXAMPLES = {"camera": "_cam([0-9]+)_", "track": "_(cam[0-9]+_t[0-9]+)_"}  # of patterns
 LAYOUTS = (
     "make a folder for each person's images, or name images like 0002_c1s1_000451_03.jpg (identity 2, camera 1), or "
     "list them in a manifest, as data/README.md says"
@@ -77,6 +78,7 @@ def read_custom(
         rows, left_out = _read_folder(place, find_cameras=camera_pattern is None)
     if camera_pattern is not None:
         rows = rows.assign(camid=_cameras(rows.path, camera_pattern))
+        check_tracks(rows, f"{place} has, with the cameras of --camera_pattern,")
     rows = rows.sort_values("path", ignore_index=True, key=lambda paths: paths.str.normalize("NFC"))
     if "split" in rows:
         if test_share is not None or split_seed is not None:
@@ -160,23 +162,27 @@ def _folders_left_out(place: Path, left_out: Mapping[str, str], read: Collection
     }
 
 
-def camera_regex(pattern: str) -> re.Pattern[str]:
-    """A `--camera_pattern`, compiled. Raises `InputError` unless it is a regular expression with one group."""
+def group_regex(what: str, pattern: str) -> re.Pattern[str]:
+    """The pattern of a "camera" or "track", compiled.
+
+    Raises:
+        InputError: it is no regular expression with one group.
+    """
     try:
         compiled = re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise InputError(f"--camera_pattern {pattern} is no regular expression: {error}.") from None
+        raise InputError(f"--{what}_pattern {pattern} is no regular expression: {error}.") from None
     if compiled.groups != 1:
         raise InputError(
-            f"--camera_pattern {pattern} has {compiled.groups} groups: put parentheses around the camera, and nothing "
-            "else, as in _cam([0-9]+)_."
+            f"--{what}_pattern {pattern} has {compiled.groups} groups: put parentheses around the {what}, and nothing "
+            f"else, as in {EXAMPLES[what]}."
         )
     return compiled
 
 
 def _cameras(paths: pd.Series, pattern: str) -> pd.Series:
     """What the group of a pattern finds in the name of each file."""
-    compiled = camera_regex(pattern)
+    compiled = group_regex("camera", pattern)
     found = [compiled.search(os.path.basename(path)) for path in paths]
     if unmatched := [path for path, match in zip(paths, found, strict=True) if not match or not match[1]]:
         raise InputError(
@@ -187,12 +193,12 @@ def _cameras(paths: pd.Series, pattern: str) -> pd.Series:
 
 
 def _numbered(rows: pd.DataFrame) -> pd.DataFrame:
-    """Path, pid and camid as numbers; a camera that is not known is each image's own."""
+    """Path, pid and camid as numbers, and track where there is one; a camera that is not known is each image's own."""
     table = rows[["path"]].assign(pid=_numbers(rows, "pid"), camid=-_numbers(rows, "path"))
     if "camid" in rows:
         cameras = _numbers(rows, "camid")
         table["camid"] = cameras.where(cameras > NO_CAMERA, table.camid)
-    return table
+    return table.assign(track=rows.track) if "track" in rows else table
 
 
 def _numbers(rows: pd.DataFrame, column: str) -> pd.Series:

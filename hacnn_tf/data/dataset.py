@@ -31,7 +31,8 @@ class ReidDataset:
         table: `pandas.DataFrame`, one row an image, with the columns
             `path` (str, see `hacnn_tf.data.decode`), `pid` (int identity; -1 junk, 0 distractor), `camid` (int camera;
             negative: not known, another number for each image),
-            `split` ("train", "query", "gallery", or "multi_query": further images of the queries' persons and cameras).
+            `split` ("train", "query", "gallery", or "multi_query": further images of the queries' persons and cameras),
+            and perhaps `track` (str name of the track, of one person and camera, that the image is of; may be missing).
         single_shot: evaluate against one random gallery image an identity, over repeats.
         left_out: what of its folders is not read, a `LeftOut`.
         made_splits: dict from file name to manifest (`hacnn_tf.data.manifest`), of the splits that were drawn and are
@@ -52,7 +53,7 @@ class ReidDataset:
         """A hex digest of the training images' names, identities and cameras: another one, other classes."""
         rows = self.split("train")
         names = rows.path.str.rsplit("/", n=1).str[-1].str.normalize("NFC")  # a disk may have changed ü to u and ¨
-        text = rows.assign(path=names).to_csv(index=False)
+        text = rows.assign(path=names).drop(columns="track", errors="ignore").to_csv(index=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def summary(self) -> str:

@@ -17,7 +17,8 @@ from hacnn_tf.utils.files import expanded, preview
 from hacnn_tf.utils.types import FilePath
 
 NAMES = ("manifest.csv", "manifest.parquet")  # in the folder of its images
-TEXTS = ("path", "pid", "camid", "split")
+NAMED = ("pid", "camid", "track")  # columns of names or whole numbers
+TEXTS = ("path", *NAMED, "split")
 GAPS = {"nan", "NaN", "<NA>", "None"}  # what Python and pandas write of a missing value, among numbers
 # What they write of a number with a point, and nothing else: 1.0, -1.0, 1.50, 1e+16; not 007.0, +1 or 1e3.
 FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*(?:e[+-][0-9]+)?|e[+-][0-9]+)")
@@ -47,17 +48,17 @@ def read_manifest(path: FilePath, needed: Sequence[str] = ("pid",)) -> pd.DataFr
 
     Args:
         path: the `.csv` (UTF-8, with a line of column names) or `.parquet` file. `path` in it is relative to its
-            folder, or absolute; `pid` and `camid` are any texts or numbers; `split` is one of `SPLITS`.
+            folder, or absolute; `pid`, `camid` and `track` are any texts or numbers; `split` is one of `SPLITS`.
         needed: columns that it must have besides `path`.
 
     Returns:
-        `pandas.DataFrame` with its columns: `path` below its folder, and `pid`, `camid` and `split` where it has them,
-        as str, no value missing; further columns as Parquet has them, or from CSV as numbers if all values are, else
-        str.
+        `pandas.DataFrame` with its columns: `path` below its folder, and `pid`, `camid`, `track` and `split` where it
+        has them, as str, no value missing but of `track`; further columns as Parquet has them, or from CSV as numbers
+        if all values are, else str.
 
     Raises:
-        InputError: it cannot be read, lacks columns or values, has an unknown split, gives an image two identities or
-            cameras or one split twice, or files are not there.
+        InputError: it cannot be read, lacks columns or values, has an unknown split, gives an image two identities,
+            cameras or tracks or one split twice, a track two identities or cameras, or files are not there.
     """
     path = Path(expanded(path))
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
@@ -76,7 +77,7 @@ def read_manifest(path: FilePath, needed: Sequence[str] = ("pid",)) -> pd.DataFr
 
 
 def as_names(column: pd.Series, where: str) -> pd.Series:
-    """Identities or cameras as the texts that they are compared by.
+    """Identities, cameras or tracks as the texts that they are compared by.
 
     Spaces around a name don't count, nor whether its accents are letters of their own (as on older Macs) or not. A
     whole number that was written with a point, as pandas does where there was a gap, is that number: 1.0 is 1.
@@ -98,8 +99,8 @@ def as_names(column: pd.Series, where: str) -> pd.Series:
     odd = (numbers % 1 != 0) | (numbers.abs() >= 2.0**bits)  # infinity % 1 is NaN
     if odd.any():
         raise InputError(
-            f"{where} {preview(texts[odd.index[odd]].unique())}: write identities and cameras as names or whole "
-            f"numbers (with a point only below 2**{bits}, where no digit can have been lost)."
+            f"{where} {preview(texts[odd.index[odd]].unique())}: write names or whole numbers "
+            f"(with a point only below 2**{bits}, where no digit can have been lost)."
         )
     texts[numbers.index] = numbers.astype(int).map(str)
     return texts
@@ -189,14 +190,16 @@ def _texts(path: Path, rows: pd.DataFrame, name: str) -> pd.Series:
     texts = rows[name].astype(object).map(str)
     stripped = texts if name == "path" else texts.str.strip()
     empty = rows[name].isna() | (stripped == "")
-    if name in ("pid", "camid"):
+    if name in NAMED:
         gaps = stripped.isin(GAPS)
         if stripped[~gaps].map(lambda text: NUMBER.fullmatch(text) is not None).all() and not gaps.all():
             empty |= gaps
+    if name == "track":  # which not every image has
+        return as_names(rows.track[~empty], f"{path} has the {name}").reindex(rows.index)
     if empty.any():
         where = [f"row {row + 1}" for row in rows.index[empty]] if name == "path" else rows.path[empty]
         raise InputError(f"{path} does not say the {name} of {empty.sum():,} images: {preview(where)}.")
-    return as_names(rows[name], f"{path} has the {name}") if name in ("pid", "camid") else stripped
+    return as_names(rows[name], f"{path} has the {name}") if name in NAMED else stripped
 
 
 def _files(path: Path, names: pd.Series) -> list[str]:
@@ -221,17 +224,38 @@ def _file(folder: Path, name: str) -> str | None:
 def _check_values(path: Path, rows: pd.DataFrame) -> None:
     if "split" in rows and (unknown := sorted(set(rows.split).difference(SPLITS))):
         raise InputError(f"{path} has a split {preview(unknown)}: {', '.join(SPLITS)} are known.")
-    said = [name for name in ("pid", "camid") if name in rows]
+    said = [name for name in NAMED if name in rows]
     rows = rows.assign(path=_without_detours(rows.path))
     two = rows.drop_duplicates(["path", *said]).path.duplicated()
     if two.any():
         raise InputError(
-            f"{path} gives {two.sum():,} images more than one identity or camera: "
+            f"{path} gives {two.sum():,} images more than one identity, camera or track: "
             f"{preview(rows.path[two.index[two]].unique())}."
         )
     twice = rows.duplicated([name for name in ("path", "split") if name in rows])
     if twice.any():
         raise InputError(f"{path} lists {twice.sum():,} images more than once: {preview(rows.path[twice].unique())}.")
+    check_tracks(rows, f"{path} has")
+
+
+def check_tracks(rows: pd.DataFrame, where: str) -> None:
+    """Checks that each track is of one person and one camera, where they are known.
+
+    Args:
+        rows: table of images; columns `track`, which may have gaps, `pid` and `camid`, as far as there are any.
+        where: what has them, to begin a sentence with: "people.csv has".
+
+    Raises:
+        InputError: a track has two identities or two cameras.
+    """
+    for name, what in (("pid", "identity"), ("camid", "camera")):
+        if {"track", name} <= set(rows.columns):
+            several = rows.groupby("track")[name].nunique() > 1
+            if several.any():
+                raise InputError(
+                    f"{where} {several.sum():,} tracks with more than one {what}, {preview(several.index[several])}: a "
+                    "track is of one person and one camera, and its name of no other, as c3-0017."
+                )
 
 
 def _without_detours(paths: Iterable[str]) -> list[str]:

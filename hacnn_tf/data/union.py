@@ -13,8 +13,8 @@ from hacnn_tf.utils.files import as_file_name
 def join_datasets(datasets: Mapping[str, ReidDataset]) -> ReidDataset:
     """The union of datasets: one training set, and one gallery for all queries.
 
-    Nobody is in two of them, and no camera: identities and cameras of a dataset are numbered after those of the
-    datasets before it. Junk and distractors stay what they are.
+    Nobody is in two of them, no camera and no track: identities and cameras of a dataset are numbered after those of
+    the datasets before it, and tracks are named after theirs. Junk and distractors stay what they are.
 
     Args:
         datasets: dict from how a dataset is called, as in `--dataset`, to its `ReidDataset`.
@@ -28,12 +28,14 @@ def join_datasets(datasets: Mapping[str, ReidDataset]) -> ReidDataset:
     if single_shot := [dataset.name for dataset in datasets.values() if dataset.single_shot]:
         raise InputError(f"{single_shot[0]} is tested single-shot, and no other dataset can join it: name it alone.")
     tables, pids, cameras, unknown = [], 0, 0, 0
-    for dataset in datasets.values():
+    for called, dataset in datasets.items():
         pid, camid = dataset.table.pid, dataset.table.camid
         pid = pid.where(pid <= DISTRACTOR, pid + pids)
         camid = (camid + cameras).where(camid > NO_CAMERA, camid + unknown)
         pids, cameras, unknown = max(pids, pid.max()), max(cameras, camid.max() + 1), min(unknown, camid.min())
         tables.append(dataset.table.assign(pid=pid, camid=camid))
+        if "track" in dataset.table:
+            tables[-1]["track"] = f"{called} " + dataset.table.track
     return ReidDataset(
         " + ".join(dataset.name for dataset in datasets.values()),
         pd.concat(tables, ignore_index=True),

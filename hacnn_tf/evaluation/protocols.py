@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hacnn_tf.data.dataset import ReidDataset
+from hacnn_tf.data.dataset import ReidDataset, matched
 from hacnn_tf.evaluation.features import PARTS, feature_part, parts_of
 from hacnn_tf.evaluation.measures import CMC_LENGTH, CMC_RANKS, RATES
 from hacnn_tf.evaluation.pairs import compared_pairs
 from hacnn_tf.evaluation.ranking import Matches, half_distances, rank_matches
+from hacnn_tf.evaluation.tracks import pool_tracks, track_numbers
 from hacnn_tf.evaluation.verification import identify, verify, without_half
 from hacnn_tf.utils.types import BRANCHES, Distances, Features, Integers, Results
 
 SINGLE_SHOT_REPEATS = 100
 SHOWN_RATES = (10, 1, 0.1, 0.01)  # percent, of those that are measured
+Images = tuple[pd.DataFrame, Features]  # a table, and the features of its rows
 
 
 def evaluate_features(
@@ -37,10 +39,11 @@ def evaluate_features(
         branches: whose features stand side by side in a feature, as `HACNN.branches` names them.
 
     Returns:
-        Dict from setting ("single_query", "multi_query") to dict from part ("joint", "global", "local", Table 7; of one
-        branch "joint" and "global", which are equal) to dict of `rank1`, `rank5`, `rank10`, `rank20`, `mAP` (plain),
-        `mAP_trapezoid` (the Market-1501 toolkit's) and `mINP`, in percent, `cmc`, the list of Rank-1 to Rank-50, and
-        `queries` and `unmatched`, counts of queries with and without a true match. With L2 distances also
+        Dict from setting ("single_query", "multi_query", and "tracks" if any are known, as `track_to_track` has them)
+        to dict from part ("joint", "global", "local", Table 7; of one branch "joint" and "global", which are equal) to
+        dict of `rank1`, `rank5`, `rank10`, `rank20`, `mAP` (plain), `mAP_trapezoid` (the Market-1501 toolkit's) and
+        `mINP`, in percent, `cmc`, the list of Rank-1 to Rank-50, and `queries` and `unmatched`, counts of queries with
+        and without a true match. With L2 distances also
         `verification`, a dict of `genuine` and `impostors`, counts of pairs, `eer` and `eer_threshold`, and lists by
         false-accept rate of `far`, `tar` and `threshold`; and `open_set`, in which half of the queries' persons are
         taken out of the gallery, a dict of `mated` and `non_mated`, counts of queries, and lists of `far`, `dir` and
@@ -50,29 +53,31 @@ def evaluate_features(
     Raises:
         InputError: no query has a true match.
     """
-    query, gallery = dataset.split("query"), dataset.split("gallery")
-    settings = {"single_query": (query, features["query"])}
+    query, gallery = [(dataset.split(split), features[split]) for split in ("query", "gallery")]
+    settings = {"single_query": (query, gallery)}
     if "multi_query" in features:
-        settings["multi_query"] = pool_queries(dataset.split("multi_query"), features["multi_query"])
+        settings["multi_query"] = (pool_queries(dataset.split("multi_query"), features["multi_query"]), gallery)
+    if tracks := track_to_track(query, gallery, branches):
+        settings["tracks"] = tracks
     return {
         setting: {
             part: _measure(
                 rows,
                 feature_part(queries, part, branches),
-                gallery,
-                feature_part(features["gallery"], part, branches),
+                searched,
+                feature_part(searched_features, part, branches),
                 dataset.single_shot,
                 seed,
                 distances,
             )
             for part in parts_of(branches)
         }
-        for setting, (rows, queries) in settings.items()
+        for setting, ((rows, queries), (searched, searched_features)) in settings.items()
     }
 
 
 def pool_queries(rows: pd.DataFrame, features: Features) -> tuple[pd.DataFrame, Features]:
-    """Multi-query: one query for each identity and camera, the mean of all its features.
+    """Multi-query: one query for each identity and camera, the mean of all its features, not normalised, as published.
 
     Args:
         rows: table of the images; columns `pid` and `camid`.
@@ -84,6 +89,33 @@ def pool_queries(rows: pd.DataFrame, features: Features) -> tuple[pd.DataFrame, 
     groups = rows.groupby(["pid", "camid"], sort=True).indices
     pooled = np.stack([features[index].mean(axis=0) for index in groups.values()])
     return pd.DataFrame(list(groups), columns=["pid", "camid"]), pooled
+
+
+def track_to_track(query: Images, gallery: Images, branches: Sequence[str] = BRANCHES) -> tuple[Images, Images] | None:
+    """Query tracks and gallery tracks, to be ranked as images are (as MARS does).
+
+    A track is a query if one of its images is, and in the gallery if one of its images is; it has the same feature in
+    both, of all its images. An image without a track is one of its own.
+
+    Args:
+        query, gallery: tables of images and their features; columns `path`, `pid`, `camid` and perhaps `track`.
+        branches: as in `pool_tracks`.
+
+    Returns:
+        The same of tracks; None if no track is known, or none has a match, the same identity under another camera.
+    """
+    rows = pd.concat([query[0], gallery[0]], ignore_index=True)
+    if "track" not in rows or rows.track.isna().all():
+        return None
+    numbers = track_numbers(rows)
+    counted = (~rows.path.duplicated() | rows.track.isna()).to_numpy()  # an image that is a query may be there twice
+    features = np.concatenate([query[1], gallery[1]])[counted]
+    pooled = pool_tracks(features, numbers[counted], branches)
+    tracks = rows.groupby(numbers)[["pid", "camid"]].first()
+    asked, searched = (np.unique(part) for part in np.split(numbers, [len(query[0])]))
+    if not matched(tracks.loc[asked], tracks.loc[searched]).any():
+        return None
+    return (tracks.loc[asked], pooled[asked]), (tracks.loc[searched], pooled[searched])
 
 
 def _measure(

@@ -300,7 +300,7 @@ def test_a_test_set_alone(tmp_path):
     [
         ([], {}, r"holds no images: make a folder for each person's images"),
         (["a.heic", "b.txt", "Thumbs.db"], {}, r"holds no images, only 1 .heic, 1 .txt: make a folder"),
-        (["1.5/a.jpg", "b/b.jpg"], {}, "has folders of identities called 1.5: write identities and cameras as names"),
+        (["1.5/a.jpg", "b/b.jpg"], {}, "has folders of identities called 1.5: write names or whole numbers"),
         (["a/1.5/a.jpg", "b/2/b.jpg"], {}, "has folders of cameras called 1.5: write"),
         (["a/a1.5.jpg"], {"camera_pattern": r"a(.*)\.jpg"}, "finds the camera 1.5: write"),
         (["a/a.jpg"], {"camera_pattern": "a(b*)"}, "finds no camera in 1 of 1 names"),

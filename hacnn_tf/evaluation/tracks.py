@@ -1,0 +1,64 @@
+"""Tracks: many images of one person from one camera, as a tracker gives them, as one feature."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hacnn_tf.evaluation.features import feature_part
+from hacnn_tf.utils.types import BRANCHES, Features, Integers
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def pool_tracks(features: Features, tracks: Integers, branches: Sequence[str] = BRANCHES) -> Features:
+    """One feature a track: the mean of its images' features, in which that of each branch has length 1 again.
+
+    Args:
+        features: `(n, d)` float32 array.
+        tracks: `(n,)` int array, the track of each image: 0 to m − 1, each at least once.
+        branches: whose features stand side by side in a feature, as `HACNN.branches` names them.
+
+    Returns:
+        `(m, d)` float32 array.
+    """
+    sums = np.zeros((tracks.max(initial=-1) + 1, features.shape[1]), np.float32)
+    add_features(sums, features, tracks)
+    return unit_branches(sums, branches)
+
+
+def add_features(sums: Features, features: Features, tracks: Integers) -> None:
+    """Adds features of images `(n, d)` to those of their tracks `(m, d)`, in place; `tracks` is as in `pool_tracks`."""
+    order = np.argsort(tracks, kind="stable")
+    found, starts = np.unique(tracks[order], return_index=True)
+    if len(found):
+        sums[found] += np.add.reduceat(features[order], starts)
+
+
+def unit_branches(features: Features, branches: Sequence[str] = BRANCHES) -> Features:
+    """Features `(n, d)` whose parts of each branch have length 1; those of length 0 stay."""
+    parts = (feature_part(features, branch, branches) for branch in branches)
+    return np.concatenate([part / _lengths(part) for part in parts], axis=1)
+
+
+def _lengths(features: Features) -> Features:
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return np.where(lengths > 0, lengths, 1)
+
+
+def track_numbers(rows: "pd.DataFrame") -> Integers:
+    """The tracks of images as numbers from 0, in order of appearance; an image without one is its own.
+
+    Args:
+        rows: table of images; column `track`, which may have gaps, as in `ReidDataset.table`.
+
+    Returns:
+        `(len(rows),)` int array.
+    """
+    import pandas as pd  # ReID, which pools tracks too, does without
+
+    numbers, names = pd.factorize(rows.track)
+    alone = numbers < 0
+    numbers[alone] = len(names) + np.arange(alone.sum())
+    return pd.factorize(numbers)[0]
