@@ -52,6 +52,9 @@ COMMAND.define(
 COMMAND.group("Network")
 COMMAND.define("path", "images", None, "a folder of pictures, or a manifest (.csv, .parquet)")
 COMMAND.define("string", "camera_pattern", None, "regular expression whose group finds the camera in a picture's path")
+COMMAND.define(
+    "string", "track_pattern", None, "the same for its track: pictures of one person from one camera, in a row"
+)
 COMMAND.group("Pictures")
 COMMAND.define("path", "database", None, f"where the features go, as in people{SUFFIX}")
 COMMAND.define("string", "remove", None, "delete for good the rows for which this condition (SQL) holds")
@@ -85,7 +88,7 @@ def _index(flags: FlagValues) -> None:
     cli.require(flags, "model", "images")
     from hacnn_tf.gallery.pictures import list_pictures
 
-    pictures, left_out = list_pictures(flags.images, flags.camera_pattern)
+    pictures, left_out = list_pictures(flags.images, flags.camera_pattern, flags.track_pattern)
     model = open_model(flags.model, flags.precision, flags.runtime)
     from hacnn_tf.gallery.database import writing
     from hacnn_tf.gallery.indexing import index
@@ -96,7 +99,7 @@ def _index(flags: FlagValues) -> None:
 
 def _delete(flags: FlagValues) -> None:
     flag = "--keep_days" if flags.remove is None else "--remove"
-    others = ("model", "images", "precision", "runtime", "camera_pattern", "keep_days")
+    others = ("model", "images", "precision", "runtime", "camera_pattern", "track_pattern", "keep_days")
     if given := [f"--{name}" for name in others if flags[name].value and f"--{name}" != flag]:
         raise InputError(f"{flag} takes nothing but --database, --yes and --audit: leave {' and '.join(given)} out.")
     check_there(flags.database)

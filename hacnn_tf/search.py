@@ -5,13 +5,14 @@
     python -m hacnn_tf.search --database people.lance --query a.jpg --query b.jpg --one_person --html found.html \\
         --where "camid != 3 and time > timestamp '2026-11-24 08:00:00'"
 
-Prints the nearest pictures of each query, by L2 distance of the features, nearest first. A condition is one expression
+Prints the nearest pictures of each query, by L2 distance of the features, nearest first; with --per track the nearest
+tracks, each with its nearest picture, how many it has, and when they begin and end. A condition is one expression
 of SQL over the database's columns: path, camid, time and those of the manifest. What is not known of a picture makes it
 fail a condition: "camid != 3" leaves out those without a camera, "camid is distinct from 3" does not.
 
 Where the database or its model is calibrated (python -m hacnn_tf.calibrate), each picture has the probability that it
 shows the person, if one of all that were compared does, or the share of them that --prior says. There is none with
---rerank and --one_person, whose distances are others than those between two pictures.
+--rerank, --one_person and --per track, whose distances are others than those between two pictures.
 """
 
 import shlex
@@ -39,14 +40,15 @@ SLOW = (
 COMMAND = cli.Command(__doc__, "hacnn_tf.search")
 COMMAND.define("path", "database", None, "what python -m hacnn_tf.index made")
 COMMAND.define("string", "where", None, "search only where this condition holds, as in camid != 3")
-COMMAND.define("integer", "top", 20, "pictures to find", lower_bound=1, upper_bound=10_000)
+COMMAND.define("integer", "top", 20, "pictures or tracks to find", lower_bound=1, upper_bound=10_000)
+COMMAND.define("enum", "per", "picture", "what to find; of tracks, all are compared", enum_values=["picture", "track"])
 COMMAND.define("boolean", "exact", False, "compare with all pictures, also in a large database")
 COMMAND.define("boolean", "rerank", False, "order the nearest by k-reciprocal re-ranking")
 COMMAND.define("float", "at_least", None, "leave out what is less probable, as 0.9", lower_bound=0, upper_bound=1)
 COMMAND.define("float", "prior", None, "share of the pictures that show the person; by default one of them does")
 COMMAND.group("Search")
 COMMAND.define("multi_path", "query", None, "a picture of a person; give it again for more")
-COMMAND.define("boolean", "one_person", False, "all queries show one person: search for their mean feature")
+COMMAND.define("boolean", "one_person", False, "all queries show one person, as a track: search for them together")
 COMMAND.define("path", "model", None, "what the database was indexed with, if that is elsewhere now")
 COMMAND.group("Query")
 COMMAND.define("path", "html", None, "also write a page with the pictures there, as .html; must not exist yet")
@@ -66,24 +68,28 @@ def main(flags: FlagValues) -> None:
     from hacnn_tf.gallery import Database
     from hacnn_tf.gallery.probabilities import Probabilities, left_out, no_calibration
     from hacnn_tf.gallery.results import as_page, as_text
+    from hacnn_tf.gallery.tracks import check_has_tracks, search_tracks
 
     database = Database(flags.database)
     database.check_condition(flags.where)
+    if flags.per == "track":
+        check_has_tracks(database)
     if database.outdated:
         print(database.outdated, file=sys.stderr)
     model = database.load_model(flags.model)
-    features = model.embed(flags.query)
-    queries = [[path] for path in flags.query]
-    if flags.one_person:
-        features, queries = features.mean(axis=0, keepdims=True), [flags.query]
+    queries = [flags.query] if flags.one_person else [[path] for path in flags.query]
+    features = model.embed_tracks(queries) if flags.one_person else model.embed(flags.query)
     database.refresh()  # an index run may have ended while the model was loaded
-    alone = not (flags.rerank or flags.one_person)
-    probabilities = Probabilities.find(database, model, flags.where, flags.prior) if alone else None
+    probabilities = None
+    if not (flags.rerank or flags.one_person or flags.per == "track"):
+        probabilities = Probabilities.find(database, model, flags.where, flags.prior)
     if not probabilities and (asked := _asked(flags)):
         raise no_calibration(database.path, asked)
     less = [0] * len(queries)  # found, and left out
 
     def search() -> list["pd.DataFrame"]:
+        if flags.per == "track":
+            return search_tracks(database, features, model.branches, flags.where, flags.top, flags.rerank)
         found = database.search(features, flags.where, flags.top, flags.exact, flags.rerank)
         if probabilities:
             for i, rows in enumerate(found):
@@ -112,9 +118,10 @@ def _asked(flags: FlagValues) -> str:
 
 def _check_probabilities(flags: FlagValues) -> None:
     """Raises `InputError` if probabilities are asked for that there cannot be."""
-    for other in ("rerank", "one_person"):
-        if (asked := _asked(flags)) and flags[other].value:
-            raise InputError(f"{asked} needs distances between two pictures, and --{other} has others: leave one out.")
+    others = {"--rerank": flags.rerank, "--one_person": flags.one_person, "--per track": flags.per == "track"}
+    for other, given in others.items():
+        if given and (asked := _asked(flags)):
+            raise InputError(f"{asked} needs distances between two pictures, and {other} has others: leave one out.")
     if flags.prior is not None:
         check_prior(flags.prior)
 

@@ -48,6 +48,7 @@ def test_a_command_typed_wrong_ends_with_one_line_and_a_code():
 
 NO_PATHS = {
     *("add_user", "camera_pattern", "dataset", "drops", "experiment", "format", "host", "remove", "seeds", "where"),
+    "track_pattern",
 }
 COMMANDS = [
     "app",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hacnn_tf import evaluate
-from hacnn_tf.evaluation import evaluate_features, rerank, results_table, verification_table
+from hacnn_tf.evaluation import evaluate_features, rank_matches, rerank, results_table, verification_table
 from hacnn_tf.training.run_folder import RunFolder
 from tests.conftest import command
 
@@ -66,6 +66,35 @@ def test_another_precision(exported, small_run, small_data_root, features, tmp_p
     assert json.loads((small_run / "metrics.json").read_text()) == before
     with pytest.raises(SystemExit, match="has its own precision"):
         command(evaluate, *args, "--precision=mixed_bfloat16", f"--export={exported}/saved_model")
+
+
+def test_tracks_of_a_manifest_are_evaluated_beside_its_images(exported, small_data_root, tmp_path, capsys):
+    """Each person's two pictures of each camera in the gallery are one track, and the query of one picture another."""
+    folder = small_data_root / "synthetic/detected"
+    lines = ["path,pid,camid,split,track"]
+    for split, part in (("query", "query"), ("gallery", "bounding_box_test")):
+        for path in sorted((folder / part).glob("*.jpg")):
+            pid, camera, _ = path.stem.split("_")
+            lines.append(f"{path},{pid},{camera},{split},{split}-{pid}-{camera}")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
+    args = [f"--export={exported}/saved_model", "--dataset=folder", f"--data_root={tmp_path}"]
+    command(evaluate, *args, f"--features={tmp_path}/features.npz")
+    printed = capsys.readouterr().out
+    (line,) = (line for line in printed.splitlines() if line.startswith("tracks "))
+    with np.load(tmp_path / "features.npz") as arrays:
+        queries, gallery = arrays["query_features"], arrays["gallery_features"]
+        means = (gallery[::2] + gallery[1::2]).reshape(-1, 2, 512)
+        assert (arrays["gallery_camids"][::2] == arrays["gallery_camids"][1::2]).all()
+        matches = rank_matches(
+            queries,
+            (means / np.linalg.norm(means, axis=2, keepdims=True)).reshape(-1, 1024),
+            arrays["query_pids"],
+            arrays["gallery_pids"][::2],
+            arrays["query_camids"],
+            arrays["gallery_camids"][::2],
+        )
+    expected = 100 * matches.cmc()[0], 100 * matches.mean_average_precision()
+    assert [line.split()[2], line.split()[6]] == [f"{value:.1f}" for value in expected]
 
 
 def test_a_preset_that_comes_along_evaluates_by_its_name(small_data_root, capsys):

@@ -213,9 +213,52 @@ def test_pictures_of_one_person_are_one_query(people, query, small_run, capsys):
     command(search, f"--database={people}", *(f"--query={path}" for path in query[:3]), "--one_person", "--top=3")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{', '.join(query[:3])} in {people}:" and len(lines) == 5
-    mean = ReID.from_preset(small_run).embed(query[:3]).mean(axis=0)
-    (expected,) = Database(people).search(mean[None], top=3)
+    (expected,) = Database(people).search(ReID.from_preset(small_run).embed_tracks([query[:3]]), top=3)
     assert [line.split()[-1] for line in lines[2:]] == expected.path.tolist()
+
+
+def test_tracks_are_found_by_a_pattern_and_searched(small_run, gallery, query, tmp_path, capsys):
+    args = [f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance"]
+    command(index, *args, r"--track_pattern=(\d+_c\d)_")
+    searched = [f"--database={tmp_path}/p.lance", f"--query={query[0]}", "--per=track", "--top=3"]
+    capsys.readouterr()
+    command(search, *searched, f"--html={tmp_path}/found.html")
+    lines = capsys.readouterr().out.splitlines()
+    model = ReID.from_preset(small_run)
+    tracks: dict = {}
+    for path in sorted(gallery.iterdir()):
+        tracks.setdefault(path.name[:7], []).append(path)
+    distances = np.linalg.norm(model.embed_tracks(tracks.values()) - model.embed(query[0]), axis=1)
+    nearest = np.argsort(distances)[:3]
+    assert [line.split()[3] for line in lines[2:5]] == np.array(list(tracks))[nearest].tolist()
+    assert [float(line.split()[1]) for line in lines[2:5]] == pytest.approx(distances[nearest], abs=6e-4)
+    assert all(line.split()[4] == "2" for line in lines[2:5])
+    content = (tmp_path / "found.html").read_text()
+    assert content.count('src="data:image/jpeg;base64,') == 1 + 3 and "pictures 2" in content
+
+
+def test_a_database_without_tracks_says_how_to_get_them(people, query, capsys, monkeypatch):
+    monkeypatch.setattr(Database, "load_model", None)  # it is said before
+    said = fails(search, [f"--database={people}", f"--query={query[0]}", "--per=track"], capsys)
+    assert "has no tracks: index its pictures into a new database with --track_pattern, or from a manifest" in said
+
+
+def test_a_track_is_of_one_camera_also_over_two_runs(small_run, gallery, tmp_path, capsys, monkeypatch):
+    for name, file in zip(("t1_cam1.jpg", "t2_cam2.jpg"), sorted(gallery.iterdir()), strict=False):
+        shutil.copy(file, tmp_path / name)
+    path = tmp_path / "p.lance"
+    args = [f"--model={small_run}", f"--images={tmp_path}", f"--database={path}", "--camera_pattern=cam([0-9])"]
+    args.append("--track_pattern=t([0-9])_")
+    command(index, *args)
+    shutil.copy(tmp_path / "t1_cam1.jpg", tmp_path / "t1_cam2.jpg")
+    assert "1 tracks with more than one camera, 1: a track is of one person" in fails(index, args, capsys)
+    other = tmp_path / "others"
+    other.mkdir()
+    (tmp_path / "t1_cam2.jpg").rename(other / "t1_cam2.jpg")
+    args[1] = f"--images={other}"
+    monkeypatch.setattr(ReID, "embed_each", None)  # before any picture is extracted
+    assert f"{path} would have 1 tracks with more than one camera, 1: " in fails(index, args, capsys)
+    assert len(Database(path)) == 2
 
 
 def test_search_reranks(people, query, small_run, capsys):

@@ -146,6 +146,31 @@ def test_broken_pictures_are_all_named(model, paths, tmp_path):
     assert [isinstance(outcome, InputError) for outcome in outcomes] == [False, True, True, True, True, True, False]
 
 
+def test_a_track_is_one_feature_of_its_pictures(model, paths, expected):
+    tracks = [paths[:3], [paths[3]], paths[4:6]]
+    features = model.embed_tracks(tracks)
+    assert features.shape == (3, 1024) and features.dtype == np.float32
+    for feature, part in zip(features, (expected[:3], expected[3:4], expected[4:6]), strict=True):
+        halves = part.mean(axis=0).reshape(2, 512)
+        halves /= np.linalg.norm(halves, axis=1, keepdims=True)
+        np.testing.assert_allclose(feature, halves.ravel(), atol=1e-6)
+    lazily = ((read_image(path) for path in track) for track in tracks)
+    np.testing.assert_allclose(model.embed_tracks(lazily), features, atol=1e-6)
+    assert model.embed_tracks([]).shape == (0, 1024)
+
+
+def test_what_is_wrong_with_tracks_is_said(model, paths, tmp_path):
+    (tmp_path / "text.jpg").write_text("no image")
+    with pytest.raises(InputError) as error:
+        model.embed_tracks([[paths[0]], (picture for picture in (paths[1], b"", tmp_path / "text.jpg"))])
+    sentence = str(error.value)
+    assert sentence.startswith("2 of 4 images cannot be read: image 1 of track 1 (empty file)")
+    assert "text.jpg (not an image" in sentence
+    for empty in ([], iter(())):
+        with pytest.raises(InputError, match="Track 1 has no pictures: leave it out, or give it some"):
+            model.embed_tracks([[paths[0]], empty, [paths[1]]])
+
+
 def test_one_object_serves_many_threads(model, paths, expected):
     with ThreadPoolExecutor(8) as pool:
         for features in pool.map(model.embed, [paths] * 16):
@@ -223,6 +248,7 @@ def test_a_fork_is_told_at_once(place, model, opened, programs, paths):
         lambda: model.extract(images),
         lambda: model.embed(paths),
         lambda: model.embed_each(paths),
+        lambda: model.embed_tracks([paths]),
         lambda: model.embed_boxes(images[0], [[0, 0, 9, 9]]),
         lambda: model.embed_boxes_each(images[0], [[0, 0, 9, 9]]),
     ):

@@ -76,8 +76,9 @@ def writing(path: FilePath, wait: float = 0) -> Iterator[None]:
 class Database:
     """Features by path, camera, time and what else a manifest says, in a folder or bucket of LanceDB's.
 
-    Columns: `path` (str), `camid` (int or str, may be missing), `time` (without zone, may be missing), those of the
-    manifest, `feature`; `bytes` and `modified` (nanoseconds) of the file. Every write is one transaction.
+    Columns: `path` (str), `camid` (int or str, may be missing), `time` (without zone, may be missing), perhaps `track`
+    (int or str, may be missing), those of the manifest, `feature`; `bytes` and `modified` (nanoseconds) of the file.
+    Every write is one transaction.
 
     Args:
         path: of the table, such as `people.lance` or `s3://bucket/people.lance`.
@@ -272,6 +273,18 @@ class Database:
         with self._readable(where):
             return frame_of((query if condition is None else query.where(condition)).to_arrow())
 
+    def features(self, where: str | None = None) -> Iterator[tuple[pd.Series, Features]]:
+        """The paths `(n,)` and features `(n, feature_dim)` of the rows for which a condition holds, batch by batch.
+
+        Raises:
+            InputError: the condition cannot be used; says why.
+        """
+        condition = self._parsed(where)
+        query = self._table.search().select(["path", FEATURE]).limit(max(1, len(self)))
+        with self._readable(where):
+            for batch in (query if condition is None else query.where(condition)).to_batches():
+                yield batch["path"].to_pandas(), batch[FEATURE].flatten().to_numpy().reshape(-1, self.feature_dim)
+
     def feature(self, paths: Sequence[str]) -> Features:
         """The features of some pictures that it holds, `(n, feature_dim)` float32, in the order of `paths`."""
         found = self.rows(["path", FEATURE], f"path in ({', '.join(map(sql_literal, paths))})").set_index("path")
@@ -400,14 +413,22 @@ class Database:
                 another shape.
         """
         condition = self._parsed(where)
+        self.check_queries(features, top)
+        search = self._reranked if reranked else self._nearest
+        return [search(feature, where, condition, top, exact) for feature in np.asarray(features, np.float32)]
+
+    def no_pictures(self, where: str | None) -> str:
+        """The sentence for a condition that leaves none to search."""
+        return f"{self.path} has no pictures" + ("." if where is None else f" for which {shown(where)} holds.")
+
+    def check_queries(self, features: Features, top: int) -> None:
+        """Raises `InputError` if features cannot be searched for: they are not finite, or of another shape."""
         shape = np.shape(features)
         if len(shape) != 2 or shape[1] != self.feature_dim or top < 1:
             raise InputError(
                 f"A search takes features (q, {self.feature_dim}) and a top of at least 1, not {shape} and {top}."
             )
         squared_norms(np.asarray(features))  # for the check alone
-        search = self._reranked if reranked else self._nearest
-        return [search(feature, where, condition, top, exact) for feature in np.asarray(features, np.float32)]
 
     @contextlib.contextmanager
     def _readable(self, where: str | None = None) -> Iterator[None]:
@@ -451,9 +472,7 @@ class Database:
         with self._readable(where):
             found = frame_of(query.to_arrow())
         if found.empty:
-            raise InputError(
-                f"{self.path} has no pictures" + ("." if where is None else f" for which {shown(where)} holds.")
-            )
+            raise InputError(self.no_pictures(where))
         found[DISTANCE] = np.sqrt(np.maximum(found.pop("_distance"), 0))
         return found.sort_values([DISTANCE, "path"], ignore_index=True)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hacnn_tf.data.listing import count_kinds
+from hacnn_tf.data.manifest import NAMED, check_tracks
 from hacnn_tf.gallery.database import Database
 from hacnn_tf.gallery.pictures import times
 from hacnn_tf.reid import ReID
@@ -29,13 +30,17 @@ def index(model: ReID, pictures: pd.DataFrame, path: FilePath, left_out: Mapping
         left_out: dict of `list_pictures`, of which is said how much it is.
 
     Raises:
-        InputError: the database is of another model or has other columns, or no picture can be read.
+        InputError: the database is of another model, has other columns, or a track of these pictures under another
+            camera or identity; or no picture can be read.
     """
     database = Database.find(path, model, pictures.assign(time=pd.NaT))
     if database and database.outdated:
         print(database.outdated, file=sys.stderr)
     known = pictures[:0].assign(time=pd.NaT) if database is None else database.rows(database.columns)
-    unchanged, updated = _compare(pictures if database is None else database.as_kept(pictures), known)
+    kept = pictures if database is None else database.as_kept(pictures)
+    both = [rows[[name for name in NAMED if name in rows]] for rows in (known[~known.path.isin(kept.path)], kept)]
+    check_tracks(pd.concat([rows.astype(object) for rows in both]), f"{path} would have")
+    unchanged, updated = _compare(kept, known)
     todo = pictures[~unchanged & ~updated].reset_index(drop=True)
     done = replaced = 0
     for rows, features in _extracted(model, todo):

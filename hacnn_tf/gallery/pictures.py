@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from hacnn_tf.data.custom import camera_regex
+from hacnn_tf.data.custom import group_regex
 from hacnn_tf.data.folders import FILE_NAME
 from hacnn_tf.data.listing import list_images, only, open_image
-from hacnn_tf.data.manifest import TEXTS, as_numbers, find_manifest, read_manifest
-from hacnn_tf.gallery.naming import DISTANCE, FEATURE, FILE_COLUMNS
+from hacnn_tf.data.manifest import NAMED, TEXTS, as_numbers, check_tracks, find_manifest, read_manifest
+from hacnn_tf.gallery.naming import DISTANCE, FEATURE, FILE_COLUMNS, TRACK_COLUMNS
 from hacnn_tf.gallery.times import as_time
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview
@@ -25,7 +25,9 @@ TIME = re.compile(
 TAKEN, DIGITIZED, CHANGED, EXIF = 0x9003, 0x9004, 0x0132, 0x8769  # EXIF's tags of times, and where the first two lie
 
 
-def list_pictures(images: FilePath, camera_pattern: str | None = None) -> tuple[pd.DataFrame, dict[str, str]]:
+def list_pictures(
+    images: FilePath, camera_pattern: str | None = None, track_pattern: str | None = None
+) -> tuple[pd.DataFrame, dict[str, str]]:
     """The pictures of a folder, or of a manifest.
 
     Args:
@@ -35,14 +37,15 @@ def list_pictures(images: FilePath, camera_pattern: str | None = None) -> tuple[
         camera_pattern: regular expression with one group that finds the camera in a picture's path below the folder;
             if not given, it is the number after `_c` of names like 0002_c1s1_000451_03.jpg. Not for manifests with a
             `camid`.
+        track_pattern: the same for the track, which is not known if not given. Not for manifests with a `track`.
 
     Returns:
         `pandas.DataFrame` ordered by path, with the columns `path` (absolute), `bytes`, `modified` (nanoseconds),
-        `camid`, those of the manifest, and `time` if that is one of them; and a dict of what is left out, as
-        `hacnn_tf.data.listing.list_images` gives it.
+        `camid`, `track` if a pattern finds it, those of the manifest, and `time` if that is one of them; and a dict of
+        what is left out, as `hacnn_tf.data.listing.list_images` gives it.
 
     Raises:
-        InputError: there are none, or they cannot be listed; says what and what to do.
+        InputError: there are none, they cannot be listed, or a track has two cameras; says what and what to do.
     """
     place = Path(expanded(images))
     left_out: dict[str, str] = {}
@@ -55,10 +58,15 @@ def list_pictures(images: FilePath, camera_pattern: str | None = None) -> tuple[
         if not found:
             raise InputError(f"{images} holds no images, nor do the folders in it{only(left_out)}.")
         rows = pd.DataFrame({"path": list(map(str, found))}, dtype=str)
+    for column, what, pattern in (("camid", "camera", camera_pattern), ("track", "track", track_pattern)):
+        if column in rows and pattern:
+            raise InputError(f"{images} says the {what}s in its column {column}: leave --{what}_pattern out.")
+    names = [os.path.relpath(path, place) for path in rows.path]
     if "camid" not in rows:
-        rows["camid"] = _cameras([os.path.relpath(path, place) for path in rows.path], camera_pattern)
-    elif camera_pattern:
-        raise InputError(f"{images} says the cameras in its column camid: leave --camera_pattern out.")
+        rows["camid"] = _found("camera", names, camera_pattern) if camera_pattern else _cameras(names)
+    if track_pattern:
+        rows["track"] = _found("track", names, track_pattern)
+    check_tracks(rows, f"{images} has")
     rows["path"] = rows.path.map(os.path.abspath)
     if rows.path.duplicated().any():
         raise InputError(f"{manifest} lists pictures more than once: {preview(rows.path[rows.path.duplicated()])}.")
@@ -75,16 +83,16 @@ def times(paths: Iterable[str]) -> pd.Series:
 
 def _of_manifest(manifest: Path) -> pd.DataFrame:
     rows = read_manifest(manifest, needed=()).drop(columns=["", "Unnamed: 0"], errors="ignore")  # pandas' row numbers
-    taken = sorted({*FILE_COLUMNS[1:], FEATURE, DISTANCE} & set(rows.columns))
+    taken = sorted({*FILE_COLUMNS[1:], FEATURE, DISTANCE, *TRACK_COLUMNS} & set(rows.columns))
     if taken:
         raise InputError(f"{manifest} has a column {' and '.join(taken)}, which a database has itself: rename it.")
     if odd := [name for name in rows.columns if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", str(name))]:
         raise InputError(
             f"{manifest} has columns called {preview(odd)}: use letters, digits and _, beginning with a letter."
         )
-    for name in ("pid", "camid"):
-        if name in rows and rows[name].str.fullmatch(r"0|-?[1-9]\d{0,17}").all():
-            rows[name] = rows[name].astype(int)
+    for name in NAMED:
+        if name in rows and rows[name].dropna().str.fullmatch(r"0|-?[1-9]\d{0,17}").all():
+            rows[name] = rows[name].astype("Int64" if rows[name].isna().any() else int)
     for name in rows.columns.difference([*TEXTS, "time"]):
         if manifest.suffix.lower() == ".csv" or not rows[name].map(lambda value: isinstance(value, str)).any():
             rows[name] = _with_gaps(rows[name])  # texts of Parquet are texts
@@ -117,14 +125,24 @@ def _parsed_times(manifest: Path, column: pd.Series) -> pd.Series:
     return pd.Series(times, index=column.index).astype("datetime64[us]")
 
 
-def _cameras(names: Sequence[str], pattern: str | None) -> pd.Series:
-    regex, group = (camera_regex(pattern), 1) if pattern else (FILE_NAME, 2)
-    found = [regex.search(name) if pattern else regex.match(os.path.basename(name)) for name in names]
-    if pattern and not any(found):
-        raise InputError(f"--camera_pattern {pattern} finds no camera in any of the paths, as {names[0]}.")
-    cameras = pd.Series([match[group] if match else None for match in found], dtype=object)
-    numbers = cameras.dropna().str.fullmatch(r"\d{1,18}").all()
-    return cameras.astype("Int64") if numbers else cameras
+def _cameras(names: Iterable[str]) -> pd.Series:
+    found = [FILE_NAME.match(os.path.basename(name)) for name in names]
+    return _numbers(match and match[2] for match in found)
+
+
+def _found(what: str, names: Sequence[str], pattern: str) -> pd.Series:
+    """The camera or track that the group of a pattern finds in each name; missing where it finds none."""
+    regex = group_regex(what, pattern)
+    found = [regex.search(name) for name in names]
+    if not any(found):
+        raise InputError(f"--{what}_pattern {pattern} finds no {what} in any of the paths, as {names[0]}.")
+    return _numbers(match and match[1] for match in found)
+
+
+def _numbers(texts: Iterable[str | None]) -> pd.Series:
+    """Texts or None as a column, of numbers if all of them are."""
+    column = pd.Series(list(texts), dtype=object)
+    return column.astype("Int64") if column.dropna().str.fullmatch(r"\d{1,18}").all() else column
 
 
 def _status(path: str) -> tuple[int, int]:

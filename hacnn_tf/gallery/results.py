@@ -3,14 +3,14 @@
 import base64
 import html
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 import PIL.Image
 
 from hacnn_tf.data.decode import read_image
-from hacnn_tf.gallery.naming import DISTANCE, FILE_COLUMNS, PROBABILITY
+from hacnn_tf.gallery.naming import DISTANCE, FILE_COLUMNS, FIRST, LAST, PICTURES, PROBABILITY
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import printable
@@ -28,16 +28,20 @@ STYLE = """<style>
 def as_table(found: pd.DataFrame) -> pd.DataFrame:
     """What a search found as a table of texts, one row a picture: rank, distance, probability, camera, time, path.
 
-    There is a column of probabilities only if `Probabilities.add` gave them.
+    There is a column of probabilities only if `Probabilities.add` gave them. Of tracks it has one row a track, with its
+    name, its pictures and their times in the place of one time.
     """
     probabilities = {"probability": found[PROBABILITY].map("{:.3f}".format)} if PROBABILITY in found else {}
+    known: dict[str, Callable[[Any], str]] = {"time": time_text}
+    if LAST in found:
+        known = {"track": _text, PICTURES: str, FIRST: time_text, LAST: time_text}
     return pd.DataFrame(
         {
             "rank": [str(rank) for rank in range(1, len(found) + 1)],
             DISTANCE: found[DISTANCE].map("{:.3f}".format),
             **probabilities,
             "camera": [_text(camera) for camera in found.camid],
-            "time": [time_text(time) for time in found.time],
+            **{name: [text(value) for value in found[name]] for name, text in known.items()},
             "path": [printable(path) for path in found.path],
         }
     )
@@ -49,7 +53,7 @@ def time_text(time: pd.Timestamp) -> str:
 
 
 def as_text(found: pd.DataFrame) -> str:
-    """What a search found, a line a picture."""
+    """What a search found, a line a picture or track."""
     return cli.aligned(as_table(found), str.rjust)
 
 
@@ -77,7 +81,7 @@ def captions(found: pd.DataFrame) -> Iterator[list[str]]:
     more = [name for name in found.columns if name not in {*FILE_COLUMNS, DISTANCE, PROBABILITY, "camid", "time"}]
     for i, line in enumerate(as_table(found).itertuples()):
         known = [f"probability {line.probability}" if PROBABILITY in found else ""]
-        known += [f"camera {line.camera}" if line.camera else "", line.time]
+        known += [f"camera {line.camera}" if line.camera else "", time_text(found.time[i])]
         known += [f"{name} {text}" for name in more if (text := _text(found[name][i]))]
         yield [f"{line.rank}. {line.distance}", *filter(None, known)]
 

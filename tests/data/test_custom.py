@@ -45,6 +45,28 @@ def cameras_of(dataset):
     }
 
 
+def test_tracks_of_a_manifest_are_kept_with_its_split(tmp_path):
+    people(tmp_path / "cam", 4)
+    paths = sorted(path.relative_to(tmp_path / "cam") for path in (tmp_path / "cam").rglob("*.jpg"))
+    lines = [f"{path},{path.parts[0]},{path.parts[1]}" for path in paths]
+    tracks = ["" if path.parts[0] == "p2" else "-".join(path.parts[:2]) for path in paths]
+    manifest = tmp_path / "cam/manifest.csv"
+    manifest.write_text("path,pid,camid\n" + "\n".join(lines) + "\n")
+    without = read_custom(manifest)
+    manifest.write_text("path,pid,camid,track\n" + "\n".join(map(",".join, zip(lines, tracks, strict=True))) + "\n")
+    dataset = read_custom(manifest)
+    assert dict(zip(dataset.table.path, dataset.table.track.fillna(""), strict=True)) == {
+        str(tmp_path / "cam" / path): track for path, track in zip(paths, tracks, strict=True)
+    }
+    assert dataset.table.drop(columns="track").equals(without.table)
+    assert dataset.fingerprint() == without.fingerprint()
+    split = dataset.made_splits["split.csv"]
+    split.to_csv(tmp_path / "split.csv", index=False)
+    assert read_custom(tmp_path / "split.csv").table.equals(dataset.table)
+    with pytest.raises(InputError, match="with the cameras of --camera_pattern, 9 tracks with more than one camera"):
+        read_custom(manifest, camera_pattern="(.)[.]jpg")
+
+
 @pytest.mark.parametrize(
     ("name", "pattern"),
     [

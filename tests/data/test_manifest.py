@@ -92,6 +92,13 @@ def test_without_identities_if_none_are_needed(folder):
         ("path,pid\na.jpg,1\n./a.jpg,2\n", "gives 1 images more than one identity, camera or track: .*a.jpg"),
         ("path,pid,camid\na.jpg,1,1\na.jpg,1,2\n", "gives 1 images more than one identity, camera or track"),
         ("path,pid\na.jpg,1\na.jpg,1\n", "lists 1 images more than once: .*a.jpg"),
+        ("path,pid,track\na.jpg,1,1\na.jpg,1,2\n", "gives 1 images more than one identity, camera or track"),
+        ("path,pid,track\na.jpg,1,7\ne.jpg,2,7\n", "has 1 tracks with more than one identity, 7: a track is of one"),
+        (
+            "path,pid,camid,track\na.jpg,1,1,x\ne.jpg,1,2,x\n",
+            "has 1 tracks with more than one camera, x: a track is",
+        ),
+        ("path,pid,track\na.jpg,1,1.5\ne.jpg,2,\n", "has the track 1.5: write names or whole numbers"),
         ("path,pid\na.jpg,1\nb/../a.jpg,1\n", "lists 1 images more than once: .*a.jpg"),
         ("path,pid\nb/a.jpg,1\nb\\a.jpg,1\n", "lists 1 images more than once: .*b/a.jpg"),
         ("path,pid\na.jpg,1\nb/../a.jpg,2\n", "gives 1 images more than one identity, camera or track: .*a.jpg"),

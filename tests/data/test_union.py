@@ -44,6 +44,15 @@ def test_the_first_dataset_keeps_its_numbers_and_all_keep_their_splits(small_dat
     assert "gallery                8        64         8" in union.summary()
 
 
+def test_tracks_of_one_name_are_kept_apart():
+    parts = {name: dataset(name, (1, 1), (1, 1), (2, 1)) for name in "abc"}
+    for name in "ab":
+        parts[name].table["track"] = ["1", "1", None]
+    tracks = join_datasets(parts).table.track
+    assert tracks.notna().tolist() == [True, True, False, True, True, False, False, False, False]
+    assert tracks[0] == tracks[1] != tracks[3] == tracks[4]
+
+
 def test_single_shot_joins_no_other():
     with pytest.raises(InputError, match="a is tested single-shot, and no other dataset can join it"):
         join_datasets({"b": dataset("b", (1, 1)), "a": dataset("a", (1, 1), single_shot=True)})

@@ -47,6 +47,49 @@ def test_a_pattern_finds_the_camera_in_the_path(tmp_path, pattern, cameras):
     assert list_pictures(tmp_path, pattern)[0].camid.tolist() == cameras
 
 
+@pytest.mark.parametrize(
+    ("pattern", "tracks"),
+    [(r"/t(\d+)_", [7, 7, 12, None]), (r"(cam.*/t\d+)_", ["cam1/t07", "cam1/t07", "cam2/t12", None])],
+)
+def test_a_pattern_finds_the_track_in_the_path(tmp_path, pattern, tracks):
+    for name in ("cam1/t07_0.jpg", "cam1/t07_1.jpg", "cam2/t12_0.jpg", "cam2/x.jpg"):
+        picture(tmp_path / name)
+    found = list_pictures(tmp_path, r"cam(\d)/", pattern)[0].track
+    assert found.astype(object).where(found.notna(), None).tolist() == tracks
+    assert "track" not in list_pictures(tmp_path)[0]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("/(.).*jpg", "has 1 tracks with more than one camera, t: a track is of one person and one camera"),
+        ("none(.)", r"--track_pattern none\(.\) finds no track in any of the paths, as cam1/t0.jpg"),
+        ("t.", r"--track_pattern t. has 0 groups: put parentheses around the track"),
+    ],
+)
+def test_tracks_that_cannot_be(tmp_path, pattern, words):
+    for name in ("cam1/t0.jpg", "cam2/t1.jpg"):
+        picture(tmp_path / name)
+    with pytest.raises(InputError, match=words):
+        list_pictures(tmp_path, r"cam(\d)/", pattern)
+
+
+def test_tracks_of_a_manifest(tmp_path):
+    for name in "abc":
+        picture(tmp_path / f"{name}.jpg")
+    manifest = tmp_path / "manifest.csv"
+    for values, expected in (("1.0 2.0 ", [1, 2, None]), ("1 x ", ["1", "x", None]), ("7 7 7", [7, 7, 7])):
+        lines = [f"{name}.jpg,{value}" for name, value in zip("abc", values.split(" "), strict=True)]
+        manifest.write_text("\n".join(["path,Track", *lines]) + "\n")
+        found = list_pictures(tmp_path)[0].track
+        assert found.astype(object).where(found.notna(), None).tolist() == expected
+    with pytest.raises(InputError, match="says the tracks in its column track: leave --track_pattern out"):
+        list_pictures(tmp_path, track_pattern="(.)")
+    manifest.write_text("path,track,last_seen\na.jpg,1,1\n")
+    with pytest.raises(InputError, match="has a column last_seen, which a database has itself"):
+        list_pictures(tmp_path)
+
+
 def test_a_manifest_gives_what_it_says_and_keeps_types(tmp_path):
     for name in ("a.jpg", "b.jpg"):
         picture(tmp_path / name)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from hacnn_tf.data.dataset import Counts, ReidDataset, check_counts
 from hacnn_tf.data.folders import BOXES_FOLDERS, FOLDERS, read_folders
-from hacnn_tf.data.synthetic.camera import PLACES, Box, Camera
+from hacnn_tf.data.synthetic.camera import PLACES, Box, Camera, Moment
 from hacnn_tf.data.synthetic.person import Person
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, expanded
@@ -109,9 +109,21 @@ def make_cameras() -> list[Camera]:
 def make_pictures(camera: Camera, pid: int, camid: int, index: int) -> dict[str, bytes]:
     """One photograph of an identity, cut out by "labelled" and "detected" boxes: dict of JPEG bytes."""
     rng = np.random.default_rng([SEED, pid, camid, index])
-    person = Person.random(np.random.default_rng([SEED, pid]))
+    return _cut_out(camera, pid, rng, Person.random(rng))
+
+
+def make_track(camera: Camera, pid: int, camid: int, index: int, frames: int) -> list[dict[str, bytes]]:
+    """As `make_pictures`, some photographs of one passage of an identity: before one background, in one direction."""
+    rng = np.random.default_rng([SEED, pid, camid, index, frames])
     passer_by = Person.random(rng)
-    scene, tight = camera.photograph(person, rng, passer_by)
+    return [_cut_out(camera, pid, rng, passer_by, moment) for moment in camera.passage(rng, frames)]
+
+
+def _cut_out(
+    camera: Camera, pid: int, rng: np.random.Generator, passer_by: Person, moment: Moment | None = None
+) -> dict[str, bytes]:
+    person = Person.random(np.random.default_rng([SEED, pid]))
+    scene, tight = camera.photograph(person, rng, passer_by, moment)
     boxes = {boxes: _inside(camera.box(tight, rng, boxes == "detected"), scene) for boxes in BOXES_FOLDERS}
     corners = np.array(list(boxes.values()))
     left, top = corners[:, :2].min(axis=0).tolist()

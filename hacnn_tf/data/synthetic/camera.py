@@ -15,6 +15,18 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels
 
 
 @dataclasses.dataclass(frozen=True)
+class Moment:
+    """How a camera sees a person: place and size of the scene in pixels, and the pose, as in `draw_person`."""
+
+    height: int
+    left: int
+    top: int
+    yaw: float
+    phase: float
+    stride: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Camera:
     """What a camera keeps from image to image.
 
@@ -55,29 +67,61 @@ class Camera:
             box_error=rng.uniform(0.07, 0.1),
         )
 
-    def photograph(self, person: Person, rng: np.random.Generator, passer_by: Person) -> tuple[Image.Image, Box]:
+    def moment(self, rng: np.random.Generator) -> Moment:
+        """Somebody somewhere before the camera, drawn from `numpy.random.Generator` `rng`."""
+        height = int(self.person_height * rng.uniform(0.88, 1.12))
+        width, tall = _scene_size(height)
+        left = int(rng.integers(0, self.background.width - width))
+        top = min(int(rng.integers(90, 140)), self.background.height - tall)
+        yaw = (
+            self.yaw
+            + rng.normal(0, 0.35)
+            + rng.choice([0.0, math.pi / 2, -math.pi / 2, math.pi], p=[0.62, 0.12, 0.12, 0.14])
+        )
+        return Moment(height, left, top, yaw, phase=rng.uniform(0, 2 * math.pi), stride=rng.uniform(0.25, 0.55))
+
+    def passage(self, rng: np.random.Generator, frames: int) -> list[Moment]:
+        """Somebody who walks past the camera, as far as its background goes, some steps between two frames.
+
+        Args:
+            rng: `numpy.random.Generator`.
+            frames: how many moments.
+
+        Returns:
+            List of `Moment`s.
+        """
+        first = self.moment(rng)
+        farthest = self.background.width - _scene_size(first.height)[0]
+        pace = math.sin(first.yaw) * rng.uniform(0.3, 0.6) * first.height  # who faces the camera stays where they are
+        return [
+            dataclasses.replace(
+                first,
+                left=round(min(max(first.left + i * pace, 0), farthest)),
+                yaw=first.yaw + rng.normal(0, 0.1),
+                phase=first.phase + rng.normal(2.4 * i, 0.3),
+            )
+            for i in range(frames)
+        ]
+
+    def photograph(
+        self, person: Person, rng: np.random.Generator, passer_by: Person, moment: Moment | None = None
+    ) -> tuple[Image.Image, Box]:
         """A scene with a person in it, still to be developed.
 
         Args:
             person: the `Person`.
             rng: `numpy.random.Generator`.
             passer_by: the `Person` who may cover a part of the first.
+            moment: how the person is seen; drawn if None.
 
         Returns:
             RGB image, and the tight box (left, top, right, bottom) of the person in it, in pixels.
         """
-        height = int(self.person_height * rng.uniform(0.88, 1.12))
-        width, tall = round(1.8 * height), round(1.65 * height)
-        left = int(rng.integers(0, self.background.width - width))
-        top = min(int(rng.integers(90, 140)), self.background.height - tall)
+        moment = moment or self.moment(rng)
+        height, left, top = moment.height, moment.left, moment.top
+        width, tall = _scene_size(height)
         scene = self.background.crop((left, top, left + width, top + tall))
-
-        yaw = (
-            self.yaw
-            + rng.normal(0, 0.35)
-            + rng.choice([0.0, math.pi / 2, -math.pi / 2, math.pi], p=[0.62, 0.12, 0.12, 0.14])
-        )
-        figure = draw_person(person, yaw, rng.uniform(0, 2 * math.pi), rng.uniform(0.25, 0.55), height)
+        figure = draw_person(person, moment.yaw, moment.phase, moment.stride, height)
         figure = _lit(figure, self.light)
         x, y = (width - figure.width) // 2, tall - figure.height - round(0.28 * height)
         _cast_shadow(scene, x + figure.width / 2, y + figure.height - 0.05 * height, height, self.light)
@@ -124,6 +168,11 @@ class Camera:
         pixels = np.asarray(scene.point(np.clip(curves, 0, 255).astype(int).ravel().tolist()), np.float32)
         pixels = pixels + self.noise * rng.standard_normal(pixels.shape, np.float32)
         return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+
+
+def _scene_size(height: int) -> tuple[int, int]:
+    """Width and height in pixels of what is seen around a person."""
+    return round(1.8 * height), round(1.65 * height)
 
 
 def _lit(figure: Image.Image, light: float) -> Image.Image:

@@ -1,0 +1,92 @@
+"""The nearest tracks in a database."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from hacnn_tf.evaluation.ranking import half_distances, squared_norms
+from hacnn_tf.evaluation.tracks import add_features, track_numbers, unit_branches
+from hacnn_tf.gallery.database import CANDIDATES, Database
+from hacnn_tf.gallery.naming import DISTANCE, FIRST, LAST, PICTURES
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.types import BRANCHES, Features, Integers
+
+
+def check_has_tracks(database: Database) -> None:
+    """Raises `InputError` if a database does not know of any tracks."""
+    if "track" not in database.columns:
+        raise InputError(
+            f"{database.path} has no tracks: index its pictures into a new database with --track_pattern, or from a "
+            "manifest with a column track."
+        )
+
+
+def search_tracks(
+    database: Database,
+    features: Features,
+    branches: Sequence[str] = BRANCHES,
+    where: str | None = None,
+    top: int = 20,
+    reranked: bool = False,
+) -> list[pd.DataFrame]:
+    """The nearest tracks of each query, by their pooled features (`pool_tracks`). Compares with all.
+
+    A track is made, as it is searched, of those of its pictures that are in the database and for which the condition
+    holds: of what was removed nothing is left in it. A picture without a track is one of its own.
+
+    Args:
+        database: a `Database` with the column `track`.
+        features: `(q, feature_dim)` float32 array.
+        branches: whose features stand side by side in a feature, as `ReID.branches` names them.
+        where: only of pictures for which this condition holds, as in `Database.search`.
+        top: how many.
+        reranked: order the nearest `CANDIDATES` (or `top`) by k-reciprocal re-ranking among themselves.
+
+    Returns:
+        List of `pandas.DataFrame`s, one a query: of each track the columns of its picture that is nearest to the query,
+        `pictures` (how many), `first_seen` and `last_seen` (times, may be missing), and `distance` of the track,
+        nearest first, those that are found at the same distance by path.
+
+    Raises:
+        InputError: the database has no tracks, or as of `Database.search`.
+    """
+    check_has_tracks(database)
+    database.check_queries(features, top)
+    queries = np.asarray(features, np.float32)
+    rows = database.rows(database.columns, where)
+    if rows.empty:
+        raise InputError(database.no_pictures(where))
+    tracks, places = track_numbers(rows), pd.Index(rows.path)
+    pooled = np.zeros((tracks.max() + 1, database.feature_dim), np.float32)
+    near = np.empty((len(queries), len(rows)), np.float32)  # of each query to each picture
+    for paths, vectors in database.features(where):
+        found = places.get_indexer(paths)
+        add_features(pooled, vectors, tracks[found])
+        for distances, row in zip(near, half_distances(queries, vectors), strict=True):
+            distances[found] = row
+    pooled = unit_branches(pooled, branches)
+    return [
+        _nearest(query, pooled, rows.assign(near=distances), tracks, top, reranked)
+        for query, distances in zip(queries, near, strict=True)
+    ]
+
+
+def _nearest(
+    query: Features, pooled: Features, rows: pd.DataFrame, tracks: Integers, top: int, reranked: bool
+) -> pd.DataFrame:
+    """The lines of one query; `near` of `rows` says which pictures are nearer to it."""
+    (half,) = half_distances(query[None], pooled)
+    distances = np.sqrt(np.maximum(squared_norms(query[None]) + 2 * half, 0))
+    nearest = np.argsort(distances, kind="stable")[: max(top, CANDIDATES) if reranked else top]
+    found = pd.Series(distances[nearest], nearest)
+    if reranked:
+        from hacnn_tf.evaluation.reranking import rerank
+
+        (found[:],) = rerank(query[None], pooled[nearest])
+    pictures = rows[np.isin(tracks, nearest)].sort_values(["near", "path"])
+    groups = pictures.groupby(tracks[pictures.index])
+    lines = groups.head(1).drop(columns="near")
+    lines = lines.set_axis(tracks[lines.index])
+    lines[PICTURES], lines[FIRST], lines[LAST] = groups.size(), groups.time.min(), groups.time.max()
+    return lines.assign(**{DISTANCE: found}).sort_values([DISTANCE, "path"], ignore_index=True)[:top]

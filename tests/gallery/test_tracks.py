@@ -1,0 +1,126 @@
+"""Tracks in a database: the nearest by brute force, of those pictures that are there and that a condition leaves."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hacnn_tf.evaluation import rerank
+from hacnn_tf.evaluation.tracks import unit_branches
+from hacnn_tf.utils.errors import InputError
+from tests.evaluation.test_tracks import mean_of, random_features
+
+pytest.importorskip("lancedb", reason='needs the extra "search"')
+
+from hacnn_tf.gallery import Database
+from hacnn_tf.gallery.results import as_page, as_text
+from hacnn_tf.gallery.tracks import search_tracks
+
+DIM, COUNT = 8, 60
+MODEL = SimpleNamespace(name="runs/a", fingerprint="aa", feature_dim=DIM)
+
+
+@pytest.fixture
+def people(tmp_path):
+    """A database of 60 pictures, most of them in tracks of up to 4, written in parts; and its table, with features."""
+    numbers = np.arange(COUNT)
+    rows = pd.DataFrame({"path": [f"/people/{i:02}.jpg" for i in numbers], "bytes": 5, "modified": 1})
+    track = numbers // 4 + 100
+    rows["camid"] = track % 3
+    rows["track"] = pd.Series(track, dtype="Int64").mask(numbers % 7 == 0)
+    times = pd.Timestamp("2026-11-24 08:00:00") + pd.to_timedelta(numbers[::-1], unit="min")
+    rows["time"] = times.astype("datetime64[us]")
+    rows.loc[numbers % 11 == 0, "time"] = pd.NaT
+    features = random_features(COUNT)
+    database = Database.create(tmp_path / "people.lance", MODEL, rows[:0])
+    for part in np.split(np.random.default_rng(0).permutation(numbers), 5):
+        database.write(rows.loc[part].reset_index(drop=True), features[part])
+    database.refresh()
+    return database, rows.assign(feature=list(features))
+
+
+def nearest(rows, query):
+    """All tracks of some rows, nearest first: distance, path, and the track's other columns."""
+    lines = []
+    for _, track in rows.groupby(rows.track.astype(object).where(rows.track.notna(), rows.path), sort=False):
+        distances = np.linalg.norm(np.stack(track.feature) - query, axis=1)
+        best = track.iloc[np.argmin(distances)]
+        distance = np.linalg.norm(mean_of(np.stack(track.feature)) - query)
+        lines.append((distance, best.path, best.camid, len(track), track.time.min(), track.time.max(), best.track))
+    columns = ["distance", "path", "camid", "pictures", "first_seen", "last_seen", "track"]
+    types = {"first_seen": "datetime64[us]", "last_seen": "datetime64[us]", "track": "Int64"}
+    return pd.DataFrame(sorted(lines, key=lambda line: line[:2]), columns=columns).astype(types)
+
+
+def assert_same(found, expected):
+    columns = [name for name in expected if name != "distance"]
+    pd.testing.assert_frame_equal(found[columns], expected[columns], check_dtype=False)
+    np.testing.assert_allclose(found.distance, expected.distance, atol=1e-5)
+
+
+@pytest.mark.parametrize("where", [None, "camid != 1", "path > '/people/30.jpg' and time is not null"])
+def test_the_nearest_tracks_are_those_of_brute_force(people, where):
+    database, rows = people
+    left = {"camid != 1": rows.camid != 1, None: rows.camid >= 0}.get(where, (rows.index > 30) & rows.time.notna())
+    queries = random_features(3, seed=1)
+    for query, found in zip(queries, search_tracks(database, queries, where=where, top=9), strict=True):
+        assert_same(found, nearest(rows[left], query)[:9])
+    assert set(database.columns) <= set(found)
+
+
+def test_of_what_was_removed_nothing_is_left_in_its_track(people):
+    database, rows = people
+    (query,) = random_features(1, seed=1)
+    gone = rows.index.isin([5, 6, 21])
+    assert database.remove("path in ('/people/05.jpg', '/people/06.jpg', '/people/21.jpg')") == 3
+    (found,) = search_tracks(database, query[None], top=100)
+    assert_same(found, nearest(rows[~gone], query))
+
+
+def test_reranking_is_among_the_tracks(people):
+    database, rows = people
+    query = random_features(1, seed=1)
+    (found,) = search_tracks(database, query, top=100, reranked=True)
+    names = rows.track.astype(object).where(rows.track.notna(), rows.path)
+    pooled = [mean_of(np.stack(features)) for _, features in rows.feature.groupby(names, sort=False)]
+    (expected,) = rerank(query, np.array(pooled, np.float32))
+    np.testing.assert_allclose(found.distance, np.sort(expected), atol=1e-5)
+    (few,) = search_tracks(database, query, top=3, reranked=True)  # out of many candidates
+    pd.testing.assert_frame_equal(few, found[:3])
+
+
+def test_of_one_branch(people):
+    database, rows = people
+    query = random_features(1, seed=1)
+    (found,) = search_tracks(database, query, ["global"], "track = 101", top=1)
+    mean = np.mean(np.stack(rows.feature[(rows.track == 101).fillna(False).to_numpy(bool)]), axis=0)
+    assert found.distance[0] == pytest.approx(np.linalg.norm(mean / np.linalg.norm(mean) - query[0]), abs=1e-5)
+
+
+def test_what_cannot_be_searched_is_said(people, tmp_path):
+    database, rows = people
+    for where, sentence in (
+        ("camid = 9", "has no pictures for which 'camid = 9' holds"),
+        ("door = 1", "cannot be used"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            search_tracks(database, random_features(1), where=where)
+    with pytest.raises(InputError, match=r"A search takes features \(q, 8\) and a top of at least 1, not \(1, 4\) and"):
+        search_tracks(database, random_features(1, width=2))
+    without = Database.create(tmp_path / "b.lance", MODEL, rows[:0].drop(columns=["track", "feature"]))
+    with pytest.raises(InputError, match="has no tracks: index its pictures into a new database with --track_pattern"):
+        search_tracks(without, random_features(1))
+
+
+def test_a_line_of_a_track_and_its_place_on_a_page(people):
+    database, rows = people
+    (found,) = search_tracks(database, unit_branches(rows.feature[13][None]), where="track = 103", top=1)
+    head, line = as_text(found).splitlines()
+    assert head.split() == ["rank", "distance", "camera", "track", "pictures", "first_seen", "last_seen", "path"]
+    times = "2026-11-24 08:44:00 2026-11-24 08:47:00"
+    expected = ["1", f"{found.distance[0]:.3f}", "1", "103", "3", *times.split()]
+    assert line.split() == [*expected, "/people/13.jpg"]
+    page = as_page("people.lance", [(["/q.jpg"], found)])
+    for text in ("track 103", "pictures 3", "first_seen 2026-11-24 08:44:00", "camera 1<br>2026-11-24 08:46:00"):
+        assert text in page
