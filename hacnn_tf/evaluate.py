@@ -5,10 +5,11 @@
     python -m hacnn_tf.evaluate --export exports/hacnn.onnx --dataset cuhk03                   an export of any format
 
 Prints CMC, mAP and mINP of the joint, global and local features (without the local branch there is no local one, and
-the joint one is the global one). Then what a threshold on the distance of the joint feature accepts: TAR, of pairs of
-one person, where FAR is accepted of pairs of two, and EER, where as many of the one are missed as of the other
-accepted; and DIR, of queries whose nearest image is the right one, where FAR is accepted of queries whose person is not
-in the gallery: half of the persons are taken out of it. – stands where there are too few to tell.
+the joint one is the global one), of images and, where a manifest names them, of tracks. Then what a threshold on the
+distance of the joint feature accepts: TAR, of pairs of one person, where FAR is accepted of pairs of two, and EER,
+where as many of the one are missed as of the other accepted; and DIR, of queries whose nearest image is the right one,
+where FAR is accepted of queries whose person is not in the gallery: half of the persons are taken out of it. – stands
+where there are too few to tell.
 
 The measures go to metrics.json in the run folder, if they are those of the run's own checkpoint in its own precision.
 With --dataset it takes the test images of that dataset instead, whatever the run's own and its --validation, and writes

@@ -6,9 +6,9 @@
         --where "camid != 3 and time > timestamp '2026-11-24 08:00:00'"
 
 Prints the nearest pictures of each query, by L2 distance of the features, nearest first; with --per track the nearest
-tracks, each with its nearest picture, how many it has, and when they begin and end. A condition is one expression
-of SQL over the database's columns: path, camid, time and those of the manifest. What is not known of a picture makes it
-fail a condition: "camid != 3" leaves out those without a camera, "camid is distinct from 3" does not.
+tracks, each with its nearest picture, the number of its pictures, and when it begins and ends. A condition is one
+expression of SQL over the database's columns: path, camid, time and those of the manifest. What is not known of a
+picture makes it fail a condition: "camid != 3" leaves out those without a camera, "camid is distinct from 3" does not.
 
 Where the database or its model is calibrated (python -m hacnn_tf.calibrate), each picture has the probability that it
 shows the person, if one of all that were compared does, or the share of them that --prior says. There is none with

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hacnn_tf.evaluation.protocols import evaluate_features, results_table, verification_table
     from hacnn_tf.evaluation.ranking import Matches, rank_matches
     from hacnn_tf.evaluation.reranking import rerank
+    from hacnn_tf.evaluation.tracks import pool_tracks
     from hacnn_tf.evaluation.verification import identify, verify
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "fingerprint",
     "identify",
     "parts_of",
+    "pool_tracks",
     "rank_matches",
     "rerank",
     "results_table",
@@ -51,6 +53,7 @@ __getattr__, __dir__ = lazy(
     fingerprint="features",
     identify="verification",
     parts_of="features",
+    pool_tracks="tracks",
     rank_matches="ranking",
     rerank="reranking",
     results_table="protocols",
