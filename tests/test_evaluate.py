@@ -80,7 +80,7 @@ def test_tracks_of_a_manifest_are_evaluated_beside_its_images(exported, small_da
     args = [f"--export={exported}/saved_model", "--dataset=folder", f"--data_root={tmp_path}"]
     command(evaluate, *args, f"--features={tmp_path}/features.npz")
     printed = capsys.readouterr().out
-    (line,) = (line for line in printed.splitlines() if line.startswith("tracks "))
+    (line,) = (line for line in printed.splitlines() if line.split()[:2] == ["tracks", "joint"])
     with np.load(tmp_path / "features.npz") as arrays:
         queries, gallery = arrays["query_features"], arrays["gallery_features"]
         means = (gallery[::2] + gallery[1::2]).reshape(-1, 2, 512)

@@ -59,9 +59,10 @@ def search_tracks(
         raise InputError(database.no_pictures(where))
     tracks, places = track_numbers(rows), pd.Index(rows.path)
     pooled = np.zeros((tracks.max() + 1, database.feature_dim), np.float32)
-    near = np.empty((len(queries), len(rows)), np.float32)  # of each query to each picture
+    near = np.full((len(queries), len(rows)), np.inf, np.float32)  # of each query to each picture
     for paths, vectors in database.features(where):
         found = places.get_indexer(paths)
+        found, vectors = found[found >= 0], vectors[found >= 0]  # others were written since, by another thread
         add_features(pooled, vectors, tracks[found])
         for distances, row in zip(near, half_distances(queries, vectors), strict=True):
             distances[found] = row

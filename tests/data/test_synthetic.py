@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from hacnn_tf.data import read_dataset, synthetic
-from hacnn_tf.data.synthetic import make_cameras, make_pictures, make_synthetic
+from hacnn_tf.data.synthetic import make_cameras, make_pictures, make_synthetic, make_track
 from hacnn_tf.data.synthetic.person import Person, draw_person
 from hacnn_tf.utils.errors import InputError
 
@@ -90,3 +90,23 @@ def test_interrupted_making_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         make_synthetic(tmp_path / "synthetic", identities=(1, 1))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_track_is_one_passage_the_same_every_time():
+    camera = make_cameras()[1]
+    first, again, other = (make_track(camera, 7, 2, index, 4) for index in (0, 0, 1))
+    assert first == again and len({picture["detected"] for picture in first}) == 4
+    assert not {picture["detected"] for picture in first} & {picture["detected"] for picture in other}
+    for seed in range(20):
+        moments = camera.passage(np.random.default_rng(seed), 6)
+        steps = np.diff([moment.left for moment in moments])
+        assert (steps >= 0).all() or (steps <= 0).all()
+        assert {(moment.height, moment.top, moment.stride) for moment in moments} == {
+            (moments[0].height, moments[0].top, moments[0].stride)
+        }
+        assert np.ptp([moment.yaw for moment in moments]) < 0.8
+        for moment in moments:
+            scene, _ = camera.photograph(
+                Person.random(np.random.default_rng(0)), np.random.default_rng(0), None, moment
+            )
+            assert 0 <= moment.left <= camera.background.width - scene.width
