@@ -127,7 +127,7 @@ def test_a_reader_who_leaves_is_no_fault():
         (["--dataset=cuhk03", "--data_root=/nonexistent"], "CUHK03 not found"),
         (["--checkpoint_every=-1"], "--checkpoint_every must be a non-negative whole number, not -1; --help"),
         (["--strategy=several"], "--strategy"),
-        (["--recipe=best"], "--recipe must be one of paper, adamw, strong, not best; --help"),
+        (["--recipe=best"], "--recipe must be one of paper, adamw, strong, finetune, not best; --help"),
         (["--schedule=step", "--drops=0.5,1.5"], "--drops are shares of the training between 0 and 1"),
         (["--schedule=cosine", "--drops=0.5"], "--drops needs --schedule step, and it is cosine"),
         (["--batch_identities=5"], "--batch_identities 5 does not fill --batch_size 32"),

@@ -55,7 +55,7 @@ class Settings(DatasetOptions):
         low=1,
     )
     init_from: str | None = option(
-        None, "begin from the weights of this preset, run or Keras file; classifiers are new", "Training"
+        None, "begin from the weights of this preset, run or Keras file; classifiers are new", "Training", flag="path"
     )
     batch_size: int = option(32, "images a step", "Training", low=2)
     recipe: Recipe | None = None

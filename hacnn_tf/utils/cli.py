@@ -69,7 +69,7 @@ class Command:
         """Defines a flag for each `option` of a dataclass, under its heading; `defaults` are other ones by name."""
         for field in options(cls):
             default, values = defaults.get(field.name, field.default), field.metadata["values"]
-            flag = "enum" if values else FLAGS[kind(field)]
+            flag = "enum" if values else field.metadata.get("flag", FLAGS[kind(field)])
             more = {"enum_values": list(values)} if values else {}
             self.define(flag, field.name, default, field.metadata["help"], **more)
             self.group(field.metadata["group"])

@@ -21,7 +21,7 @@ BOUNDS = {  # of a number: what a sentence calls each, and when it holds
 }
 
 
-def option(default: Any, text: str, group: str = "", values: Sequence[str] | None = None, **more: float) -> Any:
+def option(default: Any, text: str, group: str = "", values: Sequence[str] | None = None, **more: Any) -> Any:
     """A field of a dataclass that is a flag too, see `hacnn_tf.utils.cli.Command.define_options`.
 
     Args:
@@ -29,7 +29,8 @@ def option(default: Any, text: str, group: str = "", values: Sequence[str] | Non
         text: its help.
         group: heading in `--help`.
         values: all that a str can be.
-        more: bounds of a number, by names of `BOUNDS`; and what else there is to know of it, as metadata.
+        more: bounds of a number, by names of `BOUNDS`; `flag`, its kind if another than its type's, as "path"; and what
+            else there is to know of it, as metadata.
     """
     return dataclasses.field(default=default, metadata={"help": text, "group": group, "values": values, **more})
 
