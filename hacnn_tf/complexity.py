@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from absl.flags import FlagValues
 
 from hacnn_tf.utils import cli
-from hacnn_tf.utils.startup import require_tensorflow
+from hacnn_tf.utils.startup import load_keras
 
 if TYPE_CHECKING:
     from hacnn_tf.models.counting import KernelCall
@@ -28,7 +28,7 @@ PARTS = [
 
 
 def main(flags: FlagValues) -> None:
-    require_tensorflow()
+    load_keras()
     from hacnn_tf.models import HACNN, count, kernel_calls
 
     parts: dict[str, list[KernelCall]] = {}

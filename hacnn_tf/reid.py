@@ -22,7 +22,7 @@ from hacnn_tf.export import Export, find_export, load_export
 from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import atomic_write, check_format, check_new_path, expanded
 from hacnn_tf.utils.options import PRECISIONS
-from hacnn_tf.utils.startup import require_tensorflow
+from hacnn_tf.utils.startup import load_keras
 from hacnn_tf.utils.types import Features, FilePath, Picture, Pixels
 from hacnn_tf.utils.waiting import bar
 
@@ -121,7 +121,8 @@ class ReID:
 
         Raises:
             InputError: it is none of these, damaged, needs a runtime that is not installed, or has its own precision;
-                Keras is set to another backend than TensorFlow; TensorFlow was in use before this process was forked.
+                Keras is set to a backend that is not installed, or that is none of TensorFlow, PyTorch and JAX; the
+                backend was in use before this process was forked.
         """
         _check_one_of("precision", precision, (None, *PRECISIONS))
         name = expanded(preset)
@@ -462,7 +463,7 @@ def _read_run(path: Path, precision: str | None) -> Export:
 
 def _read_preset(path: Path, precision: str | None) -> Export:
     """A preset's folder, opened as an `Export`."""
-    require_tensorflow()
+    load_keras()
     from hacnn_tf.models import HACNN, legacy
 
     try:

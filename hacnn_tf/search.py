@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SLOW = (
-    "TensorFlow was loaded for this, which takes seconds. An export for ONNX Runtime answers sooner: write one with "
+    "Keras was loaded for this, which takes seconds. An export for ONNX Runtime answers sooner: write one with "
     "python -m hacnn_tf.export --run_dir {} --output FOLDER --format onnx, and search with --model FOLDER."
 )
 COMMAND = cli.Command(__doc__, "hacnn_tf.search")

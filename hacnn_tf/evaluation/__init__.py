@@ -6,7 +6,14 @@ from hacnn_tf.utils.lazy import lazy
 
 if TYPE_CHECKING:
     from hacnn_tf.evaluation.evaluator import TEST_SPLITS, Evaluator
-    from hacnn_tf.evaluation.features import PARTS, extract_features, feature_function, fingerprint, parts_of
+    from hacnn_tf.evaluation.features import (
+        PARTS,
+        array_function,
+        extract_features,
+        feature_function,
+        fingerprint,
+        parts_of,
+    )
     from hacnn_tf.evaluation.measures import CMC_LENGTH, MEASURES, RATES
     from hacnn_tf.evaluation.pairs import compared_pairs
     from hacnn_tf.evaluation.protocols import evaluate_features, results_table, verification_table
@@ -23,6 +30,7 @@ __all__ = [
     "TEST_SPLITS",
     "Evaluator",
     "Matches",
+    "array_function",
     "compared_pairs",
     "evaluate_features",
     "extract_features",
@@ -46,6 +54,7 @@ __getattr__, __dir__ = lazy(
     TEST_SPLITS="evaluator",
     Evaluator="evaluator",
     Matches="ranking",
+    array_function="features",
     compared_pairs="pairs",
     evaluate_features="protocols",
     extract_features="features",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+import keras
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -147,7 +148,7 @@ def _attention_maps(model: HACNN, images: Pixels) -> dict[str, list[Features]]:
     """What the `attention_extractor` of a `HACNN` gives, as arrays; an empty dict if it has none."""
     extractor = model.attention_extractor()
     found = extractor(images) if extractor else {}
-    return {name: [np.asarray(x) for x in values] for name, values in found.items()}
+    return {name: [keras.ops.convert_to_numpy(x) for x in values] for name, values in found.items()}
 
 
 def _random_queries(dataset: ReidDataset, count: int) -> pd.DataFrame:

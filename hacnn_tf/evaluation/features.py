@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hacnn_tf.utils.types import BRANCHES, Features, Pixels, Tensor
+from hacnn_tf.utils.types import BRANCHES, Extract, Features, Pixels, Tensor
 from hacnn_tf.utils.waiting import bar
 
 if TYPE_CHECKING:
@@ -17,25 +17,83 @@ PARTS = ("joint", *BRANCHES)
 
 
 def feature_function(model: "HACNN", xla: bool = False) -> Callable[[Tensor], Tensor]:
-    """The graph from a batch of images to the features that a `HACNN` gives now, for `extract_features`.
+    """The program from a batch of images to the features that a `HACNN` gives now, for `extract_features`.
 
-    The weights are constants in it, so that TensorFlow folds what depends on them alone: every batch norm goes into
-    the conv before it. Training that goes on does not change it.
+    It has the weights of now: training that goes on does not change it. Under TensorFlow they are constants of a graph,
+    so that what depends on them alone is folded: every batch norm goes into the conv before it. Under JAX it is
+    compiled for each number of images, and under PyTorch not compiled at all.
 
     Args:
         model: a `HACNN`.
-        xla: compile it.
+        xla: compile it with XLA under TensorFlow, which JAX always does and PyTorch never.
 
     Returns:
-        Function from `(n, height, width, 3)` uint8 or float images to `(n, d)` float32 features.
+        Function from `(n, height, width, 3)` uint8 or float images to `(n, d)` float32 features of Keras's backend,
+        which `np.asarray` takes.
     """
-    import tensorflow as tf  # nothing else here needs it
+    import keras  # nothing else here needs it, nor its backends
 
     extractor = model.feature_extractor()
     weights = [
-        [np.asarray(v) for v in part] for part in (extractor.trainable_variables, extractor.non_trainable_variables)
+        [keras.ops.convert_to_numpy(v) for v in part]
+        for part in (extractor.trainable_variables, extractor.non_trainable_variables)
     ]
-    return tf.function(lambda images: extractor.stateless_call(*weights, images)[0], jit_compile=xla, autograph=False)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        def features(images: Tensor) -> Tensor:
+            return extractor.stateless_call(*weights, images)[0]
+
+        return tf.function(features, jit_compile=xla, autograph=False)
+
+    # As tensors that stay on the device; constants of a program would only make XLA compile for longer.
+    tensors = [[keras.ops.convert_to_tensor(w) for w in part] for part in weights]
+    if keras.backend.backend() == "jax":
+        import jax
+
+        compiled = jax.jit(lambda weights, images: extractor.stateless_call(*weights, images)[0])
+        return lambda images: compiled(tensors, images)
+
+    import torch
+
+    def without_gradients(images: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return extractor.stateless_call(*tensors, images)[0].cpu()
+
+    return without_gradients
+
+
+def array_function(model: "HACNN") -> Extract:
+    """As `feature_function`, but for any number of images: it is not traced or compiled anew for each.
+
+    Args:
+        model: a `HACNN`.
+
+    Returns:
+        Function from `(n, height, width, 3)` uint8 arrays of the model's input size, n at least 1, to `(n, d)` float32
+        arrays.
+    """
+    import keras
+
+    function = feature_function(model)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        images = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)
+        graph = tf.function(function, [images], autograph=False).get_concrete_function()
+        return lambda images: graph(tf.constant(images)).numpy()
+
+    if keras.backend.backend() == "jax":
+
+        def filled_up(images: Pixels) -> Features:
+            """To a power of two, of which there are few to compile for."""
+            batch = np.zeros((1 << (len(images) - 1).bit_length(), *images.shape[1:]), np.uint8)
+            batch[: len(images)] = images
+            return np.asarray(function(batch))[: len(images)]
+
+        return filled_up
+
+    return lambda images: np.asarray(function(images))
 
 
 def fingerprint(model: "HACNN") -> str:

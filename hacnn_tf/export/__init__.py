@@ -14,6 +14,7 @@ from hacnn_tf.export.exported import Export, check_installed
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, expanded
 from hacnn_tf.utils.options import PRECISIONS
+from hacnn_tf.utils.startup import check_tensorflow
 from hacnn_tf.utils.types import FilePath, Pixels
 from hacnn_tf.utils.waiting import announced
 
@@ -37,6 +38,8 @@ def check_formats(formats: Sequence[str], precision: str | None) -> None:
         allowed = PRECISIONS if name in POLICIES else WEIGHT_PRECISIONS
         if precision and precision not in allowed:
             raise InputError(f"{name} is not written in {precision}, but in {', '.join(allowed)}: export it by itself.")
+    if set(formats) != {"keras"}:  # TensorFlow makes the others
+        check_tensorflow()
     programs = [FORMATS[name] for name in formats if name not in POLICIES]
     check_installed(name for form in programs for name in form.NEEDS + form.INT8_NEEDS * (precision == "int8"))
 
@@ -63,7 +66,8 @@ def export_model(
 
     Raises:
         InputError: an unknown format, a precision that it does not have, a converter that is not installed, "int8"
-            without images, or a folder that cannot be written.
+            without images, a folder that cannot be written; or Keras is set to another backend than TensorFlow, which
+            writes all but "keras".
     """
     check_formats(formats, precision)
     if precision == "int8" and (images is None or not len(images)):

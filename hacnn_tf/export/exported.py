@@ -81,19 +81,13 @@ class Export:
 
     @classmethod
     def of_network(cls, network: "HACNN") -> "Export":
-        """A `HACNN`, by TensorFlow."""
-        import tensorflow as tf
+        """A `HACNN`, by Keras's backend."""
+        from hacnn_tf.evaluation import array_function, fingerprint
 
-        from hacnn_tf.evaluation import feature_function, fingerprint
-
-        size = tuple(network.input_shape[1:3])
-        function = tf.function(
-            feature_function(network), [tf.TensorSpec((None, *size, 3), tf.uint8)], autograph=False
-        ).get_concrete_function()
         return cls(
-            lambda images: function(tf.constant(images)).numpy(),
-            size,
-            function.output_shapes[-1],
+            array_function(network),
+            tuple(network.input_shape[1:3]),
+            network.feature_extractor().output_shape[-1],
             fingerprint(network),
             network.dtype_policy.name,
             network,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hacnn_tf.export.exported import Export
-from hacnn_tf.utils.startup import require_tensorflow
+from hacnn_tf.utils.startup import load_keras
 
 if TYPE_CHECKING:
     from hacnn_tf.models import HACNN
@@ -20,7 +20,7 @@ def write(network: "HACNN", path: Path, precision: str) -> None:
 
 def load(path: Path, precision: str | None = None) -> Export:
     """Opens the file as an `Export`, to compute under a dtype policy, by default its own."""
-    require_tensorflow()
+    load_keras()
     import keras
 
     from hacnn_tf.models import HACNN

@@ -134,7 +134,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                 row = rows.iloc[event.index]
                 match = _read(row.path)
                 drawn = None
-                if model.network is not None:  # loads TensorFlow, which a program does without
+                if model.network is not None:  # loads Keras, which a program does without
                     from hacnn_tf.evaluation.drawing import attention_of
 
                     images = [read_image(image, model.input_size) for image in (picture, match)]

@@ -1,8 +1,9 @@
-"""What a training makes small."""
+"""What a training makes small, by Keras's operations: under its other backends too."""
 
 from collections.abc import Mapping
 
-import tensorflow as tf
+import numpy as np
+from keras import ops
 
 from hacnn_tf.evaluation.features import feature_part
 from hacnn_tf.training.recipes import Recipe
@@ -41,9 +42,9 @@ def cross_entropy(labels: Tensor, logits: Tensor, smoothing: float = 0.0) -> Ten
     Returns:
         float32 scalar.
     """
-    loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+    loss = ops.mean(ops.sparse_categorical_crossentropy(labels, logits, from_logits=True))
     if smoothing:
-        loss = (1 - smoothing) * loss - smoothing * tf.reduce_mean(tf.nn.log_softmax(logits))
+        loss = (1 - smoothing) * loss - smoothing * ops.mean(ops.log_softmax(logits))
     return loss
 
 
@@ -59,9 +60,9 @@ def batch_hard_triplet(labels: Tensor, features: Tensor) -> Tensor:
     Returns:
         float32 scalar, the mean over images of max(0, margin + farthest − nearest).
     """
-    squared = 2 - 2 * tf.matmul(features, features, transpose_b=True)
-    distances = tf.sqrt(tf.maximum(squared, 1e-12))  # at 0 the root has no gradient
+    squared = 2 - 2 * ops.matmul(features, ops.transpose(features))
+    distances = ops.sqrt(ops.maximum(squared, 1e-12))  # at 0 the root has no gradient
     same = labels[:, None] == labels[None]
-    farthest = tf.reduce_max(tf.where(same, distances, 0), axis=1)
-    nearest = tf.reduce_min(tf.where(same, distances.dtype.max, distances), axis=1)
-    return tf.reduce_mean(tf.nn.relu(MARGIN + farthest - nearest))
+    farthest = ops.max(ops.where(same, distances, 0.0), axis=1)
+    nearest = ops.min(ops.where(same, np.finfo("float32").max, distances), axis=1)
+    return ops.mean(ops.relu(MARGIN + farthest - nearest))

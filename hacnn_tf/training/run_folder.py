@@ -38,7 +38,7 @@ from hacnn_tf.utils.files import (
     write_csv,
     write_json,
 )
-from hacnn_tf.utils.startup import require_tensorflow
+from hacnn_tf.utils.startup import load_keras
 from hacnn_tf.utils.types import BRANCHES, FilePath, Results
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class RunFolder:
         newest = Checkpoints(self.path / "checkpoints").newest()
         if newest is None:
             raise InputError(f"{self.path} has no checkpoint yet: train it with python -m hacnn_tf.train.")
-        require_tensorflow()
+        load_keras()
         from hacnn_tf.training.state import load_network
 
         path, arrays = newest

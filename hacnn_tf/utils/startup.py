@@ -1,7 +1,8 @@
-"""What comes before TensorFlow and Keras are imported. A program that imports hacnn_tf keeps its own streams."""
+"""What comes before Keras and its backend are imported. A program that imports hacnn_tf keeps its own streams."""
 
 import contextlib
 import gc
+import importlib
 import importlib.util
 import os
 import signal
@@ -13,6 +14,7 @@ from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.forks import claim
 from hacnn_tf.utils.waiting import announced
 
+BACKENDS = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}  # of Keras, by which networks are computed
 _in_command = False
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised too; read when TensorFlow loads
 
@@ -38,47 +40,67 @@ def prepare_command() -> None:
 def check_tensorflow() -> None:
     """Raises `InputError` if it is plain that `require_tensorflow` would; loads nothing."""
     for package in ("tensorflow", "keras"):
-        if package not in sys.modules and not importlib.util.find_spec(package):
+        if not sys.modules.get(package) and not importlib.util.find_spec(package):
             raise _not_installed(package)
-    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    keras = sys.modules.get("keras")
+    backend = keras.backend.backend() if keras else os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend != "tensorflow":
-        raise _other_backend(backend)
+        raise _needs_tensorflow(backend)
+
+
+def load_keras() -> None:
+    """Imports Keras with the backend that it is set to, in a command without what they print.
+
+    Raises:
+        InputError: Keras or that backend is not installed, the backend is none of `BACKENDS`, or it was in use before
+            this process was forked.
+    """
+    _load("keras")
+    import keras
+
+    backend = keras.backend.backend()
+    if backend not in BACKENDS:
+        raise _no_backend(backend)
+    claim(BACKENDS[backend])
 
 
 def load_tensorflow() -> None:
-    """Imports TensorFlow and Keras, in a command without what they print.
+    """Imports TensorFlow, whatever Keras is set to, in a command without what it prints.
 
     Raises:
-        InputError: one is not installed, Keras is set to a backend that it does not have, or TensorFlow was in use
-            before this process was forked.
+        InputError: it is not installed, or was in use before this process was forked.
     """
     claim("TensorFlow")
-    if {"tensorflow", "keras"} <= sys.modules.keys():
+    _load("tensorflow")
+
+
+def require_tensorflow() -> None:
+    """As `load_keras`, and raises `InputError` too unless Keras computes by TensorFlow."""
+    check_tensorflow()
+    load_keras()
+    check_tensorflow()  # a user's ~/.keras/keras.json may name another
+
+
+def _load(package: str) -> None:
+    """Imports "keras", with its backend, or "tensorflow"."""
+    if sys.modules.get(package):
         return
     with contextlib.ExitStack() as stack:
         if _in_command:
-            stack.enter_context(announced("Loading TensorFlow"))
+            backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+            name = BACKENDS.get(backend, "Keras") if package == "keras" else "TensorFlow"
+            stack.enter_context(announced(f"Loading {name}"))
             stack.enter_context(_quiet_stderr())
         stack.enter_context(_anywhere())
         stack.enter_context(_uncollected())
         try:
-            import keras  # noqa: F401
-            import tensorflow  # noqa: F401
+            importlib.import_module(package)
         except (ImportError, ValueError) as error:
-            if (missing := getattr(error, "name", None)) in ("tensorflow", "keras"):
+            if (missing := getattr(error, "name", None)) in ("keras", *BACKENDS):
                 raise _not_installed(missing) from None
             if "KERAS_BACKEND" not in os.environ:
                 raise
-            raise _other_backend(os.environ["KERAS_BACKEND"]) from None
-
-
-def require_tensorflow() -> None:
-    """As `load_tensorflow`, and raises `InputError` too unless Keras computes by TensorFlow."""
-    load_tensorflow()
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        raise _other_backend(keras.backend.backend())
+            raise _no_backend(os.environ["KERAS_BACKEND"]) from None
 
 
 @contextlib.contextmanager
@@ -95,7 +117,7 @@ def _uncollected() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _anywhere() -> Iterator[None]:
-    """Lets TensorFlow and Keras be imported where there is no folder for temporary files, or no home.
+    """Lets Keras and its backend be imported where there is no folder for temporary files, or no home.
 
     TensorFlow (2.21) asks for the former, for tests of its own, and Keras (3.12) imports Matplotlib, which needs one of
     them and fails otherwise. Keras does without Matplotlib, but only if there is none.
@@ -118,15 +140,27 @@ def _anywhere() -> Iterator[None]:
 
 
 def _not_installed(package: str) -> InputError:
+    others = "" if package == "keras" else f", or set KERAS_BACKEND to {_others(package)}"
     return InputError(
-        f"{package} is not installed: pip install {package}, or take an export for ONNX Runtime, OpenVINO or LiteRT, "
-        "which needs none."
+        f"{package} is not installed: pip install {package}{others}, or take an export for ONNX Runtime, OpenVINO or "
+        "LiteRT, which needs none."
     )
 
 
-def _other_backend(name: str) -> InputError:
+def _needs_tensorflow(backend: str) -> InputError:
     """The error for a backend of Keras by which this cannot be done."""
-    return InputError(f"Keras is set to {name}: set KERAS_BACKEND=tensorflow to run commands and to open models.")
+    return InputError(f"This needs TensorFlow, and Keras is set to {backend}: set KERAS_BACKEND=tensorflow.")
+
+
+def _no_backend(name: str) -> InputError:
+    """The error for a backend of Keras by which nothing can be done."""
+    return InputError(f"Keras is set to {name}, which computes no networks here: set KERAS_BACKEND to {_others(name)}.")
+
+
+def _others(backend: str) -> str:
+    """The backends beside this one, as in "torch or jax"."""
+    *first, last = (name for name in BACKENDS if name != backend)
+    return f"{', '.join(first)} or {last}"
 
 
 def _open_streams() -> None:

@@ -1,0 +1,218 @@
+"""PyTorch and JAX beside TensorFlow, each in a process of its own, where there is no TensorFlow."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hacnn_tf import ReID
+from hacnn_tf.models import HACNN
+from hacnn_tf.training.losses import branch_losses
+from hacnn_tf.training.recipes import RECIPES
+
+PRESET = "hacnn_cuhk03_detected"
+RECIPE = RECIPES["strong"].replaced(batch_identities=4, triplet=1.0)  # the only one that reads features too
+LABELS = np.repeat(np.arange(4, dtype=np.int32), 2)
+WITHOUT_TENSORFLOW = "import sys; sys.modules['tensorflow'] = None\n"  # so Python says that there is none
+
+
+def run(backend, script, *args):
+    """What a script prints in a process where Keras is set to a backend and TensorFlow is not installed."""
+    command = [sys.executable, "-c", WITHOUT_TENSORFLOW + script, *map(str, args)]
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module", params=["torch", "jax"])
+def backend(request):
+    pytest.importorskip(request.param)
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def pictures(small_data_root):
+    return sorted(small_data_root.glob("synthetic/detected/query/*.jpg"))
+
+
+OPENED = """
+import json
+import numpy as np
+from concurrent.futures import ThreadPoolExecutor
+from hacnn_tf import ReID
+
+out, preset, *places = sys.argv[1:5]
+paths = sys.argv[5:]
+models = {str(i): ReID.from_preset(place) for i, place in enumerate([preset, *places])}
+np.savez(f"{out}/features.npz", **{name: model.embed(paths) for name, model in models.items()})
+model = models["0"]
+with ThreadPoolExecutor(4) as pool:  # of other numbers of images than before, too
+    each = [*pool.map(lambda path: model.embed(path)[0], paths)]
+np.save(f"{out}/each.npy", each)
+half = ReID.from_preset(preset, "mixed_bfloat16")
+np.save(f"{out}/half.npy", half.embed(paths))
+model.save_to_preset(f"{out}/saved")
+print(json.dumps([model.fingerprint for model in models.values()]))
+"""
+
+
+@pytest.fixture(scope="module")
+def opened(backend, small_run, exported, pictures, tmp_path_factory):
+    """The folder in which another backend left what it made of a preset, a run folder and a Keras file, and those."""
+    folder = tmp_path_factory.mktemp(backend)
+    places = [PRESET, small_run, exported / "hacnn.keras"]
+    (folder / "fingerprints.json").write_text(run(backend, OPENED, folder, *places, *pictures))
+    return folder, [ReID.from_preset(place) for place in places]
+
+
+def test_features_of_whatever_is_opened_are_the_same(opened, pictures):
+    folder, models = opened
+    assert json.loads((folder / "fingerprints.json").read_text()) == [model.fingerprint for model in models]
+    with np.load(folder / "features.npz") as found:
+        for name, model in zip(found, models, strict=True):
+            assert found[name].dtype == np.float32
+            np.testing.assert_allclose(found[name], model.embed(pictures), atol=1e-5)
+
+
+def test_threads_share_a_model_and_images_come_in_any_number(opened):
+    folder, _ = opened
+    with np.load(folder / "features.npz") as found:
+        np.testing.assert_allclose(np.load(folder / "each.npy"), found["0"], atol=1e-5)
+
+
+def test_half_precision_is_near(opened):
+    folder, _ = opened
+    with np.load(folder / "features.npz") as found:
+        difference = np.abs(np.load(folder / "half.npy") - found["0"]).max()
+    assert 1e-5 < difference < 0.1
+
+
+def test_a_preset_that_it_saves_is_the_same(opened, pictures):
+    folder, (model, *_) = opened
+    saved = ReID.from_preset(folder / "saved")
+    assert saved.fingerprint == model.fingerprint
+    np.testing.assert_array_equal(saved.embed(pictures), model.embed(pictures))
+
+
+STEP = """
+import keras, numpy as np
+import hacnn_tf.models
+from hacnn_tf.training.losses import branch_losses
+from hacnn_tf.training.recipes import RECIPES
+
+with np.load("given.npz") as given:
+    images, labels = given["images"], keras.ops.convert_to_tensor(given["labels"])
+model = keras.saving.load_model("model.keras")
+network = keras.Model(model.inputs[0], [model.output, model.feature_extractor().output])
+recipe = RECIPES["strong"].replaced(batch_identities=4, triplet=1.0)
+
+def loss_of(outputs):
+    return sum(branch_losses(labels, *outputs, recipe).values())
+
+if keras.backend.backend() == "torch":
+    loss = loss_of(network(images, training=True))
+    loss.backward()
+    gradients = [v.value.grad for v in model.trainable_variables]
+    moved = [v.value for v in model.non_trainable_variables]
+else:
+    import jax
+    def loss_and_moved(trainable):
+        values = [v.value for v in network.non_trainable_variables]
+        outputs, moved = network.stateless_call(trainable, values, images, training=True)
+        return loss_of(outputs), moved
+    values = [v.value for v in network.trainable_variables]
+    (loss, moved), gradients = jax.value_and_grad(loss_and_moved, has_aux=True)(values)
+arrays = map(keras.ops.convert_to_numpy, [loss, *gradients, *moved])
+np.savez("found.npz", **{str(i): array for i, array in enumerate(arrays)})
+"""
+
+
+@pytest.fixture(scope="module")
+def step(tmp_path_factory):
+    """A folder with a small network and a batch, and what TensorFlow makes of them: the loss, the gradient of each
+    weight, and the averages of the batch norms after the step."""
+    folder, rng = tmp_path_factory.mktemp("step"), np.random.default_rng(0)
+    keras.utils.set_random_seed(0)
+    model = HACNN(4, widths=(16, 32, 48), feature_dim=24, input_size=(80, 32))
+    for layer in model.layers:
+        if "hard_attention" in layer.name:  # so that regions lie between pixels, and depend on the image
+            layer.translation.kernel.assign(rng.normal(0, 0.3, layer.translation.kernel.shape))
+    model.save(folder / "model.keras")
+    images = rng.integers(0, 256, (len(LABELS), 80, 32, 3), dtype=np.uint8)
+    np.savez(folder / "given.npz", images=images, labels=LABELS)
+    network = keras.Model(model.inputs[0], [model.output, model.feature_extractor().output])
+    with tf.GradientTape() as tape:
+        losses = branch_losses(LABELS, *network(images, training=True), RECIPE)
+        loss = tf.add_n([*losses.values()])
+    gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+    names = ["loss", *(v.path for v in model.trainable_variables), *(v.path for v in model.non_trainable_variables)]
+    values = [loss, *gradients, *(v.value for v in model.non_trainable_variables)]
+    return folder, dict(zip(names, map(np.asarray, values), strict=True))
+
+
+def test_a_training_step_has_the_same_gradients(backend, step):
+    folder, expected = step
+    script = f"import os; os.chdir({str(folder)!r})\n{STEP}"
+    run(backend, script)
+    with np.load(folder / "found.npz") as found:
+        for (name, values), key in zip(expected.items(), found.files, strict=True):
+            assert np.abs(values).max() > 1e-6, name
+            np.testing.assert_allclose(found[key], values, atol=1e-4, err_msg=name)
+
+
+INDEXED = """
+from hacnn_tf import index, search
+
+model, folder, query, people, page = sys.argv[1:]
+index.COMMAND.run(index.main, ["index", "--model", model, "--images", folder, "--database", people])
+search.COMMAND.run(search.main, ["search", "--database", people, "--query", query, "--top", "1", "--html", page])
+"""
+
+
+def test_pictures_are_indexed_and_found(backend, pictures, tmp_path):
+    """By the same weights as TensorFlow, which searches the database on."""
+    pytest.importorskip("lancedb")
+    from hacnn_tf.gallery import Database
+
+    query = pictures[0]
+    said = run(backend, INDEXED, PRESET, query.parent, query, tmp_path / "people.lance", tmp_path / "found.html")
+    assert f"{len(pictures)} added" in said and str(query) in said
+    database = Database(tmp_path / "people.lance")
+    (found,) = database.search(database.load_model().embed(query), top=1)
+    assert found.path[0] == str(query) and found.distance[0] < 1e-3
+
+
+SEEN = """
+import numpy as np
+from hacnn_tf import ReID
+from hacnn_tf.evaluation.drawing import attention_of
+
+model = ReID.from_preset(sys.argv[1])
+print(attention_of(model.network, np.zeros((2, 160, 64, 3), np.uint8)).size)
+"""
+
+
+def test_attention_is_drawn(backend):
+    pytest.importorskip("matplotlib")
+    width, height = map(int, run(backend, SEEN, PRESET).strip("()\n").split(","))
+    assert width > 7 * 128 and height > 2 * 320
+
+
+REFUSED = """
+from hacnn_tf import evaluate, train
+from hacnn_tf.export import __main__ as export
+
+for module, *args in (
+    (train, "--data_root", sys.argv[1]),
+    (evaluate, "--run_dir", sys.argv[2]),
+    (export, "--run_dir", sys.argv[2], "--output", "new"),
+):
+    try: module.COMMAND.run(module.main, [module.COMMAND.name, *args])
+    except SystemExit as error: print(error)
+"""
