@@ -40,7 +40,7 @@ def prepare_command() -> None:
 def check_tensorflow() -> None:
     """Raises `InputError` if it is plain that `require_tensorflow` would; loads nothing."""
     for package in ("tensorflow", "keras"):
-        if not sys.modules.get(package) and not importlib.util.find_spec(package):
+        if package not in sys.modules and not importlib.util.find_spec(package):
             raise _not_installed(package)
     keras = sys.modules.get("keras")
     backend = keras.backend.backend() if keras else os.environ.get("KERAS_BACKEND") or "tensorflow"
@@ -83,7 +83,7 @@ def require_tensorflow() -> None:
 
 def _load(package: str) -> None:
     """Imports "keras", with its backend, or "tensorflow"."""
-    if sys.modules.get(package):
+    if package in sys.modules:
         return
     with contextlib.ExitStack() as stack:
         if _in_command:
