@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import textwrap
 from itertools import takewhile
 from pathlib import Path
@@ -119,7 +120,31 @@ def test_the_blocks_of_a_page(page, workplace):
     workplace("".join(code for _, code in python(page)))
     names = {**GIVEN, "__name__": "__main__"}
     for line, code in python(page):
-        exec(compile("\n" * line + code, page, "exec"), names)  # an error names the page and its line
+        if not BACKEND.search(code):
+            exec(compile("\n" * line + code, page, "exec"), names)  # an error names the page and its line
+
+
+BACKEND = re.compile(r'^os\.environ\["KERAS_BACKEND"\] = "(\w+)"', re.MULTILINE)
+UNDER_BACKENDS = [
+    pytest.param(page, line, code, found[1], id=f"{of_page(page)}:{line}-{found[1]}")
+    for page in (README, *DOCS)
+    for line, code in python(page)
+    if (found := BACKEND.search(code))
+]
+
+
+def test_there_are_examples_of_other_backends():
+    assert {param.values[-1] for param in UNDER_BACKENDS} == {"torch", "jax"}
+
+
+@pytest.mark.parametrize(("page", "line", "code", "backend"), UNDER_BACKENDS)
+def test_a_block_that_sets_keras_to_another_backend(page, line, code, backend, workplace):
+    """Each stands for itself: it is a program of its own, as a backend is chosen once."""
+    pytest.importorskip(backend)
+    workplace(code)
+    Path("block.py").write_text("\n" * line + code)
+    done = subprocess.run([sys.executable, "block.py"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout, f"{page}: {done.stderr[-3000:]}"
 
 
 @pytest.mark.parametrize("path", DOCSTRINGS, ids=of_page)
