@@ -1,0 +1,43 @@
+"""The notebook: it runs from top to bottom, and what it shows is committed with it."""
+
+from pathlib import Path
+
+import pytest
+
+nbformat = pytest.importorskip("nbformat", reason="needs the extra notebook")
+NOTEBOOK = Path("examples/tour.ipynb")
+
+
+@pytest.fixture
+def tour():
+    return nbformat.read(NOTEBOOK, 4)
+
+
+def test_its_outputs_are_there_and_no_errors(tour):
+    nbformat.validate(tour)
+    code = [cell for cell in tour.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert all(cell.outputs for cell in code)
+    kinds = {output.output_type for cell in code for output in cell.outputs}
+    assert kinds <= {"stream", "execute_result", "display_data"}
+
+
+def test_it_shows_nothing_but_what_it_printed(tour):
+    """No path of the machine that made it, no progress bar, no library's complaints."""
+    for cell in tour.cells:
+        for output in cell.get("outputs", []):
+            assert output.get("name") != "stderr"
+            text = output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))
+            assert "\r" not in text and str(Path.home()) not in text and str(Path.cwd()) not in text
+    assert NOTEBOOK.stat().st_size < 1.2e6
+
+
+@pytest.mark.slow
+def test_it_runs(tour, tmp_path):
+    client = pytest.importorskip("nbclient", reason="needs the extra notebook")
+    (tmp_path / "examples").mkdir()
+    shown = [len(cell.get("outputs", [])) > 0 for cell in tour.cells]
+    resources = {"metadata": {"path": str(tmp_path / "examples")}}
+    client.NotebookClient(tour, timeout=1800, kernel_name="python3", resources=resources).execute()
+    assert [len(cell.get("outputs", [])) > 0 for cell in tour.cells] == shown
+    assert (tmp_path / "runs/tour/metrics.json").exists() and (tmp_path / "databases/tour.lance").exists()
