@@ -18,7 +18,7 @@ from absl.flags import FlagValues
 
 from hacnn_tf.data.load import load_images, load_splits
 from hacnn_tf.data.pipeline import epoch_order
-from hacnn_tf.reid import model_folder
+from hacnn_tf.reid import ReID, find_preset, model_folder
 from hacnn_tf.training.recipes import GROUP, OPTIONS, RECIPES, Recipe
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import FLAGS, STRATEGIES, Settings
@@ -72,7 +72,7 @@ def main(flags: FlagValues) -> None:
     if alone:  # of several workers only the chief has the run folder
         run = RunFolder.find(run_dir, settings, dataset)
         if settings.init_from and not (run and run.begun):
-            model_folder(settings.init_from)
+            _check_initial(settings, settings.init_from)
 
     require_tensorflow()
     from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, results_table
@@ -94,7 +94,9 @@ def main(flags: FlagValues) -> None:
             return
 
         run = RunFolder.find(run_dir, settings, dataset)  # refuses what can be refused before images are read
-        initial = InitialWeights(settings) if settings.init_from and not (run and run.begun) else None
+        initial = None
+        if settings.init_from and not (run and run.begun):
+            initial = InitialWeights(settings, ReID.from_preset(settings.init_from))
         images = load_splits(dataset, ["train", *TEST_SPLITS], INPUT_SIZE, flags.cache_dir)
         evaluator = Evaluator(dataset, images, xla)
 
@@ -110,6 +112,18 @@ def main(flags: FlagValues) -> None:
                 write_csv(run.path / name, list(split), split.to_dict("records"))
             record = Record(run, evaluate, initial)
             train(settings, images["train"], rows, record, devices, xla, flags.checkpoint_every, flags.debug_nans)
+
+
+def _check_initial(settings: Settings, place: str) -> None:
+    """Raises `InputError` if there are no weights to begin from, or a run has seen those held out for validation."""
+    folder = model_folder(place)
+    if settings.validation and not find_preset(place) and (folder / "config.json").exists():
+        other = RunFolder(folder).settings
+        if other.dataset == settings.dataset and other.validation != settings.validation:
+            raise InputError(
+                f"--init_from {place} was trained with --validation {other.validation}, and has seen persons whom "
+                f"--validation {settings.validation} holds out: begin from a run with the same, or from other weights."
+            )
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from hacnn_tf.reid import ReID
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import preview
 
 if TYPE_CHECKING:
     from hacnn_tf.models import HACNN
+    from hacnn_tf.reid import ReID
 
 OWN = ("name", "trainable", "dtype", "num_identities")  # of a network's config: what may differ from a trained one's
 
@@ -17,18 +17,17 @@ class InitialWeights:
     """The weights of a trained network, all but its classifiers', for a training to begin from.
 
     Args:
-        settings: the `Settings` of the training; `init_from` is what `ReID.from_preset` opens.
+        settings: the `Settings` of the training.
+        trained: a `ReID`, what their `init_from` opens.
 
     Attributes:
         fingerprint: of the trained weights, see `ReID`.
 
     Raises:
-        InputError: it cannot be opened, is a program and not a network, or is another network than these settings'.
+        InputError: it is a program and not a network, or another network than these settings'.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        assert settings.init_from, "these settings begin from fresh weights"
-        trained = ReID.from_preset(settings.init_from)
+    def __init__(self, settings: Settings, trained: "ReID") -> None:
         if trained.network is None:
             raise InputError(
                 f"--init_from {settings.init_from} is a program, which cannot be trained: name the run folder, preset "
