@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 
 import hacnn_tf
 from hacnn_tf.data.decode import UnreadableImagesError, decoding_pool, own_copy, read_image
-from hacnn_tf.evaluation.tracks import pool_tracks
 from hacnn_tf.export import Export, find_export, load_export
 from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import atomic_write, check_format, check_new_path, expanded
@@ -177,6 +176,8 @@ class ReID:
         >>> model.embed_tracks([["a.jpg", "b.png"], ["person.jpg"]]).shape
         (2, 1024)
         """
+        from hacnn_tf.evaluation.tracks import pool_tracks  # most uses do without
+
         names: list[str] = []  # of pictures that were taken so far
         sizes: list[int] = []
 

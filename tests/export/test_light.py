@@ -71,8 +71,9 @@ def test_the_page_is_made(programs, features, tmp_path):
     script = "from hacnn_tf import ReID, app, index\n"
     script += "file, folder, people, shown = sys.argv[1:]\n"
     script += "index.COMMAND.run(index.main, ['index', '--model', file, '--images', folder, '--database', people])\n"
-    script += "from hacnn_tf.gallery import Database\n"
-    script += "page = app._import_browser(shown).page(Database(people), ReID.from_preset(file))\n"
+    script += "from hacnn_tf.gallery import Database\nfrom hacnn_tf.gallery.audit import Audit\n"
+    script += "audit = Audit(None, 'hacnn_tf.app')\n"
+    script += "page = app._import_browser(shown).page(Database(people), ReID.from_preset(file), audit)\n"
     script += "print(type(page).__name__)"
     folder = features[1][0].rpartition("/")[0]
     assert run(script, programs("onnx"), folder, tmp_path / "people.lance", tmp_path).endswith("Blocks\n")

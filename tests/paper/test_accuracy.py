@@ -157,7 +157,7 @@ def test_a_run_of_another_version_counts(tmp_path):
         ),
         (lambda run: run.write_metrics(run.read_metrics(), 2), "is of epoch 2 of 4"),
         (lambda run: (run.path / "config.json").write_text("{}"), "config.json is damaged: 'settings'"),
-        (lambda run: edit_config(run, format=2), "config.json is of format 2, and hacnn_tf"),
+        (lambda run: edit_config(run, format=3), "config.json is of format 3, and hacnn_tf"),
     ],
 )
 def test_a_run_that_cannot_be_used_is_named_and_left_out(tmp_path, spoil, reason):

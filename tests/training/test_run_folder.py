@@ -74,8 +74,8 @@ def test_another_version_changes_nothing(tmp_path):
 
 def test_a_newer_format_is_one_sentence(tmp_path):
     path = make_run(tmp_path / "run", 60).path
-    with pytest.raises(FormatError, match=r"config.json is of format 2, and hacnn_tf .* reads formats up to 1: update"):
-        edited(path, lambda config: config.update(format=2))
+    with pytest.raises(FormatError, match=r"config.json is of format 3, and hacnn_tf .* reads formats up to 2: update"):
+        edited(path, lambda config: config.update(format=3))
 
 
 @pytest.mark.parametrize(("former", "now"), [("constant", "paper"), ("paper", "adamw"), ("strong", "strong")])
