@@ -43,6 +43,7 @@ PATHS = {  # kinds of flags that absl has not, and what defines one
 }
 
 
+REPEATED = ";\n    repeat this option to specify a list of values"  # absl adds it
 FLAGS = {bool: "boolean", int: "integer", float: "float", str: "string", tuple: "list"}  # absl's, of options
 
 
@@ -103,7 +104,7 @@ class Command:
                 flag = self.values[name]
                 shown = f"--[no]{name}" if flag.boolean else f"--{name}"
                 default = "" if flag.default_as_str is None else f" [{flag.default_as_str.strip(chr(39))}]"
-                text = f"  {shown:<18} {flag.help}{default}"
+                text = f"  {shown:<18} {flag.help.removesuffix(REPEATED)}{default}"
                 lines.append(textwrap.fill(text, width, subsequent_indent=" " * 21, break_on_hyphens=False))
             lines.append("")
         return "\n".join(lines)
