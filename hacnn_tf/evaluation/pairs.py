@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hacnn_tf.data.dataset import JUNK
-from hacnn_tf.evaluation.ranking import half_distances, same_person, squared_norms
+from hacnn_tf.evaluation.ranking import half_distances, same_person, squared_norms, whole_distances
 from hacnn_tf.utils.types import Features, Integers
 
 
@@ -45,4 +45,4 @@ def compared_pairs(
         kept[excluded] = False
         same = np.zeros(len(row), bool)
         same[matches] = True
-        yield np.sqrt(np.maximum(norm + 2 * row[kept], 0)), same[kept]
+        yield whole_distances(row[kept], norm), same[kept]

@@ -102,6 +102,19 @@ def half_distances(query_features: Features, gallery_features: Features) -> Iter
             yield np.subtract(half_norms, row, out=row)  # row by row, while it is in the cache
 
 
+def whole_distances(halves: Features, norms: Features) -> Features:
+    """L2 distances, at least 0, which rounding would make less.
+
+    Args:
+        halves: float32 array, as `half_distances` gives them.
+        norms: of the queries, as `squared_norms` gives them; or a single one, where `halves` are one query's.
+
+    Returns:
+        float32 array of the shape of `halves`.
+    """
+    return np.sqrt(np.maximum(norms + 2 * halves, 0))
+
+
 def rank_matches(
     query_features: Features,
     gallery_features: Features,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from hacnn_tf.evaluation.ranking import half_distances, squared_norms
+from hacnn_tf.evaluation.ranking import half_distances, squared_norms, whole_distances
 from hacnn_tf.evaluation.tracks import add_features, track_numbers, unit_branches
 from hacnn_tf.gallery.database import CANDIDATES, Database
 from hacnn_tf.gallery.naming import DISTANCE, FIRST, LAST, PICTURES
@@ -77,8 +77,8 @@ def _nearest(
     query: Features, pooled: Features, rows: pd.DataFrame, tracks: Integers, top: int, reranked: bool
 ) -> pd.DataFrame:
     """The lines of one query; `near` of `rows` says which pictures are nearer to it."""
-    (half,) = half_distances(query[None], pooled)
-    distances = np.sqrt(np.maximum(squared_norms(query[None]) + 2 * half, 0))
+    (halves,) = half_distances(query[None], pooled)
+    distances = whole_distances(halves, squared_norms(query[None]))
     nearest = np.argsort(distances, kind="stable")[: max(top, CANDIDATES) if reranked else top]
     found = pd.Series(distances[nearest], nearest)
     if reranked:
