@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hacnn_tf.data.dataset import DISTRACTOR, JUNK
+from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.types import Features, Integers
 
 Pairs = Iterable[tuple[Features, NDArray[np.bool_]]]  # as `compared_pairs` gives them
@@ -86,8 +87,11 @@ def verify(pairs: Callable[[], Pairs]) -> Verification:
     Exact, in memory that does not grow with the pairs: they are gone through twice and counted, never kept.
 
     Args:
-        pairs: function that gives the pairs, the same ones each time: distances `(m,)`, float32 and at least 0, and
-            whether they are of the same person, `(m,)` bool, as `compared_pairs` does for each query.
+        pairs: function that gives the pairs, the same ones each time: distances `(m,)`, at least 0, which are compared
+            as float32, and whether they are of the same person, `(m,)` bool, as `compared_pairs` does for each query.
+
+    Raises:
+        InputError: a distance is negative or not a number.
     """
     total, (equal, *rates) = _crossings(pairs, [_equal, *(_one_in(x) for x in ONE_IN)])
     impostors, genuine = map(int, total)
@@ -219,10 +223,19 @@ def _count(pairs: Pairs, size: int, key: Callable[[Integers], Integers]) -> Coun
     """How many impostors and genuine pairs have each key, a `(2, size)` array; `key` is of the distances' bits."""
     counts = np.zeros((2, size), np.int64)
     for distances, same in _batches(pairs):
-        bits = distances.view(np.uint32)
+        bits = _as_float32(distances).view(np.uint32)
         for kind, chosen in enumerate((~same, same)):
             counts[kind] += np.bincount(key(bits[chosen]), minlength=size)
     return counts
+
+
+def _as_float32(distances: NDArray[np.floating]) -> Features:
+    """Distances whose bits order as they do: -0, which is no negative number, becomes 0."""
+    if not (distances >= 0).all():
+        raise InputError(
+            "Some distances are negative or not a number: give L2 distances of features, as compared_pairs does."
+        )
+    return np.abs(distances, dtype=np.float32)
 
 
 def _batches(pairs: Pairs) -> Iterator[tuple[Features, NDArray[np.bool_]]]:

@@ -7,6 +7,7 @@ import pytest
 
 from hacnn_tf.evaluation import verification
 from hacnn_tf.evaluation.verification import ONE_IN, identify, verify, without_half
+from hacnn_tf.utils.errors import InputError
 
 
 def random_pairs(seed, ties):
@@ -49,6 +50,19 @@ def test_rates_are_those_of_scikit_learn(seed, ties):
     )
     assert np.mean(distances[~same] < found.equal.threshold) <= error + 1e-12
     assert np.mean(distances[same] > found.equal.threshold) <= error + 1e-12
+
+
+def test_distances_are_compared_as_float32_and_refused_if_they_are_none():
+    distances, same = np.array([0.0, 0.5, 1.0, 0.75]), np.array([True, True, False, False])
+    expected = verify(lambda: [(distances.astype(np.float32), same)])
+    assert expected.equal.share == 0
+    assert verify(lambda: [(distances, same)]) == expected
+    assert verify(lambda: [(np.array([-0.0, *distances[1:]]), same)]) == expected, "-0 is no negative number"
+    for wrong in (-1e-3, np.nan):
+        for dtype in (np.float32, float):
+            values = np.array([0.0, wrong, 1.0, 0.75], dtype)
+            with pytest.raises(InputError, match="distances are negative or not a number: give L2 distances"):
+                verify(lambda values=values: [(values, same)])
 
 
 def test_each_part_of_the_bits_matters():
