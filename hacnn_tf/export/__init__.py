@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hacnn_tf.export import keras_file, litert, onnx, openvino, saved_model
-from hacnn_tf.export.exported import Export, check_installed
+from hacnn_tf.export.exported import NEEDED_BY, Export
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, expanded
 from hacnn_tf.utils.options import PRECISIONS
-from hacnn_tf.utils.startup import check_tensorflow
+from hacnn_tf.utils.startup import check_installed, check_tensorflow
 from hacnn_tf.utils.types import FilePath, Pixels
 from hacnn_tf.utils.waiting import announced
 
@@ -41,7 +41,8 @@ def check_formats(formats: Sequence[str], precision: str | None) -> None:
     if set(formats) != {"keras"}:  # TensorFlow makes the others
         check_tensorflow()
     programs = [FORMATS[name] for name in formats if name not in POLICIES]
-    check_installed(name for form in programs for name in form.NEEDS + form.INT8_NEEDS * (precision == "int8"))
+    modules = [name for form in programs for name in form.NEEDS + form.INT8_NEEDS * (precision == "int8")]
+    check_installed(modules, *NEEDED_BY)
 
 
 def export_model(

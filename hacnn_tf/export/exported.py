@@ -2,9 +2,8 @@
 
 import dataclasses
 import importlib
-import importlib.util
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import hacnn_tf
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_format
 from hacnn_tf.utils.forks import check_process
+from hacnn_tf.utils.startup import not_installed
 from hacnn_tf.utils.types import BRANCHES, Extract, Features, FilePath, Pixels, Size
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # little, and in int8 they take a third of the Rank-1 with them.
 KEPT_FLOAT = ("attention", "regions", "unit_norm")
 FORMAT = 1  # of an export; raised when older code would misread a newer one
-INSTALL = 'this format needs: pip install -c constraints.txt -e ".[export]".'
+NEEDED_BY = "this format", "export"  # what needs a module that is missing, and the extra that brings it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,14 +125,6 @@ def described(path: FilePath, known: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def check_installed(names: Iterable[str]) -> None:
-    """Raises `InputError` unless all modules of these names can be imported; names all that cannot."""
-    missing = [name for name in dict.fromkeys(names) if not importlib.util.find_spec(name)]
-    if missing:
-        verb = "is" if len(missing) == 1 else "are"
-        raise InputError(f"{', '.join(missing)} {verb} not installed, which {INSTALL}")
-
-
 def needed(*names: str) -> list[ModuleType]:
     """The modules of these names.
 
@@ -142,7 +134,7 @@ def needed(*names: str) -> list[ModuleType]:
     try:
         return [importlib.import_module(name) for name in names]
     except ImportError as error:
-        raise InputError(f"{error.name or names[0]} is not installed, which {INSTALL}") from None
+        raise not_installed([error.name or names[0]], *NEEDED_BY) from None
 
 
 def single_images(images: Pixels) -> Iterator[Pixels]:

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.forks import claim
@@ -46,6 +46,29 @@ def check_tensorflow() -> None:
     backend = keras.backend.backend() if keras else os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend != "tensorflow":
         raise _needs_tensorflow(backend)
+
+
+def check_installed(names: Iterable[str], user: str, extra: str) -> None:
+    """Checks that modules can be imported; imports none.
+
+    Args:
+        names: of the modules.
+        user: what needs them, for people.
+        extra: of hacnn_tf's, that brings them.
+
+    Raises:
+        InputError: some cannot; names them all.
+    """
+    if missing := [name for name in dict.fromkeys(names) if not importlib.util.find_spec(name)]:
+        raise not_installed(missing, user, extra)
+
+
+def not_installed(names: Sequence[str], user: str, extra: str) -> InputError:
+    """The error for modules that are missing. Arguments as of `check_installed`."""
+    verb = "is" if len(names) == 1 else "are"
+    return InputError(
+        f'{", ".join(names)} {verb} not installed, which {user} needs: pip install -c constraints.txt -e ".[{extra}]".'
+    )
 
 
 def load_keras() -> None:
