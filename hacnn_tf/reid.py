@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future
 from itertools import islice
@@ -96,7 +97,7 @@ class ReID:
         """From distances to probabilities, as `python -m hacnn_tf.calibrate` has kept it beside the model; or None.
 
         Raises:
-            InputError: it is damaged, of another network, or of a newer format.
+            InputError: it is damaged, of another network (`OtherNetworkError`), or of a newer format.
         """
         from hacnn_tf.evaluation.calibration import Calibration  # most uses do without
 
@@ -104,6 +105,16 @@ class ReID:
             return None
         path = calibration_path(self._export.source[0])
         return Calibration.read(path, self.fingerprint) if path.exists() else None
+
+    def calibration_of_copy(self) -> "Calibration | None":
+        """As `calibration`, for a copy of the model; None, and a line on standard error, if it is another network's."""
+        from hacnn_tf.evaluation.calibration import OtherNetworkError
+
+        try:
+            return self.calibration
+        except OtherNetworkError as error:
+            print(f"{error} The copy of {self.name} has none.", file=sys.stderr)
+            return None
 
     @classmethod
     def from_preset(cls, preset: FilePath, precision: str | None = None) -> "ReID":
@@ -307,7 +318,7 @@ class ReID:
 
         Args:
             folder: to be made: `config.json`, `model.weights.h5`, `metadata.json`, and `calibration.json` if there is a
-                calibration.
+                calibration; one of another network is left out, with a line on standard error.
             dtype: of the weights in the file, "float32" or "float16", which takes half the room.
 
         Raises:
@@ -323,6 +334,7 @@ class ReID:
         _check_one_of("dtype", dtype, ("float32", "float16"))
         self._export.check_process()
         check_new_path(folder)
+        calibration = self.calibration_of_copy()
         import keras
 
         from hacnn_tf.models import HACNN
@@ -339,8 +351,8 @@ class ReID:
             metadata = {"format": FORMAT, **versions, **counted}
             (part / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
             stored.save_weights(part / WEIGHTS)
-            if self.calibration:
-                self.calibration.write(part / CALIBRATION)
+            if calibration:
+                calibration.write(part / CALIBRATION)
 
     def _read(self, image: Picture | InputError) -> Pixels | InputError:
         """The pixels that the network sees of a picture, or the `InputError` that says why there are none."""

@@ -80,11 +80,13 @@ def main(flags: FlagValues) -> None:
     queries = [flags.query] if flags.one_person else [[path] for path in flags.query]
     features = model.embed_tracks(queries) if flags.one_person else model.embed(flags.query)
     database.refresh()  # an index run may have ended while the model was loaded
-    probabilities = None
+    probabilities, note = None, ""
     if not (flags.rerank or flags.one_person or flags.per == "track"):
-        probabilities = Probabilities.find(database, model, flags.where, flags.prior)
+        probabilities, note = Probabilities.find(database, model, flags.where, flags.prior)
     if not probabilities and (asked := _asked(flags)):
-        raise no_calibration(database.path, asked)
+        raise InputError(note) if note else no_calibration(database.path, asked)
+    if not probabilities and note:
+        print(note, file=sys.stderr)
     less = [0] * len(queries)  # found, and left out
 
     def search() -> list["pd.DataFrame"]:
@@ -101,7 +103,7 @@ def main(flags: FlagValues) -> None:
         print(f"{preview(paths)} in {database.path}:\n{as_text(rows)}")
         if missing:
             print(left_out(missing, flags.at_least))
-    notes = [probabilities.note] if probabilities else []
+    notes = [note] if probabilities else []
     for note in notes:
         print(note)
     if flags.html:

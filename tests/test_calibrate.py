@@ -1,7 +1,9 @@
 """calibrate as typed, and what a search makes of it."""
 
+import dataclasses
 import json
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -14,12 +16,14 @@ from hacnn_tf.data.synthetic import make_synthetic
 from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.export import __main__ as export
 from hacnn_tf.gallery import Database
+from hacnn_tf.gallery.audit import Audit
 from hacnn_tf.gallery.probabilities import Probabilities
 from hacnn_tf.reid import SHIPPED
 from tests.conftest import command
 from tests.test_commands import fails
 
 NAME = "hacnn_cuhk03_detected"
+REQUEST = types.SimpleNamespace(username=None)  # of a page that nobody logs in to
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +57,12 @@ def query(small_data_root):
     return min(small_data_root.glob("synthetic/detected/query/*.jpg"))
 
 
-def curve(model, name="doors", intercept=6.0):
+ANY = Calibration("", 6.0, -30.0, "doors", 30, 90, 2000, 0.1)
+
+
+def curve(model):
     """A calibration of a model, without pictures."""
-    return Calibration(ReID.from_preset(model).fingerprint, intercept, -30.0, name, 30, 90, 2000, 0.1)
+    return dataclasses.replace(ANY, fingerprint=ReID.from_preset(model).fingerprint)
 
 
 def test_a_run_is_calibrated_and_its_copies_too(run, labelled, tmp_path, capsys):
@@ -166,8 +173,10 @@ def test_a_search_shows_probabilities_and_leaves_out_what_is_less_probable(peopl
     for other in ("--rerank", "--one_person"):
         command(search, *args, other)
         assert "probability" not in printed(capsys)[0]
+    for other in ("--rerank", "--one_person", "--per track"):
         for flag in ("--at_least=0.5", "--prior=0.1"):
-            assert f"and {other} has others: leave one out" in fails(search, [*args, other, flag], capsys)
+            said = fails(search, [*args, *other.split(), flag], capsys)
+            assert f"and {other} has others: leave one out" in said
     assert "above 0 and below 1" in fails(search, [*args, "--prior=0"], capsys)
     assert "--at_least" in fails(search, [*args, "--at_least=90"], capsys)
     (program.parent / "calibration.json").write_text("{}")
@@ -187,6 +196,79 @@ def test_a_database_has_a_calibration_of_its_own(people, program, query, labelle
     assert printed(capsys)[2][-1].endswith("like those of synthetic, detected boxes.")
 
 
+def test_an_empty_database_is_calibrated_too(people, labelled, capsys):
+    Database(people).remove("camid is not null")
+    assert len(Database(people)) == 0
+    command(calibrate, f"--database={people}", *labelled)
+    assert capsys.readouterr().out.endswith(f"Calibration: {people}\n")
+    assert Database(people).calibration.persons == 20
+
+
+def stale(path):
+    """Writes a calibration of another network there."""
+    dataclasses.replace(ANY, fingerprint="bb").write(path)
+
+
+def test_a_search_goes_on_beside_the_calibration_of_another_network(people, program, query, tmp_path, capsys):
+    place = program.parent / "calibration.json"
+    args = [f"--database={people}", f"--query={query}", "--top=6"]
+    command(search, *args)
+    plain = capsys.readouterr()
+    stale(place)
+    command(search, *args)
+    said = capsys.readouterr()
+    assert said.out == plain.out and said.err.count("\n") == plain.err.count("\n") + 1
+    assert f"The calibration in {place} is of another network (bb) than" in said.err
+    for flag in ("--at_least=0.5", "--prior=0.1"):
+        assert f"{place} is of another network (bb)" in fails(search, [*args, flag], capsys)
+
+    pytest.importorskip("gradio")
+    from hacnn_tf.gallery import browser
+
+    blocks = browser.page(Database(people), ReID.from_preset(program), Audit(None, "hacnn_tf.app"))
+    search_for = next(function.fn for function in blocks.fns.values() if function.name == "search")
+    rows, pictures, told, _ = search_for(str(query), [], "", "", 6, 0.0, False, REQUEST)
+    assert len(pictures) == 6 and "_probability" not in rows and f"{place} is of another network" in told
+
+
+def test_copies_leave_out_the_calibration_of_another_network(run, tmp_path, capsys):
+    stale(run / "calibration.json")
+    ReID.from_preset(run).save_to_preset(tmp_path / "preset")
+    command(export, f"--run_dir={run}", f"--output={tmp_path}/out", "--format=keras")
+    said = capsys.readouterr().err
+    assert said.count(f"The calibration in {run}/calibration.json is of another network (bb)") == 2
+    assert said.count("The copy of ") == 2
+    for copy in ("preset", "out/hacnn.keras"):
+        assert ReID.from_preset(tmp_path / copy).calibration is None
+
+
+def test_another_files_calibration_is_not_replaced_and_an_older_one_of_a_run_is(run, program, labelled, capsys):
+    place = program.parent / "calibration.json"
+    stale(place)
+    before = place.read_bytes()
+    said = fails(calibrate, [f"--model={program}", *labelled], capsys)
+    assert f"{place} is the calibration of another network than {program}" in said
+    assert "remove it, or say with --output or --database" in said and "Calibration.read" in said
+    assert place.read_bytes() == before
+    stale(run / "calibration.json")
+    command(calibrate, f"--model={run}", *labelled)
+    assert ReID.from_preset(run).calibration.persons == 20
+
+
+def test_what_the_data_lacks_is_said_before_anything_is_extracted(
+    program, people, small_data_root, labelled, tmp_path, capsys, monkeypatch
+):
+    def opened(*_):
+        raise AssertionError("a model was opened")
+
+    monkeypatch.setattr(ReID, "from_preset", opened)
+    few = [f"--model={program}", *labelled[:2], f"--data_root={small_data_root}"]
+    assert "has 4 persons among its queries and gallery" in fails(calibrate, few, capsys)
+    (tmp_path / "none.lance").mkdir()
+    said = fails(calibrate, [f"--database={tmp_path}/none.lance", *labelled[:2], "--data_root=/nowhere"], capsys)
+    assert f"{tmp_path}/none.lance is not a database of features" in said
+
+
 def test_the_page_shows_them_too(people, program, query):
     pytest.importorskip("gradio")
     from hacnn_tf.gallery import browser
@@ -195,15 +277,15 @@ def test_the_page_shows_them_too(people, program, query):
     for calibration in (None, curve(program)):
         model = ReID.from_preset(program)
         model.__dict__["calibration"] = calibration
-        blocks = browser.page(database, model)
+        blocks = browser.page(database, model, Audit(None, "hacnn_tf.app"))
         (slider,) = [block for block in blocks.blocks.values() if getattr(block, "label", "") == "Probability at least"]
         assert slider.visible == bool(calibration)
         search_for = next(function.fn for function in blocks.fns.values() if function.name == "search")
-        rows, pictures, told, _ = search_for(str(query), [], "", "", 6, 0.0, False)
+        rows, pictures, told, _ = search_for(str(query), [], "", "", 6, 0.0, False, REQUEST)
         assert len(pictures) == 6 and ("probability" in pictures[0][1]) == bool(calibration)
         assert told == ("" if calibration is None else Probabilities(calibration, 32).note)
-        _, pictures, told, _ = search_for(str(query), [], "", "", 6, 0.5, True)
+        _, pictures, told, _ = search_for(str(query), [], "", "", 6, 0.5, True, REQUEST)
         assert len(pictures) == 6 and told == "", "re-ranked ones have none"
     expected = calibration.probability(rows.distance, 1 / 32)
-    rows, pictures, told, _ = search_for(str(query), [], "", "", 6, expected[1], False)
+    rows, pictures, told, _ = search_for(str(query), [], "", "", 6, expected[1], False, REQUEST)
     assert len(rows) == len(pictures) == 2 and told.startswith("4 below ")

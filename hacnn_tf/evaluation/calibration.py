@@ -21,6 +21,10 @@ METHOD = "logistic"
 PRIOR = 0.5  # as many pairs of one person as of two
 
 
+class OtherNetworkError(InputError):
+    """A calibration is of another network, and says nothing of this one's distances."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Calibration:
     """A curve from L2 distance to probability, of one network on the pictures of some cameras.
@@ -110,7 +114,8 @@ class Calibration:
             fingerprint: of the network that it is to be used with.
 
         Raises:
-            InputError: it is damaged, of another network, or of a newer format.
+            InputError: it is damaged, or of a newer format.
+            OtherNetworkError: it is of another network; this is an `InputError` too.
         """
         again = "calibrate again with python -m hacnn_tf.calibrate"
         try:
@@ -138,7 +143,7 @@ class Calibration:
             reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
             raise InputError(f"The calibration in {place} is damaged ({reason}): {again}, or remove it.") from None
         if calibration.fingerprint != fingerprint:
-            raise InputError(
+            raise OtherNetworkError(
                 f"The calibration in {place} is of another network ({calibration.fingerprint}) than this one "
                 f"({fingerprint}): {again}, or remove it."
             )

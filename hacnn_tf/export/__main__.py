@@ -68,7 +68,7 @@ def main(flags: FlagValues) -> None:
     network = model.network
     if network is None:
         raise InputError(f"{flags.run_dir} is an export already: export its run folder.")
-    calibration = None if flags.precision == "int8" else model.calibration  # its distances are others
+    calibration = None if flags.precision == "int8" else model.calibration_of_copy()  # its distances are others
     images = None
     if paths:
         images = calibration_images(paths, network.input_shape[1:3])

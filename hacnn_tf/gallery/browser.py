@@ -64,7 +64,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
     PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses twice that; Gradio opens uploads with it
     cameras = _cameras(database)
     known = database.rows(["time"])
-    calibrated = bool(database.calibration or model.calibration)
+    calibrated = Probabilities.find(database, model)[0] is not None
     with gr.Blocks(analytics_enabled=False, title="hacnn_tf", delete_cache=(KEPT, KEPT)) as blocks:
         gr.Markdown(f"# Find a person\nin {database.path}\n\n{NOTICE}")
         watched = gr.Markdown(elem_id="watched")
@@ -115,7 +115,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
             with _shown_errors():
                 where = _condition(cameras, since, until)
                 database.refresh()
-                probabilities = None if reranked else Probabilities.find(database, model, where)
+                probabilities, note = (None, "") if reranked else Probabilities.find(database, model, where)
                 feature, less = model.embed(picture), 0
 
                 def find() -> list[pd.DataFrame]:
@@ -126,7 +126,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                     return [rows]
 
                 (rows,) = audit.searched(find, [[picture]], database.path, where, int(top), request.username)
-            notes = [left_out(less, at_least)] * bool(less) + ([probabilities.note] if probabilities else [])
+            notes = [left_out(less, at_least)] * bool(less) + [note] * bool(note)
             return rows, _pictures(rows), " ".join(notes), gr.update(visible=False)
 
         def select(picture: Any, rows: pd.DataFrame, event: gr.SelectData) -> tuple:

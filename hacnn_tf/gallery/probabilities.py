@@ -5,7 +5,7 @@ import shlex
 
 import pandas as pd
 
-from hacnn_tf.evaluation.calibration import Calibration
+from hacnn_tf.evaluation.calibration import Calibration, OtherNetworkError
 from hacnn_tf.gallery.database import Database
 from hacnn_tf.gallery.naming import DISTANCE, PROBABILITY
 from hacnn_tf.reid import ReID
@@ -32,8 +32,8 @@ class Probabilities:
     @classmethod
     def find(
         cls, database: Database, model: ReID, where: str | None = None, prior: float | None = None
-    ) -> "Probabilities | None":
-        """The one of a search: by the calibration of the database, or else of its model; None if neither has one.
+    ) -> "tuple[Probabilities | None, str]":
+        """The one of a search: by the calibration of the database, or else of its model.
 
         Args:
             database: a `Database`.
@@ -41,11 +41,21 @@ class Probabilities:
             where: the condition of the search.
             prior: see `Probabilities`.
 
+        Returns:
+            It, and its `note`. None and an empty text if neither has a calibration; None and why not if that is of
+            another network, without which a search goes on.
+
         Raises:
-            InputError: the calibration is damaged, of another network or of a newer format.
+            InputError: the calibration is damaged, or of a newer format.
         """
-        calibration = database.calibration or model.calibration
-        return cls(calibration, database.count(where), prior) if calibration else None
+        try:
+            calibration = database.calibration or model.calibration
+        except OtherNetworkError as error:
+            return None, str(error)
+        if not calibration:
+            return None, ""
+        probabilities = cls(calibration, database.count(where), prior)
+        return probabilities, probabilities.note
 
     def add(self, found: pd.DataFrame, at_least: float = 0.0) -> tuple[pd.DataFrame, int]:
         """What a search found by L2 distance, with a column of probabilities.
