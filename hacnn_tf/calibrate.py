@@ -20,8 +20,6 @@ Probabilities need a prior, the share of pairs that are of one person before any
 search among N pictures takes 1 / N, or what --prior says there.
 """
 
-import contextlib
-import importlib.util
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,17 +28,24 @@ from absl.flags import FlagValues
 
 from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.load import load_splits
+from hacnn_tf.evaluation.calibration import OtherNetworkError
 from hacnn_tf.gallery.naming import check_there
-from hacnn_tf.reid import SHIPPED, ReID, calibration_path
+from hacnn_tf.reid import CONFIG, SHIPPED, ReID, calibration_path
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import atomic_write, check_folder, check_new_path
+from hacnn_tf.utils.files import atomic_write, check_folder, check_new_path, expanded
+from hacnn_tf.utils.startup import check_installed
 
 if TYPE_CHECKING:
     from hacnn_tf.evaluation.calibrating import Reliability
     from hacnn_tf.evaluation.calibration import Calibration
+    from hacnn_tf.gallery import Database
 
-SURE, LIKELY = 0.9, 0.5  # probabilities from which on a line says how many are right, of pairs and in searches
+SURE = 0.9  # the probability from which on a line says how many pairs are right
+ELSEWHERE = (
+    "say with --output or --database where another one goes, a file that Python reads (Calibration.read), or a "
+    "database for its searches."
+)
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.calibrate")
 COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name; by default the database's")
@@ -49,7 +54,7 @@ COMMAND.define_dataset(DatasetOptions, default=None)
 COMMAND.define("integer", "seed", 0, "of which half of the persons the curve is measured on", lower_bound=0)
 COMMAND.group("Dataset")
 COMMAND.define("path", "database", None, "keep the curve in this database, for its searches alone")
-COMMAND.define("path", "output", None, "keep the curve in this file, .json, which must not exist yet")
+COMMAND.define("path", "output", None, "keep the curve in this .json for Python, Calibration.read; must not exist yet")
 COMMAND.define("path", "figure", None, "also draw the reliability diagram there, as .png; must not exist yet")
 COMMAND.group("Output")
 
@@ -57,33 +62,32 @@ COMMAND.group("Output")
 def main(flags: FlagValues) -> None:
     cli.require(flags, "dataset", *([] if flags.database else ["model"]))
     asked = cli.given_options(DatasetOptions, flags).completed()
-    _check_installed("sklearn", "Calibrating needs scikit-learn", "calibrate")
+    check_installed(["sklearn"], "calibrate", "calibrate")
     if flags.figure:
         check_new_path(flags.figure, suffix=".png")
-        _check_installed("matplotlib", "--figure needs Matplotlib", "plot")
+        check_installed(["matplotlib"], "--figure", "plot")
     place = _place(flags)
-    dataset = asked.read_dataset(flags.data_root)
-    print(dataset.summary(), flush=True)
-
-    from hacnn_tf.evaluation import Evaluator
-    from hacnn_tf.evaluation.calibrating import calibrate
-
     database = None
     if flags.database:
         from hacnn_tf.gallery import Database
 
         database = Database(flags.database)
-    model = database.load_model(flags.model) if database else ReID.from_preset(flags.model)
+    dataset = asked.read_dataset(flags.data_root)
+    print(dataset.summary(), flush=True)
+
+    from hacnn_tf.evaluation import Evaluator
+    from hacnn_tf.evaluation.calibrating import calibrate, check_persons
+
+    check_persons(dataset, flags.seed)
+    model = ReID.from_preset(flags.model) if database is None else database.load_model(flags.model)
+    before = _before(flags, model, database)
     images = load_splits(dataset, ("query", "gallery"), model.input_size)
     features = Evaluator(dataset, images).features(model.extract)
-    before = None
-    with contextlib.suppress(InputError):  # one that is damaged, or of another network, is to be replaced
-        before = (database and database.calibration) or model.calibration
     calibration, measured, former = calibrate(dataset, features, model.fingerprint, flags.seed, before)
     print(_told(calibration, measured))
     if before and former:
         print(f"The calibration that was there, of {before.dataset}, on the same persons:\n{_summary(former)}")
-    if database:
+    if database is not None:
         database.calibrate(calibration)
     else:
         calibration.write(place)
@@ -109,20 +113,32 @@ def _place(flags: FlagValues) -> Path | str:
         return flags.output
     assert beside, "--model or --database is required"
     if SHIPPED in beside.resolve().parents:
-        raise InputError(
-            f"{flags.model} comes with hacnn_tf and keeps the calibration that it came with: say with --output or "
-            "--database where another one goes."
-        )
+        raise InputError(f"{flags.model} comes with hacnn_tf and keeps the calibration that it came with: {ELSEWHERE}")
     try:
         check_folder(beside.parent)
     except InputError as error:
-        raise InputError(f"{str(error).rstrip('.')}: say with --output where the calibration goes.") from None
+        raise InputError(f"{str(error).rstrip('.')}: {ELSEWHERE}") from None
     return beside
 
 
-def _check_installed(module: str, what: str, extra: str) -> None:
-    if not importlib.util.find_spec(module):
-        raise InputError(f'{what}: install it with pip install -c constraints.txt -e ".[{extra}]".')
+def _before(flags: FlagValues, model: ReID, database: "Database | None") -> "Calibration | None":
+    """The calibration that searches use now; None if there is none, or one that is to be replaced unread.
+
+    Raises:
+        InputError: the curve would replace that of another file in an export's folder. (A run or a preset has a folder
+            of its own: what is of another network there is of before that was trained on.)
+    """
+    try:
+        return (None if database is None else database.calibration) or model.calibration
+    except OtherNetworkError:
+        if not (flags.database or flags.output or (Path(expanded(flags.model)) / CONFIG).exists()):
+            raise InputError(
+                f"{calibration_path(flags.model)} is the calibration of another network than {flags.model}, perhaps of "
+                f"another file in that folder: remove it, or {ELSEWHERE}"
+            ) from None
+    except InputError:  # it is damaged
+        pass
+    return None
 
 
 def _told(calibration: "Calibration", measured: "Reliability") -> str:
@@ -145,6 +161,8 @@ def _told(calibration: "Calibration", measured: "Reliability") -> str:
 
 def _summary(measured: "Reliability") -> str:
     """The Brier score, and how many are right of those that seem sure, as lines."""
+    from hacnn_tf.evaluation.calibrating import LIKELY
+
     return (
         f"Brier score {measured.brier:.4f}; {_shares(SURE, *measured.at_least(SURE))}.\n"
         f"In searches among {measured.gallery:,} pictures, one of them taken for the person's: "

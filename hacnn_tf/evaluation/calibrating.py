@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hacnn_tf.data.dataset import DISTRACTOR, ReidDataset
+from hacnn_tf.data.dataset import DISTRACTOR, JUNK, ReidDataset, matched
 from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.evaluation.pairs import compared_pairs
 from hacnn_tf.utils.errors import InputError
@@ -34,7 +34,7 @@ class Reliability:
         table: `pandas.DataFrame`, a row a tenth of probability that holds pairs: `low` and `high`, its ends;
             `predicted`, the mean probability; `observed`, the share of pairs of one person; `pairs`, how many there
             are in all; `weight`, their share of all where both kinds are equally many.
-        gallery: gallery pictures that a query was compared with, more or less.
+        gallery: gallery pictures that a query was compared with, but for those of its own person and camera.
         searched: of the pairs as they are, by probabilities as a search among that gallery gives them (as if one of
             its pictures showed the person), what `at_least` says of those at 0.5 or above.
     """
@@ -80,21 +80,12 @@ def calibrate(
         InputError: there are fewer than `LEAST_PERSONS` persons, a half of them has no pairs of one person, or
             pairs of one person are not nearer; or a feature is not finite.
     """
+    check_persons(dataset, seed)
     persons = _persons(dataset)
-    if len(persons) < LEAST_PERSONS:
-        raise InputError(
-            f"{dataset.name} has {len(persons):,} persons among its queries and gallery, and a calibration needs "
-            f"{LEAST_PERSONS}: name more pictures (of a folder that nobody trained on, --test_share 1 takes all)."
-        )
     first, second = _halves(dataset, seed)
     fitted, held_out = (_count_pairs(dataset, features, half) for half in (first, second))
-    gallery = int(second["gallery"].sum())
+    gallery = len(_compared(dataset, second)[1])
     everyone = _count_pairs(dataset, features, {})
-    if not fitted[1].any() or not held_out[1].any():  # of two persons there are some wherever there are these
-        raise InputError(
-            f"{dataset.name} has no pairs of one person under two cameras among half of its persons: name pictures of "
-            "more persons, each seen by several cameras."
-        )
     line = _fit(dataset, everyone)
     different, same = map(int, everyone.sum(axis=1))
     calibration = Calibration(fingerprint, *line, dataset.name, len(persons), same, different, np.nan)
@@ -102,6 +93,25 @@ def calibrate(
     measured = reliability(dataclasses.replace(calibration, intercept=intercept, slope=slope), held_out, gallery)
     calibration = dataclasses.replace(calibration, brier=measured.brier)
     return calibration, measured, reliability(before, held_out, gallery) if before else None
+
+
+def check_persons(dataset: ReidDataset, seed: int = 0) -> None:
+    """Checks, before any features, that a dataset has the persons for `calibrate`. Arguments as there.
+
+    Raises:
+        InputError: there are fewer than `LEAST_PERSONS`, or a half of them has no pairs of one person.
+    """
+    if (persons := len(_persons(dataset))) < LEAST_PERSONS:
+        raise InputError(
+            f"{dataset.name} has {persons:,} persons among its queries and gallery, and a calibration needs "
+            f"{LEAST_PERSONS}: name more pictures (of a folder that nobody trained on, --test_share 1 takes all)."
+        )
+    # Of two persons there are pairs wherever there are some of one.
+    if not all(matched(*_compared(dataset, half)).any() for half in _halves(dataset, seed)):
+        raise InputError(
+            f"{dataset.name} has no pairs of one person under two cameras among half of its persons: name pictures of "
+            "more persons, each seen by several cameras."
+        )
 
 
 def reliability(calibration: Calibration, counts: Counts, gallery: int) -> Reliability:
@@ -142,6 +152,12 @@ def _halves(dataset: ReidDataset, seed: int) -> Iterator[dict[str, NDArray[np.bo
         chosen[split] = np.where(pids == DISTRACTOR, rng.random(len(pids)) < 0.5, np.isin(pids, first))
     yield chosen
     yield {split: ~rows for split, rows in chosen.items()}
+
+
+def _compared(dataset: ReidDataset, half: Mapping[str, NDArray[np.bool_]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of query and gallery in a half that the protocol compares: none that are junk."""
+    query, gallery = (dataset.split(split)[half[split]] for split in ("query", "gallery"))
+    return query[query.pid != JUNK], gallery[gallery.pid != JUNK]
 
 
 def _count_pairs(

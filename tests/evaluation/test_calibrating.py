@@ -81,6 +81,7 @@ def test_reliability_is_of_persons_that_the_curve_has_not_seen():
     expected = (np.mean((1 - said[same]) ** 2) + np.mean(said[~same] ** 2)) / 2
     assert measured.brier == pytest.approx(expected, abs=2e-3) and calibration.brier == measured.brier
     assert measured.table.pairs.sum() == len(distances)
+    assert measured.gallery == second["gallery"][dataset.split("gallery").pid != -1].sum() < second["gallery"].sum()
 
 
 def test_reliability_as_counted_pair_by_pair():
@@ -127,8 +128,15 @@ def test_what_no_curve_can_be_fitted_to_is_one_sentence():
         calibrating.calibrate(dataset, features, "aa")
     dataset, features = case()
     one_camera = ReidDataset("drawn", dataset.table.assign(camid=1))
-    with pytest.raises(InputError, match="drawn has no pairs of one person under two cameras among half"):
+    sentence = "drawn has no pairs of one person under two cameras among half"
+    with pytest.raises(InputError, match=sentence):
         calibrating.calibrate(one_camera, features, "aa")
+    for half in calibrating._halves(dataset, seed=3):  # of one of which no pairs are left
+        pids = set(dataset.split("query").pid[half["query"]])
+        alone = dataset.table.assign(camid=dataset.table.camid.where(~dataset.table.pid.isin(pids), 1))
+        with pytest.raises(InputError, match=sentence):
+            calibrating.check_persons(ReidDataset("drawn", alone), seed=3)
+    assert calibrating.check_persons(dataset, seed=3) is None
     with pytest.raises(InputError, match="pairs of one person are no nearer than pairs of two"):
         opposite = features["gallery"] * np.where(dataset.split("gallery").pid > 0, -1, 1)[:, None]
         calibrating.calibrate(dataset, features | {"gallery": opposite.astype(np.float32)}, "aa")
