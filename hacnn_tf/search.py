@@ -99,13 +99,13 @@ def main(flags: FlagValues) -> None:
         return found
 
     found = audit.searched(search, queries, database.path, flags.where, flags.top, system_user())
+    notes = [note] if probabilities else []
+    for line in notes:
+        print(line)
     for paths, rows, missing in zip(queries, found, less, strict=True):
         print(f"{preview(paths)} in {database.path}:\n{as_text(rows)}")
         if missing:
             print(left_out(missing, flags.at_least))
-    notes = [note] if probabilities else []
-    for note in notes:
-        print(note)
     if flags.html:
         write_text(flags.html, as_page(database.path, list(zip(queries, found, strict=True)), notes))
         print(f"Page: {flags.html}")

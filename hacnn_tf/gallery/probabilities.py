@@ -23,11 +23,13 @@ class Probabilities:
         calibration: a `Calibration`.
         count: pictures that were compared.
         prior: the share of them that shows the person, before anybody looks, above 0 and below 1; None: one of them.
+        uncalibrated: path of the database, if the calibration is its model's, of other cameras perhaps.
     """
 
     calibration: Calibration
     count: int
     prior: float | None = None
+    uncalibrated: str | None = None
 
     @classmethod
     def find(
@@ -49,12 +51,13 @@ class Probabilities:
             InputError: the calibration is damaged, or of a newer format.
         """
         try:
-            calibration = database.calibration or model.calibration
+            own = database.calibration
+            calibration = own or model.calibration
         except OtherNetworkError as error:
             return None, str(error)
         if not calibration:
             return None, ""
-        probabilities = cls(calibration, database.count(where), prior)
+        probabilities = cls(calibration, database.count(where), prior, None if own else database.path)
         return probabilities, probabilities.note
 
     def add(self, found: pd.DataFrame, at_least: float = 0.0) -> tuple[pd.DataFrame, int]:
@@ -74,11 +77,17 @@ class Probabilities:
 
     @property
     def note(self) -> str:
-        """What the probabilities are of, a sentence."""
+        """What the probabilities are of, and how far they go."""
         shown = f"1 in {max(self.count, 2):,}" if self.prior is None else f"a share of {self.prior:g}"
+        note = (
+            f"Probabilities are as if {shown} of the pictures compared showed the person, before cameras like those of "
+        )
+        note += f"{self.calibration.dataset}."
+        if self.uncalibrated is None:
+            return note
         return (
-            f"Probabilities are as if {shown} of the pictures compared showed the person, and hold for cameras like "
-            f"those of {self.calibration.dataset}."
+            f"{note} On others, most of what they call probable may be wrong: with labelled pictures of yours, python -m "
+            f"hacnn_tf.calibrate --database {shlex.quote(self.uncalibrated)} --dataset folder --data_root LABELLED."
         )
 
 
