@@ -67,7 +67,7 @@ COMMAND.define(
     upper_bound=36_500,
 )
 COMMAND.define("boolean", "yes", False, "with --remove, --keep_days: do not ask")
-COMMAND.define("path", "audit", None, "with --remove, --keep_days: a file that gets a line of what was deleted")
+COMMAND.define("path", "audit", None, "with --remove, --keep_days: a file that says what is, and was, deleted")
 COMMAND.group("Database")
 
 
@@ -124,14 +124,15 @@ def remove(database: "Database", where: str, sure: bool, audit: Audit, flag: str
         database: a `Database`.
         where: the condition.
         sure: nobody is asked.
-        audit: what gets a line of it, also if there was nothing to delete.
+        audit: what gets a line before anything is deleted, and one after; if there is nothing to delete, the latter.
         flag: what asks for it, for people.
 
     Returns:
         A sentence that says how many were deleted, and how many are left.
 
     Raises:
-        InputError: the condition cannot be used, or nobody said yes; nothing is deleted then.
+        InputError: the condition cannot be used, nobody said yes, or the first line of the audit cannot be written, and
+            nothing is deleted then; or the deletion fails.
     """
     database.refresh()
     count, total = database.count(where), len(database)
@@ -140,6 +141,7 @@ def remove(database: "Database", where: str, sure: bool, audit: Audit, flag: str
         return f"None of the {total:,} pictures in {database.path} matches; nothing was deleted."
     if count and not sure:  # a removal that was interrupted has had its yes
         _ask(flag, f"{count:,} of {total:,} pictures from {database.path} for good")
+    audit.removing(database.path, where, count, total)
     count = database.remove(where)
     audit.removed(database.path, where, count, len(database))
     return f"{count:,} removed from {database.path}, {len(database):,} left."

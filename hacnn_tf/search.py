@@ -54,6 +54,7 @@ COMMAND.group("Query")
 COMMAND.define("path", "html", None, "also write a page with the pictures there, as .html; must not exist yet")
 COMMAND.define("path", "audit", None, "first append to this file who searched for what; no line, no answer")
 COMMAND.group("Output")
+ASKED = ("where", "top", "per", "exact", "rerank", "at_least", "prior")  # change what is found, and are audited
 
 
 def main(flags: FlagValues) -> None:
@@ -98,7 +99,8 @@ def main(flags: FlagValues) -> None:
                 found[i], less[i] = probabilities.add(rows, flags.at_least or 0)
         return found
 
-    found = audit.searched(search, queries, database.path, flags.where, flags.top, system_user())
+    how = {name: flags[name].value for name in ASKED}
+    found = audit.searched(search, queries, database.path, system_user(), how)
     notes = [note] if probabilities else []
     for line in notes:
         print(line)

@@ -426,6 +426,7 @@ def test_a_search_of_somebody_who_logged_in_is_recorded_before_it_is_shown(brows
     line = json.loads(audit.read_text())
     assert line["queries"] == [hashlib.sha256(query.read_bytes()).hexdigest()] and len(line["found"]) == 20
     assert (line["command"], line["user"], line["database"]) == ("hacnn_tf.app", "anna", str(people))
+    assert (line["where"], line["top"], line["rerank"], line["at_least"]) == (None, 20, False, None)
 
     page.get_by_label("Cameras").click()
     page.get_by_role("option", name="3").click()

@@ -395,7 +395,8 @@ def test_what_is_older_than_days_is_gone_for_good_and_what_has_no_time_is_counte
         assert features[name] not in left and f"/{name}.jpg".encode() not in left
     command(index, *args, f"--audit={log}")
     assert f"None of the 3 pictures in {ages.path} matches; nothing was deleted. 1 without" in capsys.readouterr().out
-    first, second = map(json.loads, log.read_text().splitlines())
+    begun, first, second = map(json.loads, log.read_text().splitlines())
+    assert (begun["where"], begun["removing"], begun["of"]) == (first["where"], 2, 5)
     assert (first["command"], first["database"], first["removed"], first["left"]) == (
         "hacnn_tf.index",
         ages.path,
@@ -434,8 +435,44 @@ def test_a_removal_has_a_line_too_and_none_is_begun_that_could_have_none(doors, 
     assert "is not a folder" in fails(index, [*args, f"--audit={tmp_path}/file/log"], capsys)
     assert cameras(doors) == [1, 1, 1, 2, 2]
     command(index, *args, f"--audit={tmp_path}/log")
-    line = json.loads((tmp_path / "log").read_text())
-    assert (line["where"], line["removed"], line["left"], line["user"]) == ("camid = 2", 2, 3, system_user())
+    before, after = audited(tmp_path / "log")
+    assert (after["where"], after["removed"], after["left"], after["user"]) == ("camid = 2", 2, 3, system_user())
+    assert {name: before[name] for name in ("command", "user", "database", "where", "removing", "of")} == {
+        **{name: after[name] for name in ("command", "user", "database", "where")},
+        "removing": 2,
+        "of": 5,
+    }
+
+
+def audited(log):
+    return list(map(json.loads, log.read_text().splitlines()))
+
+
+def test_a_removal_that_is_killed_has_its_line(doors, tmp_path):
+    """After the rows are deleted, and before the files are written anew: the worst moment."""
+    log, killed = (
+        tmp_path / "log",
+        (
+            "import os, signal, sys, lancedb\nfrom hacnn_tf import index\n"
+            "lancedb.db.LanceDBConnection.create_table = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
+            "index.COMMAND.run(index.main)\n"
+        ),
+    )
+    args = [f"--database={doors.path}", "--remove=camid = 2", "--yes", f"--audit={log}"]
+    assert subprocess.run([sys.executable, "-c", killed, *args]).returncode == -signal.SIGKILL
+    assert cameras(doors) == [1, 1, 1]
+    (line,) = audited(log)
+    assert (line["where"], line["removing"], line["of"], line["user"]) == ("camid = 2", 2, 5, system_user())
+    command(index, *args)
+    assert [(line["removing"], line["of"]) for line in audited(log)[:2]] == [(2, 5), (0, 3)]
+    assert (audited(log)[2]["removed"], audited(log)[2]["left"]) == (0, 3) and Database(doors.path).tidied
+
+
+def test_nothing_is_deleted_without_its_line(doors, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("os.write", lambda *_: 7)  # all that the disk has room for
+    args = [f"--database={doors.path}", "--remove=camid = 2", "--yes", f"--audit={tmp_path}/log"]
+    assert f"{tmp_path}/log (the disk is full): nothing is deleted without it." in fails(index, args, capsys)
+    assert cameras(doors) == [1, 1, 1, 2, 2]
 
 
 def test_index_refuses_what_it_cannot_use(small_run, gallery, people, tmp_path, capsys):
@@ -509,8 +546,11 @@ def test_who_searched_is_written_before_what_was_found_is_shown(people, query, t
         "camid != 1",
         5,
     )
-    command(search, *args, f"--query={query[1]}", "--one_person")
-    assert len(json.loads(log.read_text().splitlines()[1])["queries"]) == 2
+    how = {"per": "picture", "exact": False, "rerank": False, "at_least": None, "prior": None}
+    assert {name: line[name] for name in how} == how
+    command(search, *args, f"--query={query[1]}", "--one_person", "--rerank")
+    second = json.loads(log.read_text().splitlines()[1])
+    assert len(second["queries"]) == 2 and second["rerank"] is True
     capsys.readouterr()
     monkeypatch.setattr("os.write", lambda *_: 7)  # all that the disk has room for
     assert f"Cannot write the audit file {log} (the disk is full): nothing" in fails(

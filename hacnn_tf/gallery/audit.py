@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import pwd
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +25,10 @@ class Audit:
     """Appends to an audit file, one JSON object a line; any number of processes may append to the same one.
 
     Of pictures it holds digests (SHA-256) alone, of queries of their bytes, of what was found of its path: who has the
-    picture can ask whether it was searched for, and who has the path whether it was shown; a path may tell a name, a
-    place and a time, and the file outlives what is removed from a database. Conditions are kept as they were typed.
+    file that was searched with can ask for it, and who has a path whether it was shown. A picture that was searched on
+    with on the page has the digest of the page's copy, which no file has; it was shown before, by its path. A path may
+    tell a name, a place and a time, and the file outlives what is removed from a database. Conditions are kept as they
+    were typed.
 
     Args:
         path: of the file, made with mode 600 when the first line is written; None records nothing.
@@ -49,9 +51,8 @@ class Audit:
         search: Callable[[], list["pd.DataFrame"]],
         queries: Iterable[Sequence[FilePath]],
         database: FilePath,
-        where: str | None,
-        top: int,
         user: str | None,
+        asked: Mapping[str, Any],
     ) -> list["pd.DataFrame"]:
         """What a search finds, given only once a line a query has reached the disk; also a search that fails has one.
 
@@ -59,16 +60,15 @@ class Audit:
             search: without arguments, as `Database.search`.
             queries: of each query the paths of its pictures.
             database: its path.
-            where: the condition.
-            top: how many are asked for.
             user: who asks for it; None if nobody knows.
+            asked: how, by name: all that changes what is found, as `where`, `top` and `rerank`.
 
         Raises:
             InputError: the search fails, or the line cannot be written.
         """
         if not self.path:
             return search()
-        asked: dict[str, Any] = {"user": user, "database": database, "where": where, "top": top}
+        asked = {"user": user, "database": database, **asked}
         digests = [{"queries": [_digest(Path(path).read_bytes()) for path in paths]} for paths in queries]
         try:
             found = search()
@@ -79,11 +79,22 @@ class Audit:
         self._append([asked | query | rows for query, rows in zip(digests, shown, strict=True)], SHOWN_IF_WRITTEN)
         return found
 
+    def removing(self, database: FilePath, where: str, removing: int, of: int) -> None:
+        """Writes that this system's user is about to delete so many pictures of so many: what follows may be killed.
+
+        Raises:
+            InputError: the line cannot be written, and nothing may be deleted.
+        """
+        self._deletion(database, where, {"removing": removing, "of": of}, "nothing is deleted without it")
+
     def removed(self, database: FilePath, where: str, removed: int, left: int) -> None:
-        """Writes a line of a deletion by this system's user. Raises `InputError` if it cannot be written."""
+        """Writes that a deletion by this system's user has ended. Raises `InputError` if that cannot be written."""
+        counts = {"removed": removed, "left": left}
+        self._deletion(database, where, counts, f"{removed:,} removed from {database} without it")
+
+    def _deletion(self, database: FilePath, where: str, counts: Mapping[str, int], consequence: str) -> None:
         if self.path:
-            event = {"user": system_user(), "database": database, "where": where, "removed": removed, "left": left}
-            self._append([event], f"{removed:,} removed from {database} without it")
+            self._append([{"user": system_user(), "database": database, "where": where, **counts}], consequence)
 
     def _append(self, events: Iterable[dict[str, Any]], consequence: str) -> None:
         first = {"time": utc_now(), "command": self._command}

@@ -125,7 +125,9 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                         rows, less = probabilities.add(rows, at_least)
                     return [rows]
 
-                (rows,) = audit.searched(find, [[picture]], database.path, where, int(top), request.username)
+                limit = at_least if probabilities else None
+                asked = {"where": where, "top": int(top), "rerank": reranked, "at_least": limit}
+                (rows,) = audit.searched(find, [[picture]], database.path, request.username, asked)
             notes = [left_out(less, at_least)] * bool(less) + [note] * bool(note)
             return rows, _pictures(rows), " ".join(notes), gr.update(visible=False)
 

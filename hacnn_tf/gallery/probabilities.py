@@ -81,13 +81,14 @@ class Probabilities:
         shown = f"1 in {max(self.count, 2):,}" if self.prior is None else f"a share of {self.prior:g}"
         note = (
             f"Probabilities are as if {shown} of the pictures compared showed the person, before cameras like those of "
+            f"{self.calibration.dataset}."
         )
-        note += f"{self.calibration.dataset}."
         if self.uncalibrated is None:
             return note
+        command = f"python -m hacnn_tf.calibrate --database {shlex.quote(self.uncalibrated)} --dataset folder"
         return (
-            f"{note} On others, most of what they call probable may be wrong: with labelled pictures of yours, python -m "
-            f"hacnn_tf.calibrate --database {shlex.quote(self.uncalibrated)} --dataset folder --data_root LABELLED."
+            f"{note} On others, most of what they call probable may be wrong: with labelled pictures of yours, {command} "
+            "--data_root LABELLED."
         )
 
 
