@@ -9,12 +9,13 @@ import unicodedata
 from pathlib import Path
 
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import atomic_write, expanded
+from hacnn_tf.utils.files import atomic_write, expanded, locked
 from hacnn_tf.utils.types import FilePath
 
 N, R, P = 2**14, 8, 5  # of scrypt: 16 MiB a guess, as OWASP recommends
 KIND = f"scrypt-{N}-{R}-{P}"
 SHORTEST = 8  # characters of a password
+WRITE_WAIT = 60  # seconds that a user who is added waits for others to be
 ADD = "add a user with python -m hacnn_tf.app --auth FILE --add_user NAME"
 NAME = r"[\w.@+-]+"
 LINE = re.compile(rf"({NAME}):{KIND}:([0-9a-f]{{32}}):([0-9a-f]{{128}})")
@@ -41,7 +42,7 @@ class Users:
 
 
 def set_password(path: FilePath, name: str, password: str) -> bool:
-    """Gives a user a password, in a file that is made with mode 600 if there is none.
+    """Gives a user a password, in a file that is made with mode 600 if there is none. Processes wait for each other.
 
     Returns:
         Whether the user is new.
@@ -53,13 +54,16 @@ def set_password(path: FilePath, name: str, password: str) -> bool:
     check_name(name)
     if len(password) < SHORTEST:
         raise InputError(f"A password has {SHORTEST} characters at least: nothing was written.")
-    hashes = _read(path) if path.exists() else {}
-    new, salt = name not in hashes, secrets.token_bytes(16)
-    hashes[name] = salt, _hash(password, salt)
-    lines = [f"{user}:{KIND}:{salt.hex()}:{hashed.hex()}\n" for user, (salt, hashed) in hashes.items()]
-    with atomic_write(path) as part:
-        part.touch(0o600)
-        part.write_text("".join(lines), encoding="utf-8")
+    salt = secrets.token_bytes(16)
+    hashed = _hash(password, salt)
+    with locked(path.with_name(f".{path.name}.lock"), path, WRITE_WAIT):
+        hashes = _read(path) if path.exists() else {}
+        new = name not in hashes
+        hashes[name] = salt, hashed
+        lines = [f"{user}:{KIND}:{salt.hex()}:{hashed.hex()}\n" for user, (salt, hashed) in hashes.items()]
+        with atomic_write(path) as part:
+            part.touch(0o600)
+            part.write_text("".join(lines), encoding="utf-8")
     return new
 
 

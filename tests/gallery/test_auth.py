@@ -1,6 +1,8 @@
 """Users of the page: their file, its mode, and passwords that are theirs alone."""
 
 import hashlib
+import subprocess
+import sys
 import time
 
 import pytest
@@ -61,6 +63,18 @@ def test_a_new_password_takes_the_place_of_the_old_one(users, tmp_path):
     asked = [("anna", "another one"), ("anna", "correct horse"), ("ben@door", "battery staple")]
     assert [now.check(*guess) for guess in asked] == [True, False, True]
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_users_that_several_processes_add_at_once_are_all_there(tmp_path):
+    script = (
+        "import sys\nfrom hacnn_tf.gallery.auth import set_password\n"
+        "for i in range(4): set_password(sys.argv[1], f'{sys.argv[2]}{i}', 'correct horse')\n"
+    )
+    args = [sys.executable, "-c", script, tmp_path / "users"]
+    started = [subprocess.Popen([*args, letter]) for letter in "abc"]
+    assert [process.wait(60) for process in started] == [0, 0, 0]
+    names = [line.split(":")[0] for line in (tmp_path / "users").read_text().splitlines()]
+    assert sorted(names) == [f"{letter}{i}" for letter in "abc" for i in range(4)]
 
 
 def test_an_accent_is_one_letter_or_two(tmp_path):
