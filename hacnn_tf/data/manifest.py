@@ -238,12 +238,13 @@ def _check_values(path: Path, rows: pd.DataFrame) -> None:
     check_tracks(rows, f"{path} has")
 
 
-def check_tracks(rows: pd.DataFrame, where: str) -> None:
+def check_tracks(rows: pd.DataFrame, where: str, remedy: str = "") -> None:
     """Checks that each track is of one person and one camera, where they are known.
 
     Args:
         rows: table of images; columns `track`, which may have gaps, `pid` and `camid`, as far as there are any.
         where: what has them, to begin a sentence with: "people.csv has".
+        remedy: what to do besides naming them otherwise, to end it with.
 
     Raises:
         InputError: a track has two identities or two cameras.
@@ -254,7 +255,7 @@ def check_tracks(rows: pd.DataFrame, where: str) -> None:
             if several.any():
                 raise InputError(
                     f"{where} {several.sum():,} tracks with more than one {what}, {preview(several.index[several])}: a "
-                    "track is of one person and one camera, and its name of no other, as c3-0017."
+                    f"track is of one person and one camera, and its name of no other, as c3-0017{remedy}."
                 )
 
 

@@ -66,6 +66,12 @@ def list_pictures(
         rows["camid"] = _found("camera", names, camera_pattern) if camera_pattern else _cameras(names)
     if track_pattern:
         rows["track"] = _found("track", names, track_pattern)
+    if "track" in rows and (taken := [name for name in TRACK_COLUMNS if name in rows]):
+        tracks = "--track_pattern" if track_pattern else "the column track"
+        raise InputError(
+            f"{manifest} has a column {' and '.join(taken)}, which a database has itself where there are tracks: "
+            f"rename it, or leave {tracks} out."
+        )
     check_tracks(rows, f"{images} has")
     rows["path"] = rows.path.map(os.path.abspath)
     if rows.path.duplicated().any():
@@ -83,7 +89,7 @@ def times(paths: Iterable[str]) -> pd.Series:
 
 def _of_manifest(manifest: Path) -> pd.DataFrame:
     rows = read_manifest(manifest, needed=()).drop(columns=["", "Unnamed: 0"], errors="ignore")  # pandas' row numbers
-    taken = sorted({*FILE_COLUMNS[1:], FEATURE, DISTANCE, *TRACK_COLUMNS} & set(rows.columns))
+    taken = sorted({*FILE_COLUMNS[1:], FEATURE, DISTANCE} & set(rows.columns))
     if taken:
         raise InputError(f"{manifest} has a column {' and '.join(taken)}, which a database has itself: rename it.")
     if odd := [name for name in rows.columns if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", str(name))]:

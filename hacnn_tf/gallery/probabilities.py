@@ -87,8 +87,8 @@ class Probabilities:
             return note
         command = f"python -m hacnn_tf.calibrate --database {shlex.quote(self.uncalibrated)} --dataset folder"
         return (
-            f"{note} On others, most of what they call probable may be wrong: with labelled pictures of yours, {command} "
-            "--data_root LABELLED."
+            f"{note} On others, most of what they call probable may be wrong: with labelled pictures of yours, "
+            f"{command} --data_root LABELLED."
         )
 
 

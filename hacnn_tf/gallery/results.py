@@ -33,7 +33,7 @@ def as_table(found: pd.DataFrame) -> pd.DataFrame:
     """
     probabilities = {"probability": found[PROBABILITY].map("{:.3f}".format)} if PROBABILITY in found else {}
     known: dict[str, Callable[[Any], str]] = {"time": time_text}
-    if LAST in found:
+    if {"track", LAST} <= set(found):  # a database without tracks may have a column of that name
         known = {"track": _text, PICTURES: str, FIRST: time_text, LAST: time_text}
     return pd.DataFrame(
         {

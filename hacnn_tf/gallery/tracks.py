@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from hacnn_tf.data.manifest import check_tracks
 from hacnn_tf.evaluation.ranking import half_distances, squared_norms, whole_distances
 from hacnn_tf.evaluation.tracks import add_features, track_numbers, unit_branches
 from hacnn_tf.gallery.database import CANDIDATES, Database
@@ -49,7 +50,7 @@ def search_tracks(
         nearest first, those that are found at the same distance by path.
 
     Raises:
-        InputError: the database has no tracks, or as of `Database.search`.
+        InputError: the database has no tracks, one of them has two persons or cameras, or as of `Database.search`.
     """
     check_has_tracks(database)
     database.check_queries(features, top)
@@ -57,6 +58,8 @@ def search_tracks(
     rows = database.rows(database.columns, where)
     if rows.empty:
         raise InputError(database.no_pictures(where))
+    # 0.3 kept a manifest's column of this name as it was, and what was indexed at several times may share names.
+    check_tracks(rows, f"{database.path} has", "; index the pictures into a new database with such names")
     tracks, places = track_numbers(rows), pd.Index(rows.path)
     pooled = np.zeros((tracks.max() + 1, database.feature_dim), np.float32)
     near = np.full((len(queries), len(rows)), np.inf, np.float32)  # of each query to each picture

@@ -184,6 +184,10 @@ def test_a_manifest_of_paths_alone_is_enough(tmp_path):
         ("path,time\na.jpg,03/11/2026 08:00\n", "has times that are none"),
         ("path,coat colour\na.jpg,red\n", "has columns called coat colour"),
         ("path,_distance\na.jpg,1\n", "has columns called _distance"),
+        (
+            "path,track,pictures,last_seen\na.jpg,1,1,1\n",
+            "pictures and last_seen, .*: rename it, or leave the column track",
+        ),
         ("path\na.jpg\n../{folder}/a.jpg\n", "more than once"),
         ("path\na.jpg\na.jpg\n", "more than once"),
         ("path\n", "lists no images"),
@@ -194,6 +198,17 @@ def test_manifests_that_cannot_be_used(tmp_path, text, words):
     (tmp_path / "manifest.csv").write_text(text.replace("{folder}", tmp_path.name))
     with pytest.raises(InputError, match=words):
         list_pictures(tmp_path)
+
+
+def test_names_of_what_a_search_says_of_tracks_are_kept_for_it_only_where_there_are_tracks(tmp_path):
+    picture(tmp_path / "t1_a.jpg")
+    (tmp_path / "manifest.csv").write_text("path,pictures,first_seen\nt1_a.jpg,3,early\n")
+    rows, _ = list_pictures(tmp_path)
+    assert rows.pictures.tolist() == [3] and rows.first_seen.tolist() == ["early"]
+    with pytest.raises(
+        InputError, match=r"column pictures and first_seen, .*: rename it, or leave --track_pattern out"
+    ):
+        list_pictures(tmp_path, track_pattern="t([0-9])")
 
 
 def test_places_without_pictures(tmp_path):

@@ -113,6 +113,29 @@ def test_what_cannot_be_searched_is_said(people, tmp_path):
         search_tracks(without, random_features(1))
 
 
+def test_tracks_that_are_numbered_by_each_camera_are_refused(people, tmp_path):
+    """As a column of this name was kept before there were tracks; of one camera alone they are tracks."""
+    _, rows = people
+    rows = rows.assign(track=(rows.index // 12).astype("Int64"))
+    database = Database.create(tmp_path / "old.lance", MODEL, rows[:0].drop(columns="feature"))
+    database.write(rows.drop(columns="feature"), np.stack(rows.feature))
+    (query,) = random_features(1, seed=1)
+    with pytest.raises(
+        InputError, match=r"old\.lance has 5 tracks with more than one camera, 0, 1, 2 and 2 more: .*; ind"
+    ):
+        search_tracks(database, query[None])
+    (found,) = search_tracks(database, query[None], where="camid = 1", top=100)
+    assert_same(found, nearest(rows[rows.camid == 1], query))
+
+
+def test_without_tracks_a_column_may_be_called_as_theirs(people):
+    _, rows = people
+    shown = rows[:2].drop(columns=["track", "feature"]).assign(distance=0.5, pictures=7, last_seen="today")
+    head, line, _ = as_text(shown).splitlines()
+    assert head.split() == ["rank", "distance", "camera", "time", "path"] and line.split()[-1] == "/people/00.jpg"
+    assert "last_seen today" in as_page("people.lance", [(["/q.jpg"], shown)])
+
+
 def test_a_line_of_a_track_and_its_place_on_a_page(people):
     database, rows = people
     (found,) = search_tracks(database, unit_branches(rows.feature[13][None]), where="track = 103", top=1)
