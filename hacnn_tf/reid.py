@@ -182,13 +182,16 @@ class ReID:
             `(n, feature_dim)` float32 array, in the order of `tracks`.
 
         Raises:
-            InputError: some pictures cannot be read, and names them all; or a track has none.
+            InputError: some pictures cannot be read, and names them all; a track has none; or this is one picture.
 
         >>> model.embed_tracks([["a.jpg", "b.png"], ["person.jpg"]]).shape
         (2, 1024)
         """
         from hacnn_tf.evaluation.tracks import pool_tracks  # most uses do without
 
+        pixels = isinstance(tracks, np.ndarray) and tracks.ndim in (2, 3) and tracks.dtype == np.uint8
+        if pixels or isinstance(tracks, ALONE):
+            raise InputError("embed_tracks takes a list of tracks, and this is one picture: give it as [[picture]].")
         names: list[str] = []  # of pictures that were taken so far
         sizes: list[int] = []
 

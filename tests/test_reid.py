@@ -169,6 +169,9 @@ def test_what_is_wrong_with_tracks_is_said(model, paths, tmp_path):
     for empty in ([], iter(())):
         with pytest.raises(InputError, match="Track 1 has no pictures: leave it out, or give it some"):
             model.embed_tracks([[paths[0]], empty, [paths[1]]])
+    for alone in (str(paths[0]), Path(paths[0]), Path(paths[0]).read_bytes(), read_image(paths[0])):
+        with pytest.raises(InputError, match=r"^embed_tracks takes a list of tracks, and this is one picture: give"):
+            model.embed_tracks(alone)
 
 
 def test_one_object_serves_many_threads(model, paths, expected):
