@@ -123,7 +123,7 @@ def _asked(flags: FlagValues) -> DatasetOptions | None:
 
 
 def _arrays(dataset: "ReidDataset", features: Mapping[str, Features]) -> dict[str, NDArray]:
-    """What `features.npz` holds: of every split the features, paths, identities and cameras, row by row."""
+    """What `features.npz` holds: of every split the features, paths, identities, cameras and any tracks, row by row."""
     arrays: dict[str, NDArray] = {}
     for split, values in features.items():
         rows = dataset.split(split)
@@ -131,6 +131,8 @@ def _arrays(dataset: "ReidDataset", features: Mapping[str, Features]) -> dict[st
         arrays[f"{split}_paths"] = rows.path.to_numpy(dtype=str)
         arrays[f"{split}_pids"] = rows.pid.to_numpy()
         arrays[f"{split}_camids"] = rows.camid.to_numpy()
+        if "track" in rows and rows.track.notna().any():
+            arrays[f"{split}_tracks"] = rows.track.fillna("").to_numpy(dtype=str)
     return arrays
 
 

@@ -76,6 +76,7 @@ def test_tracks_of_a_manifest_are_evaluated_beside_its_images(exported, small_da
         for path in sorted((folder / part).glob("*.jpg")):
             pid, camera, _ = path.stem.split("_")
             lines.append(f"{path},{pid},{camera},{split},{split}-{pid}-{camera}")
+    lines[1] = lines[1].rpartition(",")[0] + ","  # a query without a track is one of its own
     (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
     args = [f"--export={exported}/saved_model", "--dataset=folder", f"--data_root={tmp_path}"]
     command(evaluate, *args, f"--features={tmp_path}/features.npz")
@@ -83,6 +84,9 @@ def test_tracks_of_a_manifest_are_evaluated_beside_its_images(exported, small_da
     (line,) = (line for line in printed.splitlines() if line.split()[:2] == ["tracks", "joint"])
     with np.load(tmp_path / "features.npz") as arrays:
         queries, gallery = arrays["query_features"], arrays["gallery_features"]
+        expected = [line.split(",")[4] for line in lines if ",query," in line]
+        assert arrays["query_tracks"].tolist() == expected and expected[0] == "" != expected[1]
+        assert arrays["gallery_tracks"][1] == "gallery-{}-{}".format(*lines[-32].split(",")[1:3])
         means = (gallery[::2] + gallery[1::2]).reshape(-1, 2, 512)
         assert (arrays["gallery_camids"][::2] == arrays["gallery_camids"][1::2]).all()
         matches = rank_matches(
