@@ -36,6 +36,8 @@ from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.indexing import index
 from hacnn_tf.gallery.pictures import list_pictures
 from hacnn_tf.gallery.tracks import search_tracks
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import check_new_path
 from hacnn_tf.utils.waiting import bar
 
 FIRST_PERSON = 1000  # none of the embedded dataset's
@@ -186,7 +188,7 @@ def joined(crops, features, views):
     """A number for each track: the same for those that are one person by their features.
 
     Tracks that are seen at once before one camera are different persons. What is nearer than nearly all of these pairs
-    is taken to be one.
+    is taken to be one; without any such pairs none are joined.
     """
     keys = list(crops)
     times = [{i for i, (_, found) in enumerate(views[c].tracks) if t in found} for c, t in keys]
@@ -194,6 +196,9 @@ def joined(crops, features, views):
     strangers = np.array(
         [a[0] == b[0] and bool(s & t) for (a, s), (b, t) in itertools.combinations(zip(keys, times, strict=True), 2)]
     )
+    if not strangers.any():
+        print("No two tracks are seen at once, by which to tell how near is one person: none are joined.")
+        return {key: number for number, key in enumerate(keys, 1)}
     threshold = np.quantile(distances[strangers], STRANGERS)
     print(f"Joined below a distance of {threshold:.2f}, by {strangers.sum()} pairs of tracks that are seen at once.")
     tree = scipy.cluster.hierarchy.average(np.where(strangers, 10.0, distances))
@@ -284,6 +289,10 @@ def main():
     parser.add_argument("--persons", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    try:
+        check_new_path(args.output)
+    except InputError as error:
+        parser.error(str(error))
     model = ReID.from_preset(args.model)
     args.output.mkdir(parents=True)
     (args.output / "crops").mkdir()

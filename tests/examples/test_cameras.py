@@ -79,6 +79,23 @@ def test_tracks_that_are_seen_at_once_are_not_joined(frames, capsys):
     assert "1 pairs of tracks that are seen at once" in capsys.readouterr().out
 
 
+def test_without_tracks_that_are_seen_at_once_none_are_joined(frames, capsys):
+    views = {camera: view(frames, lambda person, time: person) for camera in (0, 1)}
+    for count in (2, 1, 0):
+        crops = dict.fromkeys([(0, 0), (1, 0)][:count])
+        identities = cameras.joined(crops, np.ones((count, 2), np.float32), views)
+        assert list(identities) == list(crops) and len(set(identities.values())) == count
+        assert "none are joined" in capsys.readouterr().out
+
+
+def test_an_output_that_is_there_is_refused_before_a_model_is_opened(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cameras.ReID, "from_preset", lambda _: pytest.fail("it was opened"))
+    monkeypatch.setattr(sys, "argv", ["cameras.py", f"--output={tmp_path}"])
+    with pytest.raises(SystemExit):
+        cameras.main()
+    assert capsys.readouterr().err.endswith(f"error: {tmp_path} exists: remove it or name another output.\n")
+
+
 @pytest.mark.slow
 def test_it_runs(tmp_path):
     output = tmp_path / "cameras"
