@@ -24,11 +24,10 @@ CHOICES = {  # 8 epochs of 25 steps
     "cosine-2e-4": f"{FROM_TRAINED} --recipe paper --schedule cosine --learning_rate 2e-4",
     "cosine-1e-4": f"{FROM_TRAINED} --recipe paper --schedule cosine --learning_rate 1e-4",
     "cosine-5e-5": f"{FROM_TRAINED} --recipe paper --schedule cosine --learning_rate 5e-5",
-    "constant-2e-4": f"{FROM_TRAINED} --recipe paper --learning_rate 2e-4",
+    "cosine-2e-5": f"{FROM_TRAINED} --recipe paper --schedule cosine --learning_rate 2e-5",
     "decay-8": f"{FROM_TRAINED} --recipe adamw",
-    "decay-8-2e-4": f"{FROM_TRAINED} --recipe adamw --learning_rate 2e-4",
-    "frozen-stem": f"{FROM_TRAINED} --recipe paper --schedule cosine {FROZEN}",
-    "16-epochs": f"{FROM_TRAINED} --recipe paper --schedule cosine --epochs 16",
+    "frozen-stem": f"{FROM_TRAINED} --recipe finetune {FROZEN}",
+    "16-epochs": f"{FROM_TRAINED} --recipe finetune --epochs 16",
 }
 EPOCHS_OF = {50: 16, 100: 8, 200: 4}  # by persons: about 200 steps each
 MEASURES = ("rank1", "mAP")

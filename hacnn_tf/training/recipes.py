@@ -125,7 +125,7 @@ RECIPES = {
             crop_padding=8,
             erasing=0.5,
         ),
-        Recipe("finetune", learning_rate=1e-4, schedule="cosine"),
+        Recipe("finetune", learning_rate=5e-5, schedule="cosine"),  # see docs/training.md
     )
 }
 
