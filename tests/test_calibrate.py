@@ -65,6 +65,7 @@ def curve(model):
     return dataclasses.replace(ANY, fingerprint=ReID.from_preset(model).fingerprint)
 
 
+@pytest.mark.slow
 def test_a_run_is_calibrated_and_its_copies_too(run, labelled, tmp_path, capsys):
     pytest.importorskip("matplotlib")
     command(calibrate, f"--model={run}", *labelled, f"--figure={tmp_path}/a.png")
@@ -85,6 +86,7 @@ def test_a_run_is_calibrated_and_its_copies_too(run, labelled, tmp_path, capsys)
     assert ReID.from_preset(run).calibration == model.calibration, "the same each time"
 
 
+@pytest.mark.slow
 def test_an_export_takes_its_calibration_along(run, tmp_path):
     pytest.importorskip("tf2onnx")
     curve(run).write(run / "calibration.json")
@@ -285,7 +287,7 @@ def test_the_page_shows_them_too(people, program, query):
         search_for = next(function.fn for function in blocks.fns.values() if function.name == "search")
         rows, pictures, told, _ = search_for(str(query), [], "", "", 6, 0.0, False, REQUEST)
         assert len(pictures) == 6 and ("probability" in pictures[0][1]) == bool(calibration)
-        assert told == ("" if calibration is None else Probabilities(calibration, 32).note)
+        assert told == ("" if calibration is None else Probabilities(calibration, 32, uncalibrated=database.path).note)
         _, pictures, told, _ = search_for(str(query), [], "", "", 6, 0.5, True, REQUEST)
         assert len(pictures) == 6 and told == "", "re-ranked ones have none"
     expected = calibration.probability(rows.distance, 1 / 32)

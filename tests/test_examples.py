@@ -137,6 +137,7 @@ def test_there_are_examples_of_other_backends():
     assert {param.values[-1] for param in UNDER_BACKENDS} == {"torch", "jax"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "line", "code", "backend"), UNDER_BACKENDS)
 def test_a_block_that_sets_keras_to_another_backend(page, line, code, backend, workplace):
     """Each stands for itself: it is a program of its own, as a backend is chosen once."""

@@ -226,10 +226,10 @@ def verification_table(results: Results) -> str:
             lines.append(f"{name:<14}{title:<17}{values}{last:>9}".rstrip())
             name = ""
         lines += [
-            f"TAR (true accepts): % of {verification['genuine']:,} pairs of one person that are accepted, where FAR "
-            f"(false accepts) of {verification['impostors']:,} pairs of two are.",
-            f"DIR (identification): % of {open_set['mated']:,} queries whose person is found first and accepted, where "
-            f"FAR of {open_set['non_mated']:,} queries whose person is not there are. –: too few to say.",
+            f"TAR: % of {verification['genuine']:,} pairs of one person that are accepted, where FAR of "
+            f"{verification['impostors']:,} pairs of two are.",
+            f"DIR: % of {open_set['mated']:,} queries found first and accepted, where FAR of {open_set['non_mated']:,} "
+            "whose person is not there are.",
         ]
     return "\n".join(lines)
 
