@@ -4,9 +4,10 @@
     python -m hacnn_tf.evaluate --run_dir runs/synthetic-detected-seed0 --dataset market1501   on another test set
     python -m hacnn_tf.evaluate --export exports/hacnn.onnx --dataset cuhk03                   an export of any format
 
-Prints CMC, mAP and mINP of the joint, global and local features (without the local branch there is no local one, and
-the joint one is the global one), of images and, where a manifest names them, of tracks. Then what a threshold on the
-distance of the joint feature accepts: TAR, of pairs of one person, where FAR is accepted of pairs of two, and EER,
+Without --data_root the run's dataset is read where its training found it, if it is there still. Prints CMC, mAP and
+mINP of the joint, global and local features (without the local branch there is no local one, and the joint one is the
+global one), of images and, where a manifest names them, of tracks. Then what a threshold on the distance of the joint
+feature accepts: TAR, of pairs of one person, where FAR is accepted of pairs of two, and EER,
 where as many of the one are missed as of the other accepted; and DIR, of queries whose nearest image is the right one,
 where FAR is accepted of queries whose person is not in the gallery: half of the persons are taken out of it. – stands
 where there are too few to tell.
@@ -18,6 +19,7 @@ metrics-DATASET.json, which no table reads. It does not check whether the run wa
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
@@ -30,7 +32,7 @@ from hacnn_tf.reid import ReID, find_preset
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import check_new_path, write_npz
+from hacnn_tf.utils.files import check_new_path, expanded, write_npz
 from hacnn_tf.utils.options import options
 from hacnn_tf.utils.startup import check_tensorflow
 from hacnn_tf.utils.types import Features
@@ -68,7 +70,7 @@ def main(flags: FlagValues) -> None:
         check_export(flags.export, flags.precision)
     tested = asked or run
     assert tested, "one of them is required"
-    dataset = tested.read_dataset(flags.data_root)
+    dataset = tested.read_dataset(flags.data_root if asked or flags["data_root"].present else _data_root(flags, run))
 
     from hacnn_tf.evaluation import (
         TEST_SPLITS,
@@ -111,6 +113,11 @@ def main(flags: FlagValues) -> None:
     if flags.rerank:
         results = evaluate_features(dataset, features, distances=rerank, branches=branches)
         print(f"After k-reciprocal re-ranking:\n{results_table(results)}")
+
+
+def _data_root(flags: FlagValues, run: RunFolder | None) -> str:
+    """Where a run's own dataset is if nobody says: where its training found it, if that is there still."""
+    return run.data_root if run and run.data_root and Path(expanded(run.data_root)).exists() else flags.data_root
 
 
 def _asked(flags: FlagValues) -> DatasetOptions | None:

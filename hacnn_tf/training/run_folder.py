@@ -73,6 +73,7 @@ class RunFolder:
         fingerprint: of its training images, see `ReidDataset.fingerprint`.
         num_identities: number of training identities.
         initial: fingerprint of the weights that it began from; None if those were fresh.
+        data_root: where its dataset was read from, as typed; None if it does not say.
         versions: dict of the versions it was begun with, for people.
         revision: the git revision it was trained with, or None.
 
@@ -99,6 +100,7 @@ class RunFolder:
             self.dataset_name = content["dataset"]
             self.fingerprint = content["fingerprint"]
             self.initial: str | None = content.get("initial")
+            self.data_root: str | None = content.get("places", {}).get("data_root")
             self.versions = dict(content["versions"])
             self.revision = content["revision"]
         except FormatError:
