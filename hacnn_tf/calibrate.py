@@ -60,7 +60,9 @@ COMMAND.group("Output")
 
 
 def main(flags: FlagValues) -> None:
-    cli.require(flags, "dataset", *([] if flags.database else ["model"]))
+    cli.require(flags, "dataset")
+    if not (flags.model or flags.database):
+        raise InputError("--model must be given, or --database, whose model it then is; --help lists the flags.")
     asked = cli.given_options(DatasetOptions, flags).completed()
     check_installed(["sklearn"], "calibrate", "calibrate")
     if flags.figure:
