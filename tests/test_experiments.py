@@ -107,7 +107,7 @@ def test_all_trains_what_is_left_and_ends_with_the_report(everything, clone):
         "augmentation",
         "runs",
     ]
-    assert report.count("<img ") == report.count("data:image/") == 5
+    assert report.count("<img ") == report.count("data:image/") == 6  # of the curves two: rates beside them
     assert len(list((clone / "runs").iterdir())) == TRAININGS
 
 
