@@ -12,13 +12,12 @@
 Ctrl-C or SIGTERM stop it after the step in hand, with a checkpoint; the same command again goes on from there.
 """
 
-import os
-
 from absl.flags import FlagValues
 
 from hacnn_tf.data.load import load_images, load_splits
 from hacnn_tf.data.pipeline import epoch_order
-from hacnn_tf.reid import ReID, find_preset, model_folder
+from hacnn_tf.reid import CONFIG, ReID, find_preset, model_folder
+from hacnn_tf.training.cluster import find_workers
 from hacnn_tf.training.recipes import GROUP, OPTIONS, RECIPES, Recipe
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import FLAGS, STRATEGIES, Settings
@@ -68,8 +67,7 @@ def main(flags: FlagValues) -> None:
     assert settings.recipe, "these settings are not completed"
     epoch_order(rows.pid, settings.batch_size, settings.recipe, settings.seed, epoch=1)  # is there enough to fill it?
     run_dir = flags.run_dir or f"runs/{settings.run_name}"
-    alone = flags.strategy in ("one", "mirrored") or not os.environ.get("TF_CONFIG")
-    if alone:  # of several workers only the chief has the run folder
+    if len(find_workers(flags.strategy)[0]) < 2:  # several meet first, and only the chief has the run folder
         run = RunFolder.find(run_dir, settings, dataset)
         if settings.init_from and not (run and run.begun):
             _check_initial(settings, settings.init_from)
@@ -117,7 +115,7 @@ def main(flags: FlagValues) -> None:
 def _check_initial(settings: Settings, place: str) -> None:
     """Raises `InputError` if there are no weights to begin from, or a run has seen those held out for validation."""
     folder = model_folder(place)
-    if settings.validation and not find_preset(place) and (folder / "config.json").exists():
+    if settings.validation and not find_preset(place) and (folder / CONFIG).exists():
         other = RunFolder(folder).settings
         if other.dataset == settings.dataset and other.validation != settings.validation:
             raise InputError(

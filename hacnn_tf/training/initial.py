@@ -34,10 +34,11 @@ class InitialWeights:
                 "or Keras file that it was exported from."
             )
         there, here = trained.network.get_config(), settings.build_model(num_identities=1).get_config()
-        differing = [f"{name} {there[name]} there, {here[name]} here" for name in here if there[name] != here[name]]
-        if differing := [text for text in differing if text.partition(" ")[0] not in OWN]:
+        differing = [name for name in here if name not in OWN and there[name] != here[name]]
+        if differing:
+            named = preview([f"{name} {there[name]} there, {here[name]} here" for name in differing], 10)
             raise InputError(
-                f"--init_from {settings.init_from} is another network than these settings' ({preview(differing, 10)}): "
+                f"--init_from {settings.init_from} is another network than these settings' ({named}): "
                 "give the training its switches, or begin from another."
             )
         self.fingerprint = trained.fingerprint

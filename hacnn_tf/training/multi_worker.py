@@ -1,12 +1,11 @@
-"""Training on several machines, with one process ("worker") on each; nothing else knows of them.
+"""Training on several machines, with one process ("worker") on each; besides `cluster`, which reads their names,
+nothing else knows of them.
 
 TF_CONFIG names the workers. The first is the chief, which alone reads and writes the run folder and gives its state to
 the others; each takes its part of every batch. They stop together and leave together.
 """
 
 import contextlib
-import json
-import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pandas as pd
 import tensorflow as tf
 
 from hacnn_tf.data.pipeline import training_batches
+from hacnn_tf.training.cluster import find_workers
 from hacnn_tf.training.devices import Devices, name_devices
 from hacnn_tf.training.recipes import Recipe
 from hacnn_tf.training.record import Record
@@ -33,7 +33,6 @@ LOST = (  # how TensorFlow says that another worker is gone, or has come back as
     tf.errors.FailedPreconditionError,
     tf.errors.InternalError,
 )
-CLUSTER = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
 
 
 @contextlib.contextmanager
@@ -54,9 +53,7 @@ def open_devices(strategy: str, batch_size: int, agreement: str) -> Iterator[Dev
         InputError: TF_CONFIG is not as it must be, workers do not come, or the batch does not divide equally among
             them; in the context, if a worker is lost, which is noticed within a minute.
     """
-    addresses, index = _read_cluster(os.environ.get("TF_CONFIG")) if strategy in ("auto", "multi_worker") else ([], 0)
-    if strategy == "multi_worker" and not addresses:
-        raise InputError(f"--strategy multi_worker needs addresses: set TF_CONFIG to something like {CLUSTER}.")
+    addresses, index = find_workers(strategy)
     if len(addresses) < 2:
         yield Devices.choose(strategy, batch_size)
         return
@@ -166,30 +163,3 @@ class Follower(Record):
 
     def _list(self, batch: pd.DataFrame) -> Path | None:
         return None
-
-
-def _read_cluster(text: str | None) -> tuple[list[str], int]:
-    """The addresses of the workers that TF_CONFIG names, the chief first, and which of them is this one.
-
-    Services set it for trainings of one task too, a worker, chief or, as it was once called, master. It may also name
-    nobody at all; then there is no address.
-    """
-    try:
-        content = json.loads(text or "{}")
-        cluster, task = content.get("cluster") or {}, content.get("task") or {}
-        if others := sorted({task.get("type", "worker"), *cluster} - {"master", "chief", "worker"}):
-            raise ValueError(f"{' and '.join(others)} cannot train")
-        tasks = {(kind, i): address for kind in sorted(cluster) for i, address in enumerate(cluster[kind])}
-        if tasks and (mine := (task["type"], int(task["index"]))) not in tasks:
-            raise ValueError(f"the cluster has no {mine[0]} {mine[1]}")
-        if len(tasks) > 1:
-            if "master" in cluster:
-                raise ValueError("a master who has workers is called chief")
-            if not all(0 < int(address.rpartition(":")[2]) < 2**16 for address in tasks.values()):
-                raise ValueError("ports are numbers from 1 to 65535")
-        return list(tasks.values()), list(tasks).index(mine) if tasks else 0
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else error
-        raise InputError(
-            f"TF_CONFIG must be like {CLUSTER} ({reason}): set it so, or add --strategy one to train without it."
-        ) from None

@@ -8,7 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from hacnn_tf.training.multi_worker import _read_cluster, open_devices
+from hacnn_tf.training.cluster import read_cluster
+from hacnn_tf.training.multi_worker import open_devices
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import InputError
 from tests.training.conftest import STEPS, curve, end, start
@@ -80,7 +81,7 @@ def test_a_chief_is_the_first_worker(monkeypatch):
     cluster = {"worker": ["b:1", "c:1"], "chief": ["a:1"]}
     for i, (kind, index) in enumerate([("chief", 0), ("worker", 0), ("worker", 1)]):
         text = json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
-        assert _read_cluster(text) == (["a:1", "b:1", "c:1"], i)
+        assert read_cluster(text) == (["a:1", "b:1", "c:1"], i)
 
 
 def test_a_batch_that_does_not_divide(monkeypatch):
