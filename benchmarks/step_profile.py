@@ -10,32 +10,15 @@ import collections
 import tempfile
 from pathlib import Path
 
-import keras
-import numpy as np
 import tensorflow as tf
+from precision import IDENTITIES, training
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-from hacnn_tf.models import INPUT_SIZE
-from hacnn_tf.training.loop import make_optimizer
-from hacnn_tf.training.recipes import RECIPES
-from hacnn_tf.training.settings import Settings
-from hacnn_tf.training.step import make_train_step
+from hacnn_tf.models import HACNN
 from hacnn_tf.utils.options import PRECISIONS
 
-BATCH, IDENTITIES, WARM_UP, STEPS = 32, 767, 3, 8
+WARM_UP, STEPS = 3, 8
 SHOWN = 12
-
-
-def step(precision):
-    """A function that takes a step and waits for it."""
-    model = Settings(precision=precision).build_model(IDENTITIES)
-    optimizer = make_optimizer(RECIPES["adamw"], steps=100)
-    optimizer.build(model.trainable_variables)
-    function = make_train_step(model, optimizer, RECIPES["adamw"], xla=False)
-    rng = np.random.default_rng(0)
-    images = tf.constant(rng.integers(0, 256, (BATCH, *INPUT_SIZE, 3), np.uint8))
-    labels = tf.constant(rng.integers(0, IDENTITIES, BATCH), tf.int32)
-    return lambda: function(images, labels).numpy()
 
 
 def profiled(work):
@@ -66,11 +49,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--precision", choices=PRECISIONS, default="float32")
     precision = parser.parse_args().precision
-    keras.utils.set_random_seed(0)
-    work = step(precision)
+    step, _ = training(HACNN(IDENTITIES, dtype=precision))
     for _ in range(WARM_UP):
-        work()
-    seconds = seconds_by_kind(profiled(lambda: [work() for _ in range(STEPS)]))
+        step().numpy()
+    seconds = seconds_by_kind(profiled(lambda: [step().numpy() for _ in range(STEPS)]))
     total = sum(seconds.values())
     print(f"{precision}: {total / STEPS:.2f} s of computing a step, on all threads; of it")
     for kind, spent in seconds.most_common(SHOWN):

@@ -127,25 +127,16 @@ def spread(found):
 def train_with_frozen_stem(argv):
     """As `python -m hacnn_tf.train`, with a stem that keeps its weights, batch norm's averages among them."""
     from hacnn_tf import train
-    from hacnn_tf.training import loop
+    from hacnn_tf.training.settings import Settings
 
-    make_state = loop.make_state
+    build = Settings.build_model
 
-    def frozen(settings, *args):
-        build = type(settings).build_model
+    def frozen(*args):
+        model = build(*args)
+        model.get_layer("stem").trainable = False
+        return model
 
-        def built(*args):
-            model = build(*args)
-            model.get_layer("stem").trainable = False
-            return model
-
-        type(settings).build_model = built
-        try:
-            return make_state(settings, *args)
-        finally:
-            type(settings).build_model = build
-
-    loop.make_state = frozen
+    Settings.build_model = frozen
     train.COMMAND.run(train.main, argv)
 
 

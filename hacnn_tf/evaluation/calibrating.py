@@ -14,13 +14,11 @@ from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.types import Features
 
 STEP = 0.001  # of distances: pairs are counted by distances rounded to it
-LEAST_PERSONS = (
-    20  # a curve of 10, half of them, has a Brier score 0.002 above that of 350, one of 5 has 0.007 (CUHK03)
-)
+# A curve of 10, half of them, has a Brier score 0.002 above that of 350, one of 5 has 0.007 (CUHK03).
+LEAST_PERSONS = 20
 BINS = 10  # of a reliability table
-WEAK = (
-    100.0  # inverse strength of a penalty, without which persons who are told apart without fail give no finite curve
-)
+# Inverse strength of a penalty, without which persons who are told apart without fail give no finite curve.
+WEAK = 100.0
 LIKELY = 0.5  # the probability in a search from which on is counted how many are right
 Counts = NDArray[np.int64]  # (2, n): pairs of two persons and of one, by distance in steps
 

@@ -24,9 +24,7 @@ def compared_pairs(
     of length √2, those below 0.001 are rounding.
 
     Args:
-        query_features, gallery_features: `(q, d)` and `(g, d)` float32 arrays.
-        query_pids, gallery_pids: `(q,)` and `(g,)` int arrays of identities; -1 is junk.
-        query_camids, gallery_camids: `(q,)` and `(g,)` int arrays of cameras.
+        query_features, gallery_features, query_pids, gallery_pids, query_camids, gallery_camids: as in `rank_matches`.
 
     Yields:
         For every query, also one that is compared with nothing, the distances `(m,)`, float32, at least 0, to the m

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.test_commands import COMMANDS
+
 NOWHERE = "/proc/none"  # where nobody can make a folder
 READ_ONLY = f"import tempfile; tempfile._candidate_tempdir_list = lambda: [{NOWHERE!r}]\n"
 COMMAND = [sys.executable, "-m", "hacnn_tf.complexity"]
@@ -23,20 +25,7 @@ def run(args, shell="", **environment):
 
 HEAVY = {"tensorflow", "keras", "pandas", "scipy", "sklearn", "h5py", "matplotlib", "lancedb", "pyarrow", "gradio"}
 HEAVY |= {"onnxruntime"}
-COMMANDS = [
-    "app",
-    "calibrate",
-    "check",
-    "complexity",
-    "evaluate",
-    "export",
-    "index",
-    "report",
-    "reproduce",
-    "search",
-    "tables",
-    "train",
-]
+AS_TYPED = [*(name.removesuffix(".__main__") for name in COMMANDS), "complexity"]
 
 
 def imported(command, *args):
@@ -49,7 +38,7 @@ def imported(command, *args):
     return done.returncode, "\n".join(said), HEAVY & {line.rpartition("|")[2].strip() for line in times}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", AS_TYPED)
 def test_help_and_a_mistyped_flag_wait_for_nothing(command):
     assert imported(command, "--help") == (0, "", set())
     code, said, heavy = imported(command, "--dataste=cuhk03")
