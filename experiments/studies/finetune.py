@@ -1,10 +1,12 @@
 """What trained weights are worth on other cameras, and by which recipe they are trained on.
 
-    python experiments/studies/finetune.py --data_root DATA [--only choose|compare] [--seeds 0,1,2] [--table]
+    python experiments/studies/finetune.py --data_root DATA [--only choose|synthetic|cuhk03] [--seeds 0,1,2] [--table]
 
 "choose" tries recipes from the bundled weights on 100 of the synthetic people, by the 100 others of the training set
-(`--validation 100`). "compare" trains on the first 50, 100 and 200 of them, from fresh weights and from the bundled
-ones, equally many steps, and searches the test set. Finished trainings are not repeated; --table trains nothing.
+(`--validation 100`). "synthetic" trains on the first 50, 100 and 200 of them, from fresh weights and from the bundled
+ones, equally many steps, and searches the test set. "cuhk03" does so with real people before other cameras: it trains
+on CUHK03's first pair of cameras, from there on people of the second pair, and searches the second pair's test set.
+Finished trainings are not repeated; --table trains nothing.
 """
 
 import argparse
@@ -16,6 +18,7 @@ from pathlib import Path
 PRESET = "hacnn_cuhk03_detected"
 PRECISION = "mixed_bfloat16"
 FROM_FRESH, FROM_TRAINED = "--recipe paper", f"--init_from {PRESET}"
+PAIRS = {1: (1, 843), 2: (844, 1283)}  # identities of CUHK03's 767/700 that a pair of cameras saw
 FROZEN = "--frozen_stem"  # of this script alone
 CHOICES = {  # 8 epochs of 25 steps
     "fresh": FROM_FRESH,
@@ -29,7 +32,7 @@ CHOICES = {  # 8 epochs of 25 steps
     "frozen-stem": f"{FROM_TRAINED} --recipe finetune {FROZEN}",
     "16-epochs": f"{FROM_TRAINED} --recipe finetune --epochs 16",
 }
-EPOCHS_OF = {50: 16, 100: 8, 200: 4}  # by persons: about 200 steps each
+PERSONS, STEPS = (50, 100, 200), 200
 MEASURES = ("rank1", "mAP")
 
 
@@ -39,7 +42,7 @@ def main():
     )
     parser.add_argument("--data_root", default="data")
     parser.add_argument("--runs_dir", type=Path, default="runs/finetune")
-    parser.add_argument("--only", choices=["choose", "compare"])
+    parser.add_argument("--only", choices=["choose", "synthetic", "cuhk03"])
     parser.add_argument("--variants", help="of choose, separated by commas", default=",".join(CHOICES))
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--table", action="store_true", help="train nothing")
@@ -50,11 +53,19 @@ def main():
     if rest:
         parser.error(f"unknown: {' '.join(rest)}")
     seeds = args.seeds.split(",")
-    if args.only != "compare":
-        trainings = [(name, choice(name, args.data_root)) for name in args.variants.split(",")]
-        print(trained("choose", trainings, seeds, args.runs_dir, args.table))
-    if args.only != "choose":
-        print(trained("compare", list(comparisons(args.data_root, args.runs_dir)), seeds, args.runs_dir, args.table))
+    for what in [args.only] if args.only else ["choose", "synthetic", "cuhk03"]:
+        if what == "choose":
+            trainings = [(name, choice(name, args.data_root)) for name in args.variants.split(",")]
+        elif what == "synthetic":
+            trainings = comparisons(read(what, args.data_root), PRESET, FROM_FRESH, args.runs_dir / what)
+        else:
+            table = read(what, args.data_root)
+            base = args.runs_dir / "pair1"
+            first = write_manifest(of_pair(table, 1), args.runs_dir / "pair1.csv")
+            if not args.table:
+                run(base, ["--dataset=folder", f"--data_root={first}", "--epochs=12", f"--precision={PRECISION}"])
+            trainings = comparisons(of_pair(table, 2), base, "--recipe adamw", args.runs_dir / what)
+        print(trained(what, list(trainings), seeds, args.runs_dir, args.table))
 
 
 def choice(name, data_root):
@@ -62,21 +73,37 @@ def choice(name, data_root):
     return ["--dataset=synthetic", f"--data_root={data_root}", "--validation=100", "--epochs=8", *CHOICES[name].split()]
 
 
-def comparisons(data_root, runs_dir):
-    """Names and flags of the trainings on the first people of the training set, fresh and trained."""
+def read(dataset, data_root):
+    """The table of a dataset, its paths absolute."""
     from hacnn_tf.data import read_dataset
 
-    table = read_dataset("synthetic", data_root).table
-    for persons, epochs in EPOCHS_OF.items():
-        manifest = runs_dir / f"first{persons}.csv"
-        if not manifest.exists():
-            runs_dir.mkdir(parents=True, exist_ok=True)
-            rows = table[(table.split != "train") | (table.pid <= persons)]
-            rows = rows.assign(path=[str(Path(path).resolve()) for path in rows.path])
-            rows[["path", "pid", "camid", "split"]].to_csv(manifest, index=False)
-        for name, flags in (("fresh", FROM_FRESH), ("trained", FROM_TRAINED)):
+    table = read_dataset(dataset, data_root).table
+    return table.assign(path=[str(Path(path).resolve()) for path in table.path])
+
+
+def of_pair(table, pair):
+    """The images of one pair of CUHK03's cameras."""
+    return table[table.pid.between(*PAIRS[pair])]
+
+
+def comparisons(table, base, from_fresh, manifests):
+    """Names and flags of the trainings on the first persons of the training set, fresh and from `base`."""
+    train = table.split == "train"
+    for persons in PERSONS:
+        first = sorted(table.pid[train].unique())[:persons]
+        rows = table[~train | table.pid.isin(first)]
+        manifest = write_manifest(rows, manifests / f"first{persons}.csv")
+        epochs = max(1, round(STEPS / (sum(rows.split == "train") // 32)))
+        for name, flags in (("fresh", from_fresh), ("trained", f"--init_from {base}")):
             flags = ["--dataset=folder", f"--data_root={manifest}", f"--epochs={epochs}", *flags.split()]
             yield f"{persons}-{name}", flags
+
+
+def write_manifest(rows, manifest):
+    if not manifest.exists():
+        manifest.parent.mkdir(parents=True, exist_ok=True)
+        rows[["path", "pid", "camid", "split"]].to_csv(manifest, index=False)
+    return manifest
 
 
 def trained(what, trainings, seeds, runs_dir, table_only):
