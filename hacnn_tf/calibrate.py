@@ -30,10 +30,11 @@ from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.load import load_splits
 from hacnn_tf.evaluation.calibration import OtherNetworkError
 from hacnn_tf.gallery.naming import check_there
-from hacnn_tf.reid import CONFIG, SHIPPED, ReID, calibration_path
+from hacnn_tf.preset import SHIPPED, Kind, find_model
+from hacnn_tf.reid import ReID
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import atomic_write, check_folder, check_new_path, expanded
+from hacnn_tf.utils.files import atomic_write, check_folder, check_new_path
 from hacnn_tf.utils.startup import check_installed
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _place(flags: FlagValues) -> Path | str:
     """Where the curve goes. Raises `InputError` if it cannot, or if there is no such model or database."""
     if flags.database and flags.output:
         raise InputError("--database and --output are two places to keep one curve: leave one out.")
-    beside = calibration_path(flags.model) if flags.model else None
+    beside = find_model(flags.model).calibration if flags.model else None
     if flags.database:
         check_there(flags.database)
         return flags.database
@@ -133,9 +134,9 @@ def _before(flags: FlagValues, model: ReID, database: "Database | None") -> "Cal
     try:
         return (None if database is None else database.calibration) or model.calibration
     except OtherNetworkError:
-        if not (flags.database or flags.output or (Path(expanded(flags.model)) / CONFIG).exists()):
+        if not (flags.database or flags.output) and (place := find_model(flags.model)).kind is Kind.EXPORT:
             raise InputError(
-                f"{calibration_path(flags.model)} is the calibration of another network than {flags.model}, perhaps of "
+                f"{place.calibration} is the calibration of another network than {flags.model}, perhaps of "
                 f"another file in that folder: remove it, or {ELSEWHERE}"
             ) from None
     except InputError:  # it is damaged

@@ -27,8 +27,9 @@ from numpy.typing import NDArray
 
 from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.load import load_splits
-from hacnn_tf.export import check_export, load_export
-from hacnn_tf.reid import ReID, find_preset
+from hacnn_tf.export import check_export
+from hacnn_tf.preset import Kind, find_model
+from hacnn_tf.reid import ReID
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
@@ -66,7 +67,7 @@ def main(flags: FlagValues) -> None:
     run = RunFolder(flags.run_dir) if flags.run_dir else None
     if not flags.export:
         check_tensorflow()
-    elif not find_preset(flags.export):
+    elif find_model(flags.export).kind is not Kind.PRESET:
         check_export(flags.export, flags.precision)
     tested = asked or run
     assert tested, "one of them is required"
@@ -90,8 +91,7 @@ def main(flags: FlagValues) -> None:
         branches = network.branches
         title = f"{run.path}, epoch {epoch}"
     else:
-        opened = ReID.from_preset if find_preset(flags.export) else load_export
-        model = opened(flags.export, flags.precision)
+        model = ReID.from_preset(flags.export, flags.precision)
         function, size, title = model.extract, model.input_size, flags.export
         branches = model.branches
     if asked:

@@ -1,28 +1,24 @@
 """A trained network ready to use: pictures in, features out."""
 
 import collections
-import dataclasses
 import functools
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import PIL.Image
 from numpy.typing import ArrayLike, NDArray
 
-import hacnn_tf
 from hacnn_tf.data.decode import UnreadableImagesError, decoding_pool, own_copy, read_image
-from hacnn_tf.export import Export, find_export, load_export
-from hacnn_tf.utils.errors import FormatError, InputError
-from hacnn_tf.utils.files import atomic_write, check_format, check_new_path, expanded
+from hacnn_tf.export import Export
+from hacnn_tf.preset import CALIBRATION, find_model, load_model, write_preset
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import atomic_write, check_new_path, expanded
 from hacnn_tf.utils.options import PRECISIONS
-from hacnn_tf.utils.startup import load_keras
 from hacnn_tf.utils.types import Features, FilePath, Picture, Pixels
 from hacnn_tf.utils.waiting import bar
 
@@ -32,11 +28,7 @@ if TYPE_CHECKING:
 BATCH = 64  # images extracted at a time
 BOXES_NAMED = 10  # at most, in a sentence
 READ_AHEAD = 2  # batches that are decoded while one is extracted
-WEIGHTS, CONFIG, METADATA = "model.weights.h5", "config.json", "metadata.json"  # of a preset, as Keras Hub calls them
-CALIBRATION = "calibration.json"  # beside a model
-FORMAT = 1  # of a preset; raised when older code would misread a newer one
 ALONE = (str, os.PathLike, bytes, bytearray, memoryview, PIL.Image.Image)  # what is one picture, and no list of them
-SHIPPED = Path(__file__).parent / "presets"
 
 
 class Detections(Protocol):
@@ -103,7 +95,7 @@ class ReID:
 
         if self._export.source is None:
             return None
-        path = calibration_path(self._export.source[0])
+        path = find_model(self._export.source[0]).calibration
         return Calibration.read(path, self.fingerprint) if path.exists() else None
 
     def calibration_of_copy(self) -> "Calibration | None":
@@ -135,18 +127,7 @@ class ReID:
                 backend was in use before this process was forked.
         """
         _check_one_of("precision", precision, (None, *PRECISIONS))
-        name = expanded(preset)
-        path = Path(name)
-        if folder := find_preset(name):
-            export = _read_preset(folder, precision)
-        elif (path / CONFIG).exists():
-            export = _read_run(path, precision)
-        elif find_export(path):
-            export = load_export(path, precision)
-        else:
-            raise _no_model(name)
-        place = os.path.abspath(name) if path.exists() else name
-        return cls(name, dataclasses.replace(export, source=export.source or (place, precision)))
+        return cls(expanded(preset), load_model(preset, precision))
 
     def embed(self, images: Picture | Iterable[Picture]) -> Features:
         """Features of pictures, in batches, with a progress bar on a terminal if it takes long.
@@ -338,22 +319,8 @@ class ReID:
         self._export.check_process()
         check_new_path(folder)
         calibration = self.calibration_of_copy()
-        import keras
-
-        from hacnn_tf.models import HACNN
-
-        config = {name: v for name, v in self.network.get_config().items() if name not in ("name", "trainable")}
-        config |= {"dtype": self.network.dtype_policy.name, "num_identities": 1}  # classifiers are of no use to others
-        stored = HACNN(**(config | {"dtype": dtype})).feature_extractor()
-        stored.set_weights(self.network.feature_extractor().get_weights())
         with atomic_write(folder) as part:
-            part.mkdir()
-            (part / CONFIG).write_text(json.dumps({"class_name": "HACNN", "config": config}, indent=1) + "\n")
-            versions = {"hacnn_tf_version": hacnn_tf.__version__, "keras_version": keras.__version__}
-            counted = {"parameter_count": stored.count_params(), "fingerprint": self.fingerprint}
-            metadata = {"format": FORMAT, **versions, **counted}
-            (part / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
-            stored.save_weights(part / WEIGHTS)
+            write_preset(part, self.network, self.fingerprint, dtype)
             if calibration:
                 calibration.write(part / CALIBRATION)
 
@@ -383,44 +350,6 @@ def _reopened(kind: type[ReID], preset: str, precision: str | None, fingerprint:
             "put the same one there, or pickle a ReID of this one."
         )
     return model
-
-
-def find_preset(preset: FilePath) -> Path | None:
-    """The folder of a preset, by its path or by the name of one that comes with hacnn_tf; None if it is neither."""
-    folder = Path(preset) if Path(preset).exists() else SHIPPED / preset
-    return folder if (folder / WEIGHTS).exists() else None
-
-
-def model_folder(preset: FilePath) -> Path:
-    """The folder that a model lies in; nothing is opened.
-
-    Args:
-        preset: as in `ReID.from_preset`.
-
-    Raises:
-        InputError: it is nothing that can be opened.
-    """
-    name = expanded(preset)
-    if folder := find_preset(name):
-        return folder
-    if (Path(name) / CONFIG).exists():
-        return Path(name)
-    if found := find_export(name):
-        return found[1].parent
-    raise _no_model(name)
-
-
-def calibration_path(preset: FilePath) -> Path:
-    """Where the calibration of a model is kept; as `model_folder`."""
-    return model_folder(preset) / CALIBRATION
-
-
-def _no_model(name: str) -> InputError:
-    shipped = ", ".join(sorted(folder.name for folder in SHIPPED.glob("*/"))) or "none"
-    return InputError(
-        f"{name} is not a run folder, preset or export, nor a preset that comes with hacnn_tf ({shipped}): "
-        "train one with python -m hacnn_tf.train."
-    )
 
 
 def _listed(images: Picture | Iterable[Picture]) -> Iterable[Any]:
@@ -468,31 +397,3 @@ def _crop(frame: Pixels, box: NDArray[np.float64]) -> Pixels | InputError:
     if left < right and top < bottom:
         return frame[top:bottom, left:right]
     return InputError(f"{shown} is outside of the frame, which is {width} × {height} (width × height) pixels")
-
-
-def _read_run(path: Path, precision: str | None) -> Export:
-    """A run folder's network, opened as an `Export`."""
-    from hacnn_tf.training.run_folder import RunFolder
-
-    return Export.of_network(RunFolder(path).load_model(precision)[0])
-
-
-def _read_preset(path: Path, precision: str | None) -> Export:
-    """A preset's folder, opened as an `Export`."""
-    load_keras()
-    from hacnn_tf.models import HACNN, legacy
-
-    try:
-        metadata = json.loads((path / METADATA).read_text())
-        check_format(path, metadata.get("format"), FORMAT)
-        config = json.loads((path / CONFIG).read_text())["config"]
-        network = HACNN(**(config | ({"dtype": precision} if precision else {})))
-        legacy.load_weights(network.feature_extractor(), path / WEIGHTS)
-        export = Export.of_network(network)
-        if export.fingerprint != metadata["fingerprint"]:
-            raise ValueError(f"its weights are not those of {METADATA}")
-        return export
-    except FormatError:
-        raise
-    except Exception as error:  # whatever a damaged file makes its reader raise
-        raise InputError(f"{path} is not a preset, or damaged ({error}).") from None

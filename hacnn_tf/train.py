@@ -16,7 +16,8 @@ from absl.flags import FlagValues
 
 from hacnn_tf.data.load import load_images, load_splits
 from hacnn_tf.data.pipeline import epoch_order
-from hacnn_tf.reid import CONFIG, ReID, find_preset, model_folder
+from hacnn_tf.preset import Kind, find_model
+from hacnn_tf.reid import ReID
 from hacnn_tf.training.cluster import find_workers
 from hacnn_tf.training.recipes import GROUP, OPTIONS, RECIPES, Recipe
 from hacnn_tf.training.run_folder import RunFolder
@@ -114,9 +115,9 @@ def main(flags: FlagValues) -> None:
 
 def _check_initial(settings: Settings, place: str) -> None:
     """Raises `InputError` if there are no weights to begin from, or a run has seen those held out for validation."""
-    folder = model_folder(place)
-    if settings.validation and not find_preset(place) and (folder / CONFIG).exists():
-        other = RunFolder(folder).settings
+    found = find_model(place)
+    if settings.validation and found.kind is Kind.RUN:
+        other = RunFolder(found.path).settings
         if other.dataset == settings.dataset and other.validation != settings.validation:
             raise InputError(
                 f"--init_from {place} was trained with --validation {other.validation}, and has seen persons whom "

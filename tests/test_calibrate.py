@@ -18,7 +18,7 @@ from hacnn_tf.export import __main__ as export
 from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.audit import Audit
 from hacnn_tf.gallery.probabilities import Probabilities
-from hacnn_tf.reid import SHIPPED
+from hacnn_tf.preset import SHIPPED
 from tests.conftest import command
 from tests.test_commands import fails
 

@@ -265,9 +265,16 @@ def test_outputs_are_never_overwritten(small_run, small_data_root, tmp_path, cap
     assert "cannot be written" in fails(export, [f"--run_dir={small_run}", output], capsys)
 
 
-@pytest.mark.parametrize("content", [None, b"", b"garbage"])
-def test_a_saved_model_must_be_one(content, small_run, small_data_root, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "is not a run folder, preset or export"),
+        (b"", "is not an exported network"),
+        (b"garbage", "is not an exported network"),
+    ],
+)
+def test_a_saved_model_must_be_one(content, said, small_run, small_data_root, tmp_path, capsys):
     if content is not None:
         (tmp_path / "saved_model.pb").write_bytes(content)
     args = [f"--run_dir={small_run}", f"--data_root={small_data_root}", f"--export={tmp_path}"]
-    assert "is not an exported network" in fails(evaluate, args, capsys)
+    assert said in fails(evaluate, args, capsys)

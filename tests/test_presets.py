@@ -12,7 +12,7 @@ import tensorflow as tf
 from hacnn_tf import ReID
 from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.export.decoding import resize
-from hacnn_tf.reid import SHIPPED
+from hacnn_tf.preset import SHIPPED
 
 PRESETS = sorted(folder.name for folder in SHIPPED.iterdir())
 

@@ -25,7 +25,8 @@ from absl.flags import FlagValues
 from hacnn_tf.data.listing import list_images, only
 from hacnn_tf.data.load import load_images
 from hacnn_tf.export import FORMATS, WEIGHT_PRECISIONS, check_formats, export_model
-from hacnn_tf.reid import CALIBRATION, ReID
+from hacnn_tf.preset import CALIBRATION
+from hacnn_tf.reid import ReID
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError

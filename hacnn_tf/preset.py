@@ -1,0 +1,141 @@
+"""Where trained networks lie, what `ReID.from_preset` opens: run folders, exports, and presets' own folders."""
+
+import dataclasses
+import enum
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hacnn_tf
+from hacnn_tf.export import Export, find_export, load_export
+from hacnn_tf.utils.errors import FormatError, InputError
+from hacnn_tf.utils.files import check_format, expanded
+from hacnn_tf.utils.startup import load_keras
+from hacnn_tf.utils.types import FilePath
+
+if TYPE_CHECKING:
+    from hacnn_tf.models import HACNN
+
+WEIGHTS, CONFIG, METADATA = "model.weights.h5", "config.json", "metadata.json"  # of a preset, as Keras Hub calls them
+CALIBRATION = "calibration.json"  # beside a model
+FORMAT = 1  # of a preset; raised when older code would misread a newer one
+SHIPPED = Path(__file__).parent / "presets"
+
+
+class Kind(enum.Enum):
+    """What a trained network lies in."""
+
+    PRESET = "preset"
+    RUN = "run"
+    EXPORT = "export"
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a trained network lies.
+
+    Attributes:
+        kind: a `Kind`.
+        path: of the run or preset, its folder; of an export, as it was given.
+        folder: that it lies in.
+    """
+
+    kind: Kind
+    path: Path
+    folder: Path
+
+    @property
+    def calibration(self) -> Path:
+        """Where its calibration is kept."""
+        return self.folder / CALIBRATION
+
+
+def find_model(preset: FilePath) -> Place:
+    """Where a trained network lies; nothing is opened.
+
+    Args:
+        preset: as in `ReID.from_preset`.
+
+    Raises:
+        InputError: it is nothing that can be opened.
+    """
+    path = Path(expanded(preset))
+    named = path if path.exists() else SHIPPED / path
+    if (named / WEIGHTS).exists():
+        return Place(Kind.PRESET, named, named)
+    if (path / CONFIG).exists():
+        return Place(Kind.RUN, path, path)
+    if found := find_export(path):
+        return Place(Kind.EXPORT, path, found[1].parent)
+    shipped = ", ".join(sorted(folder.name for folder in SHIPPED.glob("*/"))) or "none"
+    raise InputError(
+        f"{path} is not a run folder, preset or export, nor a preset that comes with hacnn_tf ({shipped}): "
+        "make one with hacnn_tf.train or hacnn_tf.export."
+    )
+
+
+def load_model(preset: FilePath, precision: str | None = None) -> Export:
+    """Opens a trained network.
+
+    Args:
+        preset, precision: as in `ReID.from_preset`.
+
+    Returns:
+        An `Export`, which knows what it was opened from.
+
+    Raises:
+        InputError: as `ReID.from_preset`.
+    """
+    place = find_model(preset)
+    read = {Kind.PRESET: _read_preset, Kind.RUN: _read_run, Kind.EXPORT: load_export}[place.kind]
+    export = read(place.path, precision)
+    name = expanded(preset)
+    source = os.path.abspath(name) if os.path.exists(name) else name
+    return dataclasses.replace(export, source=export.source or (source, precision))
+
+
+def write_preset(folder: Path, network: "HACNN", fingerprint: str, dtype: str) -> None:
+    """Makes a preset's folder of a network, without its classifiers; `dtype` is that of the weights in the file."""
+    import keras
+
+    from hacnn_tf.models import HACNN
+
+    config = {name: value for name, value in network.get_config().items() if name not in ("name", "trainable")}
+    config |= {"dtype": network.dtype_policy.name, "num_identities": 1}  # classifiers are of no use to others
+    stored = HACNN(**(config | {"dtype": dtype})).feature_extractor()
+    stored.set_weights(network.feature_extractor().get_weights())
+    versions = {"hacnn_tf_version": hacnn_tf.__version__, "keras_version": keras.__version__}
+    metadata = {"format": FORMAT, **versions, "parameter_count": stored.count_params(), "fingerprint": fingerprint}
+    folder.mkdir()
+    (folder / CONFIG).write_text(json.dumps({"class_name": "HACNN", "config": config}, indent=1) + "\n")
+    (folder / METADATA).write_text(json.dumps(metadata, indent=1) + "\n")
+    stored.save_weights(folder / WEIGHTS)
+
+
+def _read_run(path: Path, precision: str | None) -> Export:
+    """A run folder's network, opened as an `Export`."""
+    from hacnn_tf.training.run_folder import RunFolder
+
+    return Export.of_network(RunFolder(path).load_model(precision)[0])
+
+
+def _read_preset(path: Path, precision: str | None) -> Export:
+    """A preset's folder, opened as an `Export`."""
+    load_keras()
+    from hacnn_tf.models import HACNN, legacy
+
+    try:
+        metadata = json.loads((path / METADATA).read_text())
+        check_format(path, metadata.get("format"), FORMAT)
+        config = json.loads((path / CONFIG).read_text())["config"]
+        network = HACNN(**(config | ({"dtype": precision} if precision else {})))
+        legacy.load_weights(network.feature_extractor(), path / WEIGHTS)
+        export = Export.of_network(network)
+        if export.fingerprint != metadata["fingerprint"]:
+            raise ValueError(f"its weights are not those of {METADATA}")
+        return export
+    except FormatError:
+        raise
+    except Exception as error:  # whatever a damaged file makes its reader raise
+        raise InputError(f"{path} is not a preset, or damaged ({error}).") from None
