@@ -221,7 +221,8 @@ def test_tracks_are_found_by_a_pattern_and_searched(small_run, gallery, query, t
     args = [f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance"]
     command(index, *args, r"--track_pattern=(\d+_c\d)_")
     searched = [f"--database={tmp_path}/p.lance", f"--query={query[0]}", "--per=track", "--top=3"]
-    capsys.readouterr()
+    tracks_there = len({path.name[:7] for path in gallery.iterdir()})
+    assert capsys.readouterr().out.endswith(f"in all in {tracks_there} tracks.\n")
     command(search, *searched, f"--html={tmp_path}/found.html")
     lines = capsys.readouterr().out.splitlines()
     model = ReID.from_preset(small_run)
@@ -235,6 +236,15 @@ def test_tracks_are_found_by_a_pattern_and_searched(small_run, gallery, query, t
     assert all(line.split()[4] == "2" for line in lines[2:5])
     content = (tmp_path / "found.html").read_text()
     assert content.count('src="data:image/jpeg;base64,') == 1 + 3 and "pictures 2" in content
+
+
+def test_what_has_no_camera_or_track_though_others_have_is_counted(small_run, gallery, tmp_path, capsys):
+    pattern = r"--camera_pattern=_c([12])_", r"--track_pattern=(000\d_c1)_"
+    command(index, f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance", *pattern)
+    names = [path.name for path in gallery.iterdir()]
+    cameras, tracks = (len(names) - sum(re.search(p.split("=")[1], name) is not None for name in names) for p in pattern)
+    assert 0 < cameras < tracks
+    assert f", {cameras} without a camera, {tracks} without a track.\n" in capsys.readouterr().out
 
 
 def test_a_database_without_tracks_says_how_to_get_them(people, query, capsys, monkeypatch):

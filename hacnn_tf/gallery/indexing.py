@@ -57,9 +57,19 @@ def index(model: ReID, pictures: pd.DataFrame, path: FilePath, left_out: Mapping
         database.tidy()
     print(
         f"{database.path}: {done - replaced:,} added, {replaced:,} replaced, {unchanged.sum():,} as they were, "
-        f"{updated.sum():,} metadata updated, {len(todo) - done:,} that cannot be read; {len(database):,} in all"
+        f"{updated.sum():,} metadata updated, {len(todo) - done:,} that cannot be read; {_in_all(database)}"
         + (f"; left out: {count_kinds(left_out)}." if left_out else ".")
     )
+
+
+def _in_all(database: Database) -> str:
+    """How much a database holds, and of how much of it camera, track or time are missing, though others have one."""
+    names = {"camid": "camera", "track": "track", "time": "time"}
+    rows = database.rows([name for name in names if name in database.columns])
+    tracks = f" in {rows.track.nunique():,} tracks" if "track" in rows else ""
+    missing = rows.isna().sum()
+    without = [f", {count:,} without a {names[name]}" for name, count in missing.items() if 0 < count < len(rows)]
+    return f"{len(rows):,} in all{tracks}{''.join(without)}"
 
 
 def _extracted(model: ReID, pictures: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Features]]:
