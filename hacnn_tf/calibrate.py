@@ -5,11 +5,11 @@
     python -m hacnn_tf.calibrate --database people.lance --dataset folder --data_root labelled --test_share 1
 
 Takes the test images of a dataset, best of the cameras that will be searched and of persons that the network was not
-trained on, which is not checked; and of them the pairs of query and gallery that the protocol compares. It prints how
-far probabilities can be trusted: Brier score, a table of what was predicted and observed, and how often searches would
-be right, of a curve fitted on half of the persons and measured on the others. The curve that is kept is of all
-persons: calibration.json beside the model, where search and app find it; with --database, for searches of that
-database alone.
+trained on, which is checked of a run whose dataset is where it was; and of them the pairs of query and gallery that the
+protocol compares. It prints how far probabilities can be trusted: Brier score, a table of what was predicted and
+observed, and how often searches would be right, of a curve fitted on half of the persons and measured on the others.
+The curve that is kept is of all persons: calibration.json beside the model, where search and app find it; with
+--database, for searches of that database alone.
 
 The curve is logistic: log-odds by squared distance, fitted to all pairs by scikit-learn. Isotonic regression is no
 better: hacnn_cuhk03_detected on CUHK03 has, on 350 persons left out, a Brier score of 0.0452 by the logistic and 0.0456
@@ -21,23 +21,29 @@ search among N pictures takes 1 / N, or what --prior says there.
 """
 
 import math
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
+from hacnn_tf.data.dataset import DISTRACTOR
 from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.load import load_splits
 from hacnn_tf.evaluation.calibration import OtherNetworkError
 from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.preset import SHIPPED, Kind, find_model
 from hacnn_tf.reid import ReID
+from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import atomic_write, check_folder, check_new_path
+from hacnn_tf.utils.files import atomic_write, check_folder, check_new_path, expanded
 from hacnn_tf.utils.startup import check_installed
+from hacnn_tf.utils.types import FilePath
 
 if TYPE_CHECKING:
+    from hacnn_tf.data.dataset import ReidDataset
     from hacnn_tf.evaluation.calibrating import Reliability
     from hacnn_tf.evaluation.calibration import Calibration
     from hacnn_tf.gallery import Database
@@ -81,6 +87,7 @@ def main(flags: FlagValues) -> None:
     from hacnn_tf.evaluation import Evaluator
     from hacnn_tf.evaluation.calibrating import calibrate, check_persons
 
+    _check_unseen(flags.model or ("" if database is None else database.preset), dataset)
     check_persons(dataset, flags.seed)
     model = ReID.from_preset(flags.model) if database is None else database.load_model(flags.model)
     before = _before(flags, model, database)
@@ -122,6 +129,27 @@ def _place(flags: FlagValues) -> Path | str:
     except InputError as error:
         raise InputError(f"{str(error).rstrip('.')}: {ELSEWHERE}") from None
     return beside
+
+
+def _check_unseen(preset: FilePath, dataset: "ReidDataset") -> None:
+    """Raises `InputError` if a run was trained on some of the persons; says so if that cannot be known of a run."""
+    folder = expanded(preset)
+    if not os.path.isdir(folder) or find_model(folder).kind is not Kind.RUN:
+        return
+    run = RunFolder(folder)
+    try:
+        trained = run.read_dataset(run.data_root or "data")
+    except InputError as error:
+        print(f"Whether the network was trained on these persons is not known. {error}", file=sys.stderr)
+        return
+    seen = set(map(os.path.realpath, trained.split("train").path))
+    tested = dataset.table[dataset.table.split.isin(["query", "gallery"]) & (dataset.table.pid > DISTRACTOR)]
+    known = tested.pid[tested.path.map(os.path.realpath).isin(seen)].nunique()
+    if known:
+        raise InputError(
+            f"{preset} was trained on {known:,} of these {tested.pid.nunique():,} persons, whom it tells apart better "
+            "than strangers: calibrate on others, as those whom its own training put aside for testing."
+        )
 
 
 def _before(flags: FlagValues, model: ReID, database: "Database | None") -> "Calibration | None":

@@ -86,6 +86,16 @@ def test_a_run_is_calibrated_and_its_copies_too(run, labelled, tmp_path, capsys)
     assert ReID.from_preset(run).calibration == model.calibration, "the same each time"
 
 
+def test_persons_of_the_training_are_refused(run, small_data_root, tmp_path, capsys):
+    train = small_data_root / "synthetic/detected/bounding_box_train"
+    (tmp_path / "people").symlink_to(train)
+    for data_root in (train, tmp_path / "people"):
+        trained_on = ["--dataset=folder", f"--data_root={data_root}", "--test_share=1"]
+        said = fails(calibrate, [f"--model={run}", *trained_on], capsys)
+        assert "was trained on 6 of these 6 persons, whom it tells apart better than strangers" in said
+    assert not (run / "calibration.json").exists()
+
+
 @pytest.mark.slow
 def test_an_export_takes_its_calibration_along(run, tmp_path):
     pytest.importorskip("tf2onnx")

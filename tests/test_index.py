@@ -239,10 +239,11 @@ def test_tracks_are_found_by_a_pattern_and_searched(small_run, gallery, query, t
 
 
 def test_what_has_no_camera_or_track_though_others_have_is_counted(small_run, gallery, tmp_path, capsys):
-    pattern = r"--camera_pattern=_c([12])_", r"--track_pattern=(000\d_c1)_"
-    command(index, f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance", *pattern)
+    patterns = {"camera": "_c([12])_", "track": "(.*_c1)_"}
+    flags = [f"--{name}_pattern={pattern}" for name, pattern in patterns.items()]
+    command(index, f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance", *flags)
     names = [path.name for path in gallery.iterdir()]
-    cameras, tracks = (len(names) - sum(re.search(p.split("=")[1], name) is not None for name in names) for p in pattern)
+    cameras, tracks = (sum(not re.search(pattern, name) for name in names) for pattern in patterns.values())
     assert 0 < cameras < tracks
     assert f", {cameras} without a camera, {tracks} without a track.\n" in capsys.readouterr().out
 
