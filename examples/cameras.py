@@ -282,6 +282,16 @@ def found_elsewhere(database, model, crops, features, persons):
     return {kind: 100 * np.mean(values) for kind, values in right.items()}, len(right["tracks"])
 
 
+def found_across(identities, persons):
+    """Persons with joined tracks before two cameras or more, and persons with tracks there at all."""
+    cameras, together = {}, {}
+    for (camera, track), person in persons.items():
+        cameras.setdefault(person, set()).add(camera)
+        together.setdefault((person, identities[camera, track]), set()).add(camera)
+    several = {person for person, seen in cameras.items() if person >= 0 and len(seen) > 1}
+    return len({person for (person, _), seen in together.items() if len(seen) > 1} & several), len(several)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="a folder; must not exist yet")
@@ -289,13 +299,18 @@ def main():
     parser.add_argument("--persons", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if args.persons < 2 or args.seed < 0:
+        parser.error("--persons must be at least 2, and --seed at least 0")
     try:
         check_new_path(args.output)
+        run(args)
     except InputError as error:
         parser.error(str(error))
+
+
+def run(args):
     model = ReID.from_preset(args.model)
-    args.output.mkdir(parents=True)
-    (args.output / "crops").mkdir()
+    (args.output / "crops").mkdir(parents=True)
 
     rng = np.random.default_rng(args.seed)
     cameras = make_cameras()
@@ -317,8 +332,10 @@ def main():
 
     database = indexed(model, crops, args.output)
     features = model.embed_tracks([[path for path, _ in pictures] for pictures in crops.values()])
-    right, queries = found_elsewhere(database, model, crops, features, persons_of(crops, views))
+    shown = persons_of(crops, views)
+    right, queries = found_elsewhere(database, model, crops, features, shown)
     identities = joined(crops, features, views)
+    across, several = found_across(identities, shown)
 
     def together(camera, track):
         return identities.get((camera, track), (camera, track))
@@ -326,6 +343,7 @@ def main():
     print(f"\nThe nearest before the other cameras is the same person, of {queries} tracks:")
     print(f"  one picture among pictures   {right['pictures']:5.1f}%")
     print(f"  a track among tracks         {right['tracks']:5.1f}%\n")
+    print(f"{across} of {several} people who pass several cameras have joined tracks before two of them or more.\n")
     print("IDF1, in percent         each camera   all cameras")
     for title, number in (("boxes alone, ByteTrack", lambda *key: key), ("joined by features", together)):
         print(f"{title:<24} {per_camera(views, number):>11.1f} {idf1(views, number):>13.1f}")

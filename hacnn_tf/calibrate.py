@@ -28,7 +28,6 @@ from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
-from hacnn_tf.data.dataset import DISTRACTOR
 from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.load import load_splits
 from hacnn_tf.evaluation.calibration import OtherNetworkError
@@ -36,6 +35,7 @@ from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.preset import SHIPPED, Kind, find_model
 from hacnn_tf.reid import ReID
 from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.training.seen import persons_seen
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, check_folder, check_new_path, expanded
@@ -87,7 +87,7 @@ def main(flags: FlagValues) -> None:
     from hacnn_tf.evaluation import Evaluator
     from hacnn_tf.evaluation.calibrating import calibrate, check_persons
 
-    _check_unseen(flags.model or ("" if database is None else database.preset), dataset)
+    _check_unseen(flags.model or ("" if database is None else database.preset), dataset, flags.data_root)
     check_persons(dataset, flags.seed)
     model = ReID.from_preset(flags.model) if database is None else database.load_model(flags.model)
     before = _before(flags, model, database)
@@ -131,24 +131,20 @@ def _place(flags: FlagValues) -> Path | str:
     return beside
 
 
-def _check_unseen(preset: FilePath, dataset: "ReidDataset") -> None:
+def _check_unseen(preset: FilePath, dataset: "ReidDataset", data_root: FilePath) -> None:
     """Raises `InputError` if a run was trained on some of the persons; says so if that cannot be known of a run."""
     folder = expanded(preset)
     if not os.path.isdir(folder) or find_model(folder).kind is not Kind.RUN:
         return
-    run = RunFolder(folder)
     try:
-        trained = run.read_dataset(run.data_root or "data")
+        seen, persons = persons_seen(RunFolder(folder), dataset, data_root)
     except InputError as error:
-        print(f"Whether the network was trained on these persons is not known. {error}", file=sys.stderr)
+        print(error, file=sys.stderr)
         return
-    seen = set(map(os.path.realpath, trained.split("train").path))
-    tested = dataset.table[dataset.table.split.isin(["query", "gallery"]) & (dataset.table.pid > DISTRACTOR)]
-    known = tested.pid[tested.path.map(os.path.realpath).isin(seen)].nunique()
-    if known:
+    if seen:
         raise InputError(
-            f"{preset} was trained on {known:,} of these {tested.pid.nunique():,} persons, whom it tells apart better "
-            "than strangers: calibrate on others, as those whom its own training put aside for testing."
+            f"{preset} was trained on {seen:,} of these {persons:,} persons, whom it tells apart better than "
+            "strangers: calibrate on others, as those whom its own training put aside for testing."
         )
 
 

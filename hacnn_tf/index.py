@@ -104,17 +104,16 @@ def _delete(flags: FlagValues) -> None:
         raise InputError(f"{flag} takes nothing but --database, --yes and --audit: leave {' and '.join(given)} out.")
     check_there(flags.database)
     audit = Audit(flags.audit, COMMAND.name)
-    from hacnn_tf.gallery.database import Database, writing
+    from hacnn_tf.gallery.database import Database
 
     database = Database(flags.database)
-    with writing(flags.database):
-        if flags.remove is not None:
-            print(remove(database, flags.remove, flags.yes, audit))
-            return
-        now = datetime.datetime.now()  # local, as cameras' clocks are
-        where = older_than(flags.keep_days, now)
-        said = remove(database, where, flags.yes, audit, flag)
-        print(f"{utc_now()} {where}: {said} {kept_anyway(database, now)}")
+    if flags.remove is not None:
+        print(remove(database, flags.remove, flags.yes, audit))
+        return
+    now = datetime.datetime.now()  # local, as cameras' clocks are
+    where = older_than(flags.keep_days, now)
+    said = remove(database, where, flags.yes, audit, flag)
+    print(f"{utc_now()} {where}: {said} {kept_anyway(database, now)}")
 
 
 def remove(database: "Database", where: str, sure: bool, audit: Audit, flag: str = "--remove") -> str:
@@ -132,19 +131,29 @@ def remove(database: "Database", where: str, sure: bool, audit: Audit, flag: str
 
     Raises:
         InputError: the condition cannot be used, nobody said yes, or the first line of the audit cannot be written, and
-            nothing is deleted then; or the deletion fails.
+            nothing is deleted then, nor if more match since somebody said yes, or another process writes; or the
+            deletion fails.
     """
-    database.refresh()
-    count, total = database.count(where), len(database)
-    if not count and database.tidied:
-        audit.removed(database.path, where, 0, total)
-        return f"None of the {total:,} pictures in {database.path} matches; nothing was deleted."
-    if count and not sure:  # a removal that was interrupted has had its yes
-        _ask(flag, f"{count:,} of {total:,} pictures from {database.path} for good")
-    audit.removing(database.path, where, count, total)
-    count = database.remove(where)
-    audit.removed(database.path, where, count, len(database))
-    return f"{count:,} removed from {database.path}, {len(database):,} left."
+    from hacnn_tf.gallery.database import writing
+
+    asked = 0
+    if not sure:
+        database.refresh()
+        asked = database.count(where)
+        if asked:  # a removal that was interrupted has had its yes
+            _ask(flag, f"{asked:,} of {len(database):,} pictures from {database.path} for good")
+    with writing(database.path):  # not while somebody thinks
+        database.refresh()
+        count, total = database.count(where), len(database)
+        if not count and database.tidied:
+            audit.removed(database.path, where, 0, total)
+            return f"None of the {total:,} pictures in {database.path} matches; nothing was deleted."
+        if not sure and count > asked:
+            raise InputError(f"By now {count:,} pictures match, and not {asked:,}: nothing was deleted. Ask again.")
+        audit.removing(database.path, where, count, total)
+        count = database.remove(where)
+        audit.removed(database.path, where, count, len(database))
+        return f"{count:,} removed from {database.path}, {len(database):,} left."
 
 
 def _ask(flag: str, what: str) -> None:

@@ -46,6 +46,16 @@ class Place:
     folder: Path
 
     @property
+    def trained_on(self) -> dict[str, str]:
+        """The dataset of a preset's training, as flags name it, if it says that; else empty."""
+        if self.kind is not Kind.PRESET:
+            return {}
+        try:
+            return dict(json.loads((self.path / METADATA).read_text()).get("trained_on", {}))
+        except (OSError, ValueError, AttributeError, TypeError):  # opening it says what is wrong
+            return {}
+
+    @property
     def calibration(self) -> Path:
         """Where its calibration is kept."""
         return self.folder / CALIBRATION

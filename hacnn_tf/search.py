@@ -17,6 +17,7 @@ shows the person, if one of all that were compared does, or the share of them th
 
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
@@ -27,7 +28,7 @@ from hacnn_tf.gallery.audit import Audit, system_user
 from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import check_new_path, preview, write_text
+from hacnn_tf.utils.files import check_new_path, expanded, preview, write_text
 from hacnn_tf.utils.waiting import on_terminal
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def main(flags: FlagValues) -> None:
     read_each(flags.query, lambda i: read_image(flags.query[i]))
 
     from hacnn_tf.gallery import Database
-    from hacnn_tf.gallery.probabilities import Probabilities, left_out, no_calibration
+    from hacnn_tf.gallery.probabilities import Probabilities, limits, not_calibrated
     from hacnn_tf.gallery.results import as_page, as_text
     from hacnn_tf.gallery.tracks import check_has_tracks, search_tracks
 
@@ -79,15 +80,17 @@ def main(flags: FlagValues) -> None:
         print(database.outdated, file=sys.stderr)
     model = database.load_model(flags.model)
     queries = [flags.query] if flags.one_person else [[path] for path in flags.query]
-    features = model.embed_tracks(queries) if flags.one_person else model.embed(flags.query)
+    contents = [[_content(path) for path in paths] for paths in queries]  # what is audited is what is searched for
+    features = model.embed_tracks(contents) if flags.one_person else model.embed([content for (content,) in contents])
     database.refresh()  # an index run may have ended while the model was loaded
     probabilities, note = None, ""
     if not (flags.rerank or flags.one_person or flags.per == "track"):
         probabilities, note = Probabilities.find(database, model, flags.where, flags.prior)
-    if not probabilities and (asked := _asked(flags)):
-        raise InputError(note) if note else no_calibration(database.path, asked)
-    if not probabilities and note:
-        print(note, file=sys.stderr)
+        if not probabilities and (note or _asked(flags) or on_terminal()):
+            none = note or not_calibrated(database.path)
+            if asked := _asked(flags):
+                raise InputError(f"{asked} cannot be had. {none}")
+            print(none, file=sys.stderr)
     less = [0] * len(queries)  # found, and left out
 
     def search() -> list["pd.DataFrame"]:
@@ -100,19 +103,27 @@ def main(flags: FlagValues) -> None:
         return found
 
     how = {name: flags[name].value for name in ASKED}
-    found = audit.searched(search, queries, database.path, system_user(), how)
+    found = audit.searched(search, contents, database.path, system_user(), how)
     notes = [note] if probabilities else []
     for line in notes:
         print(line)
     for paths, rows, missing in zip(queries, found, less, strict=True):
         print(f"{preview(paths)} in {database.path}:\n{as_text(rows)}")
-        if missing:
-            print(left_out(missing, flags.at_least))
+        for line in limits(len(rows), missing, flags.at_least or 0, flags.top):
+            print(line)
+            notes.append(f"{preview(paths)}: {line}")
     if flags.html:
         write_text(flags.html, as_page(database.path, list(zip(queries, found, strict=True)), notes))
         print(f"Page: {flags.html}")
     if model.network is not None and on_terminal():
         print(SLOW.format(shlex.quote(flags.model or database.preset)), file=sys.stderr)
+
+
+def _content(path: str) -> bytes:
+    try:
+        return Path(expanded(path)).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read any more ({error.strerror}).") from None
 
 
 def _asked(flags: FlagValues) -> str:

@@ -12,6 +12,9 @@
 Ctrl-C or SIGTERM stop it after the step in hand, with a checkpoint; the same command again goes on from there.
 """
 
+import sys
+from typing import TYPE_CHECKING
+
 from absl.flags import FlagValues
 
 from hacnn_tf.data.load import load_images, load_splits
@@ -21,12 +24,16 @@ from hacnn_tf.reid import ReID
 from hacnn_tf.training.cluster import find_workers
 from hacnn_tf.training.recipes import GROUP, OPTIONS, RECIPES, Recipe
 from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.training.seen import persons_seen
 from hacnn_tf.training.settings import FLAGS, STRATEGIES, Settings
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import write_csv
 from hacnn_tf.utils.startup import check_tensorflow, require_tensorflow
 from hacnn_tf.utils.types import Results
+
+if TYPE_CHECKING:
+    from hacnn_tf.data.dataset import ReidDataset
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.train")
 COMMAND.define_dataset(Settings)
@@ -68,10 +75,11 @@ def main(flags: FlagValues) -> None:
     assert settings.recipe, "these settings are not completed"
     epoch_order(rows.pid, settings.batch_size, settings.recipe, settings.seed, epoch=1)  # is there enough to fill it?
     run_dir = flags.run_dir or f"runs/{settings.run_name}"
-    if len(find_workers(flags.strategy)[0]) < 2:  # several meet first, and only the chief has the run folder
+    several = len(find_workers(flags.strategy)[0]) > 1  # they meet first, and only the chief has the run folder
+    if not several:
         run = RunFolder.find(run_dir, settings, dataset)
         if settings.init_from and not (run and run.begun):
-            _check_initial(settings, settings.init_from)
+            _check_initial(settings, dataset, flags.data_root)
 
     require_tensorflow()
     from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, results_table
@@ -95,6 +103,8 @@ def main(flags: FlagValues) -> None:
         run = RunFolder.find(run_dir, settings, dataset)  # refuses what can be refused before images are read
         initial = None
         if settings.init_from and not (run and run.begun):
+            if several:
+                _check_initial(settings, dataset, flags.data_root)
             initial = InitialWeights(settings, ReID.from_preset(settings.init_from))
         images = load_splits(dataset, ["train", *TEST_SPLITS], INPUT_SIZE, flags.cache_dir)
         evaluator = Evaluator(dataset, images, xla)
@@ -113,16 +123,33 @@ def main(flags: FlagValues) -> None:
             train(settings, images["train"], rows, record, devices, xla, flags.checkpoint_every, flags.debug_nans)
 
 
-def _check_initial(settings: Settings, place: str) -> None:
-    """Raises `InputError` if there are no weights to begin from, or a run has seen those held out for validation."""
-    found = find_model(place)
-    if settings.validation and found.kind is Kind.RUN:
-        other = RunFolder(found.path).settings
-        if other.dataset == settings.dataset and other.validation != settings.validation:
+def _check_initial(settings: Settings, dataset: "ReidDataset", data_root: str) -> None:
+    """Raises `InputError` if there are no weights to begin from, or they have seen persons who are tested here.
+
+    Of a run, that cannot be known if its images are elsewhere now, and is said; of a Keras file it is never known.
+    """
+    assert settings.init_from, "there is nothing to begin from"
+    begins = f"--init_from {settings.init_from} was trained on"
+    place = find_model(settings.init_from)
+    if place.kind is Kind.RUN:
+        try:
+            seen, persons = persons_seen(RunFolder(place.path), dataset, data_root)
+        except InputError as error:
+            print(error, file=sys.stderr)
+            return
+        if seen:
             raise InputError(
-                f"--init_from {place} was trained with --validation {other.validation}, and has seen persons whom "
-                f"--validation {settings.validation} holds out: begin from a run with the same, or from other weights."
+                f"{begins} {seen:,} of the {persons:,} persons who are tested here, and would find them too easily: "
+                "begin from other weights, or test on others, as by a manifest that goes on from its split.csv."
             )
+    trained_on = place.trained_on
+    if trained_on.get("dataset") not in settings.dataset.split(","):
+        return
+    if settings.validation or settings.split != trained_on.get("split"):
+        raise InputError(
+            f"{begins} all training persons of {' '.join(trained_on.values())}, some of whom are tested here: take "
+            "that split without --validation, or begin from other weights."
+        )
 
 
 if __name__ == "__main__":

@@ -416,7 +416,7 @@ def test_a_search_of_somebody_who_logged_in_is_recorded_before_it_is_shown(brows
     page = browser.new_page(viewport={"width": 390, "height": 844})
     page.set_default_timeout(WAIT)
     page.goto(address)
-    page.locator("input").nth(0).fill("anna")
+    page.locator("input").nth(0).fill("ａｎｎａ")  # the same name, from another keyboard
     page.locator("input[type=password]").fill("correct horse")
     page.get_by_role("button", name="Login").click()
     page.wait_for_selector("#watched p")

@@ -17,7 +17,7 @@ from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.export import __main__ as export
 from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.audit import Audit
-from hacnn_tf.gallery.probabilities import Probabilities
+from hacnn_tf.gallery.probabilities import Probabilities, not_calibrated
 from hacnn_tf.preset import SHIPPED
 from tests.conftest import command
 from tests.test_commands import fails
@@ -193,14 +193,17 @@ def test_a_search_shows_probabilities_and_leaves_out_what_is_less_probable(peopl
             assert f"and {other} has others: leave one out" in said
     assert "above 0 and below 1" in fails(search, [*args, "--prior=0"], capsys)
     assert "--at_least" in fails(search, [*args, "--at_least=90"], capsys)
+    assert "--at_least" in fails(search, [*args, "--at_least=nan"], capsys)
     (program.parent / "calibration.json").write_text("{}")
-    assert "calibration.json is damaged" in fails(search, args, capsys)
+    assert "calibration.json is damaged" in fails(search, [*args, "--at_least=0.5"], capsys)
+    command(search, *args)
+    assert "calibration.json is damaged" in capsys.readouterr().err, "distances are there anyway"
 
 
 def test_a_database_has_a_calibration_of_its_own(people, program, query, labelled, capsys):
     args = [f"--database={people}", f"--query={query}", "--at_least=0"]
     said = fails(search, args, capsys)
-    assert f"neither {people} nor its model is calibrated" in said
+    assert f"--at_least cannot be had. Neither {people} nor its model is calibrated" in said
     assert f"python -m hacnn_tf.calibrate --database {people} --dataset folder --data_root LABELLED" in said
     curve(program).write(program.parent / "calibration.json")
     command(calibrate, f"--database={people}", *labelled)
@@ -297,7 +300,8 @@ def test_the_page_shows_them_too(people, program, query):
         search_for = next(function.fn for function in blocks.fns.values() if function.name == "search")
         rows, pictures, told, _ = search_for(str(query), [], "", "", 6, 0.0, False, REQUEST)
         assert len(pictures) == 6 and ("probability" in pictures[0][1]) == bool(calibration)
-        assert told == ("" if calibration is None else Probabilities(calibration, 32, uncalibrated=database.path).note)
+        calibrated = calibration and Probabilities(calibration, 32, uncalibrated=database.path).note
+        assert told == (calibrated or not_calibrated(database.path))
         _, pictures, told, _ = search_for(str(query), [], "", "", 6, 0.5, True, REQUEST)
         assert len(pictures) == 6 and told == "", "re-ranked ones have none"
     expected = calibration.probability(rows.distance, 1 / 32)

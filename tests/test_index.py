@@ -345,6 +345,17 @@ def test_on_a_terminal_it_asks(doors, capsys, monkeypatch, answer, left):
     assert len(cameras(doors)) == left
 
 
+def test_others_may_write_while_somebody_thinks(doors, tmp_path, capsys, monkeypatch):
+    def written(*_):
+        rows = doors.rows(doors.columns, "camid = 2").head(1).assign(path="/new.jpg")
+        Database(doors.path).write(rows, np.ones((1, 4), np.float32))
+
+    monkeypatch.setattr(index, "_ask", written)
+    said = fails(index, [f"--database={doors.path}", "--remove=camid = 2", f"--audit={tmp_path}/log"], capsys)
+    assert "By now 3 pictures match, and not 2: nothing was deleted. Ask again." in said
+    assert len(cameras(doors)) == 6 and not (tmp_path / "log").exists()
+
+
 def test_nothing_to_remove_is_no_question(doors, capsys):
     before = sorted(entry.name for entry in Path(doors.path).rglob("*"))
     for sure in ([], ["--yes"]):

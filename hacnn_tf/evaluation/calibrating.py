@@ -113,7 +113,14 @@ def check_persons(dataset: ReidDataset, seed: int = 0) -> None:
 
 
 def reliability(calibration: Calibration, counts: Counts, gallery: int) -> Reliability:
-    """The `Reliability` of a calibration on pairs counted by distance, `(2, n)`, of which there are both kinds."""
+    """The `Reliability` of a calibration.
+
+    Args:
+        calibration: a `Calibration`.
+        counts: `(2, n)` int64 array, how many pairs of two persons and of one are at each of n distances (`_distances`
+            has which); of each kind there must be some.
+        gallery: how many pictures a search compares.
+    """
     likely = counts[:, calibration.probability(_distances(counts), 1 / max(gallery, 2)) >= LIKELY].sum(axis=1)
     searched = likely[1] / likely.sum() if likely.any() else np.nan, likely[1] / counts[1].sum()
     probability = calibration.probability(_distances(counts))

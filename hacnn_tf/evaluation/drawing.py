@@ -69,7 +69,15 @@ def attention(model: HACNN, paths: Sequence[str]) -> Image.Image:
 
 
 def attention_of(model: HACNN, images: Pixels) -> Image.Image:
-    """As `attention`, of `(n, height, width, 3)` uint8 pixels of the size that the model takes."""
+    """As `attention`, of images that were read.
+
+    Args:
+        model: a trained `HACNN`.
+        images: `(n, height, width, 3)` uint8 array in RGB, of the size that the model takes.
+
+    Returns:
+        `PIL.Image`, a row an image.
+    """
     maps = _attention_maps(model, images)
     columns: list[Iterable[Image.Image | Pixels]] = [images]
     for level in range(3):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hacnn_tf.evaluation.features import feature_part
+from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.types import BRANCHES, Features, Integers
 
 if TYPE_CHECKING:
@@ -24,7 +25,15 @@ def pool_tracks(features: Features, tracks: Integers, branches: Sequence[str] = 
 
     Returns:
         `(m, d)` float32 array.
+
+    Raises:
+        InputError: tracks are not one for each image, or leave a number out.
     """
+    if len(tracks) != len(features) or not np.array_equal(np.unique(tracks), np.arange(tracks.max(initial=-1) + 1)):
+        raise InputError(
+            f"{len(features):,} images need as many tracks, numbered from 0 without a gap, not {np.shape(tracks)} of "
+            f"{len(np.unique(tracks)):,} numbers from {tracks.min(initial=0)} to {tracks.max(initial=0)}."
+        )
     sums = np.zeros((tracks.max(initial=-1) + 1, features.shape[1]), np.float32)
     add_features(sums, features, tracks)
     return unit_branches(sums, branches)

@@ -118,11 +118,18 @@ def identify(pairs: Pairs) -> Identification:
     Args:
         pairs: for query after query distances and whether they are of the same person, as in `verify`. A query without
             any has no part in it; of images at the same distance the first is the nearest.
+
+    Returns:
+        An `Identification`.
+
+    Raises:
+        InputError: a distance is negative or not a number.
     """
     right, wrong, mated = [], [], 0  # nearest distances: of mated queries where it is the person, of non-mated ones
     for distances, same in pairs:
         if not len(same):
             continue
+        distances = _as_float32(distances)
         nearest = int(np.argmin(distances))
         if not same.any():
             wrong.append(distances[nearest])

@@ -49,7 +49,7 @@ class Audit:
     def searched(
         self,
         search: Callable[[], list["pd.DataFrame"]],
-        queries: Iterable[Sequence[FilePath]],
+        queries: Iterable[Sequence[bytes]],
         database: FilePath,
         user: str | None,
         asked: Mapping[str, Any],
@@ -58,7 +58,7 @@ class Audit:
 
         Args:
             search: without arguments, as `Database.search`.
-            queries: of each query the paths of its pictures.
+            queries: of each query its pictures, as files.
             database: its path.
             user: who asks for it; None if nobody knows.
             asked: how, by name: all that changes what is found, as `where`, `top` and `rerank`.
@@ -69,7 +69,7 @@ class Audit:
         if not self.path:
             return search()
         asked = {"user": user, "database": database, **asked}
-        digests = [{"queries": [_digest(Path(path).read_bytes()) for path in paths]} for paths in queries]
+        digests = [{"queries": list(map(_digest, pictures))} for pictures in queries]
         try:
             found = search()
         except InputError:
@@ -97,7 +97,7 @@ class Audit:
             self._append([{"user": system_user(), "database": database, "where": where, **counts}], consequence)
 
     def _append(self, events: Iterable[dict[str, Any]], consequence: str) -> None:
-        first = {"time": utc_now(), "command": self._command}
+        first = {"time": utc_now(), "command": self._command, "sudo_user": os.environ.get("SUDO_USER")}
         lines = [json.dumps(first | event | {"database": _place(event["database"])}) + "\n" for event in events]
         try:
             _append(Path(str(self.path)), "".join(lines).encode())
@@ -113,7 +113,10 @@ def utc_now() -> str:
 
 
 def system_user() -> str:
-    """The name of the user whose process this is, which no environment variable can change; else the number."""
+    """The name of the user whose process this is, which no environment variable can change; else the number.
+
+    Who became that user by sudo stands in the lines as `sudo_user`, an environment variable that sudo sets.
+    """
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:  # as in a container

@@ -36,7 +36,7 @@ class Users:
 
     def check(self, name: str, password: str) -> bool:
         """Whether this is the password of that user; names that nobody has take as long as others."""
-        known = self._hashes.get(_normal(name))
+        known = self._hashes.get(normal(name))
         salt, expected = known or (bytes(16), bytes(64))
         return hmac.compare_digest(_hash(password, salt), expected) and known is not None
 
@@ -44,13 +44,18 @@ class Users:
 def set_password(path: FilePath, name: str, password: str) -> bool:
     """Gives a user a password, in a file that is made with mode 600 if there is none. Processes wait for each other.
 
+    Args:
+        path: of the file.
+        name: of the user, letters, digits and `._@+-`; written in the NFKC normal form, as all that is typed is read.
+        password: of `SHORTEST` characters or more, likewise.
+
     Returns:
         Whether the user is new.
 
     Raises:
         InputError: no user can have this name or password, or the file cannot be used or written.
     """
-    path, name = Path(expanded(path)), _normal(name)
+    path, name = Path(expanded(path)), normal(name)
     check_name(name)
     if len(password) < SHORTEST:
         raise InputError(f"A password has {SHORTEST} characters at least: nothing was written.")
@@ -93,10 +98,10 @@ def _read(path: Path) -> dict[str, tuple[bytes, bytes]]:
     return users
 
 
-def _normal(text: str) -> str:
+def normal(text: str) -> str:
     """A text as keyboards of every kind give it."""
     return unicodedata.normalize("NFKC", text)
 
 
 def _hash(password: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(_normal(password).encode(errors="surrogatepass"), salt=salt, n=N, r=R, p=P)
+    return hashlib.scrypt(normal(password).encode(errors="surrogatepass"), salt=salt, n=N, r=R, p=P)

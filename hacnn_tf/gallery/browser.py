@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import socket
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,10 +19,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hacnn_tf.data.augmentation import GREY
 from hacnn_tf.data.decode import MAX_PIXELS, read_image
 from hacnn_tf.gallery.audit import Audit
-from hacnn_tf.gallery.auth import Users
+from hacnn_tf.gallery.auth import Users, normal
 from hacnn_tf.gallery.condition import sql_literal
 from hacnn_tf.gallery.database import Database
-from hacnn_tf.gallery.probabilities import Probabilities, left_out
+from hacnn_tf.gallery.probabilities import Probabilities, limits, not_calibrated
 from hacnn_tf.gallery.results import captions, time_text
 from hacnn_tf.gallery.times import as_time
 from hacnn_tf.reid import ReID
@@ -116,7 +117,8 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                 where = _condition(cameras, since, until)
                 database.refresh()
                 probabilities, note = (None, "") if reranked else Probabilities.find(database, model, where)
-                feature, less = model.embed(picture), 0
+                content, less = Path(picture).read_bytes(), 0
+                feature = model.embed(content)
 
                 def find() -> list[pd.DataFrame]:
                     nonlocal less
@@ -127,9 +129,11 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
 
                 limit = at_least if probabilities else None
                 asked = {"where": where, "top": int(top), "rerank": reranked, "at_least": limit}
-                (rows,) = audit.searched(find, [[picture]], database.path, request.username, asked)
-            notes = [left_out(less, at_least)] * bool(less) + [note] * bool(note)
-            return rows, _pictures(rows), " ".join(notes), gr.update(visible=False)
+                (rows,) = audit.searched(find, [[content]], database.path, _user(request), asked)
+                if not (reranked or probabilities or note):
+                    note = not_calibrated(database.path)
+            notes = [*limits(len(rows), less, limit or 0, int(top)), note]
+            return rows, _pictures(rows), " ".join(filter(None, notes)), gr.update(visible=False)
 
         def select(picture: Any, rows: pd.DataFrame, event: gr.SelectData) -> tuple:
             with _shown_errors():
@@ -150,7 +154,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                 return gr.update(choices=_cameras(database))
 
         def who(request: gr.Request) -> tuple:
-            said = [f"You are {request.username}."] if request.username else []
+            said = [f"You are {_user(request)}."] if request.username else []
             said += ["Each search is written to an audit log."] if audit.path else []
             return " ".join(said), gr.update(visible=bool(request.username))
 
@@ -236,6 +240,11 @@ def _shown_errors() -> Iterator[None]:
         yield
     except InputError as error:
         raise gr.Error(str(error), print_exception=False) from None
+
+
+def _user(request: gr.Request) -> str | None:
+    """Who has logged in, as the file of users has the name, however it was typed."""
+    return normal(request.username) if request.username else None
 
 
 def _condition(cameras: Sequence[int | str], since: str, until: str) -> str | None:

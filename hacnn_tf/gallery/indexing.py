@@ -63,13 +63,14 @@ def index(model: ReID, pictures: pd.DataFrame, path: FilePath, left_out: Mapping
 
 
 def _in_all(database: Database) -> str:
-    """How much a database holds, and of how much of it camera, track or time are missing, though others have one."""
+    """How much a database holds, and of how much camera, track or time are missing, though others may have one."""
     names = {"camid": "camera", "track": "track", "time": "time"}
     rows = database.rows([name for name in names if name in database.columns])
     tracks = f" in {rows.track.nunique():,} tracks" if "track" in rows else ""
     missing = rows.isna().sum()
     without = [f", {count:,} without a {names[name]}" for name, count in missing.items() if 0 < count < len(rows)]
-    return f"{len(rows):,} in all{tracks}{''.join(without)}"
+    no_camera = ", none with a camera" if missing.camid == len(rows) else ""
+    return f"{len(rows):,} in all{tracks}{no_camera}{''.join(without)}"
 
 
 def _extracted(model: ReID, pictures: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Features]]:

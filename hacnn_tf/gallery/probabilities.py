@@ -5,7 +5,7 @@ import shlex
 
 import pandas as pd
 
-from hacnn_tf.evaluation.calibration import Calibration, OtherNetworkError
+from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.gallery.database import Database
 from hacnn_tf.gallery.naming import DISTANCE, PROBABILITY
 from hacnn_tf.reid import ReID
@@ -44,16 +44,13 @@ class Probabilities:
             prior: see `Probabilities`.
 
         Returns:
-            It, and its `note`. None and an empty text if neither has a calibration; None and why not if that is of
-            another network, without which a search goes on.
-
-        Raises:
-            InputError: the calibration is damaged, or of a newer format.
+            It, and its `note`. None and an empty text if neither has a calibration; None and why it cannot be used if
+            that is damaged, of another network or of a newer format, without which a search goes on.
         """
         try:
             own = database.calibration
             calibration = own or model.calibration
-        except OtherNetworkError as error:
+        except InputError as error:
             return None, str(error)
         if not calibration:
             return None, ""
@@ -68,7 +65,10 @@ class Probabilities:
             at_least: leave out what is less probable.
 
         Returns:
-            `pandas.DataFrame` with the column `PROBABILITY`, and how many rows were left out.
+            `pandas.DataFrame` with the column `PROBABILITY`, float64 in (0, 1); and how many rows were left out.
+
+        Raises:
+            InputError: the prior is not above 0 and below 1.
         """
         prior = 1 / max(self.count, 2) if self.prior is None else self.prior
         found = found.assign(**{PROBABILITY: self.calibration.probability(found[DISTANCE], prior)})
@@ -85,21 +85,26 @@ class Probabilities:
         )
         if self.uncalibrated is None:
             return note
-        command = f"python -m hacnn_tf.calibrate --database {shlex.quote(self.uncalibrated)} --dataset folder"
         return (
             f"{note} On others, most of what they call probable may be wrong: with labelled pictures of yours, "
-            f"{command} --data_root LABELLED."
+            f"{_calibrate(self.uncalibrated)}."
         )
 
 
-def left_out(count: int, at_least: float) -> str:
-    """What is said of rows that are less probable."""
-    return f"{count:,} below {at_least:g} {'is' if count == 1 else 'are'} left out."
+def limits(found: int, less: int, at_least: float, top: int) -> list[str]:
+    """What a search by `at_least` does not show, as sentences: what is less probable, and what it was not asked for."""
+    if less:
+        return [f"{less:,} below {at_least:g} {'is' if less == 1 else 'are'} left out."]
+    if at_least and found == top:
+        return [f"All {top:,} that were asked for are at {at_least:g} or above: there may be more."]
+    return []
 
 
-def no_calibration(database: str, flag: str) -> InputError:
-    """The error for a flag that needs probabilities of a search in a database where there are none."""
-    return InputError(
-        f"{flag} needs probabilities, and neither {database} nor its model is calibrated: with labelled pictures, "
-        f"python -m hacnn_tf.calibrate --database {shlex.quote(database)} --dataset folder --data_root LABELLED."
-    )
+def not_calibrated(database: str) -> str:
+    """How to get probabilities of searches in a database where there are none."""
+    return f"Neither {database} nor its model is calibrated: for probabilities, {_calibrate(database)}."
+
+
+def _calibrate(database: str) -> str:
+    """The command that calibrates a database."""
+    return f"python -m hacnn_tf.calibrate --database {shlex.quote(database)} --dataset folder --data_root LABELLED"

@@ -71,7 +71,7 @@ def search_tracks(
             distances[found] = row
     pooled = unit_branches(pooled, branches)
     return [
-        _nearest(query, pooled, rows.assign(near=distances), tracks, top, reranked)
+        _nearest(query, pooled, rows.assign(_near=distances), tracks, top, reranked)
         for query, distances in zip(queries, near, strict=True)
     ]
 
@@ -79,7 +79,7 @@ def search_tracks(
 def _nearest(
     query: Features, pooled: Features, rows: pd.DataFrame, tracks: Integers, top: int, reranked: bool
 ) -> pd.DataFrame:
-    """The lines of one query; `near` of `rows` says which pictures are nearer to it."""
+    """The lines of one query; `_near` of `rows` says which pictures are nearer to it."""
     (halves,) = half_distances(query[None], pooled)
     distances = whole_distances(halves, squared_norms(query[None]))
     nearest = np.argsort(distances, kind="stable")[: max(top, CANDIDATES) if reranked else top]
@@ -88,9 +88,9 @@ def _nearest(
         from hacnn_tf.evaluation.reranking import rerank
 
         (found[:],) = rerank(query[None], pooled[nearest])
-    pictures = rows[np.isin(tracks, nearest)].sort_values(["near", "path"])
+    pictures = rows[np.isin(tracks, nearest)].sort_values(["_near", "path"])
     groups = pictures.groupby(tracks[pictures.index])
-    lines = groups.head(1).drop(columns="near")
+    lines = groups.head(1).drop(columns="_near")
     lines = lines.set_axis(tracks[lines.index])
     lines[PICTURES], lines[FIRST], lines[LAST] = groups.size(), groups.time.min(), groups.time.max()
     return lines.assign(**{DISTANCE: found}).sort_values([DISTANCE, "path"], ignore_index=True)[:top]

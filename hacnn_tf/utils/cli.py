@@ -4,6 +4,7 @@ import contextlib
 import copy
 import functools
 import io
+import math
 import os
 import shutil
 import signal
@@ -36,7 +37,22 @@ class _Paths(flags.ListParser):
         return list(map(expanded, super().parse(argument)))
 
 
-PATHS = {  # kinds of flags that absl has not, and what defines one
+class _Finite(flags.FloatParser):
+    def convert(self, argument: float | str) -> float:
+        if not math.isfinite(value := super().convert(argument)):
+            raise ValueError(f"{argument} is not finite")
+        return value
+
+
+def _define_float(
+    name: str, default: float | None, lower_bound: float | None = None, upper_bound: float | None = None, **kwargs: Any
+) -> None:
+    parser = _Finite(lower_bound, upper_bound)
+    flags.DEFINE(parser, name, default, serializer=flags.ArgumentSerializer(), **kwargs)
+
+
+KINDS: dict[str, Callable[..., Any]] = {  # of flags that absl has not, or otherwise, and what defines one
+    "float": _define_float,
     "path": functools.partial(flags.DEFINE, _Path(), serializer=flags.ArgumentSerializer()),
     "multi_path": functools.partial(flags.DEFINE_multi, _Path(), flags.ArgumentSerializer()),
     "list_of_paths": functools.partial(flags.DEFINE, _Paths(), serializer=flags.CsvListSerializer(",")),
@@ -89,10 +105,11 @@ class Command:
     def define(self, kind: str, name: str, default: Any, text: str, **kwargs: Any) -> None:
         """Defines a flag.
 
-        `kind` is absl's, as "string", "list" or "enum" (with `enum_values`); or one of `PATHS`, whose `~` is expanded.
+        `kind` is absl's, as "string", "list" or "enum" (with `enum_values`); or one of `KINDS`: the `~` of paths is
+        expanded, and floats are finite.
         """
         self._ungrouped.append(name)
-        define = PATHS.get(kind) or getattr(flags, f"DEFINE_{kind}")
+        define = KINDS.get(kind) or getattr(flags, f"DEFINE_{kind}")
         define(name, default, help=text, flag_values=self.values, **kwargs)
 
     def help(self) -> str:

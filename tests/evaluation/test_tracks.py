@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hacnn_tf import InputError
 from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.evaluation import evaluate_features, results_table
 from hacnn_tf.evaluation.tracks import pool_tracks, track_numbers, unit_branches
@@ -35,6 +36,12 @@ def test_of_one_branch_the_whole_feature_has_length_1():
 
 def test_what_cancels_out_is_a_feature_of_zeros():
     np.testing.assert_array_equal(pool_tracks(np.array([[1, 0], [-1, 0]], np.float32), np.zeros(2, int)), [[0, 0]])
+
+
+@pytest.mark.parametrize("tracks", [[0, 2, 2], [0, 0], [1, 1, 1], [-1, 0, 1]])
+def test_tracks_that_do_not_number_the_images_are_refused(tracks):
+    with pytest.raises(InputError, match="3 images need as many tracks, numbered from 0 without a gap"):
+        pool_tracks(np.ones((3, 4), np.float32), np.array(tracks))
 
 
 def test_no_images_are_no_tracks():

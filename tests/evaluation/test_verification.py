@@ -172,6 +172,12 @@ def test_the_nearest_must_be_the_person_and_near_enough():
     assert found.rates[5] is None
 
 
+@pytest.mark.parametrize("wrong", [np.nan, -1.0])
+def test_what_is_no_distance_identifies_nobody(wrong):
+    with pytest.raises(InputError, match="negative or not a number"):
+        identify([(np.array([wrong, 0.2]), np.array([False, True]))])
+
+
 def test_half_of_the_persons_leave_the_gallery():
     queries = np.array([1, 2, 3, 4, 5, 9, 1])
     gallery = np.array([1, 1, 2, 3, 4, 5, 7, 0, -1])

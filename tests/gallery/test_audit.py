@@ -18,11 +18,8 @@ def sha256sum(content):
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    paths = [tmp_path / "anna.jpg", tmp_path / "anna_2.jpg"]
-    for path in paths:
-        path.write_bytes(path.name.encode())
-    return paths
+def pictures():
+    return [b"anna.jpg", b"anna_2.jpg"]
 
 
 def ask(audit, pictures, found=("/door/1.jpg", "/door/\udcff.jpg")):
@@ -38,6 +35,7 @@ def ask(audit, pictures, found=("/door/1.jpg", "/door/\udcff.jpg")):
 
 def test_a_line_says_who_asked_for_what_and_names_no_picture(pictures, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SUDO_USER", raising=False)
     path = tmp_path / "log/audit.jsonl"
     before = datetime.now(timezone.utc) - timedelta(seconds=1)
     (found,) = ask(Audit(path, "hacnn_tf.search"), pictures)
@@ -46,6 +44,7 @@ def test_a_line_says_who_asked_for_what_and_names_no_picture(pictures, tmp_path,
     assert before <= datetime.fromisoformat(line.pop("time")) <= datetime.now(timezone.utc)
     assert line == {
         "command": "hacnn_tf.search",
+        "sudo_user": None,
         "user": "ben",
         "database": f"{tmp_path}/people.lance",
         "where": "camid = 1",
@@ -55,6 +54,12 @@ def test_a_line_says_who_asked_for_what_and_names_no_picture(pictures, tmp_path,
     }
     assert path.stat().st_mode & 0o777 == 0o600
     assert "anna" not in path.read_text() and "door" not in path.read_text()
+
+
+def test_who_became_another_by_sudo_is_told(pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("SUDO_USER", "anna")
+    ask(Audit(tmp_path / "a", "c"), pictures)
+    assert json.loads((tmp_path / "a").read_text())["sudo_user"] == "anna"
 
 
 def test_each_query_has_a_line_and_what_was_there_stays(pictures, tmp_path):
@@ -77,7 +82,7 @@ def test_a_search_that_finds_nobody_has_a_line_too(pictures, tmp_path):
     assert (line["where"], line["found"]) == ("camid = 7", [])
 
 
-def test_a_line_that_cannot_be_written_is_no_answer_and_leaves_no_half_line(pictures, tmp_path):
+def test_a_line_that_cannot_be_written_is_no_answer_and_leaves_no_half_line(tmp_path):
     """As on a full disk, of which the kernel says so after a part of it: of a file that may not grow."""
     path = tmp_path / "audit.jsonl"
     script = (
@@ -86,29 +91,29 @@ def test_a_line_that_cannot_be_written_is_no_answer_and_leaves_no_half_line(pict
         "from hacnn_tf.utils.errors import InputError\n"
         "from tests.gallery.test_audit import ask\n"
         "audit = Audit(sys.argv[1], 'c')\n"
-        "ask(audit, sys.argv[2:])\n"
+        "ask(audit, [b'anna'])\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "for more in (100, 0):\n"
         "    size = len(open(sys.argv[1]).read()) + more\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))\n"
-        "    try: print(ask(audit, sys.argv[2:]))\n"
+        "    try: print(ask(audit, [b'anna']))\n"
         "    except InputError as error: print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script, path, *pictures], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True)
     first, second = done.stdout.splitlines()
     assert first == f"Cannot write the audit file {path} (the disk is full): nothing is shown without it."
     assert second == f"Cannot write the audit file {path} (File too large): nothing is shown without it."
     assert json.loads(path.read_text())["user"] == "ben", "one whole line, and nothing after it"
 
 
-def test_processes_at_once_mix_no_lines(pictures, tmp_path):
+def test_processes_at_once_mix_no_lines(tmp_path):
     path = tmp_path / "audit.jsonl"
     script = (
         "import sys\nfrom hacnn_tf.gallery.audit import Audit\nfrom tests.gallery.test_audit import ask\n"
-        "for i in range(30): ask(Audit(sys.argv[1], sys.argv[2]), sys.argv[3:], [f'/{i}.jpg'] * 2000)\n"
+        "for i in range(30): ask(Audit(sys.argv[1], sys.argv[2]), [b'anna'], [f'/{i}.jpg'] * 2000)\n"
     )
     args = [sys.executable, "-c", script, path]
-    started = [subprocess.Popen([*args, f"process {i}", *pictures]) for i in range(3)]
+    started = [subprocess.Popen([*args, f"process {i}"]) for i in range(3)]
     assert [process.wait(60) for process in started] == [0, 0, 0]
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     for i in range(3):

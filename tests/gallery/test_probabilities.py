@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("lancedb", reason='needs the extra "search"')
 
 from hacnn_tf.evaluation.calibration import Calibration
-from hacnn_tf.gallery.probabilities import Probabilities, left_out
+from hacnn_tf.gallery.probabilities import Probabilities, limits
 from hacnn_tf.gallery.results import as_text, captions
 
 CURVE = Calibration("aa", 6.0, -4.0, "doors", 30, 90, 2000, 0.1)
@@ -32,7 +32,13 @@ def test_what_is_less_probable_is_left_out_and_counted():
     rows, less = Probabilities(CURVE, 10, 0.5).add(FOUND, 1)
     assert (len(rows), less) == (0, 3)
     assert as_text(rows).split() == ["rank", "distance", "probability", "camera", "time", "path"]
-    assert left_out(1, 0.9) == "1 below 0.9 is left out." and left_out(3000, 0.95) == "3,000 below 0.95 are left out."
+
+
+def test_what_is_not_shown_is_said():
+    assert limits(5, 1, 0.9, 6) == ["1 below 0.9 is left out."]
+    assert limits(0, 3000, 0.95, 3000) == ["3,000 below 0.95 are left out."]
+    assert limits(20, 0, 0.9, 20) == ["All 20 that were asked for are at 0.9 or above: there may be more."]
+    assert limits(20, 0, 0, 20) == [] and limits(19, 0, 0.9, 20) == []
 
 
 def test_a_column_of_the_manifest_may_have_that_name():

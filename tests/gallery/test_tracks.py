@@ -53,6 +53,17 @@ def nearest(rows, query):
     return pd.DataFrame(sorted(lines, key=lambda line: line[:2]), columns=columns).astype(types)
 
 
+def test_a_manifests_columns_are_all_there(tmp_path):
+    rows = pd.DataFrame(
+        {"path": ["/a.jpg", "/b.jpg"], "bytes": 5, "modified": 1, "camid": 1, "track": 7, "near": "door"}
+    )
+    rows["time"] = pd.Series(pd.NaT, rows.index, "datetime64[us]")
+    database = Database.create(tmp_path / "p.lance", MODEL, rows)
+    database.write(rows, random_features(2))
+    (found,) = search_tracks(database, random_features(1))
+    assert found.near.tolist() == ["door"] and not any(name.startswith("_") for name in found)
+
+
 def assert_same(found, expected):
     columns = [name for name in expected if name != "distance"]
     pd.testing.assert_frame_equal(found[columns], expected[columns], check_dtype=False)

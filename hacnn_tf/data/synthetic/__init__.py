@@ -113,7 +113,14 @@ def make_pictures(camera: Camera, pid: int, camid: int, index: int) -> dict[str,
 
 
 def make_track(camera: Camera, pid: int, camid: int, index: int, frames: int) -> list[dict[str, bytes]]:
-    """As `make_pictures`, some photographs of one passage of an identity: before one background, in one direction."""
+    """As `make_pictures`, photographs of one passage of an identity: before one background, in one direction.
+
+    Args:
+        camera: one of `make_cameras`.
+        pid, camid: the identity, and the number of the camera.
+        index: of the passage, any from 0; another is another passage.
+        frames: how many photographs.
+    """
     rng = np.random.default_rng([SEED, pid, camid, index, frames])
     passer_by = Person.random(rng)
     return [_cut_out(camera, pid, rng, passer_by, moment) for moment in camera.passage(rng, frames)]

@@ -1,0 +1,80 @@
+"""Whether a network has seen, in training, who is tested."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from hacnn_tf import InputError, train
+from hacnn_tf.data import read_dataset
+from hacnn_tf.data.dataset import ReidDataset
+from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.training.seen import persons_seen
+from hacnn_tf.training.settings import Settings
+from tests.conftest import train_args
+
+SHIPPED = "hacnn_cuhk03_detected"
+
+
+@pytest.fixture
+def everybody(small_data_root):
+    """All images of the small dataset, of six persons who are trained on and four others, to test on."""
+    table = read_dataset("synthetic", small_data_root, allow_subset=True).table
+    trained = table.split == "train"
+    return ReidDataset("all", table.assign(split="gallery", pid=table.pid + 100 * trained))
+
+
+def test_persons_are_known_by_the_files_of_their_images(small_run, small_data_root, everybody, tmp_path):
+    own = read_dataset("synthetic", small_data_root, allow_subset=True)
+    assert persons_seen(RunFolder(small_run), own, small_data_root) == (0, 4)
+    assert persons_seen(RunFolder(small_run), everybody, small_data_root) == (6, 10)
+    (tmp_path / "link").symlink_to(small_data_root)
+    paths = everybody.table.path.str.replace(str(small_data_root), str(tmp_path / "link"))
+    linked = ReidDataset("all", everybody.table.assign(path=paths))
+    assert persons_seen(RunFolder(small_run), linked, small_data_root) == (6, 10)
+
+
+def test_where_a_folder_is_another_now_the_split_that_was_drawn_says_it(small_run, everybody, tmp_path):
+    run = shutil.copytree(small_run, tmp_path / "run")
+    config = json.loads((run / "config.json").read_text())
+    config["fingerprint"], config["places"] = "of other images", {"data_root": str(tmp_path)}
+    (run / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"Whether .*run was trained on persons who are tested here is not known\. "):
+        persons_seen(RunFolder(run), everybody, tmp_path)
+    paths = everybody.table.path[everybody.table.pid > 100]
+    split = pd.DataFrame({"path": paths, "pid": "0001", "camid": 1, "split": "train"})
+    split.iloc[: len(split) // 2].to_csv(run / "split.csv", index=False)
+    assert persons_seen(RunFolder(run), everybody, tmp_path) == (3, 10)
+
+
+def test_no_training_begins_from_weights_that_know_who_is_tested(small_run, small_data_root, tmp_path):
+    people = small_data_root / "synthetic/detected/bounding_box_train"
+    args = ["train", f"--run_dir={tmp_path}/run", "--dataset=folder", f"--data_root={people}", "--batch_size=4"]
+    with pytest.raises(SystemExit, match=f"{small_run} was trained on 3 of the 3 persons who are tested here, and"):
+        train.COMMAND.run(train.main, [*args, f"--init_from={small_run}"])
+    with pytest.raises(SystemExit, match="was trained on 3 of the 3 persons who are tested here"):
+        train.COMMAND.run(
+            train.main, train_args(small_data_root, tmp_path / "run", f"--init_from={small_run}", "--validation=3")
+        )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "refused"),
+    [
+        ({"dataset": "cuhk03"}, False),
+        ({"dataset": "cuhk03", "boxes": "labelled"}, False),
+        ({"dataset": "market1501", "validation": 3}, False),
+        ({"dataset": "cuhk03", "validation": 3}, True),
+        ({"dataset": "market1501,cuhk03", "validation": 3}, True),
+        ({"dataset": "cuhk03", "split": "1367_100"}, True),
+    ],
+)
+def test_bundled_weights_know_cuhk03s_training_persons(everybody, more, refused):
+    settings = Settings(init_from=SHIPPED, **more).completed()
+    if refused:
+        with pytest.raises(InputError, match=f"{SHIPPED} was trained on all training persons of cuhk03 767_700, some"):
+            train._check_initial(settings, everybody, "data")
+    else:
+        train._check_initial(settings, everybody, "data")
