@@ -46,7 +46,7 @@ def cuhk03():
     yield _shell(f"python -m hacnn_tf.train {trained} --data_root DATA --eval_every 10")
     yield (
         "Joint feature, single query, in percent; hours of training alone, on shared machines. `strong` was trained on "
-        "an NVIDIA H200 ([how](../../benchmarks/GPU.md#measured-on-an-h200)), and so from other initial weights."
+        "an NVIDIA H200 ([how](../../benchmarks/GPU.md#measured-on-an-h200)), from other initial weights."
     )
     yield from runs_table(tested)
     yield from table(f"--table table4 {trained}")
@@ -62,8 +62,8 @@ def cuhk03():
     )
     yield "## Validation identities: Tables 5, 6 and 7"
     yield (
-        "12 epochs on 383 of the training identities, tested on the other 384: 763 queries, of which one is 0.13 "
-        "points. What the tables show is in [does attention help?](../studies/attention.md)"
+        "12 epochs on 383 of the training identities, tested on the other 384: 763 queries, 0.13 points each. "
+        "What the tables show is in [does attention help?](../studies/attention.md)"
     )
     for name in ("table5", "table6", "table7"):
         yield from table(f"--table {name} {validated}")
@@ -79,7 +79,7 @@ def synthetic():
     yield MADE
     yield (
         "The dataset is drawn by code: 1,600 training images of 200 people, and 400 queries and 800 gallery images of "
-        "100 others. 8 epochs by `adamw`, three seeds: 21 trainings of 3 to 4 minutes on two cores of an Intel Xeon "
+        "100 others. 8 epochs with `adamw`, three seeds: 21 runs of 3 to 4 minutes on two cores of an Intel Xeon "
         "with AMX. The length was chosen on validation identities. One query is 0.25 points. Striped HSV histograms, "
         "which learn nothing, reach Rank-1 5.0 ([how](../../benchmarks/README.md#what-colour-alone-can-do)). What the "
         "tables show is in [does attention help?](../studies/attention.md)"

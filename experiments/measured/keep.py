@@ -19,18 +19,18 @@ HERE = Path(__file__).parent
 MEASURES = {"Rank-1": "rank1", "5": "rank5", "10": "rank10", "20": "rank20", "mAP": "mAP", "mINP": "mINP"}
 HEAD = """# Runs that were measured
 
-The records of the trainings behind [docs/results](../../docs/results): run folders
-([what is in one](../../docs/run_folder.md)) without checkpoints, and without the paths of where they were trained.
-`config.json` has all settings, versions and the revision, `log.csv` the losses by epoch, `metrics.json` every measure.
-`python experiments/measured/keep.py runs/RUN` adds one and writes this page, `python -m experiments.pages` those of
-docs/results. A `config.json` without a `format` has the former names of recipes: `constant` is `paper` now,
-and `paper` is `adamw`; the folders have today's. The settings are flags of `python -m hacnn_tf.train`.
+The records behind [docs/results](../../docs/results): run folders ([their contents](../../docs/run_folder.md)) without
+checkpoints and local paths. `config.json` has all settings, versions and the revision, `log.csv` the losses by epoch,
+`metrics.json` every measure. `python experiments/measured/keep.py runs/RUN` adds one and writes this page,
+`python -m experiments.pages` the pages of docs/results. A `config.json` without a `format` uses the former names of
+recipes: `constant` is now `paper`, and `paper` is now `adamw`; the folders have the present names. The settings are
+flags of `python -m hacnn_tf.train`.
 
-Test set, or with `validation` in the name those training identities; joint feature, single query, in percent. Hours are
-of training alone, on one or two cores of an AMD EPYC with AVX512-BF16 (be7401a, cb0c6dc: an Intel Xeon with AMX) that
-others shared: they compare only roughly. What has `"xla": "on"` is of an NVIDIA H200, to which
-[programs.py](../../benchmarks/gpu/programs.py) carried it: with initial weights that Keras drew under JAX. Up to
-revision cd1c7d0 JPEGs were decoded by TensorFlow's faster, less exact method, in training and test alike.
+On the test set, or with `validation` in the name on held-out training identities; joint feature, single query, in
+percent. Hours are of training alone, on one or two shared cores of an AMD EPYC with AVX512-BF16 (be7401a, cb0c6dc: an
+Intel Xeon with AMX), and compare only roughly. Runs with `"xla": "on"` were trained on an NVIDIA H200 through
+[programs.py](../../benchmarks/gpu/programs.py), from initial weights that Keras drew under JAX. Up to revision cd1c7d0
+JPEGs were decoded by TensorFlow's faster, less exact method, in training and test alike.
 
 """
 
