@@ -17,7 +17,6 @@ shows the person, if one of all that were compared does, or the share of them th
 
 import shlex
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
@@ -28,7 +27,7 @@ from hacnn_tf.gallery.audit import Audit, system_user
 from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import check_new_path, expanded, preview, write_text
+from hacnn_tf.utils.files import check_new_path, preview, read_bytes, write_text
 from hacnn_tf.utils.waiting import on_terminal
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ def main(flags: FlagValues) -> None:
         print(database.outdated, file=sys.stderr)
     model = database.load_model(flags.model)
     queries = [flags.query] if flags.one_person else [[path] for path in flags.query]
-    contents = [[_content(path) for path in paths] for paths in queries]  # what is audited is what is searched for
+    contents = [[read_bytes(path) for path in paths] for paths in queries]  # what is audited is what is searched for
     features = model.embed_tracks(contents) if flags.one_person else model.embed([content for (content,) in contents])
     database.refresh()  # an index run may have ended while the model was loaded
     probabilities, note = None, ""
@@ -117,13 +116,6 @@ def main(flags: FlagValues) -> None:
         print(f"Page: {flags.html}")
     if model.network is not None and on_terminal():
         print(SLOW.format(shlex.quote(flags.model or database.preset)), file=sys.stderr)
-
-
-def _content(path: str) -> bytes:
-    try:
-        return Path(expanded(path)).read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read any more ({error.strerror}).") from None
 
 
 def _asked(flags: FlagValues) -> str:

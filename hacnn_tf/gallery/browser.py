@@ -4,7 +4,6 @@ import contextlib
 import ipaddress
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +26,7 @@ from hacnn_tf.gallery.results import captions, time_text
 from hacnn_tf.gallery.times import as_time
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import read_bytes
 from hacnn_tf.utils.types import Pixels
 
 UPLOAD_BYTES = 10 * 2**20
@@ -117,7 +117,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                 where = _condition(cameras, since, until)
                 database.refresh()
                 probabilities, note = (None, "") if reranked else Probabilities.find(database, model, where)
-                content, less = Path(picture).read_bytes(), 0
+                content, less = read_bytes(picture), 0
                 feature = model.embed(content)
 
                 def find() -> list[pd.DataFrame]:

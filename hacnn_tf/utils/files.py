@@ -139,6 +139,14 @@ def write_json(path: FilePath, content: Any) -> None:
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
+def read_bytes(path: FilePath) -> bytes:
+    """The content of a file that was there; raises `InputError` if it cannot be read now."""
+    try:
+        return Path(expanded(path)).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read any more ({error.strerror}): choose it again.") from None
+
+
 def write_text(path: FilePath, text: str) -> None:
     """Writes text. Raises `InputError` if it cannot."""
     with atomic_write(path) as part:

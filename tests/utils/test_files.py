@@ -159,3 +159,10 @@ def test_some_of_many():
     assert files.preview(["a\nb", "x" * 1000], 1) == r"'a\nb' and 1 more"
     assert len(files.preview(["x" * 1000])) == 300
     assert files.preview(dict.fromkeys("abcd"), 4, "; ") == "a; b; c; d"
+
+
+def test_a_file_that_has_gone_is_one_sentence(home):
+    (home / "a.jpg").write_bytes(b"a")
+    assert files.read_bytes("~/a.jpg") == b"a"
+    with pytest.raises(InputError, match=r"~/b\.jpg cannot be read any more \(No such file or directory\): choose it"):
+        files.read_bytes("~/b.jpg")
