@@ -16,6 +16,7 @@ from hacnn_tf.models import HACNN
 from hacnn_tf.training.losses import branch_losses
 from hacnn_tf.training.recipes import RECIPES
 
+pytestmark = pytest.mark.slow
 PRESET = "hacnn_cuhk03_detected"
 RECIPE = RECIPES["strong"].replaced(batch_identities=4, triplet=1.0)  # the only one that reads features too
 LABELS = np.repeat(np.arange(4, dtype=np.int32), 2)
@@ -170,7 +171,6 @@ def step(pictures, tmp_path_factory):
     return folder, dict(zip(names, map(np.asarray, values), strict=True))
 
 
-@pytest.mark.slow
 def test_a_training_step_has_the_same_gradients(backend, step):
     """And the same loss, and the same averages of its batch norms."""
     folder, expected = step
@@ -190,7 +190,6 @@ search.COMMAND.run(search.main, ["search", "--database", people, "--query", quer
 """
 
 
-@pytest.mark.slow
 def test_pictures_are_indexed_and_found(backend, pictures, tmp_path):
     """By the same weights as TensorFlow, which searches the database on."""
     pytest.importorskip("lancedb")
@@ -214,7 +213,6 @@ print(attention_of(model.network, np.zeros((2, 160, 64, 3), np.uint8)).size)
 """
 
 
-@pytest.mark.slow
 def test_attention_is_drawn(backend):
     pytest.importorskip("matplotlib")
     width, height = map(int, run(backend, SEEN, PRESET).strip("()\n").split(","))

@@ -248,6 +248,7 @@ def test_a_search_goes_on_beside_the_calibration_of_another_network(people, prog
     assert len(pictures) == 6 and "_probability" not in rows and f"{place} is of another network" in told
 
 
+@pytest.mark.slow
 def test_copies_leave_out_the_calibration_of_another_network(run, tmp_path, capsys):
     stale(run / "calibration.json")
     ReID.from_preset(run).save_to_preset(tmp_path / "preset")
@@ -259,6 +260,7 @@ def test_copies_leave_out_the_calibration_of_another_network(run, tmp_path, caps
         assert ReID.from_preset(tmp_path / copy).calibration is None
 
 
+@pytest.mark.slow
 def test_another_files_calibration_is_not_replaced_and_an_older_one_of_a_run_is(run, program, labelled, capsys):
     place = program.parent / "calibration.json"
     stale(place)

@@ -144,7 +144,7 @@ def test_a_command_under_a_backend_that_computes_nothing(backend):
     assert sentence in done.stderr
 
 
-@pytest.mark.parametrize("backend", ["torch", "jax"])
+@pytest.mark.parametrize("backend", ["torch", pytest.param("jax", marks=pytest.mark.slow)])
 def test_a_command_under_another_backend(backend):
     """Or, where that is not installed, what to install."""
     done = run(COMMAND, KERAS_BACKEND=backend)
