@@ -35,7 +35,6 @@ from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.preset import SHIPPED, Kind, find_model
 from hacnn_tf.reid import ReID
 from hacnn_tf.training.run_folder import RunFolder
-from hacnn_tf.training.seen import persons_seen
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, check_folder, check_new_path, expanded
@@ -136,6 +135,8 @@ def _check_unseen(preset: FilePath, dataset: "ReidDataset", data_root: FilePath)
     folder = expanded(preset)
     if not os.path.isdir(folder) or find_model(folder).kind is not Kind.RUN:
         return
+    from hacnn_tf.training.seen import persons_seen
+
     try:
         seen, persons = persons_seen(RunFolder(folder), dataset, data_root)
     except InputError as error:

@@ -24,7 +24,6 @@ from hacnn_tf.reid import ReID
 from hacnn_tf.training.cluster import find_workers
 from hacnn_tf.training.recipes import GROUP, OPTIONS, RECIPES, Recipe
 from hacnn_tf.training.run_folder import RunFolder
-from hacnn_tf.training.seen import persons_seen
 from hacnn_tf.training.settings import FLAGS, STRATEGIES, Settings
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
@@ -132,6 +131,8 @@ def _check_initial(settings: Settings, dataset: "ReidDataset", data_root: str) -
     begins = f"--init_from {settings.init_from} was trained on"
     place = find_model(settings.init_from)
     if place.kind is Kind.RUN:
+        from hacnn_tf.training.seen import persons_seen
+
         try:
             seen, persons = persons_seen(RunFolder(place.path), dataset, data_root)
         except InputError as error:

@@ -119,7 +119,7 @@ def test_a_reader_who_leaves_is_no_fault():
         (["--nolocal=perhaps"], "--nolocal=perhaps does not take an argument; --help"),
         (["--epochs"], "Missing value for flag --epochs; --help"),
         (["--batch_size=0"], "--batch_size"),
-        (["--learning_rate=nan"], "--learning_rate must be above 0 and finite"),
+        (["--learning_rate=nan"], "--learning_rate must be a number, not nan"),
         (["--learning_rate=0"], "--learning_rate must be above 0 and finite"),
         (["--seed=4294967296"], "--seed"),
         (["synthetic"], "Unexpected argument 'synthetic'"),

@@ -8,6 +8,7 @@ import pandas as pd
 from hacnn_tf.data.dataset import DISTRACTOR
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import expanded
 from hacnn_tf.utils.types import FilePath
 
 if TYPE_CHECKING:
@@ -36,12 +37,13 @@ def persons_seen(run: RunFolder, dataset: "ReidDataset", data_root: FilePath) ->
 
 def _training_paths(run: RunFolder, data_root: FilePath) -> list[str]:
     """The paths of a run's training images: as they are read again, or else as the split that it drew names them."""
-    problem = None
+    problem = f"{run.data_root or data_root} is not there."
     for root in (run.data_root or data_root, data_root):
         try:
-            return list(run.read_dataset(root).split("train").path)
+            if os.path.exists(expanded(root)):  # or the embedded dataset would be made there
+                return list(run.read_dataset(root).split("train").path)
         except InputError as error:
-            problem = error
+            problem = str(error)
     if drawn := sorted(run.path.glob("split*.csv")):
         rows = pd.concat([pd.read_csv(split, dtype=str) for split in drawn])
         return list(rows.path[rows.split == "train"])

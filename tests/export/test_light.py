@@ -29,7 +29,7 @@ def run(script, *args):
 def test_importing_loads_what_it_needs_and_nothing_else():
     loaded = run("from hacnn_tf import ReID; print(*(name for name in sys.modules if name.startswith('hacnn_tf')))")
     rooms = {name.split(".")[1] for name in loaded.split() if "." in name}
-    assert rooms == {"reid", "data", "export", "utils"}
+    assert rooms == {"reid", "preset", "data", "export", "utils"}
     assert not {"hacnn_tf.utils.cli", "hacnn_tf.utils.signals", "hacnn_tf.data.synthetic"} & set(loaded.split())
     heavy = run("from hacnn_tf import ReID; print(*({'pandas', 'scipy', 'h5py', 'matplotlib'} & sys.modules.keys()))")
     assert heavy == "\n"

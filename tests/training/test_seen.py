@@ -35,17 +35,20 @@ def test_persons_are_known_by_the_files_of_their_images(small_run, small_data_ro
     assert persons_seen(RunFolder(small_run), linked, small_data_root) == (6, 10)
 
 
-def test_where_a_folder_is_another_now_the_split_that_was_drawn_says_it(small_run, everybody, tmp_path):
+def test_where_a_folder_is_another_now_the_split_that_was_drawn_says_it(
+    small_run, small_data_root, everybody, tmp_path
+):
     run = shutil.copytree(small_run, tmp_path / "run")
     config = json.loads((run / "config.json").read_text())
-    config["fingerprint"], config["places"] = "of other images", {"data_root": str(tmp_path)}
+    config["fingerprint"], config["places"] = "of other images", {"data_root": str(tmp_path / "gone")}
     (run / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match=r"Whether .*run was trained on persons who are tested here is not known\. "):
-        persons_seen(RunFolder(run), everybody, tmp_path)
+        persons_seen(RunFolder(run), everybody, small_data_root)
     paths = everybody.table.path[everybody.table.pid > 100]
     split = pd.DataFrame({"path": paths, "pid": "0001", "camid": 1, "split": "train"})
     split.iloc[: len(split) // 2].to_csv(run / "split.csv", index=False)
-    assert persons_seen(RunFolder(run), everybody, tmp_path) == (3, 10)
+    assert persons_seen(RunFolder(run), everybody, small_data_root) == (3, 10)
+    assert not (tmp_path / "gone").exists()
 
 
 def test_no_training_begins_from_weights_that_know_who_is_tested(small_run, small_data_root, tmp_path):
