@@ -22,7 +22,6 @@ search among N pictures takes 1 / N, or what --prior says there.
 
 import math
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,6 @@ from hacnn_tf.evaluation.calibration import OtherNetworkError
 from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.preset import SHIPPED, Kind, find_model
 from hacnn_tf.reid import ReID
-from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, check_folder, check_new_path, expanded
@@ -135,13 +133,9 @@ def _check_unseen(preset: FilePath, dataset: "ReidDataset", data_root: FilePath)
     folder = expanded(preset)
     if not os.path.isdir(folder) or find_model(folder).kind is not Kind.RUN:
         return
-    from hacnn_tf.training.seen import persons_seen
+    from hacnn_tf.training.seen import persons_seen_or_told
 
-    try:
-        seen, persons = persons_seen(RunFolder(folder), dataset, data_root)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return
+    seen, persons = persons_seen_or_told(folder, dataset, data_root)
     if seen:
         raise InputError(
             f"{preset} was trained on {seen:,} of these {persons:,} persons, whom it tells apart better than "

@@ -12,7 +12,6 @@
 Ctrl-C or SIGTERM stop it after the step in hand, with a checkpoint; the same command again goes on from there.
 """
 
-import sys
 from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
@@ -131,13 +130,9 @@ def _check_initial(settings: Settings, dataset: "ReidDataset", data_root: str) -
     begins = f"--init_from {settings.init_from} was trained on"
     place = find_model(settings.init_from)
     if place.kind is Kind.RUN:
-        from hacnn_tf.training.seen import persons_seen
+        from hacnn_tf.training.seen import persons_seen_or_told
 
-        try:
-            seen, persons = persons_seen(RunFolder(place.path), dataset, data_root)
-        except InputError as error:
-            print(error, file=sys.stderr)
-            return
+        seen, persons = persons_seen_or_told(place.path, dataset, data_root)
         if seen:
             raise InputError(
                 f"{begins} {seen:,} of the {persons:,} persons who are tested here, and would find them too easily: "

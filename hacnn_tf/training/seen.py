@@ -1,6 +1,7 @@
 """Whether a run was trained on the persons that somebody is about to test on."""
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -35,10 +36,19 @@ def persons_seen(run: RunFolder, dataset: "ReidDataset", data_root: FilePath) ->
     return tested.pid[seen].nunique(), tested.pid.nunique()
 
 
+def persons_seen_or_told(run_dir: FilePath, dataset: "ReidDataset", data_root: FilePath) -> tuple[int, int]:
+    """As `persons_seen`, of the run in a folder; if it cannot be known, says so on standard error, and 0 of 0."""
+    try:
+        return persons_seen(RunFolder(run_dir), dataset, data_root)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 0, 0
+
+
 def _training_paths(run: RunFolder, data_root: FilePath) -> list[str]:
     """The paths of a run's training images: as they are read again, or else as the split that it drew names them."""
     problem = f"{run.data_root or data_root} is not there."
-    for root in (run.data_root or data_root, data_root):
+    for root in dict.fromkeys((run.data_root or data_root, data_root)):
         try:
             if os.path.exists(expanded(root)):  # or the embedded dataset would be made there
                 return list(run.read_dataset(root).split("train").path)
