@@ -28,6 +28,7 @@ from absl.flags import FlagValues
 
 from hacnn_tf.export import find_export, keras_file, load_export, onnx, saved_model
 from hacnn_tf.gallery.audit import Audit, utc_now
+from hacnn_tf.gallery.lock import writing
 from hacnn_tf.gallery.naming import SUFFIX, check_path, check_there
 from hacnn_tf.gallery.retention import kept_anyway, older_than
 from hacnn_tf.reid import ReID
@@ -90,7 +91,6 @@ def _index(flags: FlagValues) -> None:
 
     pictures, left_out = list_pictures(flags.images, flags.camera_pattern, flags.track_pattern)
     model = open_model(flags.model, flags.precision, flags.runtime)
-    from hacnn_tf.gallery.database import writing
     from hacnn_tf.gallery.indexing import index
 
     with writing(flags.database):
@@ -134,8 +134,6 @@ def remove(database: "Database", where: str, sure: bool, audit: Audit, flag: str
             nothing is deleted then, nor if more match since somebody said yes, or another process writes; or the
             deletion fails.
     """
-    from hacnn_tf.gallery.database import writing
-
     asked = 0
     if not sure:
         database.refresh()

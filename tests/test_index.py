@@ -176,7 +176,7 @@ def test_searching_every_query_gives_the_evaluations_measures(small_data_root, t
 
 
 def test_what_is_missing_is_said_before_any_picture_is_extracted(small_run, gallery, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("hacnn_tf.gallery.database.lancedb", None)
+    monkeypatch.setattr("hacnn_tf.gallery.lance.lancedb", None)
     monkeypatch.setattr(ReID, "embed_each", None)
     args = [f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance"]
     assert "A database needs LanceDB" in fails(index, args, capsys)

@@ -4,8 +4,6 @@ import contextlib
 import datetime
 import json
 import os
-import re
-import threading
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,27 +15,28 @@ import pandas as pd
 from hacnn_tf.data.decode import PIXELS
 from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.evaluation.ranking import squared_norms
-from hacnn_tf.gallery.naming import DISTANCE, FEATURE, check_path, in_bucket, no_database
+from hacnn_tf.gallery.lance import connect, reason, refused
+from hacnn_tf.gallery.lock import writing
+from hacnn_tf.gallery.naming import DISTANCE, FEATURE, in_bucket, no_database
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils.errors import FormatError, InputError
-from hacnn_tf.utils.files import check_format, expanded, locked, preview
-from hacnn_tf.utils.forks import check_process, claim
+from hacnn_tf.utils.files import check_format, expanded, preview
+from hacnn_tf.utils.forks import check_process
 from hacnn_tf.utils.types import Features, FilePath
 from hacnn_tf.utils.waiting import announced
 
 try:
-    import lancedb
     import pyarrow as pa
+    from lancedb.index import IvfFlat
 
     from hacnn_tf.gallery.columns import array_of, fields_of, frame_of, texts_of
     from hacnn_tf.gallery.condition import parse_condition, shown, sql_literal
 except ImportError:
-    lancedb = None  # type: ignore[assignment]  # a module otherwise
+    pass  # `connect` says what is missing
 
 EXACT_ROWS = 100_000  # up to so many, all are compared; above, those in the nearest lists of an index
 LISTS_SEARCHED = 0.2  # share of the index's lists that a search reads
 ROWS_A_LIST = 2_000
-REASON = 200  # characters of what LanceDB says that a sentence quotes
 CANDIDATES = 200  # nearest pictures, at least, that are ordered by re-ranking
 FORMAT = 1  # of a database; raised when older code would misread a newer one
 FORMAT_KEY, FINGERPRINT, PRESET, DECODER = (
@@ -45,32 +44,6 @@ FORMAT_KEY, FINGERPRINT, PRESET, DECODER = (
 )
 CALIBRATION = "hacnn_tf.calibration"  # of the column of features: LanceDB changes nothing that is said of a whole table
 WRITE_WAIT = 60  # seconds that a write waits for another process's
-HELD = threading.local()  # paths of databases that a thread may write, the others may not
-
-
-@contextlib.contextmanager
-def writing(path: FilePath, wait: float = 0) -> Iterator[None]:
-    """Keeps other threads and processes of this machine from writing a database meanwhile; buckets have no lock.
-
-    Args:
-        path: of the database.
-        wait: seconds to wait for another writer to end.
-
-    Raises:
-        InputError: another goes on writing.
-    """
-    path = expanded(path)
-    place = Path(os.path.realpath(path))
-    locks = HELD.__dict__.setdefault("locks", set())
-    if in_bucket(path) or place in locks:  # what holds it may call what holds it
-        yield
-        return
-    with locked(place.with_name(f".{place.name}.lock"), path, wait):
-        locks.add(place)
-        try:
-            yield
-        finally:
-            locks.remove(place)
 
 
 class Database:
@@ -96,7 +69,7 @@ class Database:
 
     def __init__(self, path: FilePath) -> None:
         self.path = expanded(path)
-        self._connection, self._name = _connect(self.path)
+        self._connection, self._name = connect(self.path)
         self._process = os.getpid()
         try:
             self._opened = self._connection.open_table(self._name)
@@ -108,8 +81,8 @@ class Database:
         except FormatError:
             raise
         except Exception as error:  # whatever LanceDB raises for a folder of another kind, or a damaged one
-            reason = f" ({_reason(error)})" if Path(self.path).exists() else ""
-            raise InputError(no_database(path, reason)) from None
+            why = f" ({reason(error)})" if Path(self.path).exists() else ""
+            raise InputError(no_database(path, why)) from None
 
     @classmethod
     def create(cls, path: FilePath, model: ReID, rows: pd.DataFrame) -> "Database":
@@ -127,12 +100,12 @@ class Database:
             InputError: it exists, cannot be made, or a column has no type that a database has.
         """
         path = expanded(path)
-        connection, name = _connect(path)
+        connection, name = connect(path)
         feature = pa.field(FEATURE, pa.list_(pa.float32(), model.feature_dim))
         preset = os.path.abspath(model.name) if os.path.exists(model.name) else model.name
         metadata = {FORMAT_KEY: str(FORMAT), FINGERPRINT: model.fingerprint, PRESET: preset, DECODER: str(PIXELS)}
         schema = pa.schema([*fields_of(rows), feature], metadata=metadata)
-        with _refused(f"Cannot make {path}"):
+        with refused(f"Cannot make {path}"):
             connection.create_table(name, schema=schema)
             if os.path.isdir(path):
                 os.chmod(path, 0o700)  # it is about people
@@ -146,7 +119,7 @@ class Database:
             InputError: something else is there, or it is of another model, or has other columns.
         """
         path = expanded(path)
-        _connect(path)  # what cannot be made either is said now, and not after the first pictures
+        connect(path)  # what cannot be made either is said now, and not after the first pictures
         try:
             database = cls(path)
         except InputError:
@@ -234,7 +207,7 @@ class Database:
         """
         text = json.dumps(calibration.to_json())
         Calibration.parse(text, "what was given", self.fingerprint)  # for the check alone
-        with writing(self.path, WRITE_WAIT), _refused(f"Cannot write {self.path}"):
+        with writing(self.path, WRITE_WAIT), refused(f"Cannot write {self.path}"):
             self._table.checkout_latest()
             self._table.update_field_metadata({"path": FEATURE, "metadata": {CALIBRATION: text}})
 
@@ -319,7 +292,7 @@ class Database:
             raise InputError(f"{self.path} has other types of columns than these pictures ({error}).") from None
         fields = [schema.field(name) for name in (*self.columns, FEATURE)]
         table = pa.table([*columns, vectors], schema=pa.schema(fields))
-        with writing(self.path, WRITE_WAIT), _refused(f"Cannot write {self.path}"):
+        with writing(self.path, WRITE_WAIT), refused(f"Cannot write {self.path}"):
             self._table.checkout_latest()  # of an older version, files may have been tidied away
             merge = self._table.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(table)
@@ -347,11 +320,11 @@ class Database:
         Raises:
             InputError: it cannot be written, or another process goes on writing it.
         """
-        with writing(self.path, WRITE_WAIT), _refused(f"Cannot write {self.path}"):
+        with writing(self.path, WRITE_WAIT), refused(f"Cannot write {self.path}"):
             self._table.checkout_latest()
             if self._lacks_index():
                 lists = max(1, len(self) // ROWS_A_LIST)
-                config = lancedb.index.IvfFlat(distance_type="l2", num_partitions=lists)
+                config = IvfFlat(distance_type="l2", num_partitions=lists)
                 with announced(f"Building the index of {len(self):,} pictures"):
                     self._table.create_index(FEATURE, config=config)
             with warnings.catch_warnings():
@@ -383,7 +356,7 @@ class Database:
         with self._readable(where):
             self._table.delete(condition)
         removed = before - len(self)
-        with _refused(f"Cannot write {self.path}"):
+        with refused(f"Cannot write {self.path}"):
             left = self._table.search().limit(max(1, len(self))).to_batches()
             reader = pa.RecordBatchReader.from_batches(self._table.schema, left)
             self._opened = self._connection.create_table(self._name, reader, mode="overwrite")
@@ -436,9 +409,9 @@ class Database:
             yield
         except (OSError, RuntimeError, ValueError) as error:
             if where is None:
-                raise InputError(f"{self.path} cannot be read, or was removed: {_reason(error)}.") from None
+                raise InputError(f"{self.path} cannot be read, or was removed: {reason(error)}.") from None
             raise InputError(
-                f"The condition {shown(where)} cannot be used on {self.path}: {_reason(error)}; its columns are "
+                f"The condition {shown(where)} cannot be used on {self.path}: {reason(error)}; its columns are "
                 f"{preview(self.columns, most=10)}."
             ) from None
 
@@ -475,29 +448,3 @@ class Database:
             raise InputError(self.no_pictures(where))
         found[DISTANCE] = np.sqrt(np.maximum(found.pop("_distance"), 0))
         return found.sort_values([DISTANCE, "path"], ignore_index=True)
-
-
-def _connect(path: FilePath) -> tuple[Any, str]:
-    """LanceDB's connection to the place of a database, and the database's name there."""
-    if lancedb is None:
-        raise InputError(
-            'A database needs LanceDB and SQLGlot: install it with pip install -c constraints.txt -e ".[search]".'
-        )
-    claim("LanceDB")
-    place, name = check_path(path)
-    with _refused(f"Cannot open {path}"):
-        return lancedb.connect(place), name
-
-
-@contextlib.contextmanager
-def _refused(what: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, RuntimeError, ValueError) as error:
-        raise InputError(f"{what}: {_reason(error)}.") from None
-
-
-def _reason(error: Exception) -> str:
-    """The first sentence of what LanceDB says, without where in its source it was said."""
-    line = re.split(r",? ?/[^ ]*\.rs:|\n", str(error))[0]
-    return line.removeprefix("lance error: ").removeprefix("Invalid input, ")[:REASON].strip().rstrip(".,?")

@@ -22,7 +22,9 @@ from tests.conftest import in_fork
 
 pytest.importorskip("lancedb", reason='needs the extra "search"')
 
-from hacnn_tf.gallery import Database, database
+from hacnn_tf.gallery import Database, database, lance
+from hacnn_tf.gallery.lock import writing
+from hacnn_tf.gallery.naming import check_path
 
 DIM = 8
 MODEL = SimpleNamespace(name="runs/a", fingerprint="aa", feature_dim=DIM)
@@ -314,7 +316,7 @@ def test_one_of_no_format_is_opened_and_one_of_a_newer_one_is_one_sentence(tmp_p
 
 
 def test_without_lancedb_it_says_how_to_get_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(database, "lancedb", None)
+    monkeypatch.setattr(lance, "lancedb", None)
     with pytest.raises(InputError, match=r'pip install -c constraints.txt -e "\.\[search\]"'):
         Database(tmp_path / "people.lance")
 
@@ -358,7 +360,7 @@ def test_tidying_beside_writers_loses_nothing(tmp_path):
 def test_a_write_waits_for_another_and_then_says_that_it_goes_on(filled, monkeypatch):
     people, _ = filled
     monkeypatch.setattr(database, "WRITE_WAIT", 0.2)
-    with ThreadPoolExecutor(1) as pool, database.writing(people.path):
+    with ThreadPoolExecutor(1) as pool, writing(people.path):
         people.write(make_rows([50]), make_features(1))  # of the thread that holds it
         with pytest.raises(InputError, match=r"people\.lance is being written by process"):
             pool.submit(people.write, make_rows([51]), make_features(1)).result()
@@ -375,7 +377,7 @@ def test_home_and_file_urls_are_one_place_for_lancedb_and_us(tmp_path, monkeypat
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
         assert Database.find(path, MODEL, make_rows([])).path == made.path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.lance", "b.lance"]
-    assert database.check_path("s3://~/people.lance") == ("s3://~", "people")
+    assert check_path("s3://~/people.lance") == ("s3://~", "people")
 
 
 def test_a_fork_is_told_at_once(filled):
@@ -438,17 +440,17 @@ def test_a_link_has_the_lock_of_what_it_leads_to(filled, tmp_path, monkeypatch):
     people, _ = filled
     monkeypatch.setattr(database, "WRITE_WAIT", 0.1)
     (tmp_path / "link.lance").symlink_to("people.lance")
-    with ThreadPoolExecutor(1) as pool, database.writing(people.path), pytest.raises(InputError, match="being written"):
+    with ThreadPoolExecutor(1) as pool, writing(people.path), pytest.raises(InputError, match="being written"):
         pool.submit(Database(tmp_path / "link.lance").write, make_rows([50]), make_features(1)).result()
 
 
 def test_a_fork_meanwhile_does_not_keep_the_lock(tmp_path):
-    with database.writing(tmp_path / "people.lance"):
+    with writing(tmp_path / "people.lance"):
         child = os.fork()
         if not child:
             time.sleep(5)
             os._exit(0)
-    with database.writing(tmp_path / "people.lance"):
+    with writing(tmp_path / "people.lance"):
         pass
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
