@@ -80,3 +80,9 @@ def test_the_page_of_results_shows_it(table8):
 def test_what_is_counted_without_is_one_classifier_a_branch(local):
     counts = _counts(HACNN(5, widths=(16, 32, 48), feature_dim=24, local=local))
     assert counts["weights_with"] - counts["weights_without"] == (1 + local) * 24 * 5
+
+
+def test_where_torchreids_size_comes_from(table8):
+    inceptions = 1_308_672 - 1536 * 512  # of the local branch, which is these and an FC layer
+    (note,) = [note for note in table8.notes if "torchreid" in note]
+    assert f"{(2_909_054 + 3 * inceptions) / 1e6:.2f} million by this count" in note
