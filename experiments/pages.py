@@ -124,7 +124,7 @@ def gained(flags):
     yield _shell(f"python experiments/studies/gains.py {flags}")
     values = parse(gains.COMMAND.values, ["gains", *shlex.split(flags)])
     runs = RunFolders(RECORDS / _dataset(flags))
-    yield gains.gains_table(values.part, given_options(Selection, values), runs)
+    yield gains.gains_table(values.part, gains.find_gains(values.part, given_options(Selection, values), runs))
 
 
 def runs_table(runs):

@@ -3,7 +3,8 @@
     python experiments/studies/gains.py --dataset cuhk03 --validation 384 --epochs 12 --precision mixed_bfloat16
 
 The same seed draws the same batches for every network, so that two of them are compared seed by seed. Prints Rank-1/mAP
-in percent, the paper's of Market-1501.
+in percent, the paper's of Market-1501. Table 5 is compared in both readings of "No Attention": with a local branch on
+even stripes, and with the global branch alone ("one branch").
 """
 
 from pathlib import Path
@@ -20,9 +21,23 @@ from hacnn_tf.utils.errors import InputError
 
 # The paper has no such row. "No Attention" adds Eq. 6's crops still, of even stripes: does CAIL help by itself?
 NEITHER = Row("No Attention, w/o CAIL", dict.fromkeys(("spatial", "channel", "regional", "interaction"), False))
-ROWS = [*TABLES["table5"].rows, *TABLES["table6"].rows, NEITHER]
-GAINS = [("table5", name, "No Attention") for name in ("SSA", "SCA", "SSA+SCA", "HRA", "All")]
+# The other reading of Table 5: without hard attention there is no local branch.
+ONE_BRANCH = ", one branch"
+ALONE = [
+    Row(row.name + ONE_BRANCH, {"local": False, **{s: v for s, v in row.switches.items() if s != "regional"}})
+    for row in TABLES["table5"].rows
+    if "regional" in row.switches
+]
+ROWS = [*TABLES["table5"].rows, *TABLES["table6"].rows, NEITHER, *ALONE]
+KINDS = ("SSA", "SCA", "SSA+SCA", "HRA", "All")
+GAINS = [("table5", name, "No Attention") for name in KINDS]
 GAINS += [("table5", "All", "SSA+SCA"), ("table6", "w/ CAIL", "w/o CAIL"), (None, "No Attention", NEITHER.name)]
+GAINS += [("table5", name, ALONE[0].name) for name in (*(row.name for row in ALONE[1:]), "HRA", "All")]
+GAINS += [(None, "No Attention", ALONE[0].name)]
+READINGS = {  # by what a gain is over: words and colour of the figure
+    "No Attention": ("here, No Attention with a local branch on stripes", "tab:blue"),
+    ALONE[0].name: ("here, No Attention without a local branch", "tab:orange"),
+}
 RECORDS = Path(__file__).parents[1] / "measured"
 MEASURES = ("rank1", "mAP")
 PUBLISHED = ("Market-1501 R1", "Market-1501 mAP")
@@ -32,22 +47,29 @@ COMMAND.define("enum", "part", "joint", "of the feature", enum_values=["joint", 
 COMMAND.group("Feature")
 COMMAND.define_options(Selection)
 COMMAND.define("path", "runs_dir", None, "holds the run folders; those in experiments/measured by default")
+COMMAND.define("path", "figure", None, "also draw the gains of Table 5 there, as .png")
 COMMAND.group("Places")
 
 
 def main(flags):
     selection = cli.given_options(Selection, flags)
     runs = RunFolders(flags.runs_dir or RECORDS / "".join(selection.dataset))
-    print(gains_table(flags.part, selection, runs))
+    gains = find_gains(flags.part, selection, runs)
+    print(gains_table(flags.part, gains))
+    if flags.figure:
+        gains_figure(gains).savefig(flags.figure, dpi=100)
 
 
-def gains_table(part, selection, runs):
-    """What `main` prints, as Markdown. Raises `InputError` if no two networks can be compared.
+def find_gains(part, selection, runs):
+    """Dict from each of `GAINS` that can be compared to a dict from seed to the gain, an array of Rank-1 and mAP.
 
     Args:
         part: of the feature, "joint", "global" or "local".
         selection: a `Selection` of one dataset.
         runs: `RunFolders`.
+
+    Raises:
+        InputError: no two networks can be compared.
     """
     measured = _measured(part, selection, runs)
     gains = {gain: _differences(*(measured[name] for name in gain[1:])) for gain in GAINS}
@@ -56,14 +78,46 @@ def gains_table(part, selection, runs):
         raise InputError(
             f"No two networks in {runs.folder} have these settings and one seed. " + " ".join(runs.left_out)
         )
+    return gains
+
+
+def gains_table(part, gains):
+    """What `main` prints, as Markdown; `gains` as `find_gains` returns it."""
     seeds, shown = sorted(set().union(*gains.values())), {}
     for (table, row, without), by_seed in gains.items():
         cells = {f"seed {seed}": _pair(by_seed[seed]) if seed in by_seed else NOTHING for seed in seeds}
-        paper = _published(table, row, without) if table and part == "joint" else NOTHING
+        paper = _pair(_published(row, without, table)) if table and part == "joint" else NOTHING
         rank1, mean_ap = map(_mean, np.transpose([*by_seed.values()]))
         means = {"Rank-1, mean ± sd": rank1, "mAP, mean ± sd": mean_ap}
         shown[f"{row} − {without}"] = {"paper": paper, **cells, **means}
     return markdown(pd.DataFrame.from_dict(shown, orient="index"))
+
+
+def gains_figure(gains):
+    """A `matplotlib` figure of what Table 5's rows gain over "No Attention" in both readings, beside the paper's.
+
+    A small mark is a seed, a large one the mean; `gains` as `find_gains` returns it.
+    """
+    from matplotlib.figure import Figure  # of the extra "plot", and the table needs none
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for measure, axes in enumerate(figure.subplots(1, 2, sharey=True)):
+        published = [_published(kind, "No Attention")[measure] for kind in KINDS]
+        axes.plot(published, "_", color="black", markersize=22, label="the paper, on Market-1501")
+        for offset, (without, (label, colour)) in zip((-0.2, 0.2), READINGS.items(), strict=True):
+            for place, kind in enumerate(KINDS):
+                by_seed = gains.get(("table5", kind + ONE_BRANCH, without)) or gains.get(("table5", kind, without))
+                if by_seed:
+                    values = [gain[measure] for gain in by_seed.values()]
+                    axes.plot([place + offset] * len(values), values, "o", color=colour, markersize=3, alpha=0.6)
+                    axes.plot(place + offset, np.mean(values), "D", color=colour, markersize=6, label=label)
+        axes.axhline(0, color="gray", linewidth=0.8)
+        axes.set(title=f"{('Rank-1', 'mAP')[measure]}, points gained over No Attention")
+        axes.set_xticks(range(len(KINDS)), KINDS)
+        axes.grid(alpha=0.3, axis="y")
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # one a label, not one a point
+    axes.legend(handles.values(), handles.keys(), loc="upper left", fontsize=8)
+    return figure
 
 
 def _measured(part, selection, runs):
@@ -75,6 +129,7 @@ def _measured(part, selection, runs):
         row.name: {
             run.settings.seed: np.array([results["single_query"][part][measure] for measure in MEASURES])
             for run, results in runs.select(selection.settings(row, columns[0]))
+            if part in results["single_query"]
         }
         for row in ROWS
     }
@@ -85,9 +140,10 @@ def _differences(having, lacking):
     return {seed: having[seed] - lacking[seed] for seed in sorted(having.keys() & lacking.keys())}
 
 
-def _published(table, row, without):
+def _published(row, without, table="table5"):
     cells = read_published(table)
-    return _pair([number(cells.loc[row, name]) - number(cells.loc[without, name]) for name in PUBLISHED])
+    row, without = row.removesuffix(ONE_BRANCH), without.removesuffix(ONE_BRANCH)
+    return [number(cells.loc[row, name]) - number(cells.loc[without, name]) for name in PUBLISHED]
 
 
 def _mean(values):

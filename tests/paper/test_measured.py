@@ -10,6 +10,8 @@ from experiments import pages
 from experiments.measured import keep
 from experiments.studies import gains
 from hacnn_tf import tables
+from hacnn_tf.paper.layouts import Selection
+from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.training.recipes import OPTIONS, RECIPES
 from hacnn_tf.training.run_folder import EVALUATED, RunFolder
 from hacnn_tf.utils.errors import InputError
@@ -101,3 +103,29 @@ def test_a_gain_is_within_a_seed(capsys, tmp_path):
     assert lines[0].split(" | ")[2:4] == ["seed 0", "seed 1"]
     assert lines[-1].startswith("| w/ CAIL − w/o CAIL | +4.6/+9.5 | +10.0/") and "| +8.0 ± 2.8 |" in lines[-1]
     assert len(lines) == 3  # nothing of the networks that are not there
+
+
+def test_gains_over_one_branch_are_compared_with_the_papers(capsys, tmp_path):
+    make_run(tmp_path / "none", 40, spatial=False, channel=False, local=False)
+    make_run(tmp_path / "soft", 41, local=False)
+    make_run(tmp_path / "all", 50)
+    command = ["gains", "--dataset=synthetic", f"--runs_dir={tmp_path}"]
+    gains.COMMAND.run(gains.main, command)
+    soft, whole = capsys.readouterr().out.splitlines()[2:]
+    assert soft.startswith("| SSA+SCA, one branch − No Attention, one branch | +3.8/+4.9 | +1.0/")
+    assert whole.startswith("| All − No Attention, one branch | +6.5/+10.4 | +10.0/")
+    with pytest.raises(SystemExit):  # one branch has no local feature to compare
+        gains.COMMAND.run(gains.main, [*command, "--part=local"])
+
+
+def test_the_figure_of_gains_shows_both_readings_beside_the_papers(tmp_path):
+    pytest.importorskip("matplotlib", reason='needs the extra "plot"')
+    for seed in (0, 1):
+        make_run(tmp_path / f"stripes{seed}", 40, seed=seed, spatial=False, channel=False, regional=False)
+        make_run(tmp_path / f"alone{seed}", 30, seed=seed, spatial=False, channel=False, local=False)
+        make_run(tmp_path / f"all{seed}", 50 + 2 * seed, seed=seed)
+    found = gains.find_gains("joint", Selection(dataset=("synthetic",)), RunFolders(tmp_path))
+    rank1 = gains.gains_figure(found).axes[0]
+    marks = {line.get_label(): line.get_ydata() for line in rank1.lines}
+    assert marks["the paper, on Market-1501"] == pytest.approx([0.8, 2.1, 3.8, 3.5, 6.5])
+    assert [float(y) for label, y in marks.items() if label.startswith("here")] == pytest.approx([11, 21])
