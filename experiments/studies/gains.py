@@ -19,24 +19,29 @@ from hacnn_tf.paper.table import NOTHING, markdown, signed
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 
+NONE, ONE_BRANCH = "No Attention", ", one branch"
 # The paper has no such row. "No Attention" adds Eq. 6's crops still, of even stripes: does CAIL help by itself?
-NEITHER = Row("No Attention, w/o CAIL", dict.fromkeys(("spatial", "channel", "regional", "interaction"), False))
+NEITHER = Row(f"{NONE}, w/o CAIL", dict.fromkeys(("spatial", "channel", "regional", "interaction"), False))
 # The other reading of Table 5: without hard attention there is no local branch.
-ONE_BRANCH = ", one branch"
+NONE_ALONE = NONE + ONE_BRANCH
 ALONE = [
-    Row(row.name + ONE_BRANCH, {"local": False, **{s: v for s, v in row.switches.items() if s != "regional"}})
+    Row(row.name + ONE_BRANCH, {**row.switches, "local": False})
     for row in TABLES["table5"].rows
-    if "regional" in row.switches
+    if not row.switches.get("regional", True)
 ]
 ROWS = [*TABLES["table5"].rows, *TABLES["table6"].rows, NEITHER, *ALONE]
 KINDS = ("SSA", "SCA", "SSA+SCA", "HRA", "All")
-GAINS = [("table5", name, "No Attention") for name in KINDS]
-GAINS += [("table5", "All", "SSA+SCA"), ("table6", "w/ CAIL", "w/o CAIL"), (None, "No Attention", NEITHER.name)]
-GAINS += [("table5", name, ALONE[0].name) for name in (*(row.name for row in ALONE[1:]), "HRA", "All")]
-GAINS += [(None, "No Attention", ALONE[0].name)]
+GAINS = [  # a row, and the row without what it has
+    *((kind, NONE) for kind in KINDS),
+    ("All", "SSA+SCA"),
+    ("w/ CAIL", "w/o CAIL"),
+    (NONE, NEITHER.name),
+    *((row.name, NONE_ALONE) for row in ALONE[1:]),
+    *((kind, NONE_ALONE) for kind in ("HRA", "All", NONE)),
+]
 READINGS = {  # by what a gain is over: words and colour of the figure
-    "No Attention": ("here, No Attention with a local branch on stripes", "tab:blue"),
-    ALONE[0].name: ("here, No Attention without a local branch", "tab:orange"),
+    NONE: ("here, No Attention with a local branch on stripes", "tab:blue"),
+    NONE_ALONE: ("here, No Attention without a local branch", "tab:orange"),
 }
 RECORDS = Path(__file__).parents[1] / "measured"
 MEASURES = ("rank1", "mAP")
@@ -53,7 +58,13 @@ COMMAND.group("Places")
 
 def main(flags):
     selection = cli.given_options(Selection, flags)
-    runs = RunFolders(flags.runs_dir or RECORDS / "".join(selection.dataset))
+    if len(selection.dataset) != 1:
+        raise InputError("Gains are of one dataset: name it with --dataset.")
+    if flags.figure and flags.part != "joint":
+        raise InputError(
+            f"--figure shows gains of the joint feature beside the paper's: leave it or --part {flags.part} out."
+        )
+    runs = RunFolders(flags.runs_dir or RECORDS / selection.dataset[0])
     gains = find_gains(flags.part, selection, runs)
     print(gains_table(flags.part, gains))
     if flags.figure:
@@ -72,7 +83,7 @@ def find_gains(part, selection, runs):
         InputError: no two networks can be compared.
     """
     measured = _measured(part, selection, runs)
-    gains = {gain: _differences(*(measured[name] for name in gain[1:])) for gain in GAINS}
+    gains = {gain: _differences(*(measured[name] for name in gain)) for gain in GAINS}
     gains = {gain: by_seed for gain, by_seed in gains.items() if by_seed}
     if not gains:
         raise InputError(
@@ -84,9 +95,10 @@ def find_gains(part, selection, runs):
 def gains_table(part, gains):
     """What `main` prints, as Markdown; `gains` as `find_gains` returns it."""
     seeds, shown = sorted(set().union(*gains.values())), {}
-    for (table, row, without), by_seed in gains.items():
+    for (row, without), by_seed in gains.items():
         cells = {f"seed {seed}": _pair(by_seed[seed]) if seed in by_seed else NOTHING for seed in seeds}
-        paper = _pair(_published(row, without, table)) if table and part == "joint" else NOTHING
+        published = _published(row, without) if part == "joint" else None
+        paper = _pair(published) if published else NOTHING
         rank1, mean_ap = map(_mean, np.transpose([*by_seed.values()]))
         means = {"Rank-1, mean ± sd": rank1, "mAP, mean ± sd": mean_ap}
         shown[f"{row} − {without}"] = {"paper": paper, **cells, **means}
@@ -96,24 +108,25 @@ def gains_table(part, gains):
 def gains_figure(gains):
     """A `matplotlib` figure of what Table 5's rows gain over "No Attention" in both readings, beside the paper's.
 
-    A small mark is a seed, a large one the mean; `gains` as `find_gains` returns it.
+    A small mark is a seed, a large one the mean of several; `gains` as `find_gains` returns it.
     """
     from matplotlib.figure import Figure  # of the extra "plot", and the table needs none
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for measure, axes in enumerate(figure.subplots(1, 2, sharey=True)):
-        published = [_published(kind, "No Attention")[measure] for kind in KINDS]
+        published = [_published(kind, NONE)[measure] for kind in KINDS]
         axes.plot(published, "_", color="black", markersize=22, label="the paper, on Market-1501")
         for offset, (without, (label, colour)) in zip((-0.2, 0.2), READINGS.items(), strict=True):
-            for place, kind in enumerate(KINDS):
-                by_seed = gains.get(("table5", kind + ONE_BRANCH, without)) or gains.get(("table5", kind, without))
+            for place, kind in enumerate((*KINDS, NONE)):
+                by_seed = gains.get((kind + ONE_BRANCH, without)) or gains.get((kind, without))
                 if by_seed:
                     values = [gain[measure] for gain in by_seed.values()]
                     axes.plot([place + offset] * len(values), values, "o", color=colour, markersize=3, alpha=0.6)
-                    axes.plot(place + offset, np.mean(values), "D", color=colour, markersize=6, label=label)
+                    if len(values) > 1:
+                        axes.plot(place + offset, np.mean(values), "D", color=colour, markersize=6, label=label)
         axes.axhline(0, color="gray", linewidth=0.8)
         axes.set(title=f"{('Rank-1', 'mAP')[measure]}, points gained over No Attention")
-        axes.set_xticks(range(len(KINDS)), KINDS)
+        axes.set_xticks(range(len(KINDS) + 1), [*KINDS, "none,\non stripes"])
         axes.grid(alpha=0.3, axis="y")
     handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))  # one a label, not one a point
     axes.legend(handles.values(), handles.keys(), loc="upper left", fontsize=8)
@@ -122,13 +135,11 @@ def gains_figure(gains):
 
 def _measured(part, selection, runs):
     """Dict from the name of a row to a dict from seed to its `MEASURES`."""
-    columns = selection.columns(TABLES["table5"])  # Table 6 has the same
-    if len(columns) != 1:
-        raise InputError("Gains are of one dataset: name it with --dataset.")
+    (column,) = selection.columns(TABLES["table5"])  # Table 6 has the same
     return {
         row.name: {
             run.settings.seed: np.array([results["single_query"][part][measure] for measure in MEASURES])
-            for run, results in runs.select(selection.settings(row, columns[0]))
+            for run, results in runs.select(selection.settings(row, column))
             if part in results["single_query"]
         }
         for row in ROWS
@@ -140,9 +151,12 @@ def _differences(having, lacking):
     return {seed: having[seed] - lacking[seed] for seed in sorted(having.keys() & lacking.keys())}
 
 
-def _published(row, without, table="table5"):
-    cells = read_published(table)
+def _published(row, without):
+    """The paper's gain; None where it has none."""
+    cells = pd.concat([read_published("table5"), read_published("table6")])
     row, without = row.removesuffix(ONE_BRANCH), without.removesuffix(ONE_BRANCH)
+    if row == without or without not in cells.index:
+        return None
     return [number(cells.loc[row, name]) - number(cells.loc[without, name]) for name in PUBLISHED]
 
 
