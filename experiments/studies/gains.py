@@ -7,6 +7,7 @@ in percent, the paper's of Market-1501. Table 5 is compared in both readings of 
 even stripes, and with the global branch alone ("one branch").
 """
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -151,9 +152,14 @@ def _differences(having, lacking):
     return {seed: having[seed] - lacking[seed] for seed in sorted(having.keys() & lacking.keys())}
 
 
+@functools.cache
+def _cells():
+    return pd.concat([read_published("table5"), read_published("table6")])
+
+
 def _published(row, without):
     """The paper's gain; None where it has none."""
-    cells = pd.concat([read_published("table5"), read_published("table6")])
+    cells = _cells()
     row, without = row.removesuffix(ONE_BRANCH), without.removesuffix(ONE_BRANCH)
     if row == without or without not in cells.index:
         return None

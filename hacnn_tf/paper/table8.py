@@ -135,6 +135,7 @@ def networks_table() -> Table:
             agreements = {f"{f} agrees with": _agreement(counts, f, published.loc[name, f]) for f in FIGURES}
             rows.append({"network": network, **published.loc[name], **counts, **agreements})
     data = pd.DataFrame(rows)
+    ha_cnn = data.set_index("network").loc["HA-CNN"]
     notes = [
         "Counted: kernels of convolutions and FC layers, as multiply-adds (MACs) for one image and FLOPs = 2 × MACs; "
         "no biases, normalisations or activations. Depth: the longest way through such kernels.",
@@ -145,8 +146,8 @@ def networks_table() -> Table:
         "pooling; its own paper says 3.8e9.",
         "JLML is published only: the widths of its layers could not be confirmed from a public source.",
         "HA-CNN's FLOPs are two a multiply-add, the others' one.",
-        _depth_note(data.set_index("network").loc["HA-CNN"]),
-        _per_region_note(data.set_index("network").loc["HA-CNN"]),
+        _depth_note(ha_cnn),
+        _per_region_note(ha_cnn),
     ]
     data = data.drop(columns=["modules", "weights_per_region"])
     return Table("table8", "Table 8. Model size and complexity", data, _shown(data), notes)
@@ -194,16 +195,17 @@ def _per_region_note(ha_cnn: pd.Series) -> str:
 def _counts(model: keras.Model) -> dict[str, Any]:
     calls = kernel_calls(model)
     heads = len(model.branches) if isinstance(model, HACNN) else 1  # the classifiers come last
+    totals = {"with": count(calls), "without": count(calls[:-heads])}
     counts: dict[str, Any] = {}
     if isinstance(model, HACNN):
         counts["modules"] = depth_in_sequence(calls)
         counts["in_sequence_with"] = sum(counts["modules"].values())
         counts["in_sequence_without"] = counts["in_sequence_with"] - counts["modules"]["classifier"]
-    for suffix, total in (("with", count(calls)), ("without", count(calls[:-heads]))):
-        counts |= {f"{name}_{suffix}": value for name, value in (("flops", 2 * total["macs"]), *total.items())}
-    if isinstance(model, HACNN):
         shared = count([call for call in calls if "local_inception" in call.path])["weights"]
-        counts["weights_per_region"] = counts["weights_without"] + (model.get_config()["num_regions"] - 1) * shared
+        more_regions = model.get_config()["num_regions"] - 1
+        counts["weights_per_region"] = totals["without"]["weights"] + more_regions * shared
+    for suffix, total in totals.items():
+        counts |= {f"{name}_{suffix}": value for name, value in (("flops", 2 * total["macs"]), *total.items())}
     return counts
 
 
