@@ -189,6 +189,28 @@ def test_above_its_size_an_index_is_searched_which_also_has_what_came_later(fill
     assert queries[0].tobytes() not in bytes_below(Path(people.path)), "nor in the index's files"
 
 
+@pytest.mark.parametrize("among", [3, 40, 150])
+def test_a_condition_that_leaves_few_finds_them_wherever_they_are_in_the_index(filled, monkeypatch, among):
+    """Few enough for all to be compared, or not, but fewer than `top` in the lists that are searched first."""
+    monkeypatch.setattr(database, "EXACT_ROWS", 100)
+    monkeypatch.setattr(database, "LISTS_SEARCHED", 0.4)  # of three lists one
+    people, first = filled
+    features = np.concatenate([first, make_features(6000, seed=2)])
+    people.write(make_rows(range(50, 6050)), features[50:])
+    people.tidy()
+    assert people._table.list_indices()
+    top = 100
+    for seed, query in enumerate(make_features(20, seed=3)):
+        chosen = np.random.default_rng(seed).choice(6050, among, replace=False)
+        where = "path in ({})".format(", ".join(f"'/people/{i}.jpg'" for i in chosen))
+        (found,) = people.search(query[None], where, top)
+        assert len(found) == min(among, top) and {*numbers(found)} <= {*chosen}
+        distances = np.linalg.norm(features - query, axis=-1)
+        np.testing.assert_allclose(found.distance, distances[numbers(found)], rtol=1e-4)
+        if among <= 100:
+            np.testing.assert_allclose(found.distance, np.sort(distances[chosen]), rtol=1e-4)
+
+
 def test_a_calibration_is_kept_and_replaced_and_refused(filled):
     people, features = filled
     assert people.calibration is None
