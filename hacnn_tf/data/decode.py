@@ -122,10 +122,15 @@ def read_each(paths: Sequence[FilePath], read: Callable[[int], object]) -> None:
 
 
 def own_copy(image: Picture | InputError) -> Picture | InputError:
-    """What another thread may read, or why it cannot be: of a `PIL.Image`, which several may not use at once, a copy.
+    """What another thread may read, or why it cannot be: of all that can change, a copy.
 
-    An iterator may give one image again and again, with another frame in it each time.
+    An iterator may give one image, array or buffer again and again, with another frame in it each time, and several
+    threads may not use one `PIL.Image` at once.
     """
+    if isinstance(image, np.ndarray):
+        return image.copy()
+    if isinstance(image, (bytearray, memoryview)):
+        return bytes(image)
     if not isinstance(image, PIL.Image.Image):
         return image
     try:

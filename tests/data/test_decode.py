@@ -168,6 +168,22 @@ def test_frames_of_one_image_are_themselves(model):
     np.testing.assert_array_equal(found, model.embed(frames))
 
 
+@pytest.mark.parametrize("kind", ["array", "bytearray", "memoryview"])
+def test_frames_in_one_buffer_are_themselves(model, kind):
+    """As readers of cameras give them, some hundred of which are taken ahead."""
+    frames = [np.full((100, 48, 3), value, np.uint8) for value in range(0, 250, 5)]
+    files = [encoded(Image.fromarray(frame), "BMP") for frame in frames]
+    array, buffer = np.empty_like(frames[0]), bytearray(len(files[0]))
+    given = {"array": array, "bytearray": buffer, "memoryview": memoryview(buffer)}[kind]
+
+    def read():
+        for frame, file in zip(frames, files, strict=True):
+            array[:], buffer[:] = frame, file
+            yield given
+
+    np.testing.assert_array_equal(model.embed(read()), model.embed(frames))
+
+
 def test_one_image_may_be_given_several_times(model):
     lazy = Image.open(io.BytesIO(encoded(smooth().resize((600, 1200)), "JPEG")))
     found = model.embed([lazy] * 16)
