@@ -33,6 +33,8 @@ class Users:
 
     def __init__(self, path: FilePath) -> None:
         self._hashes = _read(Path(expanded(path)))
+        if not self._hashes:
+            raise InputError(f"{path} has no users: {ADD}.")
 
     def check(self, name: str, password: str) -> bool:
         """Whether this is the password of that user; names that nobody has take as long as others."""
@@ -55,8 +57,8 @@ def set_password(path: FilePath, name: str, password: str) -> bool:
     Raises:
         InputError: no user can have this name or password, or the file cannot be used or written.
     """
-    path, name = Path(expanded(path)), normal(name)
     check_name(name)
+    path, name = Path(expanded(path)), normal(name)
     if len(password) < SHORTEST:
         raise InputError(f"A password has {SHORTEST} characters at least: nothing was written.")
     salt = secrets.token_bytes(16)
@@ -74,7 +76,7 @@ def set_password(path: FilePath, name: str, password: str) -> bool:
 
 def check_name(name: str) -> None:
     """Raises `InputError` if no user can be called this."""
-    if not re.fullmatch(NAME, name):
+    if not re.fullmatch(NAME, normal(name)):
         raise InputError(f"{name!r} is not a name of a user: use letters, digits, and . _ @ + - alone.")
 
 
@@ -93,8 +95,6 @@ def _read(path: Path) -> dict[str, tuple[bytes, bytes]]:
         if not (match := LINE.fullmatch(line)):
             raise InputError(f"{path} is damaged in line {number}, or of another version: take that line out.")
         users[match[1]] = bytes.fromhex(match[2]), bytes.fromhex(match[3])
-    if not users:
-        raise InputError(f"{path} has no users: {ADD}.")
     return users
 
 

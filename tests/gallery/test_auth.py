@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from hacnn_tf.gallery.auth import Users, set_password
+from hacnn_tf.gallery.auth import Users, check_name, set_password
 from hacnn_tf.utils.errors import InputError
 
 
@@ -78,8 +78,15 @@ def test_users_that_several_processes_add_at_once_are_all_there(tmp_path):
 
 
 def test_an_accent_is_one_letter_or_two(tmp_path):
+    check_name("jose\u0301")
     set_password(tmp_path / "users", "jos\u00e9", "caf\u00e9 du coin")
     assert Users(tmp_path / "users").check("jose\u0301", "cafe\u0301 du coin")
+
+
+def test_a_user_is_added_where_the_last_was_taken_out(tmp_path):
+    (tmp_path / "users").touch(0o600)
+    assert set_password(tmp_path / "users", "ben", "correct horse") is True
+    assert Users(tmp_path / "users").check("ben", "correct horse")
 
 
 def test_names_that_nobody_has_take_as_long(users):
