@@ -453,8 +453,18 @@ def test_what_is_no_picture_is_said_to_be_none(page, tmp_path, content):
     (tmp_path / "a.jpg").write_bytes(content)
     page.set_input_files("#query input[type=file]", str(tmp_path / "a.jpg"))
     page.wait_for_selector("[data-testid=toast-body]")
+    assert "1 of 1 images cannot be read: image 0 (" in page.locator("[data-testid=toast-body]").inner_text()
     assert not page.locator("#found .caption-label").count()
     image = tmp_path / "b.png"
     PIL.Image.fromarray(np.zeros((30, 10, 3), np.uint8)).save(image)
     page.reload()
     assert len(choose(page, image)) == 20, "the page goes on"
+
+
+def test_a_query_that_is_gone_after_its_hour_is_asked_for_again(page, query):
+    choose(page, query)
+    kept = page.locator("#query img").get_attribute("src").partition("file=")[2]
+    Path(urllib.parse.unquote(kept)).unlink()
+    page.get_by_role("button", name="Search", exact=True).click()
+    page.wait_for_selector("[data-testid=toast-body]")
+    assert "choose it again" in page.locator("[data-testid=toast-body]").inner_text()

@@ -84,6 +84,8 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                     buttons=[],
                     height=350,
                 )
+                # Of a file that is damaged, or gone after an hour, a search says so in a sentence, and Gradio does not.
+                vars(query)["preprocess"] = lambda file: file and file.path
                 camera = gr.Dropdown(cameras, multiselect=True, label="Cameras (all if none)", visible=bool(cameras))
                 timed = bool(known.time.notna().any())
                 since = gr.Textbox(label="From", placeholder=time_text(known.time.min()), visible=timed)
