@@ -5,7 +5,7 @@
     python -m hacnn_tf.calibrate --database people.lance --dataset folder --data_root labelled --test_share 1
 
 Takes the test images of a dataset, best of the cameras that will be searched and of persons that the network was not
-trained on, which is checked of a run whose dataset is where it was; and of them the pairs of query and gallery that the
+trained on, which is checked as far as it can be known; and of them the pairs of query and gallery that the
 protocol compares. It prints how far probabilities can be trusted: Brier score, a table of what was predicted and
 observed, and how often searches would be right, of a curve fitted on half of the persons and measured on the others.
 The curve that is kept is of all persons: calibration.json beside the model, where search and app find it; with
@@ -21,7 +21,6 @@ search among N pictures takes 1 / N, or what --prior says there.
 """
 
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +34,7 @@ from hacnn_tf.preset import SHIPPED, Kind, find_model
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import atomic_write, check_folder, check_new_path, expanded
+from hacnn_tf.utils.files import atomic_write, check_folder, check_new_path
 from hacnn_tf.utils.startup import check_installed
 from hacnn_tf.utils.types import FilePath
 
@@ -84,7 +83,7 @@ def main(flags: FlagValues) -> None:
     from hacnn_tf.evaluation import Evaluator
     from hacnn_tf.evaluation.calibrating import calibrate, check_persons
 
-    _check_unseen(flags.model or ("" if database is None else database.preset), dataset, flags.data_root)
+    _check_unseen(flags.model or ("" if database is None else database.preset), dataset, asked, flags.data_root)
     check_persons(dataset, flags.seed)
     model = ReID.from_preset(flags.model) if database is None else database.load_model(flags.model)
     before = _before(flags, model, database)
@@ -128,18 +127,14 @@ def _place(flags: FlagValues) -> Path | str:
     return beside
 
 
-def _check_unseen(preset: FilePath, dataset: "ReidDataset", data_root: FilePath) -> None:
-    """Raises `InputError` if a run was trained on some of the persons; says so if that cannot be known of a run."""
-    folder = expanded(preset)
-    if not os.path.isdir(folder) or find_model(folder).kind is not Kind.RUN:
-        return
-    from hacnn_tf.training.seen import persons_seen_or_told
+def _check_unseen(preset: FilePath, dataset: "ReidDataset", asked: DatasetOptions, data_root: FilePath) -> None:
+    """Raises `InputError` if a network was trained on some of the persons; says so if that cannot be known of a run."""
+    from hacnn_tf.training.seen import whom_it_knows
 
-    seen, persons = persons_seen_or_told(folder, dataset, data_root)
-    if seen:
+    if words := whom_it_knows(preset, dataset, asked, data_root):
         raise InputError(
-            f"{preset} was trained on {seen:,} of these {persons:,} persons, whom it tells apart better than "
-            "strangers: calibrate on others, as those whom its own training put aside for testing."
+            f"{preset} {words}, and tells them apart better than strangers: calibrate on others, as those whom its own "
+            "training put aside for testing."
         )
 
 

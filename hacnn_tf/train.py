@@ -18,7 +18,7 @@ from absl.flags import FlagValues
 
 from hacnn_tf.data.load import load_images, load_splits
 from hacnn_tf.data.pipeline import epoch_order
-from hacnn_tf.preset import Kind, find_model
+from hacnn_tf.preset import find_model
 from hacnn_tf.reid import ReID
 from hacnn_tf.training.cluster import find_workers
 from hacnn_tf.training.recipes import GROUP, OPTIONS, RECIPES, Recipe
@@ -122,29 +122,15 @@ def main(flags: FlagValues) -> None:
 
 
 def _check_initial(settings: Settings, dataset: "ReidDataset", data_root: str) -> None:
-    """Raises `InputError` if there are no weights to begin from, or they have seen persons who are tested here.
-
-    Of a run, that cannot be known if its images are elsewhere now, and is said; of a Keras file it is never known.
-    """
+    """Raises `InputError` if there are no weights to begin from, or they have seen persons who are tested here."""
     assert settings.init_from, "there is nothing to begin from"
-    begins = f"--init_from {settings.init_from} was trained on"
-    place = find_model(settings.init_from)
-    if place.kind is Kind.RUN:
-        from hacnn_tf.training.seen import persons_seen_or_told
+    find_model(settings.init_from)
+    from hacnn_tf.training.seen import whom_it_knows
 
-        seen, persons = persons_seen_or_told(place.path, dataset, data_root)
-        if seen:
-            raise InputError(
-                f"{begins} {seen:,} of the {persons:,} persons who are tested here, and would find them too easily: "
-                "begin from other weights, or test on others, as by a manifest that goes on from its split.csv."
-            )
-    trained_on = place.trained_on
-    if trained_on.get("dataset") not in settings.dataset.split(","):
-        return
-    if settings.validation or settings.split != trained_on.get("split"):
+    if words := whom_it_knows(settings.init_from, dataset, settings, data_root):
         raise InputError(
-            f"{begins} all training persons of {' '.join(trained_on.values())}, some of whom are tested here: take "
-            "that split without --validation, or begin from other weights."
+            f"--init_from {settings.init_from} {words}, and would find them too easily: begin from other weights, or "
+            "test on others, as by the same split without --validation, or by a manifest that goes on from a split.csv."
         )
 
 

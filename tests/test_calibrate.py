@@ -92,7 +92,7 @@ def test_persons_of_the_training_are_refused(run, small_data_root, tmp_path, cap
     for data_root in (train, tmp_path / "people"):
         trained_on = ["--dataset=folder", f"--data_root={data_root}", "--test_share=1"]
         said = fails(calibrate, [f"--model={run}", *trained_on], capsys)
-        assert "was trained on 6 of these 6 persons, whom it tells apart better than strangers" in said
+        assert "was trained on 6 of the 6 persons who are tested here, and tells them apart better" in said
     assert not (run / "calibration.json").exists()
 
 

@@ -1,12 +1,16 @@
-"""Whether a run was trained on the persons that somebody is about to test on."""
+"""Whether a network was trained on the persons that somebody is about to test on."""
 
+import dataclasses
 import os
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from hacnn_tf.data.dataset import DISTRACTOR
+from hacnn_tf.data.dataset_options import DISTRIBUTED, DatasetOptions, dataset_names
+from hacnn_tf.preset import Kind, Place, find_model
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded
@@ -14,6 +18,27 @@ from hacnn_tf.utils.types import FilePath
 
 if TYPE_CHECKING:
     from hacnn_tf.data.dataset import ReidDataset
+
+
+def whom_it_knows(preset: FilePath, dataset: "ReidDataset", options: DatasetOptions, data_root: FilePath) -> str:
+    """What persons of a dataset's queries and gallery a trained network, or one that it began from, was trained on.
+
+    Runs know persons by the files of their images and, as presets do, by the names of their datasets. Of a Keras file
+    nothing is known. What cannot be known of a run is said on standard error.
+
+    Args:
+        preset: as in `ReID.from_preset`; nothing is known of what is not there.
+        dataset: a `ReidDataset`.
+        options: that it was read by, completed.
+        data_root: where a run's dataset is, if it is not where it was.
+
+    Returns:
+        Words to follow the preset's name, as "was trained on 3 of the 9 persons who are tested here"; empty if none.
+    """
+    for nth, place in enumerate(_lineage(preset)):
+        if words := _persons_known(place, dataset, options, data_root):
+            return words if not nth else f"goes back to {place.path}, which {words}"
+    return ""
 
 
 def persons_seen(run: RunFolder, dataset: "ReidDataset", data_root: FilePath) -> tuple[int, int]:
@@ -36,13 +61,56 @@ def persons_seen(run: RunFolder, dataset: "ReidDataset", data_root: FilePath) ->
     return tested.pid[seen].nunique(), tested.pid.nunique()
 
 
-def persons_seen_or_told(run_dir: FilePath, dataset: "ReidDataset", data_root: FilePath) -> tuple[int, int]:
-    """As `persons_seen`, of the run in a folder; if it cannot be known, says so on standard error, and 0 of 0."""
-    try:
-        return persons_seen(RunFolder(run_dir), dataset, data_root)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 0, 0
+def _lineage(preset: FilePath) -> Iterator[Place]:
+    """Where a trained network lies, then where that lies which it began from, and so on."""
+    passed: set[str] = set()
+    while preset and (path := os.path.realpath(expanded(preset))) not in passed:
+        passed.add(path)
+        try:
+            place = find_model(preset)
+            yield place
+            preset = RunFolder(place.path).settings.init_from or "" if place.kind is Kind.RUN else ""
+        except InputError as error:
+            if len(passed) > 1:  # of the first, whoever opens it says what is wrong
+                print(f"Whom the weights have seen before is not known. {error}", file=sys.stderr)
+            return
+
+
+def _persons_known(place: Place, dataset: "ReidDataset", options: DatasetOptions, data_root: FilePath) -> str:
+    """As `whom_it_knows`, of one network alone."""
+    trained: Mapping[str, Any] = place.trained_on
+    if place.kind is Kind.RUN:
+        try:
+            run = RunFolder(place.path)
+            trained = dataclasses.asdict(run.settings)
+            seen, persons = persons_seen(run, dataset, data_root)
+            if seen:
+                return f"was trained on {seen:,} of the {persons:,} persons who are tested here"
+        except InputError as error:
+            print(error, file=sys.stderr)
+    if trained and _share_persons(trained, dataclasses.asdict(options)):
+        named = " ".join(str(trained[name]) for name in ("dataset", "split") if trained.get(name))
+        return f"was trained on persons of {named}, some of whom are tested here"
+    return ""
+
+
+def _share_persons(trained: Mapping[str, Any], tested: Mapping[str, Any]) -> bool:
+    """Whether persons of a training are tested, by what the two say of their datasets alone.
+
+    Folders are their users', who may call them all the same. The persons that `hold_out` takes of one training set are
+    always the first of one order.
+    """
+    there, here = (dataset_names(options["dataset"]) for options in (trained, tested))
+    shared = {*there} & {*here} & {*DISTRIBUTED}
+    if not shared:
+        return False
+    if "cuhk03" in shared and any(trained.get(name) != tested[name] for name in ("split", "testset")):
+        return True
+    held_out = tested.get("validation", 0)
+    if not held_out:
+        return False
+    other = there != here or trained.get("boxes", tested["boxes"]) != tested["boxes"]
+    return other or trained.get("validation", 0) < held_out
 
 
 def _training_paths(run: RunFolder, data_root: FilePath) -> list[str]:

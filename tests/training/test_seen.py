@@ -9,8 +9,9 @@ import pytest
 from hacnn_tf import InputError, train
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.dataset import ReidDataset
+from hacnn_tf.data.validation import hold_out
 from hacnn_tf.training.run_folder import RunFolder
-from hacnn_tf.training.seen import persons_seen
+from hacnn_tf.training.seen import persons_seen, whom_it_knows
 from hacnn_tf.training.settings import Settings
 from tests.conftest import train_args
 
@@ -77,7 +78,79 @@ def test_no_training_begins_from_weights_that_know_who_is_tested(small_run, smal
 def test_bundled_weights_know_cuhk03s_training_persons(everybody, more, refused):
     settings = Settings(init_from=SHIPPED, **more).completed()
     if refused:
-        with pytest.raises(InputError, match=f"{SHIPPED} was trained on all training persons of cuhk03 767_700, some"):
+        with pytest.raises(InputError, match=f"{SHIPPED} was trained on persons of cuhk03 767_700, some of whom are"):
             train._check_initial(settings, everybody, "data")
     else:
         train._check_initial(settings, everybody, "data")
+
+
+@pytest.fixture
+def run_of(small_run, tmp_path):
+    """Makes a run folder of other settings, whose images are gone."""
+
+    def make(name, **settings):
+        run = shutil.copytree(small_run, tmp_path / name)
+        config = json.loads((run / "config.json").read_text())
+        config["settings"].update(settings)
+        config["fingerprint"], config["places"] = "of other images", {"data_root": str(tmp_path / "gone")}
+        (run / "config.json").write_text(json.dumps(config))
+        return run
+
+    return make
+
+
+CUHK03 = {"dataset": "cuhk03", "split": "767_700", "boxes": "detected"}
+
+
+@pytest.mark.parametrize(
+    ("trained", "tested", "known"),
+    [
+        (CUHK03, CUHK03, False),
+        (CUHK03, {**CUHK03, "boxes": "labelled"}, False),
+        (CUHK03, {"dataset": "market1501"}, False),
+        (CUHK03, {**CUHK03, "dataset": "market1501,cuhk03"}, False),
+        (CUHK03, {**CUHK03, "split": "1367_100"}, True),
+        ({**CUHK03, "split": "1367_100", "testset": 1}, {**CUHK03, "split": "1367_100", "testset": 2}, True),
+        (CUHK03, {**CUHK03, "validation": 3}, True),
+        (CUHK03, {**CUHK03, "validation": 3, "boxes": "labelled"}, True),
+        ({**CUHK03, "validation": 5}, {**CUHK03, "validation": 3}, False),
+        ({**CUHK03, "validation": 2}, {**CUHK03, "validation": 3}, True),
+        ({**CUHK03, "validation": 5}, {**CUHK03, "validation": 3, "boxes": "labelled"}, True),
+        ({**CUHK03, "validation": 5}, {**CUHK03, "dataset": "market1501,cuhk03", "validation": 3}, True),
+        ({"dataset": "synthetic", "boxes": "labelled"}, {"dataset": "synthetic", "validation": 3}, True),
+        ({"dataset": "folder", "boxes": None}, {"dataset": "folder", "validation": 3}, False),
+    ],
+)
+def test_a_run_whose_images_are_gone_knows_persons_by_the_names_of_datasets(
+    run_of, everybody, tmp_path, trained, tested, known, capsys
+):
+    run = run_of("run", **trained)
+    words = whom_it_knows(run, everybody, Settings(**tested).completed(), tmp_path / "gone")
+    assert words.startswith("was trained on persons of ") if known else not words
+    assert "was trained on persons who are tested here is not known" in capsys.readouterr().err
+
+
+def test_held_out_persons_are_the_first_of_one_order(everybody):
+    rows = ReidDataset("all", everybody.table.assign(split="train"))
+    few, more = (set(hold_out(rows, count).split("query").pid) for count in (3, 5))
+    assert few < more
+
+
+def test_what_a_network_began_from_knows_persons_too(small_run, run_of, everybody, small_data_root, capsys):
+    people = Settings(dataset="folder").completed()
+    run = run_of("last", dataset="folder", init_from=str(run_of("first", dataset="folder", init_from=str(small_run))))
+    words = f"goes back to {small_run}, which was trained on 6 of the 10 persons who are tested here"
+    assert whom_it_knows(run, everybody, people, small_data_root) == words
+    tuned = run_of("tuned", dataset="folder", init_from=SHIPPED)
+    words = whom_it_knows(tuned, everybody, Settings(dataset="cuhk03", validation=3).completed(), small_data_root)
+    assert words.endswith(f"{SHIPPED}, which was trained on persons of cuhk03 767_700, some of whom are tested here")
+    capsys.readouterr()
+    lost = run_of("lost", dataset="folder", init_from="runs/removed")
+    assert whom_it_knows(lost, everybody, people, small_data_root) == ""
+    assert "Whom the weights have seen before is not known. runs/removed is not a run folder" in capsys.readouterr().err
+
+
+def test_runs_that_began_from_one_another_are_asked_once(run_of, everybody, tmp_path):
+    one = run_of("one", dataset="folder", init_from=str(tmp_path / "other"))
+    run_of("other", dataset="folder", init_from=str(one))
+    assert whom_it_knows(one, everybody, Settings(dataset="folder").completed(), tmp_path / "gone") == ""
