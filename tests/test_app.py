@@ -48,7 +48,7 @@ WAIT = 120_000  # milliseconds; on a busy machine
 @pytest.fixture(scope="module")
 def people(small_run, small_data_root, opened_once, tmp_path_factory):
     folder = tmp_path_factory.mktemp("app")
-    path, gallery = folder / "people.lance", folder / "gallery"
+    path, gallery = folder / "people.lance", folder / "_gallery_*1*"
     shutil.copytree(small_data_root / "synthetic/detected/bounding_box_test", gallery)
     shutil.copy(min(gallery.iterdir()), gallery / "20261124_080000.jpg")  # of no camera, but of a time
     args = ["index", f"--model={small_run}", f"--images={gallery}", f"--database={path}"]
@@ -403,6 +403,7 @@ def test_a_search_from_beginning_to_end(page, query, people):
 
     page.locator("#found .caption-label").nth(1).click()
     page.wait_for_selector("#seen img")
+    assert f"{people.parent}/_gallery_*1*/" in page.locator("#path").inner_text(), "as it is, and no emphasis"
     seen = page.locator("#seen img")
     page.wait_for_function("document.querySelector('#seen img').naturalWidth > 0")
     assert seen.evaluate("image => image.naturalWidth > 7 * 128"), "the picture, and two maps at each of three levels"

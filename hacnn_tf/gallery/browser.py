@@ -1,8 +1,11 @@
 """A page to search a database by picture, in a browser, made with Gradio."""
 
 import contextlib
+import functools
 import ipaddress
+import re
 import socket
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -67,7 +70,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
     known = database.rows(["time"])
     calibrated = Probabilities.find(database, model)[0] is not None
     with gr.Blocks(analytics_enabled=False, title="hacnn_tf", delete_cache=(KEPT, KEPT)) as blocks:
-        gr.Markdown(f"# Find a person\nin {database.path}\n\n{NOTICE}")
+        gr.Markdown(f"# Find a person\nin {_plain(database.path)}\n\n{NOTICE}")
         watched = gr.Markdown(elem_id="watched")
         leave = gr.Button("Log out", link="logout", size="sm", visible=False)
         found, selected = gr.State(None), gr.State(None)
@@ -96,7 +99,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                 go = gr.Button("Search", variant="primary")
             with gr.Column(scale=3, min_width=320):
                 with gr.Column(visible=False) as details:
-                    caption = gr.Markdown()
+                    caption = gr.Markdown(elem_id="path")
                     onwards = gr.Button("Search with this picture")
                     seen = gr.Image(show_label=False, interactive=False, buttons=[], elem_id="seen")
                     gr.Markdown(MATCH_NOTE)
@@ -135,7 +138,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                 if not (reranked or probabilities or note):
                     note = not_calibrated(database.path)
             notes = [*limits(len(rows), less, limit or 0, int(top)), note]
-            return rows, _pictures(rows), " ".join(filter(None, notes)), gr.update(visible=False)
+            return rows, _pictures(rows), _plain(" ".join(filter(None, notes))), gr.update(visible=False)
 
         def select(picture: Any, rows: pd.DataFrame, event: gr.SelectData) -> tuple:
             with _shown_errors():
@@ -148,7 +151,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                     images = [read_image(image, model.input_size) for image in (picture, match)]
                     drawn = attention_of(model.network, np.stack(images))
             shown = gr.update(value=drawn, visible=drawn is not None)
-            return match, f"**{row.path}**", shown, gr.update(visible=True)
+            return match, f"**{_plain(row.path)}**", shown, gr.update(visible=True)
 
         def cameras_now() -> Any:
             with _shown_errors():
@@ -232,7 +235,13 @@ def _is_ours(name: str | None) -> bool:
     try:
         return bool(ipaddress.ip_address(name or ""))
     except ValueError:
-        return name in {"localhost", socket.gethostname().lower(), socket.getfqdn().lower()}
+        return name == "localhost" or name in _own_names()
+
+
+@functools.cache
+def _own_names() -> set[str]:
+    """What this machine calls itself, for which it may ask the network."""
+    return {socket.gethostname().lower(), socket.getfqdn().lower()}
 
 
 @contextlib.contextmanager
@@ -242,6 +251,11 @@ def _shown_errors() -> Iterator[None]:
         yield
     except InputError as error:
         raise gr.Error(str(error), print_exception=False) from None
+
+
+def _plain(text: str) -> str:
+    """A text that Markdown shows as it is: paths may have its signs in them."""
+    return re.sub(f"[{re.escape(string.punctuation)}]", r"\\\g<0>", text)
 
 
 def _user(request: gr.Request) -> str | None:

@@ -107,4 +107,5 @@ def not_calibrated(database: str) -> str:
 
 def _calibrate(database: str) -> str:
     """The command that calibrates a database."""
-    return f"python -m hacnn_tf.calibrate --database {shlex.quote(database)} --dataset folder --data_root LABELLED"
+    named = f"--database {shlex.quote(database)} --dataset folder --data_root LABELLED --test_share 1"
+    return f"python -m hacnn_tf.calibrate {named}"
