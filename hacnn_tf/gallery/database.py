@@ -122,13 +122,17 @@ class Database:
         connect(path)  # what cannot be made either is said now, and not after the first pictures
         try:
             database = cls(path)
+        except FormatError:
+            raise
         except InputError:
             # A kill in the midst of `create` leaves folders of LanceDB's without a version.
-            if any(part for pattern in ("[!_]*", "_versions/*") for part in Path(path).glob(pattern)):
+            if Path(path).is_file() or any(
+                part for pattern in ("[!_]*", "_versions/*") for part in Path(path).glob(pattern)
+            ):
                 raise
             return None
         database.check_model(model)
-        database._check_columns(rows)
+        database._arrays(rows)
         return database
 
     def load_model(self, preset: FilePath | None = None) -> ReID:
@@ -168,12 +172,20 @@ class Database:
             "pictures into a new database to have all of them alike."
         )
 
-    def _check_columns(self, rows: pd.DataFrame) -> None:
+    def _arrays(self, rows: pd.DataFrame) -> "list[pa.Array]":
+        """The columns of some rows, as here. Raises `InputError` if they are others, or of other types."""
         if set(rows.columns) != set(self.columns):
             raise InputError(
                 f"{self.path} has the columns {preview(self.columns, most=10)}, and these pictures "
                 f"{preview(rows.columns, most=10)}: index them into another database, or give them the same columns."
             )
+        try:
+            return [array_of(rows[name], self._table.schema.field(name).type) for name in self.columns]
+        except (pa.ArrowException, ValueError, TypeError) as error:
+            raise InputError(
+                f"{self.path} has other types of columns than these pictures ({error}): index them into another "
+                "database, or give them values of the same kind."
+            ) from None
 
     @property
     def _table(self) -> Any:
@@ -274,8 +286,6 @@ class Database:
             InputError: the columns are others, features are not finite or of another shape, a path is there twice, or
                 it cannot be written.
         """
-        schema = self._table.schema
-        self._check_columns(rows)
         if np.shape(features) != (len(rows), self.feature_dim):
             raise InputError(
                 f"{len(rows):,} pictures need features {(len(rows), self.feature_dim)}, not {np.shape(features)}."
@@ -284,14 +294,10 @@ class Database:
             raise InputError(f"Pictures cannot be written twice at once: {preview(twice.unique())}.")
         squared_norms(features)  # for the check alone
         # Copies are aligned in memory. Arrays that came from another process may not be, at which LanceDB panics.
-        rows, features = rows.copy(), np.array(features, np.float32)
+        features = np.array(features, np.float32)
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel(), pa.float32()), self.feature_dim)
-        try:
-            columns = [array_of(rows[name], schema.field(name).type) for name in self.columns]
-        except (pa.ArrowException, ValueError, TypeError) as error:
-            raise InputError(f"{self.path} has other types of columns than these pictures ({error}).") from None
-        fields = [schema.field(name) for name in (*self.columns, FEATURE)]
-        table = pa.table([*columns, vectors], schema=pa.schema(fields))
+        fields = [self._table.schema.field(name) for name in (*self.columns, FEATURE)]
+        table = pa.table([*self._arrays(rows.copy()), vectors], schema=pa.schema(fields))
         with writing(self.path, WRITE_WAIT), refused(f"Cannot write {self.path}"):
             self._table.checkout_latest()  # of an older version, files may have been tidied away
             merge = self._table.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()

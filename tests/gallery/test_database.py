@@ -154,6 +154,19 @@ def test_all_can_be_removed_and_the_database_still_be_used(filled):
     assert len(people) == 1
 
 
+def test_what_could_not_be_written_is_known_before_any_feature(tmp_path):
+    people = Database.create(tmp_path / "people.lance", MODEL, make_rows([1]))
+    assert Database.find(people.path, MODEL, make_rows([99])).path == people.path
+    with pytest.raises(InputError, match=r"other types of columns than these pictures \(.*\): index them into another"):
+        Database.find(people.path, MODEL, make_rows([99], camid="lobby"))
+    with pytest.raises(InputError, match=r"other types of columns"):
+        Database.find(people.path, MODEL, make_rows([99], camid=1.5))
+    (tmp_path / "file.lance").write_text("no database")
+    with pytest.raises(InputError, match=r"file\.lance"):
+        Database.find(tmp_path / "file.lance", MODEL, make_rows([]))
+    assert Database.find(tmp_path / "new.lance", MODEL, make_rows([])) is None
+
+
 def test_rows_that_were_never_known_are_kept_by_a_condition_on_them(tmp_path):
     rows = make_rows([0, 1, 2]).assign(camid=pd.array([1, None, 3], dtype="Int64"))
     people = Database.create(tmp_path / "people.lance", MODEL, rows)
