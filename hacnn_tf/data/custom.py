@@ -90,7 +90,8 @@ def read_custom(
         name += f" {trained}/{tested}, split seed {seed}"
         rows = rows.assign(split=rows.path.map(dict(zip(drawn.path, drawn.split, strict=True))))
         columns = [column for column in TEXTS if column in rows]
-        made["split.csv"] = rows[columns].assign(path=rows.path.map(os.path.abspath))
+        split = rows[columns].assign(path=rows.path.map(os.path.abspath)).astype(object)
+        made["split.csv"] = split.where(split.notna(), "")  # of images without a track, as files have it
     table = without_unasked(_numbered(rows).assign(split=rows.split))
     if ((table.pid <= DISTRACTOR) & (table.split != "gallery")).any():
         raise InputError(

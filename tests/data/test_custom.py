@@ -15,6 +15,7 @@ from hacnn_tf.data.dataset import WITHOUT_CAMERAS, matched
 from hacnn_tf.data.validation import hold_out
 from hacnn_tf.evaluation import rank_matches
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import write_csv
 
 
 def touch(folder, *names):
@@ -61,7 +62,7 @@ def test_tracks_of_a_manifest_are_kept_with_its_split(tmp_path):
     assert dataset.table.drop(columns="track").equals(without.table)
     assert dataset.fingerprint() == without.fingerprint()
     split = dataset.made_splits["split.csv"]
-    split.to_csv(tmp_path / "split.csv", index=False)
+    write_csv(tmp_path / "split.csv", list(split), split.to_dict("records"))
     assert read_custom(tmp_path / "split.csv").table.equals(dataset.table)
     with pytest.raises(InputError, match="with the cameras of --camera_pattern, 9 tracks with more than one camera"):
         read_custom(manifest, camera_pattern="(.)[.]jpg")
