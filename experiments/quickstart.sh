@@ -16,10 +16,14 @@ run() { # a command, and how long it takes
   spent+="${spent:+, }$1 $((SECONDS - begin)) s"
 }
 
+remove() { # what an older quickstart made; in places that somebody named, all that is there is theirs
+  [ ! -e "$1" ] || { echo "Removes $1, which is of an older run."; rm -rf "$1"; }
+}
+
 run train --run_dir "$run_dir" --init_from hacnn_cuhk03_detected --epochs 2 "$@"
 if [ ! "$output/hacnn.keras" -nt "$run_dir/checkpoints" ]; then # none yet, or of an older run
-  rm -rf "$output/saved_model" "$output/hacnn.keras" "$database"
-  [ ! -d "$output" ] || rmdir "$output"
+  [ -n "${OUTPUT:-}" ] || remove "$output"
+  [ -n "${DATABASE:-}" ] || remove "$database"
   run export --run_dir "$run_dir" --output "$output"
 fi
 run index --model "$run_dir" --images "$pictures/bounding_box_test" --database "$database"
