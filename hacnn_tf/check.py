@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
-from hacnn_tf.data.dataset_options import DatasetOptions
+from hacnn_tf.data.dataset_options import DatasetOptions, dataset_names
 from hacnn_tf.data.decode import mat_of
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
@@ -36,7 +36,7 @@ def main(flags: FlagValues) -> None:
     if flags.output:
         check_new_path(flags.output, suffix=".csv")
     asked = cli.given_options(DatasetOptions, flags).completed()
-    dataset, lacking = _read(asked, flags.data_root)
+    dataset, incomplete = _read(asked, flags.data_root)
     print(dataset.summary())
 
     import pandas as pd
@@ -47,8 +47,9 @@ def main(flags: FlagValues) -> None:
     mats = {Path(mat) for path in dataset.table.path if (mat := mat_of(path))}
     listed = [path for mat in mats if asked.boxes for path in mat_images(mat, asked.boxes)]
     problems = check_images(dataset, listed)
-    if lacking:
-        problems = pd.concat([pd.DataFrame([("incomplete", flags.data_root, lacking)], columns=COLUMNS), problems])
+    if incomplete:
+        lacking = pd.DataFrame([("incomplete", flags.data_root, lack) for lack in incomplete], columns=COLUMNS)
+        problems = pd.concat([lacking, problems])
     if flags.output:
         with atomic_write(flags.output) as part:
             problems.to_csv(part, index=False, errors="replace")
@@ -63,15 +64,21 @@ def main(flags: FlagValues) -> None:
     print(f"{len(dataset.table):,} images, nothing wrong.")
 
 
-def _read(asked: DatasetOptions, data_root: FilePath) -> "tuple[ReidDataset, str]":
-    """The dataset, whole or not, and what it lacks, in a sentence."""
+def _read(asked: DatasetOptions, data_root: FilePath) -> "tuple[ReidDataset, list[str]]":
+    """The dataset, whole or not, and what it lacks: of several, a sentence each."""
     try:
-        return asked.read_dataset(data_root), ""
-    except InputError as error:
+        return asked.read_dataset(data_root), []
+    except InputError:
         if asked.allow_subset:
             raise
-        dataset = dataclasses.replace(asked, allow_subset=True).read_dataset(data_root)
-        return dataset, str(error)
+    dataset = dataclasses.replace(asked, allow_subset=True).read_dataset(data_root)
+    incomplete = []
+    for name in dataset_names(asked.dataset):
+        try:
+            dataclasses.replace(asked, dataset=name).read_dataset(data_root)
+        except InputError as error:
+            incomplete.append(str(error))
+    return dataset, incomplete
 
 
 if __name__ == "__main__":

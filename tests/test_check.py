@@ -38,6 +38,15 @@ def test_a_part_of_a_dataset_is_read_and_said_to_be_one(data_root, capsys):
     assert sentence == "hacnn_tf.check: 1 problem among 96 images of synthetic, detected boxes: 1 incomplete."
 
 
+def test_of_several_datasets_each_says_what_it_lacks(data_root, capsys):
+    shutil.copytree(data_root / "synthetic/detected", data_root / "Market-1501-v15.09.15")
+    args = [f"--data_root={data_root}", "--dataset=synthetic,market1501", f"--output={data_root}/problems.csv"]
+    assert ", 2 incomplete." in fails(check, args, capsys)
+    lacking = pd.read_csv(data_root / "problems.csv").detail.iloc[:2]
+    assert lacking.str.contains("instead of 1,600").tolist() == [True, False]
+    assert lacking.str.contains("instead of 12,936").tolist() == [False, True]
+
+
 def test_every_fault_is_found(data_root, capsys):
     folder = data_root / "synthetic" / "detected"
     train = folder / "bounding_box_train"
