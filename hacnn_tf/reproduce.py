@@ -98,7 +98,10 @@ def _train(settings: Settings, path: Path, data_root: FilePath) -> None:
         if code in (128 + number, -number):
             raise Stopped(number)
     if code:
-        raise InputError(f"The training of {path} ended with exit code {code}; the same command goes on from there.")
+        raise InputError(
+            f"The training of {path} ended with exit code {code}: the sentence above says why. When that is mended, "
+            "the same command goes on from there."
+        )
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ def test_a_training_that_fails_ends_it(places, monkeypatch, capsys):
     failing = SimpleNamespace(Popen=lambda args, **_: SimpleNamespace(wait=lambda: 1))
     monkeypatch.setattr(reproduce, "subprocess", failing)
     sentence = fails(reproduce, ["--experiment=table7", *SMALL, *places], capsys)
-    assert "synthetic-detected-epochs3-seed0 ended with exit code 1; the same command goes on from there" in sentence
+    assert "synthetic-detected-epochs3-seed0 ended with exit code 1: the sentence above says why. When" in sentence
 
 
 def test_a_missing_dataset_is_named_at_the_end_and_never_replaced(places, trainings, tmp_path, monkeypatch, capsys):

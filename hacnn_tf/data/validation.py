@@ -31,7 +31,7 @@ def hold_out(dataset: ReidDataset, identities: int) -> ReidDataset:
         raise InputError(
             f"--validation {identities} holds out training identities seen by at least two cameras, and not only once "
             f"by each: {dataset.name} has {len(candidates)} of them, and {everybody} to train on in all; "
-            + (f"name {most} at most." if most else "this dataset cannot be validated on.")
+            + (f"name {most} at most." if most > 0 else "this dataset cannot be validated on.")
         )
     return dataclasses.replace(
         dataset,

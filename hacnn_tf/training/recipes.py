@@ -30,7 +30,9 @@ class Recipe:
         high=1,
     )
     warmup: float = option(0.0, "share of the training in which the rate rises from 0", GROUP, low=0, below=1)
-    weight_decay: float = option(0.0, "of kernels outside attention, times the learning rate (AdamW)", GROUP, low=0)
+    weight_decay: float = option(
+        0.0, "of kernels but spatial and hard attention's, times the learning rate (AdamW)", GROUP, low=0
+    )
     label_smoothing: float = option(0.0, "share of each label that all identities get", GROUP, low=0, below=1)
     flip: bool = option(False, "mirror half of the images", GROUP, augments=True)
     crop_padding: int = option(0, "pad by so many pixels and crop at random", GROUP, low=0, augments=True)

@@ -101,6 +101,10 @@ class RunFolder:
             self.fingerprint = content["fingerprint"]
             self.initial: str | None = content.get("initial")
             self.data_root: str | None = content.get("places", {}).get("data_root")
+            if not (type(self.num_identities) is int and self.num_identities > 0):
+                raise ValueError(f"num_identities is {self.num_identities!r}")
+            if not isinstance(self.data_root, str | None):
+                raise ValueError(f"data_root is {self.data_root!r}")
             self.versions = dict(content["versions"])
             self.revision = content["revision"]
         except FormatError:

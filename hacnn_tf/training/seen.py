@@ -10,6 +10,7 @@ import pandas as pd
 
 from hacnn_tf.data.dataset import DISTRACTOR
 from hacnn_tf.data.dataset_options import DISTRIBUTED, DatasetOptions, dataset_names
+from hacnn_tf.data.manifest import read_manifest
 from hacnn_tf.preset import Kind, Place, find_model
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import InputError
@@ -123,6 +124,6 @@ def _training_paths(run: RunFolder, data_root: FilePath) -> list[str]:
         except InputError as error:
             problem = str(error)
     if drawn := sorted(run.path.glob("split*.csv")):
-        rows = pd.concat([pd.read_csv(split, dtype=str) for split in drawn])
+        rows = pd.concat([read_manifest(split, ("split",)) for split in drawn])
         return list(rows.path[rows.split == "train"])
     raise InputError(f"Whether {run.path} was trained on persons who are tested here is not known. {problem}")

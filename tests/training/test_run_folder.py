@@ -8,7 +8,7 @@ import pytest
 from hacnn_tf.data.dataset import ReidDataset, make_table
 from hacnn_tf.training import run_folder
 from hacnn_tf.training.recipes import OPTIONS, RECIPES
-from hacnn_tf.utils.errors import FormatError
+from hacnn_tf.utils.errors import FormatError, InputError
 from tests.paper.runs import make_run
 
 
@@ -76,6 +76,15 @@ def test_a_newer_format_is_one_sentence(tmp_path):
     path = make_run(tmp_path / "run", 60).path
     with pytest.raises(FormatError, match=r"config.json is of format 3, and hacnn_tf .* reads formats up to 2: update"):
         edited(path, lambda config: config.update(format=3))
+
+
+@pytest.mark.parametrize(
+    "change", [{"num_identities": 0}, {"num_identities": "767"}, {"num_identities": True}, {"places": {"data_root": 5}}]
+)
+def test_values_that_it_cannot_have(change, tmp_path):
+    path = make_run(tmp_path / "run", 60).path
+    with pytest.raises(InputError, match=r"config\.json is damaged: (num_identities|data_root) is "):
+        edited(path, lambda config: config.update(change))
 
 
 @pytest.mark.parametrize(("former", "now"), [("constant", "paper"), ("paper", "adamw"), ("strong", "strong")])
