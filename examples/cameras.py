@@ -37,7 +37,7 @@ from hacnn_tf.gallery.indexing import index
 from hacnn_tf.gallery.pictures import list_pictures
 from hacnn_tf.gallery.tracks import search_tracks
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import check_new_path
+from hacnn_tf.utils.files import check_new_path, expanded
 from hacnn_tf.utils.waiting import bar
 
 FIRST_PERSON = 1000  # none of the embedded dataset's
@@ -294,7 +294,9 @@ def found_across(identities, persons):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, required=True, help="a folder; must not exist yet")
+    parser.add_argument(
+        "--output", type=lambda path: Path(expanded(path)), required=True, help="a folder; must not exist yet"
+    )
     parser.add_argument("--model", default="hacnn_cuhk03_detected", help="a run folder, an export or a preset")
     parser.add_argument("--persons", type=int, default=16)
     parser.add_argument("--seed", type=int, default=0)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hacnn_tf.utils.errors import FormatError, InputError
-from hacnn_tf.utils.files import check_format, write_json
+from hacnn_tf.utils.files import check_format, expanded, write_json
 from hacnn_tf.utils.types import FilePath
 
 FORMAT = 1  # of a calibration's file; raised when older code would misread a newer one
@@ -99,7 +99,7 @@ class Calibration:
     def read(cls, path: FilePath, fingerprint: str) -> "Calibration":
         """Reads a file that `write` wrote. Arguments and errors are those of `parse`."""
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            text = Path(expanded(path)).read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read ({error}): calibrate again, or remove it.") from None
         return cls.parse(text, path, fingerprint)

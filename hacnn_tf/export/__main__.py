@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from absl.flags import FlagValues
 
-from hacnn_tf.data.listing import list_images, only
+from hacnn_tf.data.listing import count_kinds, list_images, only
 from hacnn_tf.data.load import load_images
 from hacnn_tf.export import FORMATS, WEIGHT_PRECISIONS, check_formats, export_model
 from hacnn_tf.preset import CALIBRATION
@@ -93,6 +93,8 @@ def _calibration_paths(flags: FlagValues) -> list[str]:
         images, left_out = list_images(flags.calibration_images)
         if not images:
             raise InputError(f"--calibration_images {flags.calibration_images} holds no images{only(left_out)}.")
+        if left_out:
+            print(f"{flags.calibration_images}: {len(images):,} images; left out: {count_kinds(left_out)}.")
         return list(map(str, images))
     if not (Path(flags.run_dir) / "checkpoints").is_dir():
         raise InputError(

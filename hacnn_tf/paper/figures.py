@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import html
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import matplotlib.figure
 from PIL import Image
 
 from hacnn_tf.data.dataset import ReidDataset
+from hacnn_tf.data.decode import mat_of
 from hacnn_tf.evaluation import PARTS, RATES, drawing
 from hacnn_tf.paper.curves import acceptance, curves
 from hacnn_tf.paper.run_folders import folded
@@ -111,8 +113,13 @@ def attention_figure(runs: Mapping[str, tuple[RunFolder, ReidDataset]], images: 
         paths = images or drawing.random_queries(dataset, count)
         model, epoch = run.load_model()
         shown[what] = drawing.attention(model, paths)
-        notes.append(f"{what}: {run.path}, epoch {epoch}; {', '.join(Path(path).name for path in paths)}.")
+        notes.append(f"{what}: {run.path}, epoch {epoch}; {', '.join(map(_called, paths))}.")
     return Figure("figure6", "Figure 6. Harmonious attention", shown, notes)
+
+
+def _called(path: str) -> str:
+    """The name of an image without its folder, and with cuhk-03.mat if it lies in there."""
+    return os.path.relpath(path, os.path.dirname(mat_of(path) or path))
 
 
 def ranking_figure(runs: Mapping[str, tuple[RunFolder, ReidDataset]], count: int) -> Figure:

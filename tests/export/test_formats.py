@@ -218,7 +218,7 @@ def test_int8_is_calibrated_on_the_training_images(small_run, small_data_root, t
     assert len(calls) == 1
 
 
-def test_a_folder_to_calibrate_on_is_read_as_every_other(small_run, small_data_root, tmp_path, monkeypatch):
+def test_a_folder_to_calibrate_on_is_read_as_every_other(small_run, small_data_root, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "images"
     folder.mkdir()
     (folder / "a.heic").touch()
@@ -232,6 +232,7 @@ def test_a_folder_to_calibrate_on_is_read_as_every_other(small_run, small_data_r
     monkeypatch.setattr(export, "export_model", lambda *args: calls.append(args))
     command(export, *args)
     assert len(calls[0][-1]) == 16
+    assert f"{folder}: 16 images; left out: 1 .heic." in capsys.readouterr().out
 
 
 def test_int8_of_no_images(network, tmp_path):
