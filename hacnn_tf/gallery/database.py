@@ -34,8 +34,8 @@ try:
 except ImportError:
     pass  # `connect` says what is missing
 
-EXACT_ROWS = 100_000  # of up to so many, all are compared; of more, those in the nearest lists of an index
-LISTS_SEARCHED = 0.2  # share of the index's lists that a search reads
+EXACT_ROWS = 100_000  # up to so many, all are compared without an index
+LISTS_SEARCHED = 0.2  # share of the index's lists that a search without a condition reads
 ROWS_A_LIST = 2_000
 CANDIDATES = 200  # nearest pictures, at least, that are ordered by re-ranking
 FORMAT = 1  # of a database; raised when older code would misread a newer one
@@ -379,8 +379,8 @@ class Database:
             where: only among rows for which this condition (as `camid != 3 and time > timestamp '2026-11-01'`, see
                 `hacnn_tf.gallery.condition.parse_condition`) holds.
             top: how many.
-            exact: compare with all, however many there are. Of up to `EXACT_ROWS` that the condition leaves that is
-                done anyway; of more, a search reads a part of the lists of an index, and may miss some.
+            exact: compare with all, however many there are. With a condition and up to `EXACT_ROWS` rows that is done
+                anyway; else a search reads a part of the lists of an index, and may miss some.
             reranked: order the nearest `CANDIDATES` (or `top`) by k-reciprocal re-ranking among themselves.
 
         Returns:
@@ -394,10 +394,6 @@ class Database:
         condition = self._parsed(where)
         self.check_queries(features, top)
         search = self._reranked if reranked else self._nearest
-        with self._readable(where):
-            left = self._table.count_rows(condition)
-        # Where few are left, the nearest lists may have none of them. LanceDB would say that there are none.
-        exact = exact or left <= max(EXACT_ROWS, top)
         return [search(feature, where, condition, top, exact) for feature in np.asarray(features, np.float32)]
 
     def no_pictures(self, where: str | None) -> str:
@@ -448,14 +444,13 @@ class Database:
         query = query.select([*self.columns, *more, "_distance"])
         if condition is not None:
             query = query.where(condition, prefilter=True)
-        if exact:
+        if len(self) <= EXACT_ROWS:
             query = query.bypass_vector_index()
-        else:
-            query = query.nprobes(max(1, int(LISTS_SEARCHED * len(self) / ROWS_A_LIST)))
+        else:  # Of what a condition leaves, the nearest lists may have little or nothing: then all are searched.
+            share = 1 if exact or condition is not None else LISTS_SEARCHED
+            query = query.nprobes(max(1, int(share * len(self) / ROWS_A_LIST)))
         with self._readable(where):
             found = frame_of(query.to_arrow())
-        if len(found) < top and not exact:  # there are more, in the lists that were not searched
-            return self._nearest(feature, where, condition, top, True, more)
         if found.empty:
             raise InputError(self.no_pictures(where))
         found[DISTANCE] = np.sqrt(np.maximum(found.pop("_distance"), 0))
