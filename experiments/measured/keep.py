@@ -30,7 +30,9 @@ On the test set, or with `validation` in the name on held-out training identitie
 percent. Hours are of training alone, on one or two shared cores of an AMD EPYC with AVX512-BF16 (be7401a, cb0c6dc: an
 Intel Xeon with AMX), and compare only roughly. Runs with `"xla": "on"` were trained on an NVIDIA H200 through
 [programs.py](../../benchmarks/gpu/programs.py), from initial weights that Keras drew under JAX. Up to revision cd1c7d0
-JPEGs were decoded by TensorFlow's faster, less exact method, in training and test alike.
+JPEGs were decoded by TensorFlow's faster, less exact method, in training and test alike. `quickstart` is of the former
+one, four epochs from fresh weights; today's begins from bundled ones and reaches
+[more](../../benchmarks/README.md#start-up-time).
 
 """
 
