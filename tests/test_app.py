@@ -98,7 +98,8 @@ def guarded(people, tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "JPEG of orientation 6", "CMYK JPEG", "PNG of 16 bits", "animated GIF"])
-def test_an_upload_is_the_picture_that_the_index_reads(kind, people, tmp_path):
+def test_an_upload_is_the_picture_that_the_index_reads(kind, people, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     from gradio.data_classes import ImageData
 
     from hacnn_tf.gallery import Database, browser
@@ -160,6 +161,39 @@ def test_files_are_served_only_if_they_were_shown_or_uploaded(address, people, q
         "theme.css/../app.py",
     ):
         assert status(f"{address}/{path}") in (400, 403, 404), path
+
+
+def asked(address, path, function):
+    """What the page answers to a request with a file as the query, as a browser would send it but for `meta`."""
+    config = json.load(urllib.request.urlopen(f"{address}/config", timeout=30))
+    number, inputs = next(
+        (event["id"], event["inputs"]) for event in config["dependencies"] if event["api_name"] == function
+    )
+    props = {component["id"]: component["props"] for component in config["components"]}
+    data = [{"path": str(path)}, *(props[i].get("value") for i in inputs[1:])]
+    session = {"session_hash": f"a{abs(hash(str(path)))}"}
+    body = json.dumps({"data": data, "fn_index": number, "event_data": {"index": 0, "value": None}, **session})
+    headers = {"Content-Type": "application/json"}
+    urllib.request.urlopen(
+        urllib.request.Request(f"{address}/gradio_api/queue/join", body.encode(), headers), timeout=30
+    )
+    stream = f"{address}/gradio_api/queue/data?{urllib.parse.urlencode(session)}"
+    with urllib.request.urlopen(stream, timeout=120) as lines:
+        for line in lines:
+            if line.startswith(b"data:") and (message := json.loads(line[5:]))["msg"] == "process_completed":
+                return message
+
+
+@pytest.mark.parametrize("function", ["search", "select"])
+def test_no_request_makes_the_page_read_another_file(address, query, function):
+    _, kept = upload(address, query.read_bytes())
+    for path in (query, "/dev/zero", Path(kept).parent / ".." / ".." / "none", f"{kept}/../../../../../etc/passwd", ""):
+        answer = asked(address, path, function)
+        assert not answer["success"]
+        assert answer["output"]["error"] == "A query is a picture that was uploaded to this page."
+    if function == "search":
+        answer = asked(address, kept, function)
+        assert answer["success"] and len(answer["output"]["data"][1]) == 20
 
 
 def test_other_web_sites_get_nothing(address, query):

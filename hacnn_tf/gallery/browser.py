@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import ipaddress
+import os
 import re
 import socket
 import string
@@ -14,6 +15,7 @@ import gradio as gr
 import numpy as np
 import pandas as pd
 import PIL.Image
+from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -87,8 +89,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                     buttons=[],
                     height=350,
                 )
-                # Of a file that is damaged, or gone after an hour, a search says so in a sentence, and Gradio does not.
-                vars(query)["preprocess"] = lambda file: file and file.path
+                vars(query)["preprocess"] = _uploaded
                 camera = gr.Dropdown(cameras, multiselect=True, label="Cameras (all if none)", visible=bool(cameras))
                 timed = bool(known.time.notna().any())
                 since = gr.Textbox(label="From", placeholder=time_text(known.time.min()), visible=timed)
@@ -251,6 +252,20 @@ def _shown_errors() -> Iterator[None]:
         yield
     except InputError as error:
         raise gr.Error(str(error), print_exception=False) from None
+
+
+def _uploaded(file: Any) -> str | None:
+    """The path of an upload; raises `gradio.Error` if a request, which anybody can write, names another file.
+
+    Gradio checks that only of requests which say that it is a file. It also opens the upload, and has no sentence for
+    one that is damaged, or gone after an hour; the search has.
+    """
+    if file is None:
+        return None
+    folder, path = map(os.path.realpath, (get_upload_folder(), file.path or ""))
+    if os.path.commonpath([folder, path]) != folder or path == folder:
+        raise gr.Error("A query is a picture that was uploaded to this page.", print_exception=False)
+    return path
 
 
 def _plain(text: str) -> str:
