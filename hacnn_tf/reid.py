@@ -205,7 +205,8 @@ class ReID:
         """As `embed`, but a generator, which goes on after a picture that cannot be read.
 
         Args:
-            images: iterable as in `embed`; some hundred are taken ahead.
+            images: iterable as in `embed`; some hundred are taken ahead. If it raises, it does so here after the
+                features of all that it gave.
 
         Yields:
             For each picture its feature, a `(feature_dim,)` float32 array, or the `InputError` that says why there is
@@ -218,12 +219,20 @@ class ReID:
         return self._embed_each(images)
 
     def _embed_each(self, images: Iterable[Picture | InputError]) -> Iterator[Features | InputError]:
+        once = isinstance(images, Iterator)  # may write each file anew: it is read before the next is asked for
         images = iter(images)
+        failures: list[Exception] = []
         with decoding_pool() as pool:
             ahead: collections.deque[list[Future]] = collections.deque()
 
             def read_on() -> None:
-                if batch := [pool.submit(self._read, own_copy(image)) for image in islice(images, BATCH)]:
+                batch = []
+                try:
+                    for image in islice(() if failures else images, BATCH):
+                        batch.append(pool.submit(self._read, own_copy(image, files=once)))
+                except Exception as failure:  # of the iterator; raised when all that it gave has its feature
+                    failures.append(failure)
+                if batch:
                     ahead.append(batch)
 
             for _ in range(READ_AHEAD):
@@ -232,6 +241,8 @@ class ReID:
                 batch = [image.result() for image in ahead.popleft()]
                 read_on()
                 yield from self._outcomes(batch)
+        if failures:
+            raise failures[0]
 
     def embed_boxes(self, frame: Picture, boxes: ArrayLike | Detections) -> Features:
         """Features of the persons in one frame of a video, of all boxes or none. For trackers: `embed_boxes_each`.
@@ -331,13 +342,13 @@ class ReID:
         try:
             return read_image(_in_full(image), self.input_size)
         except InputError as reason:
-            return reason
+            return InputError(str(reason))  # without the pixels and bytes that its traceback would hold
 
     def _outcomes(self, batch: list[Pixels | InputError]) -> list[Features | InputError]:
         """The features of what `_read` gave, and its errors, in order."""
         images = [image for image in batch if not isinstance(image, InputError)]
         features = iter(self.extract(np.stack(images))) if images else iter(())
-        return [image if isinstance(image, InputError) else next(features) for image in batch]
+        return [image if isinstance(image, InputError) else next(features).copy() for image in batch]
 
 
 @functools.lru_cache(maxsize=1)  # a pool sends it with every task

@@ -17,7 +17,7 @@ import PIL.Image
 import pytest
 
 from hacnn_tf import ReID, reid
-from hacnn_tf.data.decode import read_image
+from hacnn_tf.data.decode import UnreadableImagesError, read_image
 from hacnn_tf.data.load import load_images
 from hacnn_tf.evaluation import fingerprint
 from hacnn_tf.export import FORMATS, Export, export_model, find_export, load_export
@@ -144,6 +144,36 @@ def test_broken_pictures_are_all_named(model, paths, tmp_path):
     assert isinstance(next(model.embed_each([cut])), InputError)
     outcomes = list(model.embed_each([*given, paths[1]]))
     assert [isinstance(outcome, InputError) for outcome in outcomes] == [False, True, True, True, True, True, False]
+
+
+def test_what_an_iterator_gave_before_it_raised_has_its_features(model, paths, expected):
+    def camera():
+        yield from paths[:3]
+        raise ConnectionError("the camera is gone")
+
+    outcomes = []
+    with pytest.raises(ConnectionError, match="the camera is gone"):
+        for outcome in model.embed_each(camera()):
+            outcomes.append(outcome)  # a list of it would be lost with the error
+    np.testing.assert_allclose(outcomes, expected[:3], atol=1e-6)
+
+
+def test_an_iterator_may_write_one_file_again_and_again(model, paths, expected, tmp_path):
+    def camera():
+        for path in paths[:6]:
+            shutil.copy(path, tmp_path / "now.jpg")
+            yield tmp_path / "now.jpg"
+
+    np.testing.assert_allclose(model.embed(camera()), expected[:6], atol=1e-6)
+
+
+def test_what_is_unreadable_travels_between_processes_and_holds_no_pixels(model, tmp_path):
+    with pytest.raises(UnreadableImagesError) as error:
+        model.embed([tmp_path / "none.jpg"])
+    again = pickle.loads(pickle.dumps(error.value))
+    assert (type(again), str(again), again.problems) == (UnreadableImagesError, str(error.value), error.value.problems)
+    (outcome,) = model.embed_each([b"\xff\xd8\xff\xe0 cut"])
+    assert outcome.__traceback__ is None and outcome.__context__ is None
 
 
 def test_a_track_is_one_feature_of_its_pictures(model, paths, expected):

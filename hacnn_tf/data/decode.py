@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from hacnn_tf.data.listing import open_image
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import preview
+from hacnn_tf.utils.files import expanded, preview
 from hacnn_tf.utils.types import FilePath, Picture, Pixels, Size
 from hacnn_tf.utils.waiting import bar
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     import h5py
 
 MAX_PIXELS = 2**25  # of an image to decode; a little more than an 8K video frame
+MAX_BYTES = 8 * MAX_PIXELS  # of its file: 16 bits in each of four channels, as they are
 NO_IMAGE, TOO_LARGE = "not an image that Pillow reads", "image of too many pixels"
 MOST_THREADS = 8
 DAMAGED, NO_PIXELS = "damaged or truncated image", "image without pixels"
@@ -60,11 +60,15 @@ class UnreadableImagesError(InputError):
     """Images that cannot be read; `problems` holds "PATH (reason)" of every one."""
 
     def __init__(self, problems: list[str], count: int) -> None:
-        self.problems = problems
+        self.problems, self._count = problems, count
         super().__init__(
             f"{len(problems):,} of {count:,} images cannot be read: {preview(problems, most=10)}; "
             "replace or remove them."
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As a pool of processes sends it, which waits for ever for what it cannot make again."""
+        return type(self), (self.problems, self._count)
 
 
 def decoding_pool() -> ThreadPoolExecutor:
@@ -121,12 +125,17 @@ def read_each(paths: Sequence[FilePath], read: Callable[[int], object]) -> None:
         raise UnreadableImagesError(problems, len(paths))
 
 
-def own_copy(image: Picture | InputError) -> Picture | InputError:
-    """What another thread may read, or why it cannot be: of all that can change, a copy.
+def own_copy(image: Picture | InputError, files: bool = False) -> Picture | InputError:
+    """What another thread may read, or why it cannot be: of all that can change, a copy; of `files` too, their bytes.
 
-    An iterator may give one image, array or buffer again and again, with another frame in it each time, and several
-    threads may not use one `PIL.Image` at once.
+    An iterator may give one image, array, buffer or file again and again, with another frame in it each time, and
+    several threads may not use one `PIL.Image` at once.
     """
+    if files and isinstance(image, (str, os.PathLike)) and not mat_of(os.fspath(image)):
+        try:
+            return _content(expanded(image))
+        except InputError as reason:
+            return reason
     if isinstance(image, np.ndarray):
         return image.copy()
     if isinstance(image, (bytearray, memoryview)):
@@ -149,7 +158,7 @@ def _opened(image: Picture) -> PIL.Image.Image:
         if not isinstance(image, (str, os.PathLike)):
             return _of_array(image)
         path = os.fspath(image)
-        return _of_array(_read_mat_image(path)) if mat_of(path) else _decoded(Path(path).read_bytes())
+        return _of_array(_read_mat_image(path)) if mat_of(path) else _decoded(_content(path))
     except InputError:
         raise
     except FileNotFoundError:
@@ -158,6 +167,20 @@ def _opened(image: Picture) -> PIL.Image.Image:
         raise InputError(TOO_LARGE) from None
     except Exception as error:  # whatever a broken image or HDF5 file makes its reader raise
         raise InputError((isinstance(error, OSError) and error.strerror) or DAMAGED) from None
+
+
+def _content(path: str) -> bytes:
+    """What is in an image file. Raises `InputError` if it cannot be read, or is too much."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise InputError("no such file") from None
+    except OSError as error:
+        raise InputError(error.strerror or DAMAGED) from None
+    if len(content) > MAX_BYTES:
+        raise InputError(f"file of more than {MAX_BYTES // 2**20} MiB")
+    return content
 
 
 def _decoded(encoded: bytes) -> PIL.Image.Image:

@@ -13,8 +13,9 @@ from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import preview, printable
 from hacnn_tf.utils.types import FilePath
 
-# Pillow knows these by name, and decodes them with another program (EPS: Ghostscript), only on Windows, or not at all.
-NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+# Pillow knows these by name, and decodes them with another program (EPS: Ghostscript), only on Windows, or not at all;
+# and icons before it has said how many pixels they have.
+NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "ICNS", "ICO", "MPEG", "WMF"}
 READ_AS_JPEG = {"MPO"}  # two views of a stereo camera in a JPEG, which Pillow's JPEG reader opens
 SYSTEM_NAMES = {  # of Windows, macOS and storage servers, in lower case
     "thumbs.db",

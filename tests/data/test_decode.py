@@ -184,6 +184,17 @@ def test_frames_in_one_buffer_are_themselves(model, kind):
     np.testing.assert_array_equal(model.embed(read()), model.embed(frames))
 
 
+def test_icons_and_files_that_are_too_large_are_not_decoded(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="not an image that Pillow reads"):
+        read_image(encoded(smooth().resize((64, 64)), "ICO"))
+    monkeypatch.setattr("hacnn_tf.data.decode.MAX_BYTES", 2**20)
+    (tmp_path / "large.jpg").write_bytes(bytes(2**20 + 1))
+    with pytest.raises(InputError, match="file of more than 1 MiB"):
+        read_image(tmp_path / "large.jpg")
+    with pytest.raises(InputError, match="file of more than 1 MiB"):
+        read_image("/dev/zero")
+
+
 def test_one_image_may_be_given_several_times(model):
     lazy = Image.open(io.BytesIO(encoded(smooth().resize((600, 1200)), "JPEG")))
     found = model.embed([lazy] * 16)
