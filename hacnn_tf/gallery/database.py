@@ -5,9 +5,9 @@ import datetime
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -44,6 +44,7 @@ FORMAT_KEY, FINGERPRINT, PRESET, DECODER = (
 )
 CALIBRATION = "hacnn_tf.calibration"  # of the column of features: LanceDB changes nothing that is said of a whole table
 WRITE_WAIT = 60  # seconds that a write waits for another process's
+T = TypeVar("T")
 
 
 class Database:
@@ -70,7 +71,7 @@ class Database:
     def __init__(self, path: FilePath) -> None:
         self.path = expanded(path)
         self._connection, self._name = connect(self.path)
-        self._process = os.getpid()
+        self._process, self._replaced = os.getpid(), False
         try:
             self._opened = self._connection.open_table(self._name)
             metadata = self._table.schema.metadata
@@ -189,12 +190,16 @@ class Database:
 
     @property
     def _table(self) -> Any:
-        check_process(f"The database {self.path}", self._process)
+        self._check_usable()
         return self._opened
 
+    def _check_usable(self) -> None:
+        check_process(f"The database {self.path}", self._process)
+        if self._replaced:
+            raise InputError(f"{self.path} is of another model than when it was opened: open it again, and that model.")
+
     def __len__(self) -> int:
-        with self._readable():
-            return self._table.count_rows()
+        return self._read(self._table.count_rows)
 
     @property
     def columns(self) -> list[str]:
@@ -220,13 +225,22 @@ class Database:
         text = json.dumps(calibration.to_json())
         Calibration.parse(text, "what was given", self.fingerprint)  # for the check alone
         with writing(self.path, WRITE_WAIT), refused(f"Cannot write {self.path}"):
-            self._table.checkout_latest()
+            self._checkout_latest()
             self._table.update_field_metadata({"path": FEATURE, "metadata": {CALIBRATION: text}})
 
     def refresh(self) -> None:
-        """Sees what other processes have written since."""
+        """Sees what other processes have written since.
+
+        Raises:
+            InputError: it was removed, or another of another model is in its place.
+        """
         with self._readable():
-            self._table.checkout_latest()
+            self._checkout_latest()
+
+    def _checkout_latest(self) -> None:
+        self._table.checkout_latest()
+        self._replaced = self._table.schema.metadata[FINGERPRINT].decode() != self.fingerprint
+        self._check_usable()
 
     def check_condition(self, where: str | None) -> None:
         """Raises `InputError` if a condition cannot be used, see `hacnn_tf.gallery.condition.parse_condition`."""
@@ -244,8 +258,7 @@ class Database:
             InputError: the condition cannot be used; says why.
         """
         condition = self._parsed(where)
-        with self._readable(where):
-            return self._table.count_rows(condition)
+        return self._read(lambda: self._table.count_rows(condition), where)
 
     def rows(self, columns: list[str], where: str | None = None) -> pd.DataFrame:
         """Some columns of the rows for which a condition holds, as a `pandas.DataFrame`.
@@ -254,9 +267,7 @@ class Database:
             InputError: the condition cannot be used; says why.
         """
         condition = self._parsed(where)
-        query = self._table.search().select(columns).limit(max(1, len(self)))
-        with self._readable(where):
-            return frame_of((query if condition is None else query.where(condition)).to_arrow())
+        return self._read(lambda: frame_of(self._all(columns, condition).to_arrow()), where)
 
     def features(self, where: str | None = None) -> Iterator[tuple[pd.Series, Features]]:
         """The paths `(n,)` and features `(n, feature_dim)` of the rows for which a condition holds, batch by batch.
@@ -265,9 +276,9 @@ class Database:
             InputError: the condition cannot be used; says why.
         """
         condition = self._parsed(where)
-        query = self._table.search().select(["path", FEATURE]).limit(max(1, len(self)))
+        self.refresh()  # or another process may have tidied its files away
         with self._readable(where):
-            for batch in (query if condition is None else query.where(condition)).to_batches():
+            for batch in self._all(["path", FEATURE], condition).to_batches():
                 yield batch["path"].to_pandas(), batch[FEATURE].flatten().to_numpy().reshape(-1, self.feature_dim)
 
     def feature(self, paths: Sequence[str]) -> Features:
@@ -299,7 +310,7 @@ class Database:
         fields = [self._table.schema.field(name) for name in (*self.columns, FEATURE)]
         table = pa.table([*self._arrays(rows.copy()), vectors], schema=pa.schema(fields))
         with writing(self.path, WRITE_WAIT), refused(f"Cannot write {self.path}"):
-            self._table.checkout_latest()  # of an older version, files may have been tidied away
+            self._checkout_latest()  # of an older version, files may have been tidied away
             merge = self._table.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(table)
 
@@ -312,8 +323,7 @@ class Database:
     @property
     def tidied(self) -> bool:
         """Whether nothing was written since `tidy` last came to its end."""
-        with self._readable():
-            return len(self._table.list_versions()) == 1 and not self._lacks_index()
+        return self._read(lambda: len(self._table.list_versions()) == 1 and not self._lacks_index())
 
     def _lacks_index(self) -> bool:
         return len(self) > EXACT_ROWS and not self._table.list_indices()
@@ -327,7 +337,7 @@ class Database:
             InputError: it cannot be written, or another process goes on writing it.
         """
         with writing(self.path, WRITE_WAIT), refused(f"Cannot write {self.path}"):
-            self._table.checkout_latest()
+            self._checkout_latest()
             if self._lacks_index():
                 lists = max(1, len(self) // ROWS_A_LIST)
                 config = IvfFlat(distance_type="l2", num_partitions=lists)
@@ -409,6 +419,19 @@ class Database:
             )
         squared_norms(np.asarray(features))  # for the check alone
 
+    def _all(self, columns: list[str], condition: str | None) -> Any:
+        """LanceDB's query for all rows for which a condition holds."""
+        query = self._table.search().select(columns).limit(max(1, len(self)))
+        return query if condition is None else query.where(condition)
+
+    def _read(self, read: Callable[[], T], where: str | None = None) -> T:
+        """What `read` returns; of the latest version, if another process has tidied away the files of this one."""
+        with contextlib.suppress(OSError, RuntimeError, ValueError):
+            return read()
+        self.refresh()
+        with self._readable(where):
+            return read()
+
     @contextlib.contextmanager
     def _readable(self, where: str | None = None) -> Iterator[None]:
         try:
@@ -449,8 +472,7 @@ class Database:
         else:  # Of what a condition leaves, the nearest lists may have little or nothing: then all are searched.
             share = 1 if exact or condition is not None else LISTS_SEARCHED
             query = query.nprobes(max(1, int(share * len(self) / ROWS_A_LIST)))
-        with self._readable(where):
-            found = frame_of(query.to_arrow())
+        found = self._read(lambda: frame_of(query.to_arrow()), where)
         if found.empty:
             raise InputError(self.no_pictures(where))
         found[DISTANCE] = np.sqrt(np.maximum(found.pop("_distance"), 0))

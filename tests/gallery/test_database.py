@@ -167,6 +167,34 @@ def test_what_could_not_be_written_is_known_before_any_feature(tmp_path):
     assert Database.find(tmp_path / "new.lance", MODEL, make_rows([])) is None
 
 
+def test_what_is_open_goes_on_where_another_process_tidied(filled):
+    people, features = filled
+    held = Database(people.path)
+    assert len(held.search(features[:1])[0]) == 20
+    for more in range(50, 80, 10):
+        people.write(make_rows(range(more, more + 10)), make_features(10, seed=more))
+        people.tidy()
+        (found,) = held.search(features[:1], "camid != 7", top=100)
+        assert len(found) == more + 10 and numbers(found)[0] == 0
+        assert len(held.rows(["path"])) == held.count("camid < 7") == sum(len(part) for part, _ in held.features())
+
+
+def test_another_model_in_its_place_is_not_searched_with_the_former_ones_features(filled):
+    people, features = filled
+    shutil.rmtree(people.path)
+    other = Database.create(people.path, SimpleNamespace(name="b", fingerprint="bb", feature_dim=DIM), make_rows([]))
+    for part in range(12):  # more versions than the former had
+        other.write(make_rows([part]), features[[part]])
+    for use in (
+        people.refresh,
+        lambda: people.search(features[:1]),
+        lambda: people.write(make_rows([5]), features[:1]),
+    ):
+        with pytest.raises(InputError, match="is of another model than when it was opened: open it again"):
+            use()
+    assert len(other) == 12
+
+
 def test_rows_that_were_never_known_are_kept_by_a_condition_on_them(tmp_path):
     rows = make_rows([0, 1, 2]).assign(camid=pd.array([1, None, 3], dtype="Int64"))
     people = Database.create(tmp_path / "people.lance", MODEL, rows)
