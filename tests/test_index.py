@@ -329,7 +329,8 @@ def test_pictures_none_of_which_can_be_read(small_run, tmp_path, capsys):
     assert not (tmp_path / "p.lance").exists()
 
 
-def test_one_process_writes_at_a_time(small_run, gallery, people, capsys):
+def test_one_process_writes_at_a_time(small_run, gallery, people, capsys, monkeypatch):
+    monkeypatch.setattr("hacnn_tf.gallery.lock.WRITE_WAIT", 0.1)
     with locked(people.with_name(f".{people.name}.lock")):
         args = [f"--model={small_run}", f"--images={gallery}", f"--database={people}"]
         assert re.search(r"people\.lance is being written by process \d+", fails(index, args, capsys))

@@ -8,7 +8,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +23,8 @@ pytest.importorskip("lancedb", reason='needs the extra "search"')
 from hacnn_tf import index
 from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.audit import system_user
+from hacnn_tf.gallery.lock import writing
+from hacnn_tf.gallery.retention import older_than
 from tests.conftest import command
 from tests.test_commands import fails
 
@@ -177,6 +181,24 @@ def test_days_are_by_the_local_clock(ages, capsys, monkeypatch):
         assert abs(cutoff - expected) < datetime.timedelta(minutes=1), name
 
 
+@pytest.mark.parametrize(
+    ("now", "cutoff"),
+    [
+        ("2026-03-29 12:00:00", "2026-03-28 11:00:00"),  # the night was an hour shorter
+        ("2026-10-25 12:00:00", "2026-10-24 13:00:00"),
+        ("2026-06-15 12:00:00", "2026-06-14 12:00:00"),
+    ],
+)
+def test_a_day_has_24_hours_also_where_the_clock_changes(monkeypatch, now, cutoff):
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    try:
+        assert older_than(1, datetime.datetime.fromisoformat(now)) == f"time < timestamp '{cutoff}'"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_without_a_terminal_keeping_days_needs_to_be_said_yes_to(ages, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", None)
     said = fails(index, [f"--database={ages.path}", "--keep_days=30", f"--audit={tmp_path}/log"], capsys)
@@ -228,3 +250,19 @@ def test_nothing_is_deleted_without_its_line(doors, tmp_path, capsys, monkeypatc
     args = [f"--database={doors.path}", "--remove=camid = 2", "--yes", f"--audit={tmp_path}/log"]
     assert f"{tmp_path}/log (the disk is full): nothing is deleted without it." in fails(index, args, capsys)
     assert cameras(doors) == [1, 1, 1, 2, 2]
+
+
+def test_a_removal_waits_for_who_is_writing(doors, capsys):
+    """As in cron, where a picture that is written this second must not keep what is too old for another day."""
+    held = threading.Event()
+
+    def write():
+        with writing(doors.path):
+            held.set()
+            time.sleep(1)
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(write)
+        held.wait()
+        command(index, f"--database={doors.path}", "--remove=camid = 2", "--yes")
+    assert capsys.readouterr().out == f"2 removed from {doors.path}, 3 left.\n"

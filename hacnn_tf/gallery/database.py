@@ -43,7 +43,6 @@ FORMAT_KEY, FINGERPRINT, PRESET, DECODER = (
     f"hacnn_tf.{name}".encode() for name in ("format", "fingerprint", "preset", "pixels")
 )
 CALIBRATION = "hacnn_tf.calibration"  # of the column of features: LanceDB changes nothing that is said of a whole table
-WRITE_WAIT = 60  # seconds that a write waits for another process's
 T = TypeVar("T")
 
 
@@ -224,7 +223,7 @@ class Database:
         """
         text = json.dumps(calibration.to_json())
         Calibration.parse(text, "what was given", self.fingerprint)  # for the check alone
-        with writing(self.path, WRITE_WAIT), refused(f"Cannot write {self.path}"):
+        with writing(self.path), refused(f"Cannot write {self.path}"):
             self._checkout_latest()
             self._table.update_field_metadata({"path": FEATURE, "metadata": {CALIBRATION: text}})
 
@@ -309,7 +308,7 @@ class Database:
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel(), pa.float32()), self.feature_dim)
         fields = [self._table.schema.field(name) for name in (*self.columns, FEATURE)]
         table = pa.table([*self._arrays(rows.copy()), vectors], schema=pa.schema(fields))
-        with writing(self.path, WRITE_WAIT), refused(f"Cannot write {self.path}"):
+        with writing(self.path), refused(f"Cannot write {self.path}"):
             self._checkout_latest()  # of an older version, files may have been tidied away
             merge = self._table.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(table)
@@ -336,7 +335,7 @@ class Database:
         Raises:
             InputError: it cannot be written, or another process goes on writing it.
         """
-        with writing(self.path, WRITE_WAIT), refused(f"Cannot write {self.path}"):
+        with writing(self.path), refused(f"Cannot write {self.path}"):
             self._checkout_latest()
             if self._lacks_index():
                 lists = max(1, len(self) // ROWS_A_LIST)
@@ -363,7 +362,7 @@ class Database:
             InputError: the condition cannot be used; says why, and removes nothing.
         """
         condition = self._parsed(where)
-        with writing(self.path, WRITE_WAIT):
+        with writing(self.path):
             return self._remove(condition, where)
 
     def _remove(self, condition: str | None, where: str) -> int:

@@ -8,8 +8,9 @@ if TYPE_CHECKING:
 
 
 def older_than(days: int, now: datetime.datetime) -> str:
-    """The condition that holds for pictures taken more than some days before a time without zone."""
-    return f"time < {_literal(now - datetime.timedelta(days=days))}"
+    """The condition that holds for pictures taken more than so many times 24 hours before a time of the local clock."""
+    cutoff = now.astimezone(datetime.timezone.utc) - datetime.timedelta(days=days)  # whatever the clock did meanwhile
+    return f"time < {_literal(cutoff.astimezone().replace(tzinfo=None))}"
 
 
 def kept_anyway(database: "Database", now: datetime.datetime) -> str:

@@ -22,7 +22,7 @@ from tests.conftest import in_fork
 
 pytest.importorskip("lancedb", reason='needs the extra "search"')
 
-from hacnn_tf.gallery import Database, database, lance
+from hacnn_tf.gallery import Database, database, lance, lock
 from hacnn_tf.gallery.lock import writing
 from hacnn_tf.gallery.naming import check_path
 
@@ -419,7 +419,7 @@ def test_tidying_beside_writers_loses_nothing(tmp_path):
 
 def test_a_write_waits_for_another_and_then_says_that_it_goes_on(filled, monkeypatch):
     people, _ = filled
-    monkeypatch.setattr(database, "WRITE_WAIT", 0.2)
+    monkeypatch.setattr(lock, "WRITE_WAIT", 0.2)
     with ThreadPoolExecutor(1) as pool, writing(people.path):
         people.write(make_rows([50]), make_features(1))  # of the thread that holds it
         with pytest.raises(InputError, match=r"people\.lance is being written by process"):
@@ -498,7 +498,7 @@ def test_what_a_search_cannot_be(filled):
 
 def test_a_link_has_the_lock_of_what_it_leads_to(filled, tmp_path, monkeypatch):
     people, _ = filled
-    monkeypatch.setattr(database, "WRITE_WAIT", 0.1)
+    monkeypatch.setattr(lock, "WRITE_WAIT", 0.1)
     (tmp_path / "link.lance").symlink_to("people.lance")
     with ThreadPoolExecutor(1) as pool, writing(people.path), pytest.raises(InputError, match="being written"):
         pool.submit(Database(tmp_path / "link.lance").write, make_rows([50]), make_features(1)).result()
