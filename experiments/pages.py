@@ -40,8 +40,8 @@ def cuhk03():
     yield (
         "All 14,097 boxes: 7,365 training images, 1,400 queries and 5,332 gallery images, counts as published. They "
         "are stored at 128×64, smaller than the network's 160×64, and were recompressed once: not quite the paper's "
-        "data. No option of a recipe was chosen by results on the test set; initial weights and batch norm in the channel "
-        "attention were, after 5 epochs, on labelled boxes of 416 of its 700 people "
+        "data. No option of a recipe was chosen by results on the test set; initial weights and batch norm in the "
+        "channel attention were, after 5 epochs, on labelled boxes of 416 of its 700 people "
         "([how](../studies/search.md#initial-weights))."
     )
     yield "## Every run on the test set"
@@ -73,7 +73,7 @@ def cuhk03():
         "12 epochs on 383 of the training identities, tested on the other 384: 763 queries, 0.13 points each. "
         "What the tables show is in [does attention help?](../studies/attention.md)"
     )
-    settings = "DATASET=cuhk03 DATA_ROOT=DATA SEEDS=\"0 1 2\" EPOCHS=12 PRECISION=mixed_bfloat16"
+    settings = 'DATASET=cuhk03 DATA_ROOT=DATA SEEDS="0 1 2" EPOCHS=12 PRECISION=mixed_bfloat16'
     yield "\n".join(
         [
             "```bash",

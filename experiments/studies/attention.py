@@ -77,7 +77,8 @@ def soft_table(soft):
     """How soft attention varies: over pixels and channels of its mean map, and from image to image."""
     lines = ["| soft attention | mean | sd within the mean map | sd from image to image |", "|---|---|---|---|"]
     for level, (mean, variance) in enumerate(soft, start=1):
-        lines.append(f"| level {level} | {mean.mean():.3f} | {mean.std():.3f} | {np.sqrt(variance.mean()):.3f} |")
+        deviation = np.sqrt(np.maximum(variance, 0).mean())
+        lines.append(f"| level {level} | {mean.mean():.3f} | {mean.std():.3f} | {deviation:.3f} |")
     return "\n".join(lines)
 
 

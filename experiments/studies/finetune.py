@@ -100,9 +100,11 @@ def comparisons(table, base, from_fresh, manifests):
 
 
 def write_manifest(rows, manifest):
-    if not manifest.exists():
-        manifest.parent.mkdir(parents=True, exist_ok=True)
-        rows[["path", "pid", "camid", "split"]].to_csv(manifest, index=False)
+    from hacnn_tf.utils.files import write_csv
+
+    columns = ["path", "pid", "camid", "split"]
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    write_csv(manifest, columns, rows[columns].to_dict("records"))
     return manifest
 
 
@@ -119,7 +121,8 @@ def trained(what, trainings, seeds, runs_dir, table_only):
                 found.append(results)
         if found:
             by_seed = ", ".join(f"{rank1:.1f}/{mean_ap:.1f}" for rank1, mean_ap, _ in found)
-            lines.append(f"| {name} | {by_seed} | {spread(found)} | {found[-1][2]} |")
+            revisions = ", ".join(dict.fromkeys(str(revision) for *_, revision in found))
+            lines.append(f"| {name} | {by_seed} | {spread(found)} | {revisions} |")
     return "\n".join(lines)
 
 
@@ -158,8 +161,8 @@ def train_with_frozen_stem(argv):
 
     build = Settings.build_model
 
-    def frozen(*args):
-        model = build(*args)
+    def frozen(*args, **kwargs):
+        model = build(*args, **kwargs)
         model.get_layer("stem").trainable = False
         return model
 

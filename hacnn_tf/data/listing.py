@@ -111,15 +111,22 @@ def list_images(folder: FilePath) -> tuple[list[Path], dict[str, str]]:
         todo = [(Path(folder), _folders_around(folder))]
         while todo:
             parent, around = todo.pop()
-            here = _inode(parent)
-            if here in around:
-                left_out[str(parent)] = CIRCULAR_LINK
-                continue
-            names[here] += 1
-            if names[here] > MOST_NAMES:
-                raise InputError(f"Links lead to {parent} by more than {MOST_NAMES} names: remove some of the links.")
-            with os.scandir(parent) as entries:
-                for entry in entries:
+            try:
+                here, found = _inode(parent), os.scandir(parent)
+            except FileNotFoundError:
+                if parent == Path(folder):
+                    raise
+                continue  # removed since it was listed, as old days of a camera are
+            with found:
+                if here in around:
+                    left_out[str(parent)] = CIRCULAR_LINK
+                    continue
+                names[here] += 1
+                if names[here] > MOST_NAMES:
+                    raise InputError(
+                        f"Links lead to {parent} by more than {MOST_NAMES} names: remove some of the links."
+                    )
+                for entry in found:
                     path = parent / entry.name
                     if is_hidden(entry.name):
                         continue

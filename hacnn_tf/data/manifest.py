@@ -43,13 +43,14 @@ def find_manifest(place: FilePath) -> Path | None:
     return found[0] if found else None
 
 
-def read_manifest(path: FilePath, needed: Sequence[str] = ("pid",)) -> pd.DataFrame:
+def read_manifest(path: FilePath, needed: Sequence[str] = ("pid",), gone: bool = False) -> pd.DataFrame:
     """The table in a manifest, checked. No image is opened.
 
     Args:
         path: the `.csv` (UTF-8, with a line of column names) or `.parquet` file. `path` in it is relative to its
             folder, or absolute; `pid`, `camid` and `track` are any texts or numbers; `split` is one of `SPLITS`.
         needed: columns that it must have besides `path`.
+        gone: whether some files, but not all, may be gone since it was written.
 
     Returns:
         `pandas.DataFrame` with its columns: `path` below its folder, and `pid`, `camid`, `track` and `split` where it
@@ -71,7 +72,7 @@ def read_manifest(path: FilePath, needed: Sequence[str] = ("pid",)) -> pd.DataFr
     rows.columns = [_column_name(name) for name in rows.columns]
     _check_columns(path, rows, ("path", *needed))
     rows = rows.assign(**{name: _texts(path, rows, name) for name in TEXTS if name in rows})
-    rows["path"] = _files(path, rows.path)
+    rows["path"] = _files(path, rows.path, gone)
     _check_values(path, rows)
     return rows
 
@@ -202,15 +203,16 @@ def _texts(path: Path, rows: pd.DataFrame, name: str) -> pd.Series:
     return as_names(rows[name], f"{path} has the {name}") if name in NAMED else stripped
 
 
-def _files(path: Path, names: pd.Series) -> list[str]:
+def _files(path: Path, names: pd.Series, gone: bool) -> list[str]:
     """The paths of images that a manifest names. Raises `InputError` if they are not there."""
     found = [_file(path.parent, name) for name in names]
-    if missing := [path.parent / name for name, file in zip(names, found, strict=True) if file is None]:
+    missing = [path.parent / name for name, file in zip(names, found, strict=True) if file is None]
+    if missing and not (gone and len(missing) < len(found)):
         raise InputError(
             f"{len(missing):,} of the {len(found):,} images in {path} are not there: {preview(missing)}; "
             "their paths count from the manifest's folder."
         )
-    return [file for file in found if file]
+    return [file or str(path.parent / name) for name, file in zip(names, found, strict=True)]
 
 
 def _file(folder: Path, name: str) -> str | None:

@@ -127,7 +127,7 @@ def _measure(
     seed: int,
     distances: Distances,
 ) -> dict[str, Any]:
-    shots = _single_shots(gallery.pid.to_numpy(), seed) if single_shot else [np.arange(len(gallery))]
+    shots = _single_shots(gallery.pid.to_numpy(), seed) if single_shot else [slice(None)]  # no copy
     repeats = [
         rank_matches(
             query_features,

@@ -94,7 +94,7 @@ def half_distances(query_features: Features, gallery_features: Features) -> Iter
     """
     half_norms = 0.5 * squared_norms(gallery_features)
     squared_norms(query_features)  # for the check alone
-    block = min(len(query_features), QUERY_BLOCK, max(1, BLOCK_BYTES // (4 * len(gallery_features))))
+    block = max(1, min(len(query_features), QUERY_BLOCK, BLOCK_BYTES // (4 * max(1, len(gallery_features)))))
     products = np.empty((block, len(gallery_features)), np.float32)
     for start in range(0, len(query_features), block):
         queries = query_features[start : start + block]

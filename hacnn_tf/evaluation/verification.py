@@ -178,7 +178,8 @@ def _one_in(x: int) -> Reached:
 
 
 def _equal(accepted: Counts, total: Counts) -> NDArray[np.bool_]:
-    return accepted[0] * total[1] >= (total[1] - accepted[1]) * total[0]
+    accepted, total = accepted.astype(object), total.astype(object)  # their products have more than 64 bits
+    return (accepted[0] * total[1] >= (total[1] - accepted[1]) * total[0]).astype(bool)
 
 
 def _equal_error(total: Counts, threshold: float, below: Counts, upto: Counts) -> Accepted:

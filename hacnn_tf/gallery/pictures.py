@@ -88,7 +88,9 @@ def times(paths: Iterable[str]) -> pd.Series:
 
 
 def _of_manifest(manifest: Path) -> pd.DataFrame:
-    rows = read_manifest(manifest, needed=()).drop(columns=["", "Unnamed: 0"], errors="ignore")  # pandas' row numbers
+    rows = read_manifest(manifest, needed=(), gone=True).drop(
+        columns=["", "Unnamed: 0"], errors="ignore"
+    )  # pandas' row numbers
     taken = sorted({*FILE_COLUMNS[1:], FEATURE, DISTANCE} & set(rows.columns))
     if taken:
         raise InputError(f"{manifest} has a column {' and '.join(taken)}, which a database has itself: rename it.")

@@ -65,7 +65,7 @@ class Probabilities:
             at_least: leave out what is less probable.
 
         Returns:
-            `pandas.DataFrame` with the column `PROBABILITY`, float64 in (0, 1); and how many rows were left out.
+            `pandas.DataFrame` with the column `PROBABILITY`, float64 in [0, 1]; and how many rows were left out.
 
         Raises:
             InputError: the prior is not above 0 and below 1.

@@ -124,6 +124,6 @@ def _training_paths(run: RunFolder, data_root: FilePath) -> list[str]:
         except InputError as error:
             problem = str(error)
     if drawn := sorted(run.path.glob("split*.csv")):
-        rows = pd.concat([read_manifest(split, ("split",)) for split in drawn])
+        rows = pd.concat([read_manifest(split, ("split",), gone=True) for split in drawn])
         return list(rows.path[rows.split == "train"])
     raise InputError(f"Whether {run.path} was trained on persons who are tested here is not known. {problem}")

@@ -3,9 +3,11 @@
 import io
 import itertools
 import os
+import shutil
 import socket
 import stat
 import subprocess
+from pathlib import Path
 
 import PIL.Image
 import PIL.ImageFile
@@ -47,6 +49,25 @@ def test_every_kind_that_pillow_decodes_is_an_image():
                 continue
     assert decoded >= {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".mpo", ".jp2", ".ppm"}
     assert decoded - image_suffixes() <= {".icns", ".ico"}  # icons, which are decoded before their size is known
+
+
+def test_a_folder_that_goes_while_others_are_listed_is_none(tmp_path, monkeypatch):
+    for name in ("a/1.jpg", "b/2.jpg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    join = Path.__truediv__
+
+    def join_and_remove(folder, name):
+        path = join(folder, name)
+        if folder == tmp_path and name == "b":  # both are listed, none is read
+            shutil.rmtree(path)
+        return path
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "__truediv__", join_and_remove)
+        assert listing.list_images(tmp_path) == ([join(tmp_path, "a/1.jpg")], {})
+    with pytest.raises(InputError, match="gone cannot be read: No such file"):
+        listing.list_images(tmp_path / "gone")
 
 
 def test_what_pillow_only_knows_by_name_is_none():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hacnn_tf.evaluation import ranking
-from hacnn_tf.evaluation.ranking import rank_matches
+from hacnn_tf.evaluation.ranking import half_distances, rank_matches
 from hacnn_tf.utils.errors import InputError
 
 
@@ -137,3 +137,9 @@ def test_memory_is_bounded():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 * 20000 * (ranking.QUERY_BLOCK + 400)  # all distances at once would be more than twice that
+
+
+def test_of_no_query_and_in_no_gallery_there_are_no_distances():
+    some, none = np.ones((3, 4), np.float32), np.ones((0, 4), np.float32)
+    assert list(half_distances(none, some)) == []
+    assert [row.shape for row in half_distances(some, none)] == [(0,)] * 3

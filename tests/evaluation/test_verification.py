@@ -192,3 +192,10 @@ def test_half_of_the_persons_leave_the_gallery():
 
 def test_one_person_alone_stays():
     assert without_half(np.array([1]), np.array([1, 1, 0]), 0).tolist() == [1, 1, 0]
+
+
+def test_counts_may_be_of_any_size():
+    """Of 100 million genuine pairs and 100 billion others, whose product has 67 bits."""
+    total = np.array([10**11, 10**8])
+    accepted = np.array([[0, 10**8, 10**10, 10**11], [0, 9 * 10**7, 95 * 10**6, 10**8]])
+    assert verification._equal(accepted, total).tolist() == [False, False, True, True]

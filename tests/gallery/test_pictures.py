@@ -280,3 +280,14 @@ def test_texts_of_parquet_are_texts(tmp_path):
     rows.to_parquet(tmp_path / "manifest.parquet")
     read, _ = list_pictures(tmp_path)
     assert read.badge.tolist() == ["7", "12"] and read.floor[0] == 1 and pd.isna(read.floor[1])
+
+
+def test_what_a_manifest_lists_may_be_gone_but_not_all_of_it(tmp_path):
+    picture(tmp_path / "here.jpg")
+    (tmp_path / "manifest.csv").write_text("path,camid\nhere.jpg,1\ngone.jpg,2\n")
+    rows, _ = list_pictures(tmp_path)
+    assert rows.path.tolist() == [str(tmp_path / "gone.jpg"), str(tmp_path / "here.jpg")]
+    assert rows.bytes.tolist() == [-1, os.path.getsize(tmp_path / "here.jpg")]
+    (tmp_path / "here.jpg").unlink()
+    with pytest.raises(InputError, match=r"2 of the 2 images in .* are not there"):
+        list_pictures(tmp_path)
