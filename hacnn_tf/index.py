@@ -131,8 +131,8 @@ def remove(database: "Database", where: str, sure: bool, audit: Audit, flag: str
 
     Raises:
         InputError: the condition cannot be used, nobody said yes, or the first line of the audit cannot be written, and
-            nothing is deleted then, nor if more match since somebody said yes, or another process writes; or the
-            deletion fails.
+            nothing is deleted then, nor if more match since somebody said yes, or another process goes on writing; or
+            the deletion fails.
     """
     asked = 0
     if not sure:

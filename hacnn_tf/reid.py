@@ -150,7 +150,7 @@ class ReID:
         """
         pictures = _listed(images)
         total = len(pictures) if isinstance(pictures, Sized) else None
-        return self._embed_all(pictures, total, functools.partial(_called, pictures))
+        return self._embed_all(pictures, total, functools.partial(_called, pictures), _once(pictures))
 
     def embed_tracks(self, tracks: Iterable[Picture | Iterable[Picture]]) -> Features:
         """Features of tracks: of each one feature, the mean of its pictures' (see `pool_tracks`), to compare as usual.
@@ -176,23 +176,27 @@ class ReID:
         names: list[str] = []  # of pictures that were taken so far
         sizes: list[int] = []
 
-        def pictures() -> Iterator[Picture]:
+        def pictures() -> Iterator[Picture | InputError]:
             for number, track in enumerate(tracks):
                 before = len(names)
+                track_once = _once(tracks) or _once(track)
                 for i, picture in enumerate(_listed(track)):
                     names.append(_path_or(f"image {i} of track {number}", picture))
-                    yield picture
+                    yield own_copy(picture, track_once)
                 sizes.append(len(names) - before)
                 if not sizes[-1]:
                     raise InputError(f"Track {number} has no pictures: leave it out, or give it some.")
 
-        features = self._embed_all(pictures(), None, names.__getitem__)
+        features = self._embed_all(pictures(), None, names.__getitem__, once=False)
         return pool_tracks(features, np.repeat(np.arange(len(sizes)), sizes), self.branches)
 
-    def _embed_all(self, pictures: Iterable[Picture], total: int | None, called: Callable[[int], str]) -> Features:
-        """As `embed`; `called` says what a picture is called, by its number."""
+    def _embed_all(
+        self, pictures: Iterable[Picture | InputError], total: int | None, called: Callable[[int], str], once: bool
+    ) -> Features:
+        """As `embed`; `called` says what a picture is called, by its number, and `once` is as in `own_copy`."""
+        self._export.check_process()
         features, problems = [], []
-        for i, outcome in enumerate(bar(self.embed_each(pictures), "Extracting features", total)):
+        for i, outcome in enumerate(bar(self._embed_each(pictures, once, whole=True), "Extracting features", total)):
             if isinstance(outcome, InputError):
                 problems.append(f"{called(i)} ({outcome})")
             else:
@@ -216,10 +220,18 @@ class ReID:
         ['ndarray', 'InputError']
         """
         self._export.check_process()
-        return self._embed_each(images)
+        return self._embed_each(images, _once(images))
 
-    def _embed_each(self, images: Iterable[Picture | InputError]) -> Iterator[Features | InputError]:
-        once = isinstance(images, Iterator)  # may write each file anew: it is read before the next is asked for
+    def _embed_each(
+        self, images: Iterable[Picture | InputError], once: bool, whole: bool = False
+    ) -> Iterator[Features | InputError]:
+        """As `embed_each`.
+
+        Args:
+            images: as there.
+            once: as in `own_copy`.
+            whole: what the iterator raises is raised at once, since there is no use in a part.
+        """
         images = iter(images)
         failures: list[Exception] = []
         with decoding_pool() as pool:
@@ -229,9 +241,11 @@ class ReID:
                 batch = []
                 try:
                     for image in islice(() if failures else images, BATCH):
-                        batch.append(pool.submit(self._read, own_copy(image, files=once)))
-                except Exception as failure:  # of the iterator; raised when all that it gave has its feature
-                    failures.append(failure)
+                        batch.append(pool.submit(self._read, own_copy(image, once)))
+                except Exception as failure:  # of the iterator
+                    if whole:
+                        raise
+                    failures.append(failure)  # raised when all that it gave has its feature
                 if batch:
                     ahead.append(batch)
 
@@ -297,7 +311,7 @@ class ReID:
         >>> boxes[seen], features.shape
         (array([[ 10,  20,  60, 150]]), (1, 1024))
         """
-        return list(self._embed_each(self._crops(frame, boxes)))
+        return list(self._embed_each(self._crops(frame, boxes), once=False))
 
     def _crops(self, frame: Picture, boxes: ArrayLike | Detections) -> list[Pixels | InputError]:
         """What of a frame is in each box, or why there is nothing."""
@@ -366,6 +380,11 @@ def _reopened(kind: type[ReID], preset: str, precision: str | None, fingerprint:
 def _listed(images: Picture | Iterable[Picture]) -> Iterable[Any]:
     """The pictures, of which one may have been given alone."""
     return [images] if isinstance(images, ALONE) or getattr(images, "ndim", 0) in (2, 3) else images
+
+
+def _once(images: Any) -> bool:
+    """Whether what was given is another by the time that the next is asked for, perhaps."""
+    return isinstance(images, Iterator)
 
 
 def _in_full(image: Picture) -> Picture:

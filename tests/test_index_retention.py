@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import filelock
 import numpy as np
 import pandas as pd
 import pytest
@@ -252,17 +253,23 @@ def test_nothing_is_deleted_without_its_line(doors, tmp_path, capsys, monkeypatc
     assert cameras(doors) == [1, 1, 1, 2, 2]
 
 
-def test_a_removal_waits_for_who_is_writing(doors, capsys):
+def test_a_removal_waits_for_who_is_writing(doors, capsys, monkeypatch):
     """As in cron, where a picture that is written this second must not keep what is too old for another day."""
-    held = threading.Event()
+    held, waited, acquire = threading.Event(), threading.Event(), filelock.FileLock.acquire
 
     def write():
         with writing(doors.path):
             held.set()
-            time.sleep(1)
+            return waited.wait(60)
+
+    def acquire_while_held(*args, **kwargs):
+        waited.set()
+        return acquire(*args, **kwargs)
 
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(write)
-        held.wait()
+        writer = pool.submit(write)
+        assert held.wait(60)
+        monkeypatch.setattr(filelock.FileLock, "acquire", acquire_while_held)
         command(index, f"--database={doors.path}", "--remove=camid = 2", "--yes")
+        assert writer.result()
     assert capsys.readouterr().out == f"2 removed from {doors.path}, 3 left.\n"

@@ -158,6 +158,17 @@ def test_what_an_iterator_gave_before_it_raised_has_its_features(model, paths, e
     np.testing.assert_allclose(outcomes, expected[:3], atol=1e-6)
 
 
+def test_of_what_is_wanted_whole_an_iterators_error_is_raised_at_once(model, paths, monkeypatch):
+    def camera():
+        yield from paths
+        raise ConnectionError("the camera is gone")
+
+    monkeypatch.setattr(model, "extract", None)
+    for embed in (model.embed, lambda pictures: model.embed_tracks([pictures])):
+        with pytest.raises(ConnectionError, match="the camera is gone"):
+            embed(camera())
+
+
 def test_an_iterator_may_write_one_file_again_and_again(model, paths, expected, tmp_path):
     def camera():
         for path in paths[:6]:
@@ -165,6 +176,8 @@ def test_an_iterator_may_write_one_file_again_and_again(model, paths, expected, 
             yield tmp_path / "now.jpg"
 
     np.testing.assert_allclose(model.embed(camera()), expected[:6], atol=1e-6)
+    tracks = model.embed_tracks([camera(), paths[:6]])
+    np.testing.assert_allclose(tracks[0], tracks[1], atol=1e-6)
 
 
 def test_what_is_unreadable_travels_between_processes_and_holds_no_pixels(model, tmp_path):
@@ -172,8 +185,13 @@ def test_what_is_unreadable_travels_between_processes_and_holds_no_pixels(model,
         model.embed([tmp_path / "none.jpg"])
     again = pickle.loads(pickle.dumps(error.value))
     assert (type(again), str(again), again.problems) == (UnreadableImagesError, str(error.value), error.value.problems)
-    (outcome,) = model.embed_each([b"\xff\xd8\xff\xe0 cut"])
-    assert outcome.__traceback__ is None and outcome.__context__ is None
+    cut = b"\xff\xd8\xff\xe0 cut"
+    (tmp_path / "cut.jpg").write_bytes(cut)
+    odd = [cut, tmp_path / "cut.jpg", tmp_path / "none.jpg", "a\0b.jpg", "\ud800.jpg", PIL.Image.new("F", (4, 4))]
+    for given in (odd, iter(odd)):
+        outcomes = list(model.embed_each(given))
+        assert [type(outcome) for outcome in outcomes] == [InputError] * len(odd)
+        assert all(outcome.__traceback__ is None and outcome.__context__ is None for outcome in outcomes)
 
 
 def test_a_track_is_one_feature_of_its_pictures(model, paths, expected):

@@ -44,7 +44,7 @@ def keep(path):
     if not run.revision or run.revision.endswith("-dirty"):
         raise InputError(f"{path} was trained by code that is no revision ({run.revision}): nobody could get it again.")
     folder = HERE / run.settings.dataset / run.settings.run_name
-    if folder.exists() and (others := RunFolder(folder).settings.differences(run.settings)):
+    if (folder / "config.json").exists() and (others := RunFolder(folder).settings.differences(run.settings)):
         raise InputError(f"{folder} is of a run with another {', '.join(others)}: it is kept, and {path} is not.")
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("metrics.json", *(f"{rows}.csv" for rows in COLUMNS)):

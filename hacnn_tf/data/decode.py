@@ -125,27 +125,33 @@ def read_each(paths: Sequence[FilePath], read: Callable[[int], object]) -> None:
         raise UnreadableImagesError(problems, len(paths))
 
 
-def own_copy(image: Picture | InputError, files: bool = False) -> Picture | InputError:
-    """What another thread may read, or why it cannot be: of all that can change, a copy; of `files` too, their bytes.
+def own_copy(image: Picture | InputError, once: bool) -> Picture | InputError:
+    """What another thread may read later, or why it cannot be.
 
-    An iterator may give one image, array, buffer or file again and again, with another frame in it each time, and
-    several threads may not use one `PIL.Image` at once.
+    Args:
+        image: as in `read_image`, or why there is none.
+        once: whether an iterator gave it, which may give one array, buffer or file again and again, with another frame
+            in it each time.
+
+    Returns:
+        Of what can change by then a copy, of a file its bytes. Several threads may not use one `PIL.Image` at once.
     """
-    if files and isinstance(image, (str, os.PathLike)) and not mat_of(os.fspath(image)):
-        try:
-            return _content(expanded(image))
-        except InputError as reason:
-            return reason
-    if isinstance(image, np.ndarray):
-        return image.copy()
-    if isinstance(image, (bytearray, memoryview)):
-        return bytes(image)
-    if not isinstance(image, PIL.Image.Image):
-        return image
     try:
-        return _opened(image).copy()
+        if isinstance(image, PIL.Image.Image):
+            return _opened(image).copy()
+        if not once:
+            return image
+        if isinstance(image, np.ndarray):
+            return image.copy()
+        if isinstance(image, (bytearray, memoryview)):
+            return bytes(image)
+        if isinstance(image, (str, os.PathLike)) and not mat_of(os.fspath(image)):
+            return _content(expanded(image))
+        return image
     except InputError as reason:
-        return reason
+        return InputError(str(reason))  # without the pixels and bytes that its traceback would hold
+    except Exception:  # whatever odd paths make `os` and `re` raise
+        return InputError(DAMAGED)
 
 
 def _opened(image: Picture) -> PIL.Image.Image:
@@ -176,8 +182,8 @@ def _content(path: str) -> bytes:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise InputError("no such file") from None
-    except OSError as error:
-        raise InputError(error.strerror or DAMAGED) from None
+    except (OSError, ValueError) as error:
+        raise InputError((isinstance(error, OSError) and error.strerror) or DAMAGED) from None
     if len(content) > MAX_BYTES:
         raise InputError(f"file of more than {MAX_BYTES // 2**20} MiB")
     return content

@@ -21,7 +21,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hacnn_tf.data.augmentation import GREY
-from hacnn_tf.data.decode import MAX_PIXELS, read_image
+from hacnn_tf.data.decode import read_image
 from hacnn_tf.gallery.audit import Audit
 from hacnn_tf.gallery.auth import Users, normal
 from hacnn_tf.gallery.condition import sql_literal
@@ -67,7 +67,6 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
     Returns:
         `gradio.Blocks`, to be given to `launch`.
     """
-    PIL.Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # Pillow refuses twice that; Gradio opens uploads with it
     cameras = _cameras(database)
     known = database.rows(["time"])
     calibrated = Probabilities.find(database, model)[0] is not None
@@ -160,7 +159,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                 return gr.update(choices=_cameras(database))
 
         def who(request: gr.Request) -> tuple:
-            said = [f"You are {_user(request)}."] if request.username else []
+            said = [f"You are {_plain(normal(request.username))}."] if request.username else []
             said += ["Each search is written to an audit log."] if audit.path else []
             return " ".join(said), gr.update(visible=bool(request.username))
 
@@ -262,10 +261,13 @@ def _uploaded(file: Any) -> str | None:
     """
     if file is None:
         return None
-    folder, path = map(os.path.realpath, (get_upload_folder(), file.path or ""))
-    if os.path.commonpath([folder, path]) != folder or path == folder:
-        raise gr.Error("A query is a picture that was uploaded to this page.", print_exception=False)
-    return path
+    try:
+        folder, path = map(os.path.realpath, (get_upload_folder(), file.path or ""))
+        if os.path.commonpath([folder, path]) == folder != path:
+            return path
+    except ValueError:  # of a path with a zero byte
+        pass
+    raise gr.Error("A query is a picture that was uploaded to this page.", print_exception=False)
 
 
 def _plain(text: str) -> str:

@@ -238,7 +238,8 @@ class Database:
 
     def _checkout_latest(self) -> None:
         self._table.checkout_latest()
-        self._replaced = self._table.schema.metadata[FINGERPRINT].decode() != self.fingerprint
+        metadata = self._table.schema.metadata or {}
+        self._replaced = metadata.get(FINGERPRINT, b"").decode() != self.fingerprint
         self._check_usable()
 
     def check_condition(self, where: str | None) -> None:
@@ -275,7 +276,6 @@ class Database:
             InputError: the condition cannot be used; says why.
         """
         condition = self._parsed(where)
-        self.refresh()  # or another process may have tidied its files away
         with self._readable(where):
             for batch in self._all(["path", FEATURE], condition).to_batches():
                 yield batch["path"].to_pandas(), batch[FEATURE].flatten().to_numpy().reshape(-1, self.feature_dim)
@@ -388,7 +388,7 @@ class Database:
             where: only among rows for which this condition (as `camid != 3 and time > timestamp '2026-11-01'`, see
                 `hacnn_tf.gallery.condition.parse_condition`) holds.
             top: how many.
-            exact: compare with all, however many there are. With a condition and up to `EXACT_ROWS` rows that is done
+            exact: compare with all, however many there are. With a condition, or up to `EXACT_ROWS` rows, that is done
                 anyway; else a search reads a part of the lists of an index, and may miss some.
             reranked: order the nearest `CANDIDATES` (or `top`) by k-reciprocal re-ranking among themselves.
 
@@ -469,8 +469,8 @@ class Database:
         if len(self) <= EXACT_ROWS:
             query = query.bypass_vector_index()
         else:  # Of what a condition leaves, the nearest lists may have little or nothing: then all are searched.
-            share = 1 if exact or condition is not None else LISTS_SEARCHED
-            query = query.nprobes(max(1, int(share * len(self) / ROWS_A_LIST)))
+            everything = exact or condition is not None  # by a number that is more than there can be
+            query = query.nprobes(len(self) if everything else max(1, int(LISTS_SEARCHED * len(self) / ROWS_A_LIST)))
         found = self._read(lambda: frame_of(query.to_arrow()), where)
         if found.empty:
             raise InputError(self.no_pictures(where))

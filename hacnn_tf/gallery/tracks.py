@@ -54,6 +54,7 @@ def search_tracks(
     """
     check_has_tracks(database)
     database.check_queries(features, top)
+    database.refresh()  # or another process may have tidied away the files of what is read here in two passes
     queries = np.asarray(features, np.float32)
     rows = database.rows(database.columns, where)
     if rows.empty:

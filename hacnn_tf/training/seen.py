@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from hacnn_tf.data.dataset import DISTRACTOR
-from hacnn_tf.data.dataset_options import DISTRIBUTED, DatasetOptions, dataset_names
-from hacnn_tf.data.manifest import read_manifest
+from hacnn_tf.data.dataset_options import DISTRIBUTED, DatasetOptions
 from hacnn_tf.preset import Kind, Place, find_model
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.files import expanded, preview
 from hacnn_tf.utils.types import FilePath
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def _share_persons(trained: Mapping[str, Any], tested: Mapping[str, Any]) -> boo
     Folders are their users', who may call them all the same. The persons that `hold_out` takes of one training set are
     always the first of one order.
     """
-    there, here = (dataset_names(options["dataset"]) for options in (trained, tested))
+    there, here = (str(options.get("dataset")).split(",") for options in (trained, tested))
     shared = {*there} & {*here} & {*DISTRIBUTED}
     if not shared:
         return False
@@ -124,6 +123,9 @@ def _training_paths(run: RunFolder, data_root: FilePath) -> list[str]:
         except InputError as error:
             problem = str(error)
     if drawn := sorted(run.path.glob("split*.csv")):
-        rows = pd.concat([read_manifest(split, ("split",), gone=True) for split in drawn])
-        return list(rows.path[rows.split == "train"])
+        try:  # no more than is needed: some of its images may be gone
+            rows = pd.concat([pd.read_csv(split, usecols=["path", "split"], dtype=str) for split in drawn])
+            return list(rows.path[rows.split == "train"])
+        except (OSError, ValueError) as error:
+            problem = f"{preview(drawn)} cannot be read: {error}."
     raise InputError(f"Whether {run.path} was trained on persons who are tested here is not known. {problem}")

@@ -49,6 +49,12 @@ def test_where_a_folder_is_another_now_the_split_that_was_drawn_says_it(
     split = pd.DataFrame({"path": paths, "pid": "0001", "camid": 1, "split": "train"})
     split.iloc[: len(split) // 2].to_csv(run / "split.csv", index=False)
     assert persons_seen(RunFolder(run), everybody, small_data_root) == (3, 10)
+    split.assign(track="nan").iloc[: len(split) // 2].to_csv(run / "split.csv", index=False)  # as 0.3.0 wrote it
+    assert persons_seen(RunFolder(run), everybody, small_data_root) == (3, 10)
+    for damaged in ("", "path,pid\na,1\n"):
+        (run / "split.csv").write_text(damaged)
+        with pytest.raises(InputError, match=r"Whether .* is not known\. .*split\.csv cannot be read: "):
+            persons_seen(RunFolder(run), everybody, small_data_root)
     assert not (tmp_path / "gone").exists()
 
 
