@@ -17,10 +17,10 @@ shift
 flags=()
 [ -z "${DATASET:-}" ] || flags+=(--dataset "${DATASET// /,}")
 [ -z "${BOXES:-}" ] || flags+=(--boxes "$BOXES")
-[ "${ALLOW_SUBSET:-0}" = 0 ] || flags+=(--allow_subset)
+[ "${ALLOW_SUBSET:-}" != 1 ] || flags+=(--allow_subset)
 [ -z "${SEEDS:-}" ] || flags+=(--seeds "${SEEDS// /,}")
 [ -z "${EPOCHS:-}" ] || flags+=(--epochs "$EPOCHS")
 [ -z "${RECIPE:-}" ] || flags+=(--recipe "$RECIPE")
 [ -z "${PRECISION:-}" ] || flags+=(--precision "$PRECISION")
-"$python" -m hacnn_tf.reproduce --experiment "$experiment" --data_root "${DATA_ROOT:-data}" \
+exec "$python" -m hacnn_tf.reproduce --experiment "$experiment" --data_root "${DATA_ROOT:-data}" \
   --runs_dir "${RUNS:-runs}" --results_dir "${RESULTS:-results}" ${flags[@]+"${flags[@]}"} "$@"

@@ -4,12 +4,16 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 python=$PWD/.venv/bin/python
-if ! "$python" -m pip --version > /dev/null 2>&1; then
+if [ -e .venv ] && ! "$python" -m pip --version > /dev/null 2>&1; then
+  echo "$PWD/.venv has no pip: remove it, or get pip with $python -m ensurepip, and run this again" >&2
+  exit 1
+fi
+if [ ! -e .venv ]; then
   "${PYTHON:-python3}" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' || {
     echo "hacnn_tf needs Python 3.10 to 3.13; name one, as in PYTHON=python3.12 bash $0" >&2
     exit 1
   }
-  "${PYTHON:-python3}" -m venv --clear .venv
+  "${PYTHON:-python3}" -m venv .venv
 fi
 
 setup_stamp() { # changes when what is to be installed does

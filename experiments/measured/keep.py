@@ -55,7 +55,7 @@ def keep(path):
 
 def records():
     """The `RunFolder`s that are kept, by dataset and name."""
-    return [run for folder in sorted(HERE.glob("*/")) for run in RunFolders(folder).all()]
+    return [run for folder in sorted(filter(Path.is_dir, HERE.iterdir())) for run in RunFolders(folder).all()]
 
 
 def page():

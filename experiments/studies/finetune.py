@@ -94,9 +94,8 @@ def comparisons(table, base, from_fresh, manifests):
         rows = table[~train | table.pid.isin(first)]
         manifest = write_manifest(rows, manifests / f"first{persons}.csv")
         epochs = max(1, round(STEPS / (sum(rows.split == "train") // 32)))
-        for name, flags in (("fresh", from_fresh), ("trained", f"--init_from {base}")):
-            flags = ["--dataset=folder", f"--data_root={manifest}", f"--epochs={epochs}", *flags.split()]
-            yield f"{persons}-{name}", flags
+        for name, begin in (("fresh", from_fresh.split()), ("trained", [f"--init_from={base}"])):
+            yield f"{persons}-{name}", ["--dataset=folder", f"--data_root={manifest}", f"--epochs={epochs}", *begin]
 
 
 def write_manifest(rows, manifest):

@@ -1,6 +1,6 @@
 """What a training shows while it runs."""
 
-import contextlib
+import errno
 import time
 from collections.abc import Sequence
 
@@ -82,6 +82,9 @@ class Progress:
 
 
 def print_line(text: str) -> None:
-    """Prints a line of a training, which goes on if who read it has left, as `| head` or a `| tee` at Ctrl-C does."""
-    with contextlib.suppress(BrokenPipeError):
+    """Prints a line of a training, which goes on if who read it has left: `| head`, a terminal that was closed."""
+    try:
         print(text, flush=True)
+    except OSError as error:
+        if not (isinstance(error, BrokenPipeError) or error.errno == errno.EIO):
+            raise

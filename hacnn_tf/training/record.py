@@ -11,7 +11,7 @@ from hacnn_tf.models import HACNN
 from hacnn_tf.training.epoch_log import EpochLog
 from hacnn_tf.training.initial import InitialWeights
 from hacnn_tf.training.progress import Progress
-from hacnn_tf.training.run_folder import RunFolder, versions
+from hacnn_tf.training.run_folder import RunFolder, code_revision, versions
 from hacnn_tf.training.state import TrainingState
 from hacnn_tf.utils.files import preview
 from hacnn_tf.utils.types import Results
@@ -116,7 +116,7 @@ class Record:
 
     def _updates(self) -> str:
         """What else computes the training now than what began it."""
-        begun = self._run.versions
-        there = ((name, begun.get(name), version) for name, version in versions().items())
-        changed = [f"{name} {former}, now {version}" for name, former, version in there if former != version]
+        begun = {**self._run.versions, "revision": self._run.revision}
+        now = {**versions(), "revision": code_revision()}
+        changed = [f"{name} {begun.get(name)}, now {now[name]}" for name in now if begun.get(name) != now[name]]
         return f" It was begun with {preview(changed, 10, '; ')}: its last digits may differ." if changed else ""

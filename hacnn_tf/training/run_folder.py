@@ -181,7 +181,7 @@ class RunFolder:
                 "num_identities": dataset.split("train").pid.nunique(),
                 "initial": initial,
                 "versions": versions(),
-                "revision": _revision(),
+                "revision": code_revision(),
             },
         )
         return cls(path)
@@ -362,7 +362,7 @@ def _flags(content: Mapping[str, Any]) -> Mapping[str, Any]:
     return content["settings"] | {"recipe": FORMER_RECIPES.get(former, former)}
 
 
-def _revision() -> str | None:
+def code_revision() -> str | None:
     """The git revision of the code, or None where there is no git, or the code is not in a checkout of its own."""
     here = Path(__file__)
 

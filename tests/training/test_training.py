@@ -249,11 +249,12 @@ def test_a_run_of_before_there_were_recipes_goes_on_by_section_4(
     for name in ("recipe", "validation", *OPTIONS):
         if name != "learning_rate":
             del config["settings"][name]
-    config["versions"]["hacnn_tf"] = "0.1.0"
+    config["versions"]["hacnn_tf"], config["revision"] = "0.1.0", "abc1234"
     (tmp_path / "old/config.json").write_text(json.dumps(config))
     run(small_data_root, tmp_path / "old", "--epochs=2", "--recipe=paper")
     said = capsys.readouterr().out
     assert "goes on after epoch 1 of 2. It was begun with hacnn_tf 0.1.0, now " in said
+    assert "; revision abc1234, now " in said
     assert differences(expected, tmp_path / "old") == []
 
 
@@ -483,11 +484,14 @@ def test_half_precision_trains(small_network, small_data_root, tmp_path, precisi
     assert float(rows[-1]["global_loss"]) < float(rows[0]["global_loss"])
 
 
-def test_results_are_kept_when_who_read_them_has_left(small_network, small_data_root, tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.EIO, "Input/output error")])
+def test_results_are_kept_when_who_read_them_has_left(small_network, small_data_root, tmp_path, monkeypatch, error):
+    """A pipe that was closed, or a terminal."""
+
     class Left(io.StringIO):
         def write(self, text):
-            if "Rank-1" in text:
-                raise BrokenPipeError
+            if "Rank-1" in text or "epoch 1/2" in text:
+                raise error
             return super().write(text)
 
     monkeypatch.setattr(sys, "stdout", Left())
