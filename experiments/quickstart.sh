@@ -18,22 +18,24 @@ run() { # a command, and how long it takes
 
 run train --run_dir "$run_dir" --init_from hacnn_cuhk03_detected --epochs 2 "$@"
 
-# In places that somebody named, all that is there is theirs. Elsewhere, what an older run made goes, and nothing else.
-remove() {
-  [ ! -e "$1" ] || [ "$1" -nt "$run_dir/checkpoints" ] || { echo "Removes $1, which is older than $run_dir."; rm -rf "$1"; }
-}
 if [ ! "$output/hacnn.keras" -nt "$run_dir/checkpoints" ]; then # none yet, or of an older run
-  if [ -z "${OUTPUT:-}" ] && [ -d "$output" ]; then
-    remove "$output/saved_model"
-    remove "$output/hacnn.keras"
-    rmdir "$output" 2> /dev/null || {
-      echo "$output holds more than the quickstart made: remove it, or name another place with OUTPUT." >&2
-      exit 1
-    }
+  if [ -n "${OUTPUT:-}" ] || [ ! -d "$output" ]; then
+    run export --run_dir "$run_dir" --output "$output"
+  else
+    rm -rf "$output.new"
+    run export --run_dir "$run_dir" --output "$output.new"
+    for made in "$output.new"/*; do # and nothing else that lies there
+      echo "Replaces $output/${made##*/}, of an older run"
+      rm -rf "$output/${made##*/}"
+      mv "$made" "$output/"
+    done
+    rmdir "$output.new"
   fi
-  run export --run_dir "$run_dir" --output "$output"
 fi
-[ -n "${DATABASE:-}" ] || remove "$database"
+if [ -z "${DATABASE:-}" ] && [ -e "$database" ] && [ "$run_dir/checkpoints" -nt "$database" ]; then
+  echo "Replaces $database, of an older run"
+  rm -rf "$database"
+fi
 run index --model "$run_dir" --images "$pictures/bounding_box_test" --database "$database"
 run search --database "$database" --query "$pictures/query/0237_c1_1.jpg" --where "camid != 1" --top 5
 

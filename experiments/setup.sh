@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 python=$PWD/.venv/bin/python
 if [ -e .venv ] && ! "$python" -m pip --version > /dev/null 2>&1; then
-  echo "$PWD/.venv has no pip: remove it, or get pip with $python -m ensurepip, and run this again" >&2
+  echo "$PWD/.venv has no pip: remove it, or install pip in it, and run this again" >&2
   exit 1
 fi
 if [ ! -e .venv ]; then
@@ -13,7 +13,9 @@ if [ ! -e .venv ]; then
     echo "hacnn_tf needs Python 3.10 to 3.13; name one, as in PYTHON=python3.12 bash $0" >&2
     exit 1
   }
+  trap 'rm -rf .venv' EXIT # half of one would be in the way
   "${PYTHON:-python3}" -m venv .venv
+  trap - EXIT
 fi
 
 setup_stamp() { # changes when what is to be installed does

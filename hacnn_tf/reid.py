@@ -383,8 +383,8 @@ def _listed(images: Picture | Iterable[Picture]) -> Iterable[Any]:
 
 
 def _once(images: Any) -> bool:
-    """Whether what was given is another by the time that the next is asked for, perhaps."""
-    return isinstance(images, Iterator)
+    """Whether what was given is another by the time that the next is asked for, perhaps: lists keep theirs."""
+    return not hasattr(images, "__getitem__")
 
 
 def _in_full(image: Picture) -> Picture:

@@ -57,7 +57,7 @@ def main(flags: FlagValues) -> None:
     )
     todo = reproduction.plan()
     for i, (settings, path) in enumerate(todo, start=1):
-        print(f"\n[{i}/{len(todo)}] {path}", flush=True)
+        cli.print_line(f"\n[{i}/{len(todo)}] {path}")
         _train(settings, path, flags.data_root)
     made = [name for name in experiments if reproduction.make(name)]
     if "all" in flags.experiment:

@@ -66,7 +66,7 @@ def main(flags: FlagValues) -> None:
     settings = Settings.from_flags({name: flags[name].value for name in FLAGS}).completed()
     check_tensorflow()
     dataset = settings.read_dataset(flags.data_root)
-    print(dataset.summary())
+    cli.print_line(dataset.summary())
     rows = dataset.split("train")
     if rows.empty:
         raise InputError(f"{dataset.name} has no images to train on: give some the split train, or lower --test_share.")
@@ -86,13 +86,12 @@ def main(flags: FlagValues) -> None:
     from hacnn_tf.training.initial import InitialWeights
     from hacnn_tf.training.loop import train
     from hacnn_tf.training.multi_worker import Follower, open_devices
-    from hacnn_tf.training.progress import print_line
     from hacnn_tf.training.record import Record
 
     with open_devices(flags.strategy, settings.batch_size, f"{settings} {dataset.fingerprint()}") as devices:
         check_supported(devices, settings, flags.debug_nans)
         xla = use_xla(settings.xla, devices.replicas)
-        print(f"Trains on {devices}, XLA {'on' if xla else 'off'}", flush=True)
+        cli.print_line(f"Trains on {devices}, XLA {'on' if xla else 'off'}")
         if not devices.chief:
             pixels = load_images(rows.path, INPUT_SIZE, flags.cache_dir)
             train(settings, pixels, rows, Follower(), devices, xla, flags.checkpoint_every, flags.debug_nans)
@@ -109,7 +108,7 @@ def main(flags: FlagValues) -> None:
 
         def evaluate(network: HACNN) -> Results:
             results = evaluator.run(network)
-            print_line(results_table(results))
+            cli.print_line(results_table(results))
             return results
 
         places = {"data_root": flags.data_root, "cache_dir": flags.cache_dir, "strategy": flags.strategy}

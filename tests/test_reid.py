@@ -170,11 +170,16 @@ def test_of_what_is_wanted_whole_an_iterators_error_is_raised_at_once(model, pat
 
 
 def test_an_iterator_may_write_one_file_again_and_again(model, paths, expected, tmp_path):
-    def camera():
-        for path in paths[:6]:
-            shutil.copy(path, tmp_path / "now.jpg")
-            yield tmp_path / "now.jpg"
+    class Camera:
+        def __iter__(self):
+            for path in paths[:6]:
+                shutil.copy(path, tmp_path / "now.jpg")
+                yield tmp_path / "now.jpg"
 
+    def camera():
+        return iter(Camera())
+
+    np.testing.assert_allclose(model.embed(Camera()), expected[:6], atol=1e-6)
     np.testing.assert_allclose(model.embed(camera()), expected[:6], atol=1e-6)
     tracks = model.embed_tracks([camera(), paths[:6]])
     np.testing.assert_allclose(tracks[0], tracks[1], atol=1e-6)
@@ -187,7 +192,7 @@ def test_what_is_unreadable_travels_between_processes_and_holds_no_pixels(model,
     assert (type(again), str(again), again.problems) == (UnreadableImagesError, str(error.value), error.value.problems)
     cut = b"\xff\xd8\xff\xe0 cut"
     (tmp_path / "cut.jpg").write_bytes(cut)
-    odd = [cut, tmp_path / "cut.jpg", tmp_path / "none.jpg", "a\0b.jpg", "\ud800.jpg", PIL.Image.new("F", (4, 4))]
+    odd = [cut, tmp_path / "cut.jpg", tmp_path / "none.jpg", "a\0b.jpg", "~\0/\ud800.jpg", PIL.Image.new("F", (4, 4))]
     for given in (odd, iter(odd)):
         outcomes = list(model.embed_each(given))
         assert [type(outcome) for outcome in outcomes] == [InputError] * len(odd)

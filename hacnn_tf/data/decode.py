@@ -178,8 +178,8 @@ def _opened(image: Picture) -> PIL.Image.Image:
 def _content(path: str) -> bytes:
     """What is in an image file. Raises `InputError` if it cannot be read, or is too much."""
     try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        with open(path, "rb") as file:  # by its size: Python sets so much memory aside as is asked for
+            content = file.read(min(os.fstat(file.fileno()).st_size, MAX_BYTES) + 1)
     except FileNotFoundError:
         raise InputError("no such file") from None
     except (OSError, ValueError) as error:

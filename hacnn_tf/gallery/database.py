@@ -6,6 +6,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -276,8 +277,14 @@ class Database:
             InputError: the condition cannot be used; says why.
         """
         condition = self._parsed(where)
+
+        def begun() -> list[Iterator[Any]]:
+            batches = iter(self._all(["path", FEATURE], condition).to_batches())
+            return [iter([first]) for first in islice(batches, 1)] + [batches]
+
+        parts = self._read(begun, where)
         with self._readable(where):
-            for batch in self._all(["path", FEATURE], condition).to_batches():
+            for batch in chain(*parts):
                 yield batch["path"].to_pandas(), batch[FEATURE].flatten().to_numpy().reshape(-1, self.feature_dim)
 
     def feature(self, paths: Sequence[str]) -> Features:

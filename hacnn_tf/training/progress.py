@@ -1,12 +1,12 @@
 """What a training shows while it runs."""
 
-import errno
 import time
 from collections.abc import Sequence
 
 import numpy as np
 import tqdm
 
+from hacnn_tf.utils.cli import print_line
 from hacnn_tf.utils.waiting import on_terminal
 
 LINE_SECONDS = 60  # between lines in a log, beside one at the end of each epoch
@@ -79,12 +79,3 @@ class Progress:
                 f"{' '.join(f'{branch} loss {loss:.4f}' for branch, loss in losses)} identity accuracy {accuracy:.3f} "
                 f"{self.images_per_second:.1f} images/s {left} left"
             )
-
-
-def print_line(text: str) -> None:
-    """Prints a line of a training, which goes on if who read it has left: `| head`, a terminal that was closed."""
-    try:
-        print(text, flush=True)
-    except OSError as error:
-        if not (isinstance(error, BrokenPipeError) or error.errno == errno.EIO):
-            raise

@@ -13,6 +13,7 @@ from hacnn_tf.training.initial import InitialWeights
 from hacnn_tf.training.progress import Progress
 from hacnn_tf.training.run_folder import RunFolder, code_revision, versions
 from hacnn_tf.training.state import TrainingState
+from hacnn_tf.utils.cli import print_line
 from hacnn_tf.utils.files import preview
 from hacnn_tf.utils.types import Results
 
@@ -44,7 +45,7 @@ class Record:
             self._initial.give(state.model)
             self._run.save(state)
         resumes = bool(state.epoch or state.step) and state.epoch != self._settings.epochs
-        print(f"{self._place(state)}{self._updates() if resumes else ''}", flush=True)
+        print_line(f"{self._place(state)}{self._updates() if resumes else ''}")
         self._state, self._log = state, EpochLog(self._run, state.epoch)
 
     @contextlib.contextmanager

@@ -124,7 +124,8 @@ def _training_paths(run: RunFolder, data_root: FilePath) -> list[str]:
             problem = str(error)
     if drawn := sorted(run.path.glob("split*.csv")):
         try:  # no more than is needed: some of its images may be gone
-            rows = pd.concat([pd.read_csv(split, usecols=["path", "split"], dtype=str) for split in drawn])
+            how = {"usecols": ["path", "split"], "dtype": str, "keep_default_na": False}
+            rows = pd.concat([pd.read_csv(split, **how) for split in drawn])
             return list(rows.path[rows.split == "train"])
         except (OSError, ValueError) as error:
             problem = f"{preview(drawn)} cannot be read: {error}."

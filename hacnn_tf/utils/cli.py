@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import errno
 import functools
 import io
 import math
@@ -146,10 +147,10 @@ class Command:
         except InputError as error:
             sys.exit(f"{self.name}: {error}")
         except BrokenPipeError:  # who read it has left, as `| head` does
-            _drop_output()
+            drop_output()
             sys.exit(128 + signal.SIGPIPE)
         except OSError as error:  # what the system refuses, wherever that is noticed: a closed folder, a full disk
-            _drop_output()
+            drop_output()
             sys.exit(f"{self.name}: {_refusal(error)}.")
         except KeyboardInterrupt as stopped:
             if str(stopped):
@@ -158,7 +159,17 @@ class Command:
             sys.exit(128 + getattr(stopped, "number", signal.SIGINT))
 
 
-def _drop_output() -> None:
+def print_line(text: str) -> None:
+    """Prints a line of what takes long, and goes on if who read it has left: `| head`, a terminal that was closed."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        if not (isinstance(error, BrokenPipeError) or error.errno == errno.EIO):
+            raise
+        drop_output()
+
+
+def drop_output() -> None:
     """Sees to it that what cannot be written to standard output is not tried again at exit."""
     try:
         sys.stdout.flush()

@@ -28,14 +28,18 @@ def expanded(path: FilePath) -> str:
     `file:` URLs become paths too. Other URLs, as of buckets, and `$NAMES` stay as they are.
 
     Raises:
-        InputError: nobody has such a home folder.
+        InputError: nobody has such a home folder, or no path can be called so.
     """
     text = os.fspath(path)
-    if text.startswith("file:/"):
-        return url2pathname(urlsplit(text).path)
-    full = os.path.expanduser(text)
     home, below, _ = text.partition("/")
-    if full == text and (home == "~" or (home.startswith("~") and below)) and not os.path.lexists(home):
+    try:
+        if text.startswith("file:/"):
+            return url2pathname(urlsplit(text).path)
+        full = os.path.expanduser(text)
+        known = full != text or not (home == "~" or (home.startswith("~") and below)) or os.path.lexists(home)
+    except ValueError:  # of zero bytes, lone surrogates and odd URLs
+        raise InputError(f"{text!r} is no path.") from None
+    if not known:
         raise InputError(f"{text}: {home} is nobody's home folder here; write the path in full, or ./~ for a name.")
     return full
 

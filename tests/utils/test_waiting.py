@@ -1,6 +1,8 @@
 """What is shown while something takes long: on a terminal, not in a log, and not if it is done at once."""
 
 import io
+import os
+import subprocess
 import sys
 import time
 from types import SimpleNamespace
@@ -60,3 +62,32 @@ def test_a_log_and_a_closed_stream_get_nothing(stream, monkeypatch):
     with announced("Loading"):
         assert list(bar("ab", "Decoding")) == ["a", "b"]
     assert not isinstance(stream, io.StringIO) or stream.closed or stream.getvalue() == ""
+
+
+def test_lines_of_a_terminal_that_was_closed_are_dropped(tmp_path):
+    """In a process of its own, which no longer belongs to the terminal, as after `disown`."""
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom hacnn_tf.utils import cli\n"
+        "def main(flags):\n"
+        "    cli.print_line('before')\n"
+        "    sys.stdin.readline()\n"
+        "    for number in range(3): cli.print_line(f'after {number}')\n"
+        "    Path(sys.argv[1]).touch()\n"
+        "cli.Command('Waits.', 'waits').run(main, ['waits'])\n"
+    )
+    ours, theirs = os.openpty()
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(
+        [sys.executable, "-c", script, tmp_path / "done"],
+        stdin=subprocess.PIPE,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=environment,
+    ) as process:
+        os.close(theirs)
+        assert b"before" in os.read(ours, 100)
+        os.close(ours)
+        _, said = process.communicate("\n", timeout=60)
+    assert (process.returncode, said) == (0, "") and (tmp_path / "done").exists()
