@@ -5,7 +5,7 @@ from pathlib import Path
 from hacnn_tf.data.cuhk03 import read_cuhk03
 from hacnn_tf.data.custom import read_custom
 from hacnn_tf.data.dataset import ReidDataset
-from hacnn_tf.data.dataset_options import dataset_names
+from hacnn_tf.data.dataset_options import DatasetOptions, dataset_names
 from hacnn_tf.data.folders import read_dukemtmc, read_market1501
 from hacnn_tf.data.synthetic import read_synthetic
 from hacnn_tf.data.union import join_datasets
@@ -54,5 +54,6 @@ def read_dataset(
         place = Path(expanded(data_root)) / name.removeprefix("folder").removeprefix(":")
         return read_custom(place, test_share, split_seed, camera_pattern)
 
+    DatasetOptions(name, split, boxes, testset)  # for its checks: what it does not know would be read as another
     datasets = {name: read(name) for name in dataset_names(name)}
     return join_datasets(datasets) if len(datasets) > 1 else next(iter(datasets.values()))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.types import BRANCHES, Extract, Features, Pixels, Tensor
 from hacnn_tf.utils.waiting import bar
 
@@ -119,7 +120,12 @@ def extract_features(function: Callable[[Pixels], Tensor], images: Pixels) -> Fe
 
     Returns:
         `(n, d)` float32 array.
+
+    Raises:
+        InputError: the images are not uint8.
     """
+    if images.dtype != np.uint8:
+        raise InputError(f"Images are uint8 from 0 to 255, not {images.dtype}: convert them, or let `function` do so.")
     features = []
     starts = range(0, len(images), EXTRACTION_BATCH)
     for start in bar(starts, "Extracting features", unit="batch"):

@@ -11,7 +11,7 @@ from hacnn_tf.data.dataset import ReidDataset, matched
 from hacnn_tf.evaluation.features import PARTS, feature_part, parts_of
 from hacnn_tf.evaluation.measures import CMC_LENGTH, CMC_RANKS, RATES
 from hacnn_tf.evaluation.pairs import compared_pairs
-from hacnn_tf.evaluation.ranking import Matches, half_distances, rank_matches
+from hacnn_tf.evaluation.ranking import Matches, check_rows, half_distances, rank_matches
 from hacnn_tf.evaluation.tracks import pool_tracks, track_numbers
 from hacnn_tf.evaluation.verification import identify, verify, without_half
 from hacnn_tf.utils.types import BRANCHES, Distances, Features, Integers, Results
@@ -51,8 +51,11 @@ def evaluate_features(
         also in a single-shot protocol.
 
     Raises:
-        InputError: no query has a true match.
+        InputError: no query has a true match, or a split has other rows than features.
     """
+    for split in {"query": None, "gallery": None, **features}:
+        images = len(dataset.split(split))
+        check_rows(split, len(features.get(split, ())), images, images)
     query, gallery = [(dataset.split(split), features[split]) for split in ("query", "gallery")]
     settings = {"single_query": (query, gallery)}
     if "multi_query" in features:

@@ -140,8 +140,14 @@ def rank_matches(
         `Matches`.
 
     Raises:
-        InputError: no query has a true match in the gallery, or a feature is not finite.
+        InputError: no query has a true match in the gallery, a feature is not finite, or there are more or fewer
+            features than identities or cameras.
     """
+    for what, *rows in (
+        ("query", query_features, query_pids, query_camids),
+        ("gallery", gallery_features, gallery_pids, gallery_camids),
+    ):
+        check_rows(what, *map(len, rows))
     matched = list(same_person(query_pids, gallery_pids, query_camids, gallery_camids))
     counts = np.array([len(matches) for matches, _ in matched], np.int64)
     if not counts.any():
@@ -156,6 +162,14 @@ def rank_matches(
         row[junk] = row[excluded] = np.inf
         ranks.append(_ranks(row, matches))
     return Matches(np.concatenate(ranks), counts[counts > 0], int(np.sum(counts == 0)))
+
+
+def check_rows(what: str, features: int, pids: int, camids: int) -> None:
+    """Raises `InputError` unless there are as many features as identities and cameras: one row too many moves all."""
+    if not features == pids == camids:
+        raise InputError(
+            f"{features:,} {what} features cannot be of {pids:,} identities and {camids:,} cameras: give a row each."
+        )
 
 
 def same_person(

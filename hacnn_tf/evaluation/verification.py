@@ -231,7 +231,7 @@ def _count(pairs: Pairs, size: int, key: Callable[[Integers], Integers]) -> Coun
     """How many impostors and genuine pairs have each key, a `(2, size)` array; `key` is of the distances' bits."""
     counts = np.zeros((2, size), np.int64)
     for distances, same in _batches(pairs):
-        bits = _as_float32(distances).view(np.uint32)
+        bits, same = _as_float32(distances).view(np.uint32), np.asarray(same, bool)
         for kind, chosen in enumerate((~same, same)):
             counts[kind] += np.bincount(key(bits[chosen]), minlength=size)
     return counts

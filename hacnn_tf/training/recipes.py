@@ -100,7 +100,7 @@ class Recipe:
 
     def changes(self) -> dict[str, Any]:
         """Dict of the options that are not those of the recipe of this name, without what its schedule has not."""
-        usual = RECIPES[self.name].options()
+        usual = RECIPES.get(self.name, Recipe(self.name)).options()
         return {name: v for name, v in self.options().items() if v != usual[name] and v not in (None, ())}
 
 

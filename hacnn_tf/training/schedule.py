@@ -1,6 +1,7 @@
 """How the learning rate goes over a whole training."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -11,6 +12,7 @@ from hacnn_tf.utils.types import Tensor
 DROP = 0.1  # what "step" multiplies the rate by
 
 
+@keras.saving.register_keras_serializable("hacnn_tf")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     """The learning rate of a recipe at each step.
 
@@ -36,11 +38,20 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step: Tensor) -> Tensor:
         """The learning rate, a float32 scalar tensor; `step` is an integer tensor, steps done."""
         recipe = self.recipe
-        step = ops.cast(step, "float32")
+        step = ops.minimum(ops.cast(step, "float32"), self.steps)  # beyond, a cosine would rise again
         rate = recipe.learning_rate * self._decay(step)
         if warmup := round(recipe.warmup * self.steps):
             rate *= ops.minimum(1.0, (step + 1) / warmup)
         return ops.cast(rate, "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """As every schedule's of Keras, so that an optimizer can be saved."""
+        return {"recipe": {"name": self.recipe.name, **self.recipe.options()}, "steps": self.steps}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Schedule":
+        """What `get_config` describes."""
+        return cls(Recipe(**config["recipe"]), config["steps"])
 
     def _decay(self, step: Tensor) -> Tensor:
         recipe = self.recipe

@@ -183,3 +183,11 @@ def test_cuhk03_np_folders_of_real_images(shared_data):
     dataset = read_dataset("cuhk03", shared_data)
     assert dataset.table.split.value_counts().to_dict() == {"train": 7365, "gallery": 5332, "query": 1400}
     assert dataset.split("train").pid.nunique() == 767
+
+
+@pytest.mark.parametrize(
+    "options", [{"split": "1367/100"}, {"boxes": "labeled"}, {"split": "1367_100", "testset": 0}, {"testset": -1}]
+)
+def test_a_protocol_that_there_is_not_is_none(options, tmp_path):
+    with pytest.raises(InputError, match=r"--(split|boxes|testset) must be "):
+        read_dataset("cuhk03", tmp_path, **options)

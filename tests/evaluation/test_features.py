@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from hacnn_tf.evaluation.features import EXTRACTION_BATCH, extract_features, feature_function
 from hacnn_tf.models import HACNN
+from hacnn_tf.utils.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +39,8 @@ def test_training_does_not_change_it(model, images):
     kernel.assign(value * 0)
     np.testing.assert_array_equal(function(tf.constant(images[:2])), before)
     kernel.assign(value)
+
+
+def test_images_that_are_no_bytes_are_refused():
+    with pytest.raises(InputError, match="Images are uint8 from 0 to 255, not float32"):
+        extract_features(lambda images: images, np.zeros((2, 8, 4, 3), np.float32))

@@ -143,3 +143,10 @@ def test_of_no_query_and_in_no_gallery_there_are_no_distances():
     some, none = np.ones((3, 4), np.float32), np.ones((0, 4), np.float32)
     assert list(half_distances(none, some)) == []
     assert [row.shape for row in half_distances(some, none)] == [(0,)] * 3
+
+
+def test_features_that_are_too_many_or_too_few_are_refused():
+    features, pids, camids = np.eye(4, dtype=np.float32), np.arange(4), np.arange(4)
+    for queries, gallery, what in ((features[:3], features, "3 query"), (features, features[:3], "3 gallery")):
+        with pytest.raises(InputError, match=f"^{what} features cannot be of 4 identities and 4 cameras"):
+            rank_matches(queries, gallery, pids, pids, camids, camids)

@@ -199,3 +199,10 @@ def test_counts_may_be_of_any_size():
     total = np.array([10**11, 10**8])
     accepted = np.array([[0, 10**8, 10**10, 10**11], [0, 9 * 10**7, 95 * 10**6, 10**8]])
     assert verification._equal(accepted, total).tolist() == [False, False, True, True]
+
+
+def test_whether_pairs_are_the_same_may_be_numbers():
+    distances, same = np.float32([0.1, 0.2, 0.8, 0.9]), np.array([1, 1, 0, 0])
+    found = verify(lambda: iter([(distances, same)]))
+    assert found == verify(lambda: iter([(distances, same == 1)]))
+    assert (found.genuine, found.impostors) == (2, 2)

@@ -509,7 +509,8 @@ def test_a_link_has_the_lock_of_what_it_leads_to(filled, tmp_path, monkeypatch):
         pool.submit(Database(tmp_path / "link.lance").write, make_rows([50]), make_features(1)).result()
 
 
-def test_a_fork_meanwhile_does_not_keep_the_lock(tmp_path):
+def test_a_fork_meanwhile_does_not_keep_the_lock(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "WRITE_WAIT", 0.2)
     with writing(tmp_path / "people.lance"):
         child = os.fork()
         if not child:

@@ -100,3 +100,12 @@ def test_weight_decay_leaves_spatial_and_hard_attention_alone():
             "hard_attention/translation",
         )
     }
+
+
+@pytest.mark.parametrize("recipe", [*RECIPES.values(), Recipe("mine", schedule="step", drops=(0.5, 0.8), warmup=0.1)])
+def test_a_schedule_is_saved_with_its_optimizer_and_ends_where_it_ends(recipe):
+    adam = keras.optimizers.Adam(Schedule(recipe, STEPS))
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(adam))._learning_rate
+    assert (again.recipe, again.steps) == (recipe, STEPS) and recipe.name in str(again.recipe)
+    for step in (0, 1, 150, STEPS, 3 * STEPS):
+        assert float(again(step)) == float(Schedule(recipe, STEPS)(min(step, STEPS)))
