@@ -94,6 +94,8 @@ def cuhk03():
     yield "Rank-1/mAP of the joint feature, and of the local one."
     yield from gained(validated)
     yield from gained(f"{validated} --part local")
+    yield "By the recipe `paper`, §4 as written:"
+    yield from gained(f"{validated} --recipe paper")
 
 
 def synthetic():
