@@ -5,11 +5,12 @@ A path is a file name, or `FILE.mat#BOXES/PAIR/IDENTITY/VIEW` (numbers from 1) f
 EXIF alone, where Pillow also takes it from XMP.
 """
 
+import contextlib
 import functools
 import io
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -137,26 +138,40 @@ def own_copy(image: Picture | InputError, once: bool) -> Picture | InputError:
         Of what can change by then a copy, of a file its bytes. Several threads may not use one `PIL.Image` at once.
     """
     try:
-        if isinstance(image, PIL.Image.Image):
-            return _opened(image).copy()
-        if not once:
+        with _refusals():
+            if isinstance(image, PIL.Image.Image):
+                return _opened(image).copy()
+            if not once:
+                return image
+            if isinstance(image, np.ndarray):
+                return image.copy()
+            if isinstance(image, (bytearray, memoryview)):
+                return bytes(image)
+            if isinstance(image, (str, os.PathLike)) and not mat_of(os.fspath(image)):
+                return _content(expanded(image))
             return image
-        if isinstance(image, np.ndarray):
-            return image.copy()
-        if isinstance(image, (bytearray, memoryview)):
-            return bytes(image)
-        if isinstance(image, (str, os.PathLike)) and not mat_of(os.fspath(image)):
-            return _content(expanded(image))
-        return image
     except InputError as reason:
         return InputError(str(reason))  # without the pixels and bytes that its traceback would hold
-    except Exception:  # whatever odd paths make `os` and `re` raise
-        return InputError(DAMAGED)
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Makes an `InputError`, which says no more than why, of whatever an image makes its readers raise."""
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError("no such file") from None
+    except PIL.Image.DecompressionBombError:
+        raise InputError(TOO_LARGE) from None
+    except Exception as error:  # whatever a broken image or HDF5 file, or an odd path, makes its reader raise
+        raise InputError((isinstance(error, OSError) and error.strerror) or DAMAGED) from None
 
 
 def _opened(image: Picture) -> PIL.Image.Image:
     """Whatever `read_image` takes, as a `PIL.Image` with its pixels loaded."""
-    try:
+    with _refusals():
         if isinstance(image, (bytes, bytearray, memoryview)):
             return _decoded(bytes(image))
         if isinstance(image, PIL.Image.Image):
@@ -165,25 +180,12 @@ def _opened(image: Picture) -> PIL.Image.Image:
             return _of_array(image)
         path = os.fspath(image)
         return _of_array(_read_mat_image(path)) if mat_of(path) else _decoded(_content(path))
-    except InputError:
-        raise
-    except FileNotFoundError:
-        raise InputError("no such file") from None
-    except PIL.Image.DecompressionBombError:
-        raise InputError(TOO_LARGE) from None
-    except Exception as error:  # whatever a broken image or HDF5 file makes its reader raise
-        raise InputError((isinstance(error, OSError) and error.strerror) or DAMAGED) from None
 
 
 def _content(path: str) -> bytes:
-    """What is in an image file. Raises `InputError` if it cannot be read, or is too much."""
-    try:
-        with open(path, "rb") as file:  # by its size: Python sets so much memory aside as is asked for
-            content = file.read(min(os.fstat(file.fileno()).st_size, MAX_BYTES) + 1)
-    except FileNotFoundError:
-        raise InputError("no such file") from None
-    except (OSError, ValueError) as error:
-        raise InputError((isinstance(error, OSError) and error.strerror) or DAMAGED) from None
+    """What is in an image file. Raises `InputError` if it is too much."""
+    with open(path, "rb") as file:  # by its size: Python sets so much memory aside as is asked for
+        content = file.read(min(os.fstat(file.fileno()).st_size, MAX_BYTES) + 1)
     if len(content) > MAX_BYTES:
         raise InputError(f"file of more than {MAX_BYTES // 2**20} MiB")
     return content
