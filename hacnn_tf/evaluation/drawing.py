@@ -13,7 +13,7 @@ from hacnn_tf.data.dataset import DISTRACTOR, JUNK, ReidDataset
 from hacnn_tf.data.load import load_images
 from hacnn_tf.evaluation import extract_features, feature_function
 from hacnn_tf.models import HACNN, INPUT_SIZE
-from hacnn_tf.models.hacnn import REGION_SCALE
+from hacnn_tf.models.hacnn import region_sizes
 from hacnn_tf.training.recipes import Recipe
 from hacnn_tf.utils.types import Features, Pixels, Size
 
@@ -202,9 +202,10 @@ def _draw_regions(pixels: Pixels, centres: Features) -> Image.Image:
     """The image with the regions at `centres`, `(T, 2)` of (t_y, t_x) in [-1, 1] (Eq. 5)."""
     picture = _enlarged(pixels)
     draw = ImageDraw.Draw(picture)
+    height, width = region_sizes(pixels.shape[:2])[0]
+    half = SCALE * np.array([width, height])  # a pixel of the first level's map is two of the image
     for i, (t_y, t_x) in enumerate(centres):
         middle = np.array([(t_x + 1) * picture.width / 2, (t_y + 1) * picture.height / 2])
-        half = np.array([REGION_SCALE[1] * picture.width / 2, REGION_SCALE[0] * picture.height / 2])
         draw.rectangle([*(middle - half), *(middle + half)], None, REGION_COLOURS[i % len(REGION_COLOURS)], width=3)
     return picture
 

@@ -108,7 +108,7 @@ class HACNN(keras.Model):
         x = ConvBlock(STEM_FILTERS, 3, 2, dtype=policy, name="stem")(x)
 
         streams, soft_maps, regions = None, [], []
-        for level, (width, region_size) in enumerate(zip(widths, _region_sizes(input_size), strict=True), start=1):
+        for level, (width, region_size) in enumerate(zip(widths, region_sizes(input_size), strict=True), start=1):
             block_input = x
             x = InceptionA(width, dtype=policy, name=f"level{level}_inception_a")(x)
             x = InceptionB(width, dtype=policy, name=f"level{level}_inception_b")(x)
@@ -192,7 +192,7 @@ class HACNN(keras.Model):
         return {"name": self.name, "trainable": self.trainable, "dtype": policy, **self._config}
 
 
-def _region_sizes(input_size: Sequence[int]) -> list[Size]:
+def region_sizes(input_size: Sequence[int]) -> list[Size]:
     """(height, width) of a region at the three levels, each twice the next: 24×28, 12×14, 6×7 for 160×64 (§4)."""
     height, width = (round(scale * side / 8) for scale, side in zip(REGION_SCALE, input_size, strict=True))
     return [(4 * height, 4 * width), (2 * height, 2 * width), (height, width)]

@@ -117,6 +117,16 @@ def test_regions_are_drawn_in_the_papers_colours_from_head_to_feet(dataset):
         assert colours[name] in drawn
 
 
+def test_regions_are_drawn_as_large_as_the_network_crops_them(dataset):
+    """40 of the map's 128 rows at this size, not three tenths, which is no whole number of the third level's rows."""
+    model = network(input_size=(256, 128))
+    rows, _ = model.get_layer("level1_regions").size
+    image = drawing.attention(model, drawing.random_queries(dataset, 1))
+    x, top = 8 + (128 * 2 + 8) + 128, 8 + drawing.LETTERS
+    lower_edge = (0.125 + rows / 128 / 2) * 512
+    assert image.getpixel((x, top + lower_edge - 1)) == (255, 0, 0) != image.getpixel((x, top + lower_edge + 1))
+
+
 class OfEachLevel:
     """Attention of a network that looks somewhere else at each level."""
 
