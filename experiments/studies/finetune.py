@@ -133,7 +133,7 @@ def run(run_dir, flags):
 
 
 def finished(run_dir):
-    """(Rank-1, mAP, revision) of a finished training; None if it is not."""
+    """(Rank-1, mAP, revision) of a finished training; None if it is not, which it says if it was begun."""
     from hacnn_tf.training.run_folder import RunFolder
     from hacnn_tf.utils.errors import InputError
 
@@ -141,7 +141,9 @@ def finished(run_dir):
         folder = RunFolder(run_dir)
         measures = folder.read_metrics()["single_query"]["joint"]
         return *(measures[name] for name in MEASURES), folder.revision
-    except InputError:
+    except InputError as error:
+        if run_dir.exists():
+            print(f"Left out: {error}", file=sys.stderr)
         return None
 
 

@@ -8,6 +8,7 @@ even stripes, and with the global branch alone ("one branch").
 """
 
 import functools
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,8 @@ def main(flags):
     runs = RunFolders(flags.runs_dir or RECORDS / selection.dataset[0])
     gains = find_gains(flags.part, selection, runs)
     print(gains_table(flags.part, gains))
+    for sentence in runs.left_out:
+        print(f"Left out: {sentence}", file=sys.stderr)
     if flags.figure:
         gains_figure(gains).savefig(flags.figure, dpi=100)
 
