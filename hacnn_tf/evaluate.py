@@ -106,7 +106,7 @@ def main(flags: FlagValues) -> None:
         if asked:
             print(f"Results: {run.write_other_metrics(dataset, results, epoch)}")
         else:
-            run.write_metrics(results, epoch)
+            run.write_metrics(results, epoch, dataset.fingerprint(TEST_SPLITS))
     if flags.features:
         write_npz(flags.features, _arrays(dataset, features))
         print(f"Features: {flags.features}", flush=True)

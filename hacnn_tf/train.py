@@ -116,7 +116,7 @@ def main(flags: FlagValues) -> None:
         with RunFolder.opened(run_dir, settings, dataset, begun_from, **places) as run:
             for name, split in dataset.made_splits.items():
                 write_csv(run.path / name, list(split), split.to_dict("records"))
-            record = Record(run, evaluate, initial)
+            record = Record(run, evaluate, dataset.fingerprint(TEST_SPLITS), initial)
             train(settings, images["train"], rows, record, devices, xla, flags.checkpoint_every, flags.debug_nans)
 
 

@@ -179,7 +179,7 @@ def read(results, runs_dir):
         if weights.exists():
             write_checkpoint(run, dict(np.load(weights)))
         if run.settings.epochs in tests:
-            run.write_metrics(tests[run.settings.epochs], run.settings.epochs)
+            run.write_metrics(tests[run.settings.epochs], run.settings.epochs, tested=None)
         print(run.path)
 
 

@@ -40,9 +40,9 @@ one, four epochs from fresh weights; today's begins from bundled ones and reache
 def keep(path):
     """Copies what there is to know of a finished run. Raises `InputError` if it is not finished, or cannot be read."""
     run = RunFolder(path)
-    run.read_metrics()
-    if not run.revision or run.revision.endswith("-dirty"):
-        raise InputError(f"{path} was trained by code that is no revision ({run.revision}): nobody could get it again.")
+    for done, revision in (("trained", run.revision), ("tested", run.read_test()[1] or run.revision)):
+        if not revision or revision.endswith("-dirty"):
+            raise InputError(f"{path} was {done} by code that is no revision ({revision}): nobody could get it again.")
     folder = HERE / run.settings.dataset / run.settings.run_name
     if (folder / "config.json").exists() and (others := RunFolder(folder).settings.differences(run.settings)):
         raise InputError(f"{folder} is of a run with another {', '.join(others)}: it is kept, and {path} is not.")

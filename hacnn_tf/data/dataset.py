@@ -12,7 +12,8 @@ from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded
 from hacnn_tf.utils.types import FilePath
 
-SPLITS = ["train", "query", "gallery", "multi_query"]
+TEST_SPLITS = ("query", "gallery", "multi_query")
+SPLITS = ("train", *TEST_SPLITS)
 JUNK, DISTRACTOR = -1, 0  # identities of gallery images that show nobody in particular
 NO_CAMERA = -1  # and below: cameras of images whose camera is not known, each its own
 WITHOUT_CAMERAS = (
@@ -49,9 +50,9 @@ class ReidDataset:
         """The rows of one split, as a `pandas.DataFrame` with a fresh index."""
         return self.table[self.table.split == split].reset_index(drop=True)
 
-    def fingerprint(self) -> str:
-        """A hex digest of the training images' names, identities and cameras: another one, other classes."""
-        rows = self.split("train")
+    def fingerprint(self, splits: Sequence[str] = ("train",)) -> str:
+        """A hex digest of the names, identities and cameras of some splits' images: of the training ones by default."""
+        rows = self.table[self.table.split.isin(splits)]
         names = rows.path.str.rsplit("/", n=1).str[-1].str.normalize("NFC")  # a disk may have changed ü to u and ¨
         text = rows.assign(path=names).drop(columns="track", errors="ignore").to_csv(index=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

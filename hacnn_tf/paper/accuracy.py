@@ -120,9 +120,11 @@ def _settings(runs: Iterable[RunFolder]) -> list[str]:
     for run in runs:
         s = run.settings
         part = ", a part of it" if s.allow_subset else ""
+        tested = run.read_test()[1]
+        by = f", tested by {tested}" if tested and tested != run.revision else ""
         text = (
             f"{run.dataset_name}{part}: {s.epochs} epochs, batch {s.batch_size}, recipe {s.recipe}, "
-            f"{s.precision}, {s.num_regions} regions, revision {run.revision}, "
+            f"{s.precision}, {s.num_regions} regions, revision {run.revision}{by}, "
             f"TensorFlow {run.versions.get('tensorflow')}; runs in "
         )
         groups.setdefault((text, run.path.parent), []).append(run.path.name)

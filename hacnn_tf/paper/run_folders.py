@@ -33,6 +33,7 @@ class RunFolders:
         self.folder, self._fingerprints = Path(expanded(folder)), dict(fingerprints or {})
         if not self.folder.is_dir():
             raise InputError(f"There is no folder {folder} with runs: train them, or name the folder that holds them.")
+        self._tested: dict[Data, str] = {}  # as `fingerprints`, of the test images
         self._left_out: list[str] = []
         self._runs: list[RunFolder] = []
         for config in sorted(self.folder.glob("*/config.json")):
@@ -68,6 +69,12 @@ class RunFolders:
                 results = run.read_metrics()
                 if run.fingerprint != self._fingerprints.setdefault(data_key(settings), run.fingerprint):
                     raise InputError(f"{run.path} was trained on other images of {run.dataset_name} than this table's.")
+                tested = run.read_test()[0]
+                if tested and tested != self._tested.setdefault(data_key(settings), tested):
+                    raise InputError(
+                        f"{run.path} was tested on other images of {run.dataset_name} than the table's first run: test "
+                        f"it on those with python -m hacnn_tf.evaluate --run_dir {run.path}."
+                    )
                 if run.settings.seed in selected:
                     twin = selected[run.settings.seed][0].path
                     raise InputError(f"{run.path} has the seed and settings of {twin}, which is used.")

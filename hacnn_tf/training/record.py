@@ -24,6 +24,7 @@ class Record:
     Args:
         run: the `RunFolder`, opened.
         evaluate: function of the network that gives the results of `evaluate_features`.
+        tested: fingerprint of the images that it evaluates on.
         initial: the trained weights to begin from, if the training has not begun; None: fresh ones.
 
     Raises:
@@ -31,9 +32,14 @@ class Record:
     """
 
     def __init__(
-        self, run: RunFolder, evaluate: Callable[[HACNN], Results], initial: InitialWeights | None = None
+        self,
+        run: RunFolder,
+        evaluate: Callable[[HACNN], Results],
+        tested: str,
+        initial: InitialWeights | None = None,
     ) -> None:
-        self._run, self._settings, self._evaluate, self._initial = run, run.settings, evaluate, initial
+        self._run, self._settings, self._initial = run, run.settings, initial
+        self._evaluate, self._tested = evaluate, tested
         self._results: Results | None = None
 
     def restore(self, state: TrainingState) -> None:
@@ -78,7 +84,8 @@ class Record:
 
     def finish(self) -> None:
         """Writes `metrics.json`."""
-        self._run.write_metrics(self._results or self._evaluate(self._state.model), self._state.epoch)
+        results = self._results or self._evaluate(self._state.model)
+        self._run.write_metrics(results, self._state.epoch, self._tested)
 
     def stopped(self) -> str:
         """What to say of a training that was asked to stop."""

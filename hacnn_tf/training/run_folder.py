@@ -286,10 +286,17 @@ class RunFolder:
         write_csv(path, ["path", "pid"], rows[["path", "pid"]].to_dict("records"))
         return path
 
-    def write_metrics(self, results: Results, epoch: int) -> None:
-        """Writes `metrics.json`: the dataset's name, the epoch, and the results of `evaluate_features`."""
+    def write_metrics(self, results: Results, epoch: int, tested: str | None) -> None:
+        """Writes `metrics.json`.
+
+        Args:
+            results: of `evaluate_features`.
+            epoch: after how many it was evaluated.
+            tested: fingerprint of the test images; None if they are not known.
+        """
         self._check_present()
-        write_json(self.path / "metrics.json", {"dataset": self.dataset_name, "epoch": epoch, "results": results})
+        content = {"dataset": self.dataset_name, "tested": tested, "revision": code_revision(), "epoch": epoch}
+        write_json(self.path / "metrics.json", content | {"results": results})
 
     def write_other_metrics(self, dataset: "ReidDataset", results: Results, epoch: int) -> Path:
         """Writes `metrics-DATASET.json`, results on the test set of another `ReidDataset`, and gives its path."""
@@ -328,6 +335,15 @@ class RunFolder:
                 f"{path} is of epoch {epoch} of {self.settings.epochs}: repeat the training's command to finish it."
             )
         return results
+
+    def read_test(self) -> tuple[str | None, str | None]:
+        """What `metrics.json` says of the test: the fingerprint of its images, and the git revision of the code.
+
+        None each if it does not say; raises `InputError` as `read_metrics`.
+        """
+        self.read_metrics()
+        content = json.loads((self.path / "metrics.json").read_text())
+        return content.get("tested"), content.get("revision")
 
     def _check_present(self) -> None:
         if not (self.path / "config.json").exists() or not self._still_ours():

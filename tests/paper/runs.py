@@ -8,7 +8,7 @@ from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import Settings
 
 
-def make_run(folder, rank1, images=("a.jpg", "b.jpg"), finished=True, **settings):
+def make_run(folder, rank1, images=("a.jpg", "b.jpg"), finished=True, tested=None, **settings):
     """Writes a run folder of these flags.
 
     Its joint, global and local Rank-1 are `rank1` less 0, 10 and 20, and mAP is half of that; without the local branch
@@ -19,7 +19,8 @@ def make_run(folder, rank1, images=("a.jpg", "b.jpg"), finished=True, **settings
     run = RunFolder.create(folder, settings, dataset)
     if finished:
         parts = PARTS if settings.local else {"joint": 0, "global": 0}
-        run.write_metrics({"single_query": {p: measures(rank1 - d) for p, d in parts.items()}}, settings.epochs)
+        results = {"single_query": {p: measures(rank1 - d) for p, d in parts.items()}}
+        run.write_metrics(results, settings.epochs, tested)
     return run
 
 

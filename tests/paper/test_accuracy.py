@@ -122,7 +122,7 @@ def test_rates_of_thresholds_are_checked(tmp_path, spoiled, usable):
     run = make_run(tmp_path / "run", 60)
     results = run.read_metrics()
     results["single_query"]["joint"]["verification"] = spoiled
-    run.write_metrics(results, 4)
+    run.write_metrics(results, 4, None)
     if usable:
         assert run.read_metrics() == results
         return
@@ -155,7 +155,7 @@ def test_a_run_of_another_version_counts(tmp_path):
             lambda run: damaged(run, '{"epoch": 4, "results": {"single_query": {"joint": {}}}}'),
             "is damaged (",
         ),
-        (lambda run: run.write_metrics(run.read_metrics(), 2), "is of epoch 2 of 4"),
+        (lambda run: run.write_metrics(run.read_metrics(), 2, None), "is of epoch 2 of 4"),
         (lambda run: (run.path / "config.json").write_text("{}"), "config.json is damaged: 'settings'"),
         (lambda run: edit_config(run, format=3), "config.json is of format 3, and hacnn_tf"),
     ],
@@ -182,12 +182,13 @@ def test_a_run_that_cannot_be_used_is_named_and_left_out(tmp_path, spoil, reason
         ({"flip": True}, "--flip True, and this table asks for False"),
         ({"validation": 100}, "--validation 100, and this table asks for 0"),
         ({"images": ("a.jpg", "c.jpg")}, "was trained on other images"),
+        ({"tested": "bb"}, "was tested on other images of"),
         ({"seed": 0}, "has the seed and settings of"),
     ],
 )
 def test_seeds_that_differ_in_settings_are_not_mixed(tmp_path, other, reason):
-    make_run(tmp_path / "a", 60, seed=0)
-    make_run(tmp_path / "b", 90, **{"seed": 1, **other})
+    make_run(tmp_path / "a", 60, tested="aa", seed=0)
+    make_run(tmp_path / "b", 90, **{"seed": 1, "tested": "aa", **other})
     table = accuracy_table("table7", SYNTHETIC, RunFolders(tmp_path))
     assert cell(table, "Global+Local", "Synthetic, detected", "R1")["measured"] == 60
     (note,) = table.left_out
@@ -200,7 +201,7 @@ def test_a_cell_names_the_runs_that_it_is_the_mean_of(tmp_path):
         run = make_run(tmp_path / f"m{seed}", 80 + seed, dataset="market1501", seed=seed)
         if seed:
             results = run.read_metrics()
-            run.write_metrics({**results, "multi_query": results["single_query"]}, 150)
+            run.write_metrics({**results, "multi_query": results["single_query"]}, 150, None)
     table = accuracy_table("table2", Selection(), RunFolders(tmp_path))
     multi = cell(table, "HA-CNN", "Multi-Query", "R1")
     assert (multi["measured"], multi["seeds"]) == (81.5, "1 2")

@@ -20,6 +20,7 @@ import tensorflow as tf
 from hacnn_tf import ReID, evaluate, train
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.pipeline import epoch_order
+from hacnn_tf.evaluation import TEST_SPLITS
 from hacnn_tf.layers import ConvBlock
 from hacnn_tf.models import BRANCHES, HACNN
 from hacnn_tf.training.checkpoints import Checkpoints
@@ -87,7 +88,7 @@ def log(run_dir):
         return list(csv.DictReader(file))
 
 
-def test_the_run_folder_records_the_training(small_run):
+def test_the_run_folder_records_the_training(small_run, small_data_root):
     assert {path.name for path in small_run.iterdir()} == {
         "config.json",
         "log.csv",
@@ -107,6 +108,8 @@ def test_the_run_folder_records_the_training(small_run):
     assert (rows[0]["epoch"], rows[0]["step"]) == ("1", "6")
     metrics = json.loads((small_run / "metrics.json").read_text())
     assert metrics["epoch"] == 1
+    dataset = RunFolder(small_run).settings.read_dataset(small_data_root)
+    assert metrics["tested"] == dataset.fingerprint(TEST_SPLITS) != dataset.fingerprint()
     joint = metrics["results"]["single_query"]["joint"]
     assert joint["queries"] == 16
     assert 0 <= joint["rank1"] <= joint["rank5"] <= joint["rank20"] <= 100
