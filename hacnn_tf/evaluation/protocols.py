@@ -36,7 +36,8 @@ def evaluate_features(
             features, rows as in `dataset.split(split)`.
         seed: of the random gallery images of a single-shot protocol, and of the persons that an open set lacks.
         distances: as in `rank_matches`; of a single-shot protocol, each of the random galleries has its own.
-        branches: whose features stand side by side in a feature, as `HACNN.branches` names them.
+        branches: whose features stand side by side in a feature, as `HACNN.branches` names them; ("global",) for those
+            of a network that has one.
 
     Returns:
         Dict from setting ("single_query", "multi_query", and "tracks" if any are known, as `track_to_track` has them)

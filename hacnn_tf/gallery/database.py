@@ -287,10 +287,17 @@ class Database:
             for batch in chain(*parts):
                 yield batch["path"].to_pandas(), batch[FEATURE].flatten().to_numpy().reshape(-1, self.feature_dim)
 
-    def feature(self, paths: Sequence[str]) -> Features:
-        """The features of some pictures that it holds, `(n, feature_dim)` float32, in the order of `paths`."""
-        found = self.rows(["path", FEATURE], f"path in ({', '.join(map(sql_literal, paths))})").set_index("path")
-        return np.stack([found.loc[path, FEATURE] for path in paths])
+    def feature(self, paths: Sequence[FilePath]) -> Features:
+        """The features of some pictures, `(n, feature_dim)` float32, in the order of `paths`, of which there is one.
+
+        Raises:
+            InputError: it does not hold one of them.
+        """
+        names = [str(path) for path in paths]
+        found = self.rows(["path", FEATURE], f"path in ({', '.join(map(sql_literal, names))})").set_index("path")
+        if missing := [name for name in names if name not in found.index]:
+            raise InputError(f"{self.path} does not hold {preview(missing)}.")
+        return np.stack([found.loc[name, FEATURE] for name in names])
 
     def write(self, rows: pd.DataFrame, features: Features) -> None:
         """Adds pictures, or replaces those of the same path, in one transaction.

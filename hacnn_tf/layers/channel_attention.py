@@ -38,8 +38,9 @@ class ChannelAttention(keras.layers.Layer):
             raise ValueError(
                 f"ChannelAttention reduces channels by {self.reduction}, which does not divide {channels}."
             )
-        self.squeeze = ConvBlock(channels // self.reduction, dtype=self.dtype_policy, name="squeeze_1x1")
-        self.excite = ConvBlock(channels, dtype=self.dtype_policy, name="excite_1x1")
+        common = {"dtype": self.dtype_policy, "trainable": self.trainable}
+        self.squeeze = ConvBlock(channels // self.reduction, name="squeeze_1x1", **common)
+        self.excite = ConvBlock(channels, name="excite_1x1", **common)
         self.squeeze.build(input_shape)
         self.excite.build((*input_shape[:-1], channels // self.reduction))
 

@@ -32,6 +32,7 @@ class ConvBlock(keras.layers.Layer):
         self.filters = filters
         self.kernel_size = kernel_size
         self.strides = strides
+        common = {"dtype": self.dtype_policy, "trainable": self.trainable}
         self.conv = keras.layers.Conv2D(
             filters,
             kernel_size,
@@ -40,10 +41,10 @@ class ConvBlock(keras.layers.Layer):
             data_format="channels_last",  # a user's ~/.keras/keras.json may have another default
             use_bias=False,
             kernel_initializer=initializers.fan_in_uniform(),
-            dtype=self.dtype_policy,
             name="conv",
+            **common,
         )
-        self.norm = BatchNorm(dtype=self.dtype_policy, name="norm")
+        self.norm = BatchNorm(name="norm", **common)
 
     def build(self, input_shape: Shape) -> None:
         self.conv.build(input_shape)

@@ -34,17 +34,17 @@ class InceptionA(keras.layers.Layer):
         if filters % 4:
             raise ValueError(f"InceptionA has four equal streams: filters must be divisible by 4, not {filters}.")
         self.filters = filters
-        width, dtype = filters // 4, self.dtype_policy
-        self.stream1_1x1 = ConvBlock(width, dtype=dtype, name="stream1_1x1")
-        self.stream2_1x1 = ConvBlock(width, dtype=dtype, name="stream2_1x1")
-        self.stream2_3x3 = ConvBlock(width, 3, dtype=dtype, name="stream2_3x3")
-        self.stream3_1x1 = ConvBlock(width, dtype=dtype, name="stream3_1x1")
-        self.stream3_3x3a = ConvBlock(width, 3, dtype=dtype, name="stream3_3x3a")
-        self.stream3_3x3b = ConvBlock(width, 3, dtype=dtype, name="stream3_3x3b")
+        width, common = filters // 4, {"dtype": self.dtype_policy, "trainable": self.trainable}
+        self.stream1_1x1 = ConvBlock(width, name="stream1_1x1", **common)
+        self.stream2_1x1 = ConvBlock(width, name="stream2_1x1", **common)
+        self.stream2_3x3 = ConvBlock(width, 3, name="stream2_3x3", **common)
+        self.stream3_1x1 = ConvBlock(width, name="stream3_1x1", **common)
+        self.stream3_3x3a = ConvBlock(width, 3, name="stream3_3x3a", **common)
+        self.stream3_3x3b = ConvBlock(width, 3, name="stream3_3x3b", **common)
         self.stream4_pool = keras.layers.AveragePooling2D(
-            3, 1, padding="same", data_format="channels_last", dtype=dtype, name="stream4_pool"
+            3, 1, padding="same", data_format="channels_last", name="stream4_pool", **common
         )
-        self.stream4_1x1 = ConvBlock(width, dtype=dtype, name="stream4_1x1")
+        self.stream4_1x1 = ConvBlock(width, name="stream4_1x1", **common)
 
     def build(self, input_shape: Shape) -> None:
         stream_shape = (*input_shape[:-1], self.filters // 4)

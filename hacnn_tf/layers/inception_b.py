@@ -37,16 +37,16 @@ class InceptionB(keras.layers.Layer):
                 f"InceptionB has streams of a quarter width: filters must be divisible by 4, not {filters}."
             )
         self.filters = filters
-        width, dtype = filters // 4, self.dtype_policy
-        self.stream1_1x1 = ConvBlock(width, dtype=dtype, name="stream1_1x1")
-        self.stream1_3x3 = ConvBlock(width, 3, 2, dtype=dtype, name="stream1_3x3")
-        self.stream2_1x1 = ConvBlock(width, dtype=dtype, name="stream2_1x1")
-        self.stream2_3x3a = ConvBlock(width, 3, dtype=dtype, name="stream2_3x3a")
-        self.stream2_3x3b = ConvBlock(width, 3, 2, dtype=dtype, name="stream2_3x3b")
+        width, common = filters // 4, {"dtype": self.dtype_policy, "trainable": self.trainable}
+        self.stream1_1x1 = ConvBlock(width, name="stream1_1x1", **common)
+        self.stream1_3x3 = ConvBlock(width, 3, 2, name="stream1_3x3", **common)
+        self.stream2_1x1 = ConvBlock(width, name="stream2_1x1", **common)
+        self.stream2_3x3a = ConvBlock(width, 3, name="stream2_3x3a", **common)
+        self.stream2_3x3b = ConvBlock(width, 3, 2, name="stream2_3x3b", **common)
         self.stream3_pool = keras.layers.MaxPooling2D(
-            3, 2, padding="same", data_format="channels_last", dtype=dtype, name="stream3_pool"
+            3, 2, padding="same", data_format="channels_last", name="stream3_pool", **common
         )
-        self.stream3_1x1 = ConvBlock(2 * width, dtype=dtype, name="stream3_1x1")
+        self.stream3_1x1 = ConvBlock(2 * width, name="stream3_1x1", **common)
 
     def build(self, input_shape: Shape) -> None:
         stream_shape = (*input_shape[:-1], self.filters // 4)

@@ -39,8 +39,9 @@ class SoftAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         if not (spatial or channel):
             raise ValueError("SoftAttention needs spatial or channel attention; without both, leave the layer out.")
-        self.spatial = SpatialAttention(dtype=self.dtype_policy, name="spatial") if spatial else None
-        self.channel = ChannelAttention(reduction, dtype=self.dtype_policy, name="channel") if channel else None
+        common = {"dtype": self.dtype_policy, "trainable": self.trainable}
+        self.spatial = SpatialAttention(name="spatial", **common) if spatial else None
+        self.channel = ChannelAttention(reduction, name="channel", **common) if channel else None
         self.reduction = reduction
 
     def build(self, inputs_shape: Shape, signature_shape: Shape) -> None:
@@ -48,7 +49,8 @@ class SoftAttention(keras.layers.Layer):
             self.spatial.build(inputs_shape)
         if self.channel:
             self.channel.build(signature_shape)
-        self.blend = ConvBlock(inputs_shape[-1], dtype=self.dtype_policy, name="blend_1x1")
+        common = {"dtype": self.dtype_policy, "trainable": self.trainable}
+        self.blend = ConvBlock(inputs_shape[-1], name="blend_1x1", **common)
         self.blend.build(inputs_shape)
 
     def call(self, inputs: Tensor, signature: Tensor) -> Tensor:

@@ -27,8 +27,9 @@ class SpatialAttention(keras.layers.Layer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.conv = ConvBlock(1, 3, 2, dtype=self.dtype_policy, name="conv_3x3")
-        self.scale = ConvBlock(1, dtype=self.dtype_policy, name="scale_1x1")
+        common = {"dtype": self.dtype_policy, "trainable": self.trainable}
+        self.conv = ConvBlock(1, 3, 2, name="conv_3x3", **common)
+        self.scale = ConvBlock(1, name="scale_1x1", **common)
 
     def build(self, input_shape: Shape) -> None:
         self.conv.build((*input_shape[:-1], 1))

@@ -109,7 +109,9 @@ def test_writing_a_path_again_replaces_its_row(filled):
     (found,) = people.search(np.full((1, DIM), 9), top=3)
     assert sorted(numbers(found)[:2]) == [7, 50] and found.distance[2] > 1
     assert people.rows(["modified"], "path = '/people/7.jpg'").modified.tolist() == [2]
-    np.testing.assert_array_equal(people.feature(["/people/50.jpg", "/people/8.jpg"])[1], features[8])
+    np.testing.assert_array_equal(people.feature(["/people/50.jpg", Path("/people/8.jpg")])[1], features[8])
+    with pytest.raises(InputError, match=r"people\.lance does not hold /people/none\.jpg\."):
+        people.feature(["/people/8.jpg", "/people/none.jpg"])
 
 
 def bytes_below(folder):
