@@ -29,6 +29,15 @@ def test_the_export_evaluates_like_the_run(exported, small_run, printed, capsys)
     assert json.loads((small_run / "metrics.json").read_text()) == before
 
 
+def test_decoded_images_are_kept_where_that_was_asked_for(small_run, small_data_root, printed, tmp_path, capsys):
+    args = [f"--run_dir={small_run}", f"--data_root={small_data_root}", f"--cache_dir={tmp_path}"]
+    for _ in range(2):
+        command(evaluate, *args)
+        assert capsys.readouterr().out.splitlines() == printed
+    query, gallery = sorted((np.load(path) for path in tmp_path.iterdir()), key=len)
+    assert (len(query), len(gallery)) == (16, 32)
+
+
 def test_thresholds_are_printed_below_and_kept_with_the_run(small_run, printed):
     kept = json.loads((small_run / "metrics.json").read_text())["results"]
     table = verification_table(kept).splitlines()

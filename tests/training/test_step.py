@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from hacnn_tf.training.loop import make_optimizer
 from hacnn_tf.training.recipes import RECIPES
 from hacnn_tf.training.step import make_train_step
 from tests.training.test_training import TinyNetwork
@@ -36,6 +37,24 @@ def test_the_loss_is_the_sum_of_the_branches_cross_entropies(branches):
         np.testing.assert_allclose(biases[branch], before[branch] - gradient, atol=1e-4)
     assert logits["global"].argmax(-1).tolist() == [2] * 4 and means[-1] == (0.25 if "local" in branches else 0.5)
     assert means[-1] == np.mean(np.sum([*logits.values()], axis=0).argmax(-1) == labels)
+
+
+def test_a_scaled_loss_changes_no_update():
+    """As under mixed_float16, where a loss is scaled so that small gradients are no zeros."""
+    images = np.random.default_rng(0).integers(0, 256, (4, 160, 64, 3), dtype=np.uint8)
+    labels, weights = np.array([0, 1, 2, 2], np.int32), []
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=2.0**15)
+    assert type(make_optimizer(RECIPES["adamw"], 100, "mixed_float16")) is type(scaled)
+    for optimizer in (keras.optimizers.SGD(0.1), scaled):
+        keras.utils.set_random_seed(0)
+        model = TinyNetwork(3)
+        optimizer.build(model.trainable_variables)
+        before = model.get_weights()
+        make_train_step(model, optimizer, RECIPES["adamw"], xla=False)(images, labels)
+        weights.append([now - then for now, then in zip(model.get_weights(), before, strict=True)])
+    assert max(np.abs(moved).max() for moved in weights[0]) > 1e-3
+    for plain, moved in zip(*weights, strict=True):
+        np.testing.assert_allclose(moved, plain, rtol=1e-3, atol=1e-6)
 
 
 XLA_SCRIPT = """
