@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,6 +95,29 @@ def test_persons_of_the_training_are_refused(run, small_data_root, tmp_path, cap
         said = fails(calibrate, [f"--model={run}", *trained_on], capsys)
         assert "was trained on 6 of the 6 persons who are tested here, and tells them apart better" in said
     assert not (run / "calibration.json").exists()
+    (tmp_path / "images").mkdir()
+    shutil.copy(min(train.iterdir()), tmp_path / "images")
+    command(index, f"--model={run}", f"--images={tmp_path}/images", f"--database={tmp_path}/people.lance")
+    assert "was trained on 6 of the 6 persons" in fails(
+        calibrate, [f"--database={tmp_path}/people.lance", *trained_on], capsys
+    )
+
+
+def test_int8_takes_no_calibration_along(run, small_data_root, tmp_path, monkeypatch):
+    curve(run).write(run / "calibration.json")
+    monkeypatch.setattr(export, "export_model", lambda network, folder, *_: Path(folder).mkdir())
+    args = [f"--run_dir={run}", "--format=onnx", f"--data_root={small_data_root}"]
+    for precision, calibrated in (("int8", False), ("float16", True)):
+        command(export, *args, f"--output={tmp_path}/{precision}", f"--precision={precision}")
+        assert (tmp_path / precision / "calibration.json").exists() == calibrated
+
+
+def test_a_curve_is_written_elsewhere_and_measured_on_other_persons_by_another_seed(program, labelled, tmp_path):
+    for seed in (0, 1):
+        command(calibrate, f"--model={program}", *labelled, f"--seed={seed}", f"--output={tmp_path}/{seed}.json")
+    curves = [Calibration.read(tmp_path / f"{seed}.json", ReID.from_preset(program).fingerprint) for seed in (0, 1)]
+    assert dataclasses.replace(curves[1], brier=curves[0].brier) == curves[0] != curves[1]
+    assert not (program.parent / "calibration.json").exists()
 
 
 @pytest.mark.slow
@@ -308,8 +332,12 @@ def test_the_page_shows_them_too(people, program, query):
         assert len(pictures) == 6 and ("probability" in pictures[0][1]) == bool(calibration)
         calibrated = calibration and Probabilities(calibration, 32, uncalibrated=database.path).note
         assert told == browser._plain(calibrated or not_calibrated(database.path))
-        _, pictures, told, _ = search_for(str(query), [], "", "", 6, 0.5, True, REQUEST)
+        rows, pictures, told, _ = search_for(str(query), [], "", "", 6, 0.5, True, REQUEST)
         assert len(pictures) == 6 and told == "", "re-ranked ones have none"
+        (reranked,) = database.search(model.embed(query), None, 6, reranked=True)
+        np.testing.assert_allclose(rows.distance, reranked.distance, atol=1e-5)
+    assert "as if 1 in 8 of the pictures" in search_for(str(query), [1], "", "", 6, 0.0, False, REQUEST)[2]
+    rows, *_ = search_for(str(query), [], "", "", 6, 0.0, False, REQUEST)
     expected = calibration.probability(rows.distance, 1 / 32)
     rows, pictures, told, _ = search_for(str(query), [], "", "", 6, expected[1], False, REQUEST)
     assert len(rows) == len(pictures) == 2 and told.startswith("4 below ")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hacnn_tf import evaluate
+from hacnn_tf.data.custom import read_custom
 from hacnn_tf.evaluation import evaluate_features, rank_matches, rerank, results_table, verification_table
 from hacnn_tf.training.run_folder import RunFolder
 from tests.conftest import command
@@ -62,6 +63,24 @@ def test_reranking_is_printed_beside_the_plain_results_and_not_recorded(
     reranked = results_table(evaluate_features(dataset, features, distances=rerank)).splitlines()
     assert lines[len(printed) + 2 :] == reranked != printed[1:]
     assert (small_run / "metrics.json").read_bytes() == before
+
+
+def test_further_images_of_the_queries_are_pooled_and_measured(programs, small_data_root, tmp_path, capsys):
+    """Every second gallery image is one, which all have a query of their person and camera."""
+    folder, lines = small_data_root / "synthetic/detected", ["path,pid,camid,split"]
+    for split, place in (("query", "query"), ("gallery", "bounding_box_test")):
+        for i, path in enumerate(sorted((folder / place).iterdir())):
+            pid, camera = path.name.split("_")[:2]
+            lines.append(f"{path},{pid},{camera[1:]},{'multi_query' if split == 'gallery' and i % 2 else split}")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines))
+    args = [f"--export={programs('onnx')}", "--dataset=folder", f"--data_root={tmp_path}"]
+    command(evaluate, *args, f"--features={tmp_path}/features.npz")
+    said = capsys.readouterr().out
+    with np.load(tmp_path / "features.npz") as arrays:
+        features = {split: arrays[f"{split}_features"] for split in ("query", "gallery", "multi_query")}
+    assert [len(rows) for rows in features.values()] == [16, 16, 16]
+    table = results_table(evaluate_features(read_custom(tmp_path), features))
+    assert table in said and any(line.startswith("multi") for line in table.splitlines())
 
 
 def test_another_precision(exported, small_run, small_data_root, features, tmp_path):

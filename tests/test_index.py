@@ -24,7 +24,9 @@ from hacnn_tf.evaluation import evaluate_features
 from hacnn_tf.export import Export
 from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.audit import system_user
+from hacnn_tf.gallery.tracks import search_tracks
 from hacnn_tf.models import HACNN
+from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import locked
 from tests.conftest import command
 from tests.test_commands import fails
@@ -84,9 +86,9 @@ def test_indexing_again_takes_only_what_is_new_or_has_changed(small_run, gallery
 def test_what_is_said_of_a_picture_can_be_corrected_without_extracting_it_again(
     small_run, gallery, tmp_path, capsys, monkeypatch
 ):
-    for file in sorted(gallery.iterdir())[:3]:
-        shutil.copy(file, tmp_path)
-    names = sorted(os.listdir(tmp_path))
+    names = [f"20261124_08000{i}.jpg" for i in range(3)]
+    for name, file in zip(names, sorted(gallery.iterdir()), strict=False):
+        shutil.copy(file, tmp_path / name)
     path, manifest = tmp_path / "people.lance", tmp_path / "manifest.csv"
     args = [f"--model={small_run}", f"--images={tmp_path}", f"--database={path}"]
     manifest.write_text("path,camid,coat\n" + "".join(f"{name},1,red\n" for name in names))
@@ -96,8 +98,9 @@ def test_what_is_said_of_a_picture_can_be_corrected_without_extracting_it_again(
     monkeypatch.setattr(ReID, "_read", None)  # no picture is opened
     command(index, *args)
     assert "0 added, 0 replaced, 1 as they were, 2 metadata updated, 0 that cannot" in capsys.readouterr().out
-    rows = Database(path).rows(["path", "camid", "coat", "feature"]).sort_values("path", ignore_index=True)
+    rows = Database(path).rows(["path", "camid", "coat", "time", "feature"]).sort_values("path", ignore_index=True)
     assert rows.camid.tolist() == [1, 2, 1] and rows.coat.isna().tolist() == [False, False, True]
+    assert [f"{time:%Y%m%d_%H%M%S}.jpg" for time in rows.time] == names
     np.testing.assert_array_equal(np.stack(rows.feature), before)
 
 
@@ -233,6 +236,42 @@ def test_tracks_are_found_by_a_pattern_and_searched(small_run, gallery, query, t
     assert all(line.split()[4] == "2" for line in lines[2:5])
     content = (tmp_path / "found.html").read_text()
     assert content.count('src="data:image/jpeg;base64,') == 1 + 3 and "pictures 2" in content
+    command(search, *searched, "--where=camid != 1")
+    assert {line.split()[2] for line in capsys.readouterr().out.splitlines()[2:5]}.isdisjoint({"1"})
+    feature, asked = model.embed(query[0]), (model.branches, "camid != 1", 3)
+    distances = [
+        search_tracks(Database(tmp_path / "p.lance"), feature, *asked, rerank)[0].distance for rerank in (0, 1)
+    ]
+    command(search, *searched, "--where=camid != 1", "--rerank")
+    shown = [float(line.split()[1]) for line in capsys.readouterr().out.splitlines()[2:5]]
+    assert shown == pytest.approx(distances[1], abs=6e-4) != pytest.approx(distances[0], abs=6e-4)
+
+
+def test_flags_of_a_search_reach_it(people, query, monkeypatch):
+    asked, find = [], Database.search
+
+    def remember(database, features, *how):
+        asked.append(how)
+        return find(database, features, *how)
+
+    monkeypatch.setattr(Database, "search", remember)
+    for flags in ([], ["--exact", "--where=camid = 1", "--top=3"], ["--rerank"]):
+        command(search, f"--database={people}", f"--query={query[0]}", *flags)
+    assert asked == [(None, 20, False, False), ("camid = 1", 3, True, False), (None, 20, False, True)]
+
+
+def test_flags_of_a_network_reach_it(gallery, tmp_path, capsys, monkeypatch):
+    asked = []
+
+    def open_model(*how):
+        asked.append(how)
+        raise InputError("That is all.")
+
+    monkeypatch.setattr(index, "open_model", open_model)
+    flags = ["--precision=mixed_bfloat16", "--runtime=tensorflow"]
+    args = ["--model=mine", f"--images={gallery}", f"--database={tmp_path}/p.lance", *flags]
+    assert "That is all." in fails(index, args, capsys)
+    assert asked == [("mine", "mixed_bfloat16", "tensorflow")]
 
 
 def test_what_has_no_camera_or_track_though_others_have_is_counted(small_run, gallery, tmp_path, capsys):

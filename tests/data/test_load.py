@@ -114,6 +114,13 @@ def test_the_disk_cache_holds_the_same_and_notices_changed_files(tmp_path):
     assert load_images(paths, SIZE, cache)[0].min() == 200
 
 
+def test_the_disk_cache_notices_a_changed_file_of_the_same_size(tmp_path):
+    for nanoseconds, grey in ((1, 40), (2, 200)):
+        path = save(tmp_path / "a.bmp", array=np.full((30, 15, 3), grey, np.uint8))
+        os.utime(path, ns=(10**18 + nanoseconds,) * 2)
+        assert load_images([path], SIZE, tmp_path / "cache")[0].min() == grey
+
+
 def test_the_disk_cache_of_another_decoder_is_not_taken(tmp_path, monkeypatch):
     path = save(tmp_path / "a.png")
     load_images([path], SIZE, tmp_path / "cache")

@@ -118,3 +118,9 @@ def test_augmented_batches_depend_on_nothing_but_seed_epoch_and_image():
     halves = [stream(part=part, parts=2).reshape(-1, 2, 32, 16, 3) for part in (0, 1)]
     np.testing.assert_array_equal(np.concatenate(halves, axis=1).reshape(whole.shape), whole)
     assert not np.array_equal(whole, noise[order])
+    for seed, number in ((1, 2), (0, 3)):
+        batches = training_batches(noise, LABELS, BATCH, recipe, seed, number).as_numpy_iterator()
+        order = epoch_order(LABELS, BATCH, recipe, seed, number).ravel()
+        expected = augment(noise[order], order, recipe, seed, number)
+        np.testing.assert_array_equal(np.concatenate([x for x, _ in batches]), expected)
+        assert not np.array_equal(expected, augment(noise[order], order, recipe, 0, 2))

@@ -123,6 +123,15 @@ def test_a_file_of_another_version_is_opened_and_one_of_a_newer_format_is_one_se
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("form", ["keras", "saved_model"])
+def test_another_policy_computes_otherwise(form, network, features, pixels, tmp_path):
+    export_model(network, tmp_path / "out", [form], "mixed_bfloat16")
+    export = load_export(tmp_path / "out" / FORMATS[form].FILE)
+    assert export.precision == "mixed_bfloat16"
+    assert 1e-4 < np.abs(export.extract(pixels) - features[0]).max() < 0.05
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("form", PROGRAMS)
 @pytest.mark.parametrize(("precision", "difference", "size"), [("float16", 3e-3, 0.56), ("int8", 0.05, 0.45)])
 def test_smaller_weights(form, precision, difference, size, programs, features, pixels):
@@ -216,6 +225,12 @@ def test_int8_is_calibrated_on_the_training_images(small_run, small_data_root, t
     with pytest.raises(SystemExit, match="was trained on other images"):
         command(export, *args, f"--data_root={tmp_path}")
     assert len(calls) == 1
+
+
+def test_images_to_calibrate_on_are_taken_evenly(monkeypatch):
+    monkeypatch.setattr(export, "load_images", lambda paths, size: list(map(int, paths)))
+    chosen = export.calibration_images([str(i) for i in range(1000)], (160, 64))
+    assert (len(chosen), chosen[0], chosen[-1]) == (256, 0, 999) and set(np.diff(chosen)) == {3, 4}
 
 
 def test_a_folder_to_calibrate_on_is_read_as_every_other(small_run, small_data_root, tmp_path, monkeypatch, capsys):

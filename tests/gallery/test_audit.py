@@ -56,6 +56,15 @@ def test_a_line_says_who_asked_for_what_and_names_no_picture(pictures, tmp_path,
     assert "anna" not in path.read_text() and "door" not in path.read_text()
 
 
+def test_a_line_has_reached_the_disk_before_there_is_an_answer(pictures, tmp_path, monkeypatch):
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda file: (synced.append((tmp_path / "audit.jsonl").stat().st_size), fsync(file))
+    )
+    ask(Audit(tmp_path / "audit.jsonl", "hacnn_tf.search"), pictures)
+    assert synced == [(tmp_path / "audit.jsonl").stat().st_size] and synced[0] > 0
+
+
 def test_who_became_another_by_sudo_is_told(pictures, tmp_path, monkeypatch):
     monkeypatch.setenv("SUDO_USER", "anna")
     ask(Audit(tmp_path / "a", "c"), pictures)

@@ -1,5 +1,7 @@
 """Checkpoints: the newest whole one counts, whatever has happened to the newest."""
 
+import errno
+import os
 import zipfile
 
 import numpy as np
@@ -85,6 +87,19 @@ def test_all_damaged(tmp_path):
     Checkpoints(tmp_path).save(1, 0, ARRAYS)
     next(tmp_path.iterdir()).write_bytes(b"PK")
     with pytest.raises(InputError, match=r"epoch0001-step00000.npz is damaged .*restore one of them"):
+        Checkpoints(tmp_path).newest()
+
+
+def test_what_cannot_be_read_for_now_is_not_damaged(tmp_path, monkeypatch):
+    """Else training would go on from the one before, and its next checkpoint would remove this one."""
+    for epoch in (1, 2):
+        Checkpoints(tmp_path).save(epoch, 0, ARRAYS)
+
+    def read(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("hacnn_tf.training.checkpoints._read", read)
+    with pytest.raises(InputError, match=r"Cannot read .*epoch0002-step00000\.npz: Input/output error\."):
         Checkpoints(tmp_path).newest()
 
 

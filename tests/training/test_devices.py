@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from hacnn_tf.training.devices import use_xla
 from tests.training.conftest import ONE, curve, end, start
 
 TWO_DEVICES = f"""
@@ -69,6 +70,7 @@ REFUSED = {
     "--precision=mixed_float16": "--precision mixed_float16 needs one device",
     "--debug_nans": "--debug_nans needs one device",
     "--xla=on": "--xla on needs one device",
+    "--strategy=mirrored --batch_size=15": "--batch_size 15 cannot be divided among 2 devices",
     "--batch_identities=1": "--batch_identities 1 cannot be divided among 2 devices",
     "--batch_identities=2 --triplet=1": "--batch_identities 2 cannot be divided among 2 devices, two or more",
 }
@@ -95,6 +97,15 @@ def test_what_needs_one_device_is_refused_on_two(data_root, tmp_path):
     for said, sentence in zip(json.loads(done.stdout.splitlines()[-1]), REFUSED.values(), strict=True):
         assert said.startswith(f"hacnn_tf.train: {sentence}")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("choice", "gpus", "replicas", "compiled"),
+    [("auto", 0, 1, False), ("auto", 1, 1, True), ("auto", 2, 2, False), ("on", 0, 1, True), ("off", 1, 1, False)],
+)
+def test_xla_compiles_on_one_gpu_and_where_it_is_told_to(choice, gpus, replicas, compiled, monkeypatch):
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: ["gpu"] * gpus)
+    assert use_xla(choice, replicas) is compiled
 
 
 @pytest.mark.slow

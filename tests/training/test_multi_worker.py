@@ -110,6 +110,17 @@ def test_two_workers_follow_one_device(chief, data_root, one_device, tmp_path):
     assert RunFolder(tmp_path / "run").read_metrics()
 
 
+@pytest.mark.slow
+def test_two_workers_go_on_from_the_chiefs_checkpoint(data_root, one_device, tmp_path):
+    workers = start_workers(data_root, tmp_path / "run")
+    wait_for_epoch(tmp_path / "run", 5)
+    workers[0].send_signal(signal.SIGTERM)
+    end(*workers, code=143)
+    assert len(curve(tmp_path / "run")) < len(one_device)
+    end(*start_workers(data_root, tmp_path / "run"))
+    np.testing.assert_allclose(curve(tmp_path / "run"), one_device, atol=1e-3)
+
+
 def wait_for_epoch(run_dir, epoch):
     while not (run_dir / "log.csv").exists() or len(curve(run_dir)) < epoch:
         time.sleep(0.1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from hacnn_tf.models import HACNN
 from hacnn_tf.training.nans import NanSearch
@@ -28,6 +29,18 @@ def test_the_layer_with_a_broken_weight_is_found(model, name, value):
 def test_it_looks_through_a_network_without_the_local_branch(name):
     model = HACNN(3, widths=(16, 32, 48), feature_dim=24, local=False)
     test_the_layer_with_a_broken_weight_is_found(model, name, np.nan)
+
+
+def test_a_gradient_alone_can_break(model, monkeypatch):
+    """That of a square root at 0."""
+
+    def losses(labels, logits, features, recipe):
+        return {"global": tf.reduce_mean(tf.sqrt(0 * logits["global"])), "local": tf.reduce_mean(logits["local"])}
+
+    monkeypatch.setattr("hacnn_tf.training.nans.branch_losses", losses)
+    search = NanSearch(model, RECIPES["strong"])
+    search.remember(*BATCH)
+    assert search.find() == "the gradient of global_classifier/bias"  # nearest to the loss
 
 
 def test_an_update_alone_can_break_a_weight(model):

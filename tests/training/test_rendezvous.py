@@ -46,6 +46,11 @@ def test_one_does_not_come(addresses):
         meet(addresses, 0, "same", wait_seconds=1)
 
 
+def test_the_chief_does_not_come(addresses):
+    with pytest.raises(InputError, match=f"Worker 0 at {addresses[0]} did not come within 1 s"):
+        meet(addresses, 1, "same", wait_seconds=1)
+
+
 def test_a_stranger_is_no_worker(addresses):
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(meet, addresses[:2], 0, "same", 4)

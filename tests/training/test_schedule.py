@@ -102,6 +102,14 @@ def test_weight_decay_leaves_spatial_and_hard_attention_alone():
     }
 
 
+def test_a_training_has_one_schedule_for_all_its_epochs_and_scales_half_precision():
+    flags = {"dataset": "synthetic", "recipe": "adamw", "epochs": 7}
+    adam = make_state(Settings.from_flags(flags).completed(), 3, steps=10).optimizer
+    assert adam._learning_rate.steps == 70
+    half = make_state(Settings.from_flags({**flags, "precision": "mixed_float16"}).completed(), 3, steps=10).optimizer
+    assert isinstance(half, keras.optimizers.LossScaleOptimizer) and half.inner_optimizer._learning_rate.steps == 70
+
+
 @pytest.mark.parametrize("recipe", [*RECIPES.values(), Recipe("mine", schedule="step", drops=(0.5, 0.8), warmup=0.1)])
 def test_a_schedule_is_saved_with_its_optimizer_and_ends_where_it_ends(recipe):
     adam = keras.optimizers.Adam(Schedule(recipe, STEPS))

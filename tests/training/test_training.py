@@ -19,10 +19,11 @@ import tensorflow as tf
 
 from hacnn_tf import ReID, evaluate, train
 from hacnn_tf.data import read_dataset
-from hacnn_tf.data.pipeline import epoch_order
+from hacnn_tf.data.pipeline import epoch_order, training_batches
 from hacnn_tf.evaluation import TEST_SPLITS
 from hacnn_tf.layers import ConvBlock
 from hacnn_tf.models import BRANCHES, HACNN
+from hacnn_tf.training import multi_worker
 from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.devices import Devices
 from hacnn_tf.training.recipes import OPTIONS, RECIPES
@@ -116,7 +117,9 @@ def test_the_run_folder_records_the_training(small_run, small_data_root):
     events = [
         e for path in (small_run / "tensorboard").iterdir() for e in tf.compat.v1.train.summary_iterator(str(path))
     ]
-    assert {value.tag for event in events for value in event.summary.value} >= {"global_loss", "joint_rank1"}
+    shown = {(v.tag, e.step): float(tf.make_ndarray(v.tensor)) for e in events for v in e.summary.value}
+    assert shown["global_loss", 1] == pytest.approx(float(rows[0]["global_loss"]))
+    assert shown["joint_mAP", 1] == pytest.approx(joint["mAP"]) and shown["images_per_second", 1] > 0
 
 
 def test_the_seed_fixes_everything(small_network, small_data_root, tmp_path, monkeypatch):
@@ -132,6 +135,28 @@ def test_the_seed_fixes_everything(small_network, small_data_root, tmp_path, mon
     assert log(tmp_path / "a") == log(tmp_path / "b")
     assert log(tmp_path / "a") != log(tmp_path / "c")
     assert np.array_equal(initial[0], initial[1]) and np.abs(initial[2] - initial[0]).max() > 0.01
+
+
+def test_every_epoch_has_its_own_batches(small_network, small_data_root, tmp_path, monkeypatch):
+    asked = []
+
+    def remember(images, labels, batch_size, recipe, seed, epoch, done=0, **kwargs):
+        asked.append((batch_size, seed, epoch, done))
+        return training_batches(images, labels, batch_size, recipe, seed, epoch, done, **kwargs)
+
+    monkeypatch.setattr("hacnn_tf.training.devices.training_batches", remember)
+    run(small_data_root, tmp_path / "run", "--epochs=2", "--seed=3")
+    assert asked == [(8, 3, 1, 0), (8, 3, 2, 0)]
+
+
+def test_flags_of_devices_reach_them(small_network, small_data_root, tmp_path, monkeypatch):
+    reached = []
+    monkeypatch.setattr("hacnn_tf.training.loop.train", lambda *args: reached.append(args[5:]))
+    monkeypatch.setattr("hacnn_tf.evaluation.Evaluator", lambda *args: reached.append(args[2:]))
+    opened = multi_worker.open_devices
+    monkeypatch.setattr(multi_worker, "open_devices", lambda *args: (reached.append(args[:2]), opened(*args))[1])
+    run(small_data_root, tmp_path / "run", "--xla=on", "--strategy=one", "--checkpoint_every=2", "--debug_nans")
+    assert reached == [("one", 8), (True,), (True, 2, True)]
 
 
 def test_results_read_a_step_late_are_the_same(small_network, whole, small_data_root, tmp_path, monkeypatch):
@@ -473,6 +498,31 @@ def test_a_loss_that_is_not_finite_stops_the_training(small_network, small_data_
     assert not (tmp_path / "run" / "log.csv").exists()
     kept = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
     assert kept == ["epoch0000-step00001.npz"]
+
+
+def test_a_weight_that_is_not_finite_after_the_last_step_is_not_kept(
+    small_network, small_data_root, tmp_path, monkeypatch
+):
+    """The loss of the step is that of the weights before it."""
+    make_step = Devices.train_step
+
+    def spoiling(devices, model, *args):
+        step, taken = make_step(devices, model, *args), []
+
+        def train_step(*batch):
+            results = step(*batch)
+            taken.append(results)
+            if len(taken) == 6:
+                kernel = model.get_layer("stem").trainable_variables[0]
+                kernel.assign(np.full(kernel.shape, np.nan))
+            return results
+
+        return train_step
+
+    monkeypatch.setattr(Devices, "train_step", spoiling)
+    with pytest.raises(SystemExit, match=r"not finite after step 6 of epoch 1\."):
+        run(small_data_root, tmp_path / "run", "--epochs=2")
+    assert not list((tmp_path / "run").glob("checkpoints/*"))
 
 
 def test_debug_nans_says_where_it_began(small_network, small_data_root, tmp_path):

@@ -102,6 +102,34 @@ def test_a_full_disk_is_one_sentence(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture
+def calls(monkeypatch):
+    """What has been written to the disk or renamed, in order."""
+    done, fsync, replace = [], os.fsync, os.replace
+
+    def synced(file):
+        done.append(("fsync", Path(os.readlink(f"/proc/self/fd/{file}")).name))
+        fsync(file)
+
+    def replaced(source, target):
+        done.append(("replace", Path(target).name))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    return done
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads /proc")
+def test_what_is_written_has_reached_the_disk_before_it_takes_its_place(tmp_path, calls):
+    with files.atomic_write(tmp_path / "new/folder") as part:
+        part.mkdir()
+        (part / "inner.txt").write_text("text")
+    names = {(kind, "part" if ".part" in name else name) for kind, name in calls[:2]}
+    assert names == {("fsync", "part"), ("fsync", "inner.txt")}
+    assert calls[2:] == [("replace", "folder"), ("fsync", "new")]
+
+
 def test_leftovers_of_killed_processes_are_swept(tmp_path):
     script = (
         "import os, signal, sys; from hacnn_tf.utils import files\n"
