@@ -14,11 +14,13 @@ import contextlib
 import getpass
 import ipaddress
 import os
+import shutil
 import signal
 import socket
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 from absl.flags import FlagValues
@@ -28,9 +30,10 @@ from hacnn_tf.gallery.auth import Users, check_name, set_password
 from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import locked
 from hacnn_tf.utils.waiting import announced
 
-COMMAND = cli.Command(__doc__, "hacnn_tf.app")
+COMMAND = cli.Command(__doc__, "hacnn_tf.app", once=True)
 COMMAND.define("path", "database", None, "what python -m hacnn_tf.index made")
 COMMAND.define("path", "model", None, "what the database was indexed with, if that is elsewhere now")
 COMMAND.group("Search")
@@ -42,6 +45,7 @@ COMMAND.define("string", "add_user", None, "put a user and a password into the f
 COMMAND.define("path", "audit", None, "first append to this file who searched for what; no line, no answer")
 COMMAND.group("Access")
 
+PREFIX, LOCK = "hacnn_tf-", "lock"  # of the folder of a page that is open
 UNGUARDED = "Whoever reaches this address sees the pictures, and searches them: --auth asks for a password."
 UNENCRYPTED = "Passwords and pictures go over the network as they are: put a proxy with TLS before the page."
 
@@ -57,7 +61,7 @@ def main(flags: FlagValues) -> None:
     _check_listening(flags.host, flags.port)
     from hacnn_tf.gallery import Database
 
-    with tempfile.TemporaryDirectory(prefix="hacnn_tf-") as shown:  # pictures of people: gone when the page is
+    with _temporary_folder() as shown:
         database = Database(flags.database)
         if database.outdated:
             print(database.outdated, file=sys.stderr)
@@ -73,6 +77,16 @@ def main(flags: FlagValues) -> None:
             signal.pause()
         finally:
             blocks.close(verbose=False)
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[str]:
+    """A folder for pictures of people: gone when the page is, or when the next one opens if that was killed."""
+    for former in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}"):
+        with contextlib.suppress(InputError, OSError), locked(former):  # another page, or another user's
+            shutil.rmtree(former.parent)
+    with tempfile.TemporaryDirectory(prefix=PREFIX) as own, locked(Path(own) / LOCK):
+        yield f"{own}/shown"
 
 
 def _add_user(flags: FlagValues) -> None:

@@ -50,7 +50,7 @@ ELSEWHERE = (
     "database for its searches."
 )
 
-COMMAND = cli.Command(__doc__, "hacnn_tf.calibrate")
+COMMAND = cli.Command(__doc__, "hacnn_tf.calibrate", once=True)
 COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name; by default the database's")
 COMMAND.group("Network")
 COMMAND.define_dataset(DatasetOptions, default=None)

@@ -40,7 +40,7 @@ from hacnn_tf.utils.types import FilePath
 if TYPE_CHECKING:
     from hacnn_tf.gallery import Database
 
-COMMAND = cli.Command(__doc__, "hacnn_tf.index")
+COMMAND = cli.Command(__doc__, "hacnn_tf.index", once=True)
 COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name")
 COMMAND.define_precision()
 COMMAND.define(

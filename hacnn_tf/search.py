@@ -37,7 +37,7 @@ SLOW = (
     "Keras was loaded for this, which takes seconds. An export for ONNX Runtime answers sooner: write one with "
     "python -m hacnn_tf.export --run_dir {} --output FOLDER --format onnx, and search with --model FOLDER."
 )
-COMMAND = cli.Command(__doc__, "hacnn_tf.search")
+COMMAND = cli.Command(__doc__, "hacnn_tf.search", once=True)
 COMMAND.define("path", "database", None, "what python -m hacnn_tf.index made")
 COMMAND.define("string", "where", None, "search only where this condition holds, as in camid != 3")
 COMMAND.define("integer", "top", 20, "pictures or tracks to find", lower_bound=1, upper_bound=10_000)
@@ -112,7 +112,7 @@ def main(flags: FlagValues) -> None:
             print(line)
             notes.append(f"{preview(paths)}: {line}")
     if flags.html:
-        write_text(flags.html, as_page(database.path, list(zip(queries, found, strict=True)), notes))
+        write_text(flags.html, as_page(database.path, list(zip(queries, found, strict=True)), notes), private=True)
         print(f"Page: {flags.html}")
     if model.network is not None and on_terminal():
         print(SLOW.format(shlex.quote(flags.model or database.preset)), file=sys.stderr)

@@ -97,6 +97,18 @@ def guarded(people, tmp_path_factory):
         yield address, folder / "audit.jsonl"
 
 
+def test_what_a_killed_page_left_goes_when_the_next_one_opens(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (tmp_path / "hacnn_tf-killed/shown").mkdir(parents=True)
+    (tmp_path / "hacnn_tf-killed/lock").touch()
+    with app._temporary_folder() as first:
+        assert list(tmp_path.iterdir()) == [Path(first).parent]
+        Path(first).mkdir()
+        with app._temporary_folder():
+            assert Path(first).exists(), "of a page that is open"
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "JPEG of orientation 6", "CMYK JPEG", "PNG of 16 bits", "animated GIF"])
 def test_an_upload_is_the_picture_that_the_index_reads(kind, people, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))

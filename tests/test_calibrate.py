@@ -333,7 +333,8 @@ def test_the_page_shows_them_too(people, program, query):
         calibrated = calibration and Probabilities(calibration, 32, uncalibrated=database.path).note
         assert told == browser._plain(calibrated or not_calibrated(database.path))
         rows, pictures, told, _ = search_for(str(query), [], "", "", 6, 0.5, True, REQUEST)
-        assert len(pictures) == 6 and told == "", "re-ranked ones have none"
+        assert len(pictures) == 6 and told == browser._plain(browser.NO_LIMIT)
+        assert search_for(str(query), [], "", "", 6, 0.0, True, REQUEST)[2] == "", "re-ranked ones have none"
         (reranked,) = database.search(model.embed(query), None, 6, reranked=True)
         np.testing.assert_allclose(rows.distance, reranked.distance, atol=1e-5)
     assert "as if 1 in 8 of the pictures" in search_for(str(query), [1], "", "", 6, 0.0, False, REQUEST)[2]

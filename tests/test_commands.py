@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from hacnn_tf import calibrate, check, evaluate, reproduce, search, train
+from hacnn_tf import app, calibrate, check, evaluate, index, reproduce, search, train
 from hacnn_tf.export import __main__ as export
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
@@ -44,6 +44,21 @@ def test_a_command_typed_wrong_ends_with_one_line_and_a_code():
     done = subprocess.run([sys.executable, "-m", "hacnn_tf.train", "--epoch=3"], capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "Unknown command line flag 'epoch'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "flags"),
+    [
+        (search, ["--where=camid != 3", "--where=camid != 4"]),
+        (index, ["--remove=camid = 3", "--remove=camid = 4"]),
+        (index, ["--keep_days=1", "--keep_days=2"]),
+        (app, ["--auth=a", "--auth=b"]),
+        (calibrate, ["--seed=0", "--seed=1"]),
+    ],
+)
+def test_a_flag_that_is_given_twice_is_no_guess(module, flags, capsys):
+    name = flags[0].partition("=")[0]
+    assert fails(module, flags, capsys).endswith(f": {name} is given more than once; --help lists the flags.")
 
 
 NO_PATHS = {

@@ -62,7 +62,7 @@ def test_indexing_again_takes_only_what_is_new_or_has_changed(small_run, gallery
     command(index, *args)
     told = capsys.readouterr()
     assert "32 added, 0 replaced, 0 as they were, 0 metadata updated, 1 that cannot be read; 32 in all" in told.out
-    assert told.out.endswith("32 in all; left out: 2 .heic, 1 .txt.\n")
+    assert told.out.endswith("32 in all, none with a time; left out: 2 .heic, 1 .txt.\n")
     assert "0001_c1_broken.jpg cannot be read: not an image that Pillow reads; left out." in told.err
     names = sorted(os.listdir(gallery))
     shutil.copy(query[0], images / names[5])
@@ -222,7 +222,7 @@ def test_tracks_are_found_by_a_pattern_and_searched(small_run, gallery, query, t
     command(index, *args, r"--track_pattern=(\d+_c\d)_")
     searched = [f"--database={tmp_path}/p.lance", f"--query={query[0]}", "--per=track", "--top=3"]
     tracks_there = len({path.name[:7] for path in gallery.iterdir()})
-    assert capsys.readouterr().out.endswith(f"in all in {tracks_there} tracks.\n")
+    assert capsys.readouterr().out.endswith(f"in all in {tracks_there} tracks, none with a time.\n")
     command(search, *searched, f"--html={tmp_path}/found.html")
     lines = capsys.readouterr().out.splitlines()
     model = ReID.from_preset(small_run)
@@ -236,6 +236,7 @@ def test_tracks_are_found_by_a_pattern_and_searched(small_run, gallery, query, t
     assert all(line.split()[4] == "2" for line in lines[2:5])
     content = (tmp_path / "found.html").read_text()
     assert content.count('src="data:image/jpeg;base64,') == 1 + 3 and "pictures 2" in content
+    assert (tmp_path / "found.html").stat().st_mode & 0o777 == 0o600, "people are seen on it"
     command(search, *searched, "--where=camid != 1")
     assert {line.split()[2] for line in capsys.readouterr().out.splitlines()[2:5]}.isdisjoint({"1"})
     feature, asked = model.embed(query[0]), (model.branches, "camid != 1", 3)
@@ -281,7 +282,7 @@ def test_what_has_no_camera_or_track_though_others_have_is_counted(small_run, ga
     names = [path.name for path in gallery.iterdir()]
     cameras, tracks = (sum(not re.search(pattern, name) for name in names) for pattern in patterns.values())
     assert 0 < cameras < tracks
-    assert f", {cameras} without a camera, {tracks} without a track.\n" in capsys.readouterr().out
+    assert f", {cameras} without a camera, {tracks} without a track, none with a time.\n" in capsys.readouterr().out
 
 
 def test_a_database_without_tracks_says_how_to_get_them(people, query, capsys, monkeypatch):

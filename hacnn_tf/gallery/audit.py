@@ -1,5 +1,6 @@
 """The audit file: a line for each search and each deletion, which says who did what, and shows nobody."""
 
+import contextlib
 import datetime
 import fcntl
 import hashlib
@@ -35,10 +36,12 @@ class Audit:
         command: what its lines are from, as "hacnn_tf.search".
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written, or is in a bucket.
     """
 
     def __init__(self, path: FilePath | None, command: str) -> None:
+        if path and in_bucket(expanded(path)):
+            raise InputError(f"{path} is not a file of this machine, which nothing could be appended to: name another.")
         self.path = Path(expanded(path)) if path else None
         self._command = command
         if self.path and not self.path.exists():
@@ -138,12 +141,25 @@ def _append(path: Path, content: bytes) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX)  # a disk in a network appends where the end was before
         size = os.fstat(file).st_size
+        if not _ends_whole(path):
+            content = b"\n" + content
         try:
             if os.write(file, content) != len(content):
                 raise OSError("the disk is full")
             os.fsync(file)
         except OSError:
-            os.ftruncate(file, size)
+            with contextlib.suppress(OSError):  # a file that may only grow (chattr +a) keeps half a line
+                os.ftruncate(file, size)
             raise
     finally:
         os.close(file)
+
+
+def _ends_whole(path: Path) -> bool:
+    """Whether a file ends in a whole line, as far as can be read."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read() == b"\n"
+    except OSError:  # it is empty, or may not be read
+        return True

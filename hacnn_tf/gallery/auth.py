@@ -9,7 +9,7 @@ import unicodedata
 from pathlib import Path
 
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import atomic_write, expanded, locked
+from hacnn_tf.utils.files import expanded, locked, write_text
 from hacnn_tf.utils.types import FilePath
 
 N, R, P = 2**14, 8, 5  # of scrypt: 16 MiB a guess, as OWASP recommends
@@ -68,9 +68,7 @@ def set_password(path: FilePath, name: str, password: str) -> bool:
         new = name not in hashes
         hashes[name] = salt, hashed
         lines = [f"{user}:{KIND}:{salt.hex()}:{hashed.hex()}\n" for user, (salt, hashed) in hashes.items()]
-        with atomic_write(path) as part:
-            part.touch(0o600)
-            part.write_text("".join(lines), encoding="utf-8")
+        write_text(path, "".join(lines), private=True)
     return new
 
 

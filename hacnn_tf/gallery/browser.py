@@ -42,6 +42,7 @@ MATCH_NOTE = (
     "Above the query, below the match: the picture, then at each of the three levels the four regions of hard "
     "attention and the map of soft attention, as far as the network has them."
 )
+NO_LIMIT = "Re-ranked results have no probabilities: none is left out for being improbable."
 NOTICE = (
     "This page shows faces and bodies of people, who have rights in their pictures: search only for what you have a "
     "reason to find."
@@ -135,7 +136,9 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                 limit = at_least if probabilities else None
                 asked = {"where": where, "top": int(top), "rerank": reranked, "at_least": limit}
                 (rows,) = audit.searched(find, [[content]], database.path, _user(request), asked)
-                if not (reranked or probabilities or note):
+                if reranked and at_least:
+                    note = NO_LIMIT
+                elif not (reranked or probabilities or note):
                     note = not_calibrated(database.path)
             notes = [*limits(len(rows), less, limit or 0, int(top)), note]
             return rows, _pictures(rows), _plain(" ".join(filter(None, notes))), gr.update(visible=False)

@@ -63,14 +63,17 @@ def index(model: ReID, pictures: pd.DataFrame, path: FilePath, left_out: Mapping
 
 
 def _in_all(database: Database) -> str:
-    """How much a database holds, and of how much camera, track or time are missing, though others may have one."""
+    """How much a database holds, and of how much camera, track or time are missing."""
     names = {"camid": "camera", "track": "track", "time": "time"}
     rows = database.rows([name for name in names if name in database.columns])
     tracks = f" in {rows.track.nunique():,} tracks" if "track" in rows else ""
     missing = rows.isna().sum()
-    without = [f", {count:,} without a {names[name]}" for name, count in missing.items() if 0 < count < len(rows)]
-    no_camera = ", none with a camera" if missing.camid == len(rows) else ""
-    return f"{len(rows):,} in all{tracks}{no_camera}{''.join(without)}"
+    without = [
+        f", none with a {names[name]}" if count == len(rows) else f", {count:,} without a {names[name]}"
+        for name, count in missing.items()
+        if count
+    ]
+    return f"{len(rows):,} in all{tracks}{''.join(without)}"
 
 
 def _extracted(model: ReID, pictures: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Features]]:

@@ -18,9 +18,10 @@ from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview
 from hacnn_tf.utils.types import FilePath
 
-# 20261124_153000, 2026-11-24T15:30:00, 2026-11-24 15.30.00.250 and the like, anywhere in a name
+# 20261124_153000, 2026-11-24T15:30:00, 2026-11-24 15.30.00.250, 20261124153000250 and the like, anywhere in a name
 TIME = re.compile(
-    r"(?<!\d)(20\d\d)([-_.]?)(\d\d)\2(\d\d)[-_ T.]{0,2}(\d\d)([-_:.h]?)(\d\d)[-_:.m]?(\d\d)(?:[.,](\d{1,6}))?(?!\d)"
+    r"(?<!\d)(20\d\d)([-_.]?)(\d\d)\2(\d\d)[-_ T.]{0,2}(\d\d)([-_:.h]?)(\d\d)[-_:.m]?(\d\d)"
+    r"(?:[.,](\d{1,6})|(\d{3}))?(?!\d)"
 )
 TAKEN, DIGITIZED, CHANGED, EXIF = 0x9003, 0x9004, 0x0132, 0x8769  # EXIF's tags of times, and where the first two lie
 
@@ -164,8 +165,8 @@ def _status(path: str) -> tuple[int, int]:
 
 def _time_in_name(path: str) -> datetime.datetime | None:
     if match := TIME.search(os.path.basename(path)):
-        year, _, month, day, hour, _, minute, second, fraction = match.groups()
-        return _time(year, month, day, hour, minute, second, (fraction or "0").ljust(6, "0"))
+        year, _, month, day, hour, _, minute, second, fraction, milliseconds = match.groups()
+        return _time(year, month, day, hour, minute, second, (fraction or milliseconds or "0").ljust(6, "0"))
     return None
 
 

@@ -70,10 +70,12 @@ class Command:
     Args:
         doc: its help; the module's docstring.
         name: as typed, `python -m NAME`.
+        once: refuse a flag that is given twice; otherwise the last counts, so that scripts can add a user's own flags
+            to theirs.
     """
 
-    def __init__(self, doc: str, name: str) -> None:
-        self.doc, self.name = doc, name
+    def __init__(self, doc: str, name: str, once: bool = False) -> None:
+        self.doc, self.name, self._once = doc, name, once
         self.values = flags.FlagValues()
         self._groups: dict[str, list[str]] = {}
         self._ungrouped: list[str] = []
@@ -112,6 +114,7 @@ class Command:
         self._ungrouped.append(name)
         define = KINDS.get(kind) or getattr(flags, f"DEFINE_{kind}")
         define(name, default, help=text, flag_values=self.values, **kwargs)
+        self.values[name].allow_overwrite = not self._once
 
     def help(self) -> str:
         """The text of `--help`: the command's doc, then its flags by group, with their defaults."""
@@ -223,6 +226,8 @@ def parse(values: flags.FlagValues, argv: Sequence[str]) -> flags.FlagValues:
 def _requirement(values: flags.FlagValues, error: flags.IllegalFlagValueError) -> str:
     """What a flag that is not must be, if known. absl says "flag --NAME=VALUE: REASON", with Python's reason."""
     name, _, value = str(error).removeprefix("flag --").removesuffix(f": {error.__context__}").partition("=")
+    if error.__context__ is None:  # of what a value must be, it would be another error's
+        return f"--{name} is given more than once"
     parser = values[name].parser
     if isinstance(parser, flags.EnumParser):
         must = f"one of {', '.join(parser.enum_values)}"

@@ -48,11 +48,15 @@ SHOWN, LONGEST = 3, 300  # of many things in a sentence, and characters of each
 
 
 @contextlib.contextmanager
-def atomic_write(path: FilePath) -> Iterator[Path]:
+def atomic_write(path: FilePath, private: bool = False) -> Iterator[Path]:
     """A path beside `path` to write a file or folder to; it becomes `path` when the context ends well.
 
     What was written has reached the disk before it takes the place of what was there, so that not even a machine that
     fails leaves half a file.
+
+    Args:
+        path: of the file or folder.
+        private: make a file that its owner alone can read.
 
     Raises:
         InputError: it cannot be written there.
@@ -61,6 +65,8 @@ def atomic_write(path: FilePath) -> Iterator[Path]:
     part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if private:
+            part.touch(0o600)
         yield part
         for written in [part, *part.rglob("*")]:
             _to_disk(written)
@@ -151,9 +157,9 @@ def read_bytes(path: FilePath) -> bytes:
         raise InputError(f"{path} cannot be read any more ({error.strerror}): choose it again.") from None
 
 
-def write_text(path: FilePath, text: str) -> None:
-    """Writes text. Raises `InputError` if it cannot."""
-    with atomic_write(path) as part:
+def write_text(path: FilePath, text: str, private: bool = False) -> None:
+    """Writes text; `private` as in `atomic_write`. Raises `InputError` if it cannot."""
+    with atomic_write(path, private) as part:
         part.write_text(text, encoding="utf-8")
 
 
@@ -165,9 +171,9 @@ def write_csv(path: FilePath, columns: Sequence[str], rows: Iterable[Mapping[str
         writer.writerows(rows)
 
 
-def write_npz(path: FilePath, arrays: Mapping[str, Any]) -> None:
-    """Writes a dict of arrays, none of objects. Raises `InputError` if it cannot."""
-    with atomic_write(path) as part:
+def write_npz(path: FilePath, arrays: Mapping[str, Any], private: bool = False) -> None:
+    """Writes a dict of arrays, none of objects; `private` as in `atomic_write`. Raises `InputError` if it cannot."""
+    with atomic_write(path, private) as part:
         np.savez(part, **arrays)
 
 

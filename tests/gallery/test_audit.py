@@ -1,5 +1,6 @@
 """The audit file: whole lines from any number of processes, digests that sha256sum gives, and no answer without one."""
 
+import errno
 import json
 import os
 import subprocess
@@ -115,6 +116,24 @@ def test_a_line_that_cannot_be_written_is_no_answer_and_leaves_no_half_line(tmp_
     assert json.loads(path.read_text())["user"] == "ben", "one whole line, and nothing after it"
 
 
+def test_half_a_line_in_a_file_that_may_only_grow_takes_no_other_line_along(pictures, tmp_path, monkeypatch):
+    """As under `chattr +a`, on a full disk."""
+    audit, write = Audit(tmp_path / "audit.jsonl", "c"), os.write
+
+    def refused(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", refused)
+        patch.setattr(os, "write", lambda file, content: write(file, content[:20]))
+        with pytest.raises(InputError, match=r"\(the disk is full\): nothing is shown without it"):
+            ask(audit, pictures)
+    for _ in range(2):
+        ask(audit, pictures)
+    half, *whole = audit.path.read_text().splitlines()
+    assert len(half) == 20 and [json.loads(line)["user"] for line in whole] == ["ben", "ben"]
+
+
 def test_processes_at_once_mix_no_lines(tmp_path):
     path = tmp_path / "audit.jsonl"
     script = (
@@ -129,6 +148,14 @@ def test_processes_at_once_mix_no_lines(tmp_path):
         own = [line["found"] for line in lines if line["command"] == f"process {i}"]
         assert own == [[sha256sum(f"/{number}.jpg".encode())] * 2000 for number in range(30)]
     assert len(lines) == 90
+
+
+def test_no_line_goes_to_a_folder_called_like_a_bucket(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"s3://logs/audit\.jsonl is not a file of this machine"):
+        Audit("s3://logs/audit.jsonl", "c")
+    assert not list(tmp_path.iterdir())
+    assert Audit(f"file://{tmp_path}/audit.jsonl", "c").path == tmp_path / "audit.jsonl"
 
 
 @pytest.mark.parametrize("place", ["", "file/audit.jsonl", "pipe"])
