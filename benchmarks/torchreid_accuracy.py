@@ -5,9 +5,9 @@
         [--network osnet_x0_25 [--height 256 --width 128]]
 
 `benchmarks/run.sh` makes the peers' environment. RUN may be a record of experiments/measured. The peer sees the run's
-batches, pixel by pixel (or resized from the same pictures to another height and width) and in its order, at its
-learning rates, with its weight decay of the same parts and its label smoothing; its initial weights are its own, of the
-run's seed. In bfloat16, as autocast has it, if the run was in mixed_bfloat16. Interrupted, the same command goes on
+batches, as this revision decodes them (or resized from the same pictures to another height and width), in its order, at
+its learning rates, with its weight decay of the same parts and its label smoothing; its initial weights are its own, of
+the run's seed. In bfloat16, as autocast has it, if the run was in mixed_bfloat16. Interrupted, the same command goes on
 after the last whole epoch.
 
 OSNet has one branch, and so one loss and one feature, which is compared by L2 distance as torchreid does. It begins
@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from worker import Worker
 
+from hacnn_tf.data.decode import PIXELS
 from hacnn_tf.data.load import load_splits
 from hacnn_tf.data.pipeline import steps_per_epoch, training_batches
 from hacnn_tf.evaluation import TEST_SPLITS, evaluate_features
@@ -56,6 +57,8 @@ def main(flags):
         raise InputError(f"{run.path} was trained without the local branch, which the peer always has.")
     if settings.precision == "mixed_float16":
         raise InputError(f"{run.path} was trained in mixed_float16, in which the peer does not train here.")
+    if any(code["pixels"] not in (None, PIXELS) for code in run.code):
+        raise InputError(f"{run.path} was trained on images decoded otherwise than here: train it anew.")
     ours = run.read_metrics()
     dataset = run.read_dataset(flags.data_root)
     images = load_splits(dataset, ("train", *TEST_SPLITS), (flags.height, flags.width))

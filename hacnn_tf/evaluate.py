@@ -84,12 +84,12 @@ def main(flags: FlagValues) -> None:
     )
 
     if run and not flags.export:
-        network, epoch = run.load_model(flags.precision)
+        network, epoch, step = run.load_model(flags.precision)
         from hacnn_tf.training.devices import use_xla
 
         function, size = feature_function(network, use_xla("auto")), network.input_shape[1:3]
         branches = network.branches
-        title = f"{run.path}, epoch {epoch}"
+        title = f"{run.path}, epoch {epoch}{f' and {step} steps' if step else ''}"
     else:
         model = ReID.from_preset(flags.export, flags.precision)
         function, size, title = model.extract, model.input_size, flags.export
@@ -103,12 +103,14 @@ def main(flags: FlagValues) -> None:
     results = evaluate_features(dataset, features, branches=branches)
     print(f"{title} on {dataset.name}:\n{results_table(results)}\n\n{verification_table(results)}", flush=True)
     if run and not flags.export and flags.precision in (None, run.settings.precision):
-        if asked:
+        if step:
+            print("This is a checkpoint from within an epoch: the results are not kept.")
+        elif asked:
             print(f"Results: {run.write_other_metrics(dataset, results, epoch)}")
         else:
             run.write_metrics(results, epoch, dataset.fingerprint(TEST_SPLITS))
     if flags.features:
-        write_npz(flags.features, _arrays(dataset, features))
+        write_npz(flags.features, _arrays(dataset, features), private=True)
         print(f"Features: {flags.features}", flush=True)
     if flags.rerank:
         results = evaluate_features(dataset, features, distances=rerank, branches=branches)

@@ -142,7 +142,7 @@ class ReID:
             `(n, feature_dim)` float32 array, in the order of `images`.
 
         Raises:
-            InputError: some cannot be read; names them all.
+            UnreadableImagesError: some cannot be read; `problems` has them all.
 
         >>> features = model.embed(image for image in [bytes_of_a_jpeg, np.zeros((128, 48, 3), np.uint8)])
         >>> float(np.linalg.norm(features[0] - features[1])) > 0
@@ -163,7 +163,7 @@ class ReID:
             `(n, feature_dim)` float32 array, in the order of `tracks`.
 
         Raises:
-            InputError: some pictures cannot be read, and names them all; a track has none; or this is one picture.
+            InputError: a track has no pictures, or this is one picture; `UnreadableImagesError`: some cannot be read.
 
         >>> model.embed_tracks([["a.jpg", "b.png"], ["person.jpg"]]).shape
         (2, 1024)

@@ -74,7 +74,12 @@ def _settings_table(runs: RunFolders) -> "Table":
 
     rows = {}
     for run in runs.all():
-        values = {**run.settings.to_flags(), "revision": run.revision, **run.versions, "images": run.fingerprint}
+        values = {
+            **run.settings.to_flags(),
+            "revision": run.revision,
+            **run.code[0]["versions"],
+            "images": run.fingerprint,
+        }
         rows[run.path.name] = {
             name: "" if value in (None, ()) else format_flag(value) for name, value in values.items()
         }

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from hacnn_tf import check
+from hacnn_tf.data import read_dataset
 from tests.data.test_cuhk03 import IDENTITIES, write_mat
 from tests.test_commands import fails
 
@@ -128,6 +129,18 @@ def test_images_inside_cuhk03s_mat(tmp_path, capsys):
     found, sentence = problems(tmp_path, capsys, "--dataset=cuhk03", "--split=1367_100", "--allow_subset")
     assert set(found.values()) == {"4×6 (width×height): below 16 pixels"}
     assert "4 problems among 4 images" in sentence
+
+
+def test_a_person_who_is_trained_on_and_searched_for(data_root, capsys):
+    folder = data_root / "synthetic/detected"
+    trained = min((folder / "bounding_box_train").iterdir())
+    query = min((folder / "query").iterdir())
+    trained.rename(trained.with_name(query.name[:4] + trained.name[4:]))
+    found, sentence = problems(data_root, capsys, "--allow_subset")
+    assert found == {("trained and tested", query.name): f"identity {int(query.name[:4])} is in train and in query"}
+    assert "1 problem among 96 images" in sentence
+    summary = read_dataset("synthetic", data_root, allow_subset=True).summary()
+    assert "\nidentities trained on and searched for: 1; figures are higher than" in summary
 
 
 def test_what_cannot_be_read_at_all(tmp_path, capsys):

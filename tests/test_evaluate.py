@@ -76,6 +76,7 @@ def test_further_images_of_the_queries_are_pooled_and_measured(programs, small_d
     args = [f"--export={programs('onnx')}", "--dataset=folder", f"--data_root={tmp_path}"]
     command(evaluate, *args, f"--features={tmp_path}/features.npz")
     said = capsys.readouterr().out
+    assert (tmp_path / "features.npz").stat().st_mode & 0o777 == 0o600, "people can be told by them"
     with np.load(tmp_path / "features.npz") as arrays:
         features = {split: arrays[f"{split}_features"] for split in ("query", "gallery", "multi_query")}
     assert [len(rows) for rows in features.values()] == [16, 16, 16]

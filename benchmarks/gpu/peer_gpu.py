@@ -33,6 +33,8 @@ def main():
         programs_gpu.decode(args.training.parent / "images.npz", Path(work))
         data = programs_gpu.Data(args.training, Path(work))
         settings = data.trainings[0]
+        if settings.recipe.triplet or not settings.local or settings.precision != "mixed_bfloat16":
+            raise SystemExit("The peer has two branches and no triplet loss, and trains in mixed_bfloat16 here.")
         peer = Peer(args.torchreid, settings, data.identities, args.eager)
         name = f"torchreid-{settings.run_name}"  # so that `programs.py --read` takes it for no run of ours
         programs_gpu.train(data, settings, peer.learn, peer.features, args.results / "log.jsonl", name)

@@ -61,7 +61,10 @@ def parse(line):
     values = cli.parse(TRAIN.values, ["train", *shlex.split(line), "--xla=on"])
     if others := [name for name in values if values[name].present and name not in FLAGS]:
         raise InputError(f"--{others[0]} says where or how to train, which {Path(__file__).name} does: leave it out.")
-    return Settings.from_flags({name: values[name].value for name in FLAGS}).completed()
+    settings = Settings.from_flags({name: values[name].value for name in FLAGS}).completed()
+    if settings.init_from:
+        raise InputError("--init_from is not carried to the GPU, where all begin from fresh weights: leave it out.")
+    return settings
 
 
 def write(trainings, folder, runs_dir, data_root):
@@ -179,7 +182,7 @@ def read(results, runs_dir):
         if weights.exists():
             write_checkpoint(run, dict(np.load(weights)))
         if run.settings.epochs in tests:
-            run.write_metrics(tests[run.settings.epochs], run.settings.epochs, tested=None)
+            run.write_metrics(tests[run.settings.epochs], run.settings.epochs, run.tested, run.revision)
         print(run.path)
 
 

@@ -1,5 +1,6 @@
 """Images of one's own: a manifest, a folder for each identity, or names like Market-1501's; split if they are not."""
 
+import dataclasses
 import os
 import re
 import unicodedata
@@ -92,7 +93,10 @@ def read_custom(
         columns = [column for column in TEXTS if column in rows]
         split = rows[columns].assign(path=rows.path.map(os.path.abspath)).astype(object)
         made["split.csv"] = split.where(split.notna(), "")  # of images without a track, as files have it
-    table = without_unasked(_numbered(rows).assign(split=rows.split))
+    everything = _numbered(rows).assign(split=rows.split)
+    table = without_unasked(everything)
+    unasked = {path: "unasked multi_query image" for path in everything.path[~everything.path.isin(table.path)]}
+    left_out = dataclasses.replace(left_out, files={**left_out.files, **unasked})
     if ((table.pid <= DISTRACTOR) & (table.split != "gallery")).any():
         raise InputError(
             f"{place} has images of identity {DISTRACTOR} or {JUNK}, nobody in particular, outside of the gallery: "

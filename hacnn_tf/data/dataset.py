@@ -57,6 +57,10 @@ class ReidDataset:
         text = rows.assign(path=names).drop(columns="track", errors="ignore").to_csv(index=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def trained_and_tested(self) -> list[int]:
+        """The identities that are both trained on and searched for, which no protocol has."""
+        return sorted(set(self.split("train").pid) & set(self.split("query").pid))
+
     def summary(self) -> str:
         """The identities, images and cameras of each subset and what is left out, as text."""
         lines = [self.name, f"{'subset':<12}{'identities':>12}{'images':>10}{'cameras':>10}"]
@@ -67,6 +71,11 @@ class ReidDataset:
                 cameras = rows.camid[rows.camid > NO_CAMERA].nunique() or "-"
                 lines.append(f"{split:<12}{identities:>12,}{len(rows):>10,}{cameras:>10}")
         lines += self.left_out.lines()
+        if both := self.trained_and_tested():
+            lines.append(
+                f"identities trained on and searched for: {len(both):,}; figures are higher than, and not comparable "
+                "to, those of persons who were never seen"
+            )
         if (self.table.camid <= NO_CAMERA).any():
             lines.append(WITHOUT_CAMERAS)
         return "\n".join(lines)

@@ -109,7 +109,7 @@ def read_each(paths: Sequence[FilePath], read: Callable[[int], object]) -> None:
         read: function of an image's number from 0 that reads it, and raises `InputError` if it cannot.
 
     Raises:
-        UnreadableImagesError: some cannot be read; names them all.
+        UnreadableImagesError: some cannot be read; `problems` has them all.
     """
 
     def problem(i: int) -> str | None:

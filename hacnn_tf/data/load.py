@@ -31,7 +31,7 @@ def load_splits(
         Dict from split to `(n, height, width, 3)` uint8 array, rows as in `dataset.split(split)`.
 
     Raises:
-        InputError: images of any of the splits that cannot be read; names them all.
+        UnreadableImagesError: images of any of the splits cannot be read; `problems` has them all.
     """
     images: dict[str, Pixels] = {}
     problems: list[str] = []

@@ -29,8 +29,9 @@ def check_images(dataset: ReidDataset, listed_elsewhere: Iterable[str] = ()) -> 
     Returns:
         `pandas.DataFrame` with the columns `problem`, `path` and `detail`, a row each for: images that are "broken";
         of an unusual "size", or wider than high; of a "mode" other than RGB; with the same pixels as one of another
-        identity ("two identities"); "no match" for queries that have none in the gallery; "no image" for identities all
-        of whose files are left out; and "not in protocol" for images that no split has.
+        identity ("two identities"); "trained and tested" for identities that are both; "no match" for queries that have
+        none in the gallery; "no image" for identities all of whose files are left out; and "not in protocol" for images
+        that no split has.
     """
     table = dataset.table
     paths = list(dict.fromkeys(table.path))
@@ -41,6 +42,7 @@ def check_images(dataset: ReidDataset, listed_elsewhere: Iterable[str] = ()) -> 
         *_sizes(inspected),
         *(("mode", path, f"{i.mode}, used as RGB") for path, i in inspected.items() if i.mode not in ("RGB", None)),
         *_two_identities(table, inspected),
+        *_trained_and_tested(dataset),
         *_no_match(dataset),
         *(("no image", path, text) for path, text in dataset.left_out.identities.items()),
         *_not_in_protocol(dataset, listed_elsewhere),
@@ -94,6 +96,12 @@ def _two_identities(table: pd.DataFrame, inspected: Mapping[str, Inspected]) -> 
             other, other_pid = first.setdefault((image.digest, image.size), (path, pid))
             if pid != other_pid:
                 yield "two identities", path, f"identity {pid}: the same pixels as {other}, identity {other_pid}"
+
+
+def _trained_and_tested(dataset: ReidDataset) -> Iterator[Problem]:
+    first = dataset.split("query").groupby("pid").path.first()
+    for pid in dataset.trained_and_tested():
+        yield "trained and tested", first[pid], f"identity {pid} is in train and in query"
 
 
 def _no_match(dataset: ReidDataset) -> Iterator[Problem]:

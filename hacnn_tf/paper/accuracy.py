@@ -60,6 +60,8 @@ def accuracy_table(name: str, selection: Selection, runs: RunFolders) -> Table:
     notes = [_legend(data), *_settings(sources)]
     if len({run.revision for run in sources}) > 1:
         notes.append("These runs were not all trained by the same revision of the code.")
+    if len({code["pixels"] for run in sources for code in run.code} - {None}) > 1:
+        notes.append("These runs did not all see images decoded alike, which is worth a point or two.")
     title = f"Table {name[-1]}. {table.title}"
     return Table(name, title, data, _shown(data, published.index), notes, runs.left_out)
 
@@ -121,11 +123,11 @@ def _settings(runs: Iterable[RunFolder]) -> list[str]:
         s = run.settings
         part = ", a part of it" if s.allow_subset else ""
         tested = run.read_test()[1]
-        by = f", tested by {tested}" if tested and tested != run.revision else ""
+        by = f", tested by {tested}" if tested and not str(run.revision).endswith(tested) else ""
         text = (
             f"{run.dataset_name}{part}: {s.epochs} epochs, batch {s.batch_size}, recipe {s.recipe}, "
             f"{s.precision}, {s.num_regions} regions, revision {run.revision}{by}, "
-            f"TensorFlow {run.versions.get('tensorflow')}; runs in "
+            f"TensorFlow {run.code[0]['versions'].get('tensorflow')}; runs in "
         )
         groups.setdefault((text, run.path.parent), []).append(run.path.name)
     return [f"{text}{folder}: {', '.join(folded(names))}." for (text, folder), names in groups.items()]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from hacnn_tf.data.dataset import ReidDataset
+from hacnn_tf.data.dataset import TEST_SPLITS, ReidDataset
 from hacnn_tf.data.load import load_images
 from hacnn_tf.data.pipeline import steps_per_epoch
 from hacnn_tf.models import INPUT_SIZE
@@ -69,7 +69,7 @@ class Reproduction:
         self._images, self._examples = images, examples
         self._data_root, self._runs_dir, self._results_dir = data_root, Path(runs_dir), results_dir
         self._datasets: dict[Data, ReidDataset | None] = {}
-        self._fingerprints: dict[Data, str] = {}
+        self._fingerprints: dict[Data, tuple[str, str]] = {}
         # What would be refused after the trainings is refused before them.
         if images:
             load_images(images, INPUT_SIZE)
@@ -167,7 +167,8 @@ class Reproduction:
         if key not in self._datasets:
             try:
                 dataset = settings.read_dataset(self._data_root)
-                self._datasets[key], self._fingerprints[key] = dataset, dataset.fingerprint()
+                self._datasets[key] = dataset
+                self._fingerprints[key] = dataset.fingerprint(), dataset.fingerprint(TEST_SPLITS)
             except InputError as error:
                 self._datasets[key] = None
                 if str(error) not in self.missing:

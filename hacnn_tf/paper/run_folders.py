@@ -22,18 +22,18 @@ class RunFolders:
 
     Args:
         folder: holds run folders.
-        fingerprints: dict from `data_key` to the fingerprint that runs on this data must have; where it says nothing,
-            the first run that is selected decides for all.
+        fingerprints: dict from `data_key` to the fingerprints that the training and the test images of runs on this
+            data must have; where it says nothing, the first run that is selected decides for all.
 
     Raises:
         InputError: there is no such folder.
     """
 
-    def __init__(self, folder: FilePath, fingerprints: Mapping[Data, str] | None = None) -> None:
-        self.folder, self._fingerprints = Path(expanded(folder)), dict(fingerprints or {})
+    def __init__(self, folder: FilePath, fingerprints: Mapping[Data, tuple[str, str]] | None = None) -> None:
+        self.folder = Path(expanded(folder))
+        self._trained, self._tested = ({k: pair[i] for k, pair in (fingerprints or {}).items()} for i in (0, 1))
         if not self.folder.is_dir():
             raise InputError(f"There is no folder {folder} with runs: train them, or name the folder that holds them.")
-        self._tested: dict[Data, str] = {}  # as `fingerprints`, of the test images
         self._left_out: list[str] = []
         self._runs: list[RunFolder] = []
         for config in sorted(self.folder.glob("*/config.json")):
@@ -67,13 +67,13 @@ class RunFolders:
             try:
                 _check_settings(run, settings)
                 results = run.read_metrics()
-                if run.fingerprint != self._fingerprints.setdefault(data_key(settings), run.fingerprint):
+                if run.fingerprint != self._trained.setdefault(data_key(settings), run.fingerprint):
                     raise InputError(f"{run.path} was trained on other images of {run.dataset_name} than this table's.")
                 tested = run.read_test()[0]
                 if tested and tested != self._tested.setdefault(data_key(settings), tested):
                     raise InputError(
-                        f"{run.path} was tested on other images of {run.dataset_name} than the table's first run: test "
-                        f"it on those with python -m hacnn_tf.evaluate --run_dir {run.path}."
+                        f"{run.path} was tested on other images of {run.dataset_name} than this table's: test it on "
+                        f"those with python -m hacnn_tf.evaluate --run_dir {run.path}."
                     )
                 if run.settings.seed in selected:
                     twin = selected[run.settings.seed][0].path

@@ -11,7 +11,7 @@ from hacnn_tf.models import HACNN
 from hacnn_tf.training.epoch_log import EpochLog
 from hacnn_tf.training.initial import InitialWeights
 from hacnn_tf.training.progress import Progress
-from hacnn_tf.training.run_folder import RunFolder, code_revision, versions
+from hacnn_tf.training.run_folder import RunFolder, code_here
 from hacnn_tf.training.state import TrainingState
 from hacnn_tf.utils.cli import print_line
 from hacnn_tf.utils.files import preview
@@ -50,8 +50,7 @@ class Record:
         if not self._run.restore(state) and self._initial:
             self._initial.give(state.model)
             self._run.save(state)
-        resumes = bool(state.epoch or state.step) and state.epoch != self._settings.epochs
-        print_line(f"{self._place(state)}{self._updates() if resumes else ''}")
+        print_line(f"{self._place(state)}{self._updates(state)}")
         self._state, self._log = state, EpochLog(self._run, state.epoch)
 
     @contextlib.contextmanager
@@ -122,9 +121,22 @@ class Record:
         begun = self._settings.init_from and f" from the weights of {self._settings.init_from} ({self._run.initial})"
         return f"{path}: begins{begun or ''}."
 
-    def _updates(self) -> str:
-        """What else computes the training now than what began it."""
-        begun = {**self._run.versions, "revision": self._run.revision}
-        now = {**versions(), "revision": code_revision()}
-        changed = [f"{name} {begun.get(name)}, now {now[name]}" for name in now if begun.get(name) != now[name]]
-        return f" It was begun with {preview(changed, 10, '; ')}: its last digits may differ." if changed else ""
+    def _updates(self, state: TrainingState) -> str:
+        """What is other now than when it began: what computes it, which the run folder then tells, and what it tests.
+
+        The decoder counts as other only where it is known: run folders did not say at first.
+        """
+        said = ""
+        if (state.epoch or state.step) and state.epoch != self._settings.epochs:
+            self._run.go_on(state.epoch, state.step)
+            begun, now = (
+                {**code["versions"], "revision": code["revision"]} for code in (self._run.code[0], code_here())
+            )
+            changed = [f"{name} {begun.get(name)}, now {now[name]}" for name in now if begun.get(name) != now[name]]
+            if changed:
+                said = f" It was begun with {preview(changed, 10, '; ')}: its last digits may differ."
+            if self._run.code[0]["pixels"] not in (None, code_here()["pixels"]):
+                said += " Its images are decoded otherwise now: begin anew for results to compare by a point."
+        if self._run.tested not in (None, self._tested):
+            said += " It is tested on other images now than when it began."
+        return said

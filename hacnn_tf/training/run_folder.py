@@ -1,6 +1,6 @@
 """A run folder: the record of one training.
 
-`config.json` format, settings, versions, revision; `log.csv` one row an epoch; `speed.csv` how fast each was;
+`config.json` format, settings, versions, revisions; `log.csv` one row an epoch; `speed.csv` how fast each was;
 `evaluations.csv` Rank-1 and mAP whenever it was evaluated; `tensorboard/` all three as events; `checkpoints/` the last
 two; `metrics.json` the evaluation of the finished training; `metrics-DATASET.json` those on other test sets;
 `calibration.json` the curve from distance to probability, if it was calibrated;
@@ -11,6 +11,7 @@ two; `metrics.json` the evaluation of the finished training; `metrics-DATASET.js
 import contextlib
 import csv
 import dataclasses
+import functools
 import json
 import math
 import platform
@@ -23,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import hacnn_tf
+from hacnn_tf.data.dataset import TEST_SPLITS
+from hacnn_tf.data.decode import PIXELS
 from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, PARTS, RATES, parts_of
 from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.settings import Settings
@@ -71,11 +74,14 @@ class RunFolder:
         settings: the `Settings` of its training.
         dataset_name: of the dataset trained on, for people.
         fingerprint: of its training images, see `ReidDataset.fingerprint`.
+        tested: that of its test images when it began; None if it does not say.
         num_identities: number of training identities.
         initial: fingerprint of the weights that it began from; None if those were fresh.
         data_root: where its dataset was read from, as typed; None if it does not say.
-        versions: dict of the versions it was begun with, for people.
-        revision: the git revision it was trained with, or None.
+        code: what computed it, a dict for each stretch of the training by other code than before: `versions`,
+            `revision` (git's, or None) and `pixels` (`decode.PIXELS`; None if it does not say), and of all but the
+            first the `epoch` and `step` after which it began.
+        revision: the git revisions it was trained with, for people, as "a1b2c3d" or "a1b2c3d, then e4f5a6b"; or None.
 
     Raises:
         InputError: it is not a run folder, its `config.json` is damaged, or its format is newer than this code's.
@@ -99,14 +105,16 @@ class RunFolder:
             self.num_identities = content["num_identities"]
             self.dataset_name = content["dataset"]
             self.fingerprint = content["fingerprint"]
+            self.tested: str | None = content.get("tested")
             self.initial: str | None = content.get("initial")
             self.data_root: str | None = content.get("places", {}).get("data_root")
             if not (type(self.num_identities) is int and self.num_identities > 0):
                 raise ValueError(f"num_identities is {self.num_identities!r}")
             if not isinstance(self.data_root, str | None):
                 raise ValueError(f"data_root is {self.data_root!r}")
-            self.versions = dict(content["versions"])
-            self.revision = content["revision"]
+            self.code = [_code(content), *({**part, **_code(part)} for part in content.get("then", ()))]
+            revisions = [code["revision"] for code in self.code]
+            self.revision = ", then ".join(map(str, dict.fromkeys(revisions))) if any(revisions) else None
         except FormatError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, InputError) as error:
@@ -178,13 +186,27 @@ class RunFolder:
                 "places": places,
                 "dataset": dataset.name,
                 "fingerprint": dataset.fingerprint(),
+                "tested": dataset.fingerprint(TEST_SPLITS),
                 "num_identities": dataset.split("train").pid.nunique(),
                 "initial": initial,
-                "versions": versions(),
-                "revision": code_revision(),
+                **code_here(),
             },
         )
         return cls(path)
+
+    def go_on(self, epoch: int, step: int) -> None:
+        """Says in `config.json` that from here on this code trains, if it is other than before.
+
+        Args:
+            epoch: whole epochs done.
+            step: steps done of the next.
+        """
+        self._check_present()
+        last = {name: value for name, value in self.code[-1].items() if name not in ("epoch", "step")}
+        if last != code_here():
+            self.code.append({"epoch": epoch, "step": step, **code_here()})
+            config = json.loads((self.path / "config.json").read_text())
+            write_json(self.path / "config.json", config | {"then": self.code[1:]})
 
     def save(self, state: "TrainingState") -> None:
         """Writes a checkpoint of a `TrainingState`.
@@ -212,14 +234,14 @@ class RunFolder:
             state.load_arrays(arrays, path)
         return newest is not None
 
-    def load_model(self, precision: str | None = None) -> "tuple[HACNN, int]":
+    def load_model(self, precision: str | None = None) -> "tuple[HACNN, int, int]":
         """The trained network, from the newest whole checkpoint.
 
         Args:
             precision: dtype policy to compute in; by default the one that it was trained in.
 
         Returns:
-            The `HACNN`, and how many whole epochs (int) it was trained for.
+            The `HACNN`, and for how many whole epochs and steps of the next it was trained.
 
         Raises:
             InputError: no checkpoint, all are damaged, or it is one of another network.
@@ -228,13 +250,14 @@ class RunFolder:
         if newest is None:
             raise InputError(f"{self.path} has no checkpoint yet: train it with python -m hacnn_tf.train.")
         load_keras()
+        code_revision()
         from hacnn_tf.training.state import load_network
 
         path, arrays = newest
         settings = dataclasses.replace(self.settings, precision=precision or self.settings.precision)
         model = settings.build_model(self.num_identities)
         load_network(model, arrays, path)
-        return model, int(arrays["epoch"])
+        return model, int(arrays["epoch"]), int(arrays["step"])
 
     def read_dataset(self, data_root: FilePath) -> "ReidDataset":
         """The dataset it was trained on, read below `data_root`. Raises `InputError` if it cannot be, or is another."""
@@ -286,24 +309,26 @@ class RunFolder:
         write_csv(path, ["path", "pid"], rows[["path", "pid"]].to_dict("records"))
         return path
 
-    def write_metrics(self, results: Results, epoch: int, tested: str | None) -> None:
+    def write_metrics(self, results: Results, epoch: int, tested: str | None, revision: str | None = None) -> None:
         """Writes `metrics.json`.
 
         Args:
             results: of `evaluate_features`.
             epoch: after how many it was evaluated.
             tested: fingerprint of the test images; None if they are not known.
+            revision: git revision of the code that tested; this code's if not given.
         """
         self._check_present()
-        content = {"dataset": self.dataset_name, "tested": tested, "revision": code_revision(), "epoch": epoch}
-        write_json(self.path / "metrics.json", content | {"results": results})
+        how = {"tested": tested, "revision": revision or code_revision(), "epoch": epoch}
+        write_json(self.path / "metrics.json", {"dataset": self.dataset_name, **how, "results": results})
 
     def write_other_metrics(self, dataset: "ReidDataset", results: Results, epoch: int) -> Path:
         """Writes `metrics-DATASET.json`, results on the test set of another `ReidDataset`, and gives its path."""
         self._check_present()
         path = self.path / f"metrics-{as_file_name(dataset.name)}.json"
-        content = {"trained_on": self.dataset_name, "tested_on": dataset.name, "epoch": epoch, "results": results}
-        write_json(path, content)
+        how = {"tested": dataset.fingerprint(TEST_SPLITS), "revision": code_revision(), "epoch": epoch}
+        names = {"trained_on": self.dataset_name, "tested_on": dataset.name}
+        write_json(path, {**names, **how, "results": results})
         return path
 
     def read_metrics(self) -> Results:
@@ -363,6 +388,16 @@ def versions() -> dict[str, str]:
     }
 
 
+def code_here() -> dict[str, Any]:
+    """What this code computes with, as in `RunFolder.code`."""
+    return {"versions": versions(), "revision": code_revision(), "pixels": PIXELS}
+
+
+def _code(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a `config.json`, or a part of it, says how it was computed."""
+    return {"versions": dict(content["versions"]), "revision": content["revision"], "pixels": content.get("pixels")}
+
+
 def _check_rates(rates: Mapping[str, Any], name: str) -> None:
     """Raises `ValueError` or another if lists by false-accept rate are not equally long, or not of numbers and None."""
     for far, share, threshold in zip(rates["far"], rates[name], rates["threshold"], strict=True):
@@ -378,6 +413,7 @@ def _flags(content: Mapping[str, Any]) -> Mapping[str, Any]:
     return content["settings"] | {"recipe": FORMER_RECIPES.get(former, former)}
 
 
+@functools.cache  # what is checked out when a training ends may be other code than what was imported
 def code_revision() -> str | None:
     """The git revision of the code, or None where there is no git, or the code is not in a checkout of its own."""
     here = Path(__file__)

@@ -425,6 +425,7 @@ def test_multi_queries_of_a_manifest_are_those_of_its_queries(tmp_path):
     rows = ["a.jpg,1,1,query", "b.jpg,1,2,gallery", "c.jpg,1,1,multi_query", "d.jpg,2,1,multi_query"]
     dataset = read_custom(manifest(tmp_path, "path,pid,camid,split", *rows))
     assert [Path(path).name for path in dataset.split("multi_query").path] == ["c.jpg"]
+    assert "left out: 1 unasked multi_query image" in dataset.summary()
     rows = ["a.jpg,1,1,query", "b.jpg,1,2,gallery", "c.jpg,2,1,query", "d.jpg,2,1,multi_query"]
     with pytest.raises(InputError, match="no multi_query has a match in the gallery"):
         read_custom(manifest(tmp_path, "path,pid,camid,split", *rows))

@@ -231,13 +231,25 @@ def test_runs_that_differ_in_the_seed_are_named_in_one(tmp_path):
     assert left_out not in table.markdown(left_out=False)
 
 
+def test_runs_by_several_revisions_and_decoders_say_so(tmp_path):
+    run = make_run(tmp_path / "a", 60)
+    config = json.loads((run.path / "config.json").read_text()) | {"revision": "abc1234", "pixels": 1}
+    then = [{"epoch": 1, "step": 0, "versions": {}, "revision": "def5678", "pixels": 2}]
+    (run.path / "config.json").write_text(json.dumps(config | {"then": then}))
+    table = accuracy_table("table7", SYNTHETIC, RunFolders(tmp_path))
+    assert ", revision abc1234, then def5678, tested by " in table.notes[1]
+    assert table.notes[-1] == "These runs did not all see images decoded alike, which is worth a point or two."
+
+
 def test_the_images_at_hand_decide_which_runs_count(tmp_path):
     make_run(tmp_path / "a-old", 10, images=("old.jpg",))
     now = make_run(tmp_path / "now", 60, seed=1)
-    runs = RunFolders(tmp_path, {data_key(now.settings): now.fingerprint})
+    make_run(tmp_path / "other", 90, tested="bb", seed=2)
+    runs = RunFolders(tmp_path, {data_key(now.settings): (now.fingerprint, "aa")})
     table = accuracy_table("table7", SYNTHETIC, runs)
     assert cell(table, "Global+Local", "Synthetic, detected", "R1")["measured"] == 60
     assert "a-old was trained on other images" in runs.left_out[0]
+    assert f"{tmp_path}/other was tested on other images" in runs.left_out[1]
 
 
 def test_xla_and_eval_every_change_nothing(tmp_path):

@@ -34,26 +34,26 @@ def checkout(tmp_path, monkeypatch):
 def test_that_of_its_checkout(checkout):
     commit, module = checkout
     revision = commit(module)
-    assert run_folder.code_revision() == revision
+    assert run_folder.code_revision.__wrapped__() == revision
     module.write_text("changed")
-    assert run_folder.code_revision() == f"{revision}-dirty"
+    assert run_folder.code_revision.__wrapped__() == f"{revision}-dirty"
 
 
 def test_none_where_there_is_no_checkout(checkout):
-    assert run_folder.code_revision() is None
+    assert run_folder.code_revision.__wrapped__() is None
 
 
 def test_none_where_it_is_installed_below_a_checkout_of_something_else(checkout):
     commit, _ = checkout
     commit()
-    assert run_folder.code_revision() is None
+    assert run_folder.code_revision.__wrapped__() is None
 
 
 def test_none_where_there_is_no_git(checkout, tmp_path, monkeypatch):
     commit, module = checkout
     commit(module)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert run_folder.code_revision() is None
+    assert run_folder.code_revision.__wrapped__() is None
 
 
 def edited(path, edit):

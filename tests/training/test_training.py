@@ -27,7 +27,7 @@ from hacnn_tf.training import multi_worker
 from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.devices import Devices
 from hacnn_tf.training.recipes import OPTIONS, RECIPES
-from hacnn_tf.training.run_folder import COLUMNS, RunFolder
+from hacnn_tf.training.run_folder import COLUMNS, RunFolder, code_here
 from tests.conftest import train_args
 from tests.models.test_legacy import former_checkpoint
 from tests.stress.kill_resume import differences
@@ -283,6 +283,9 @@ def test_a_run_of_before_there_were_recipes_goes_on_by_section_4(
     said = capsys.readouterr().out
     assert "goes on after epoch 1 of 2. It was begun with hacnn_tf 0.1.0, now " in said
     assert "; revision abc1234, now " in said
+    (then,) = json.loads((tmp_path / "old/config.json").read_text())["then"]
+    assert then == {"epoch": 1, "step": 0, **code_here()}
+    assert RunFolder(tmp_path / "old").revision == f"abc1234, then {then['revision']}"
     assert differences(expected, tmp_path / "old") == []
 
 
@@ -294,9 +297,12 @@ def test_a_run_of_before_the_local_branch_had_a_switch_goes_on(small_network, wh
         assert "local" not in json.loads(str(checkpoint["network"]))
     config = json.loads((tmp_path / "old/config.json").read_text())
     assert config["settings"].pop("local") is True
+    config |= {"pixels": 1, "tested": "aa"}
     (tmp_path / "old/config.json").write_text(json.dumps(config))
     run(small_data_root, tmp_path / "old", "--epochs=2")
-    assert "goes on after epoch 1 of 2" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "goes on after epoch 1 of 2. Its images are decoded otherwise now: begin anew" in said
+    assert "It is tested on other images now than when it began.\n" in said
     assert differences(expected, tmp_path / "old") == []
     with pytest.raises(SystemExit, match="--local True there, False now"):
         run(small_data_root, tmp_path / "old", "--epochs=2", "--nolocal")
