@@ -58,6 +58,8 @@ def cuhk03():
         "after 12 epochs is in the [search](../studies/search.md#at-length-on-the-test-set)."
     )
     yield from table(f"--table table4 {trained}")
+    yield from table(f"--table table5 {trained}")
+    yield from gained(trained)
     yield from table(f"--table table7 {trained}")
     yield from table(f"--table table7 {trained} --recipe strong")
     yield "## By epoch"

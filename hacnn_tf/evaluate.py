@@ -84,7 +84,8 @@ def main(flags: FlagValues) -> None:
     )
 
     if run and not flags.export:
-        network, epoch, step = run.load_model(flags.precision)
+        network, epoch = run.load_model(flags.precision)
+        step = run.steps_beyond()
         from hacnn_tf.training.devices import use_xla
 
         function, size = feature_function(network, use_xla("auto")), network.input_shape[1:3]

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from hacnn_tf import evaluate
 from hacnn_tf.data.custom import read_custom
 from hacnn_tf.evaluation import evaluate_features, rank_matches, rerank, results_table, verification_table
+from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.run_folder import RunFolder
 from tests.conftest import command
 
@@ -28,6 +30,19 @@ def test_the_export_evaluates_like_the_run(exported, small_run, printed, capsys)
     command(evaluate, *args)  # its data are where its training found them
     assert capsys.readouterr().out.splitlines()[1:] == printed[1:]
     assert json.loads((small_run / "metrics.json").read_text()) == before
+
+
+def test_a_checkpoint_from_within_an_epoch_is_measured_and_not_kept(small_run, small_data_root, tmp_path, capsys):
+    run = shutil.copytree(small_run, tmp_path / "run")
+    (run / "metrics.json").unlink()
+    checkpoints = Checkpoints(run / "checkpoints")
+    _, arrays = checkpoints.newest()
+    checkpoints.save(1, 3, {**arrays, "step": np.array(3)})
+    command(evaluate, f"--run_dir={run}", f"--data_root={small_data_root}")
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{run}, epoch 1 and 3 steps on synthetic")
+    assert last == "This is a checkpoint from within an epoch: the results are not kept."
+    assert not (run / "metrics.json").exists()
 
 
 def test_decoded_images_are_kept_where_that_was_asked_for(small_run, small_data_root, printed, tmp_path, capsys):

@@ -32,7 +32,7 @@ PARTS = ("stem", "level1", "level2", "level3", "global", "local")
 def main(flags):
     cli.require(flags, "run_dir")
     run = RunFolder(flags.run_dir)
-    model, epoch, _ = run.load_model("float32")
+    model, epoch = run.load_model("float32")
     rows = run.read_dataset(flags.data_root).split("train")
     labels = np.unique(rows.pid, return_inverse=True)[1]
     order = epoch_order(labels, flags.images, run.settings.recipe, flags.seed, epoch=1)[0]

@@ -23,7 +23,7 @@ COMMAND.group("Run")
 def main(flags):
     cli.require(flags, "run_dir")
     run = RunFolder(flags.run_dir)
-    model, epoch, _ = run.load_model()
+    model, epoch = run.load_model()
     dataset = run.read_dataset(flags.data_root)
     evaluator = Evaluator(dataset, load_splits(dataset, TEST_SPLITS, INPUT_SIZE))
     function = feature_function(model)

@@ -30,7 +30,7 @@ AVERAGES = ("moving_mean", "moving_variance")
 def main(flags):
     cli.require(flags, "run_dir")
     run = RunFolder(flags.run_dir)
-    model, epoch, _ = run.load_model("float32")
+    model, epoch = run.load_model("float32")
     dataset = run.read_dataset(flags.data_root)
     images = load_splits(dataset, ("train", *TEST_SPLITS), INPUT_SIZE)
     evaluator = Evaluator(dataset, images)

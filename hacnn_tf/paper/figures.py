@@ -111,7 +111,7 @@ def attention_figure(runs: Mapping[str, tuple[RunFolder, ReidDataset]], images: 
     shown, notes = {}, [LETTERS]
     for what, (run, dataset) in runs.items():
         paths = images or drawing.random_queries(dataset, count)
-        model, epoch, _ = run.load_model()
+        model, epoch = run.load_model()
         shown[what] = drawing.attention(model, paths)
         notes.append(f"{what}: {run.path}, epoch {epoch}; {', '.join(map(_called, paths))}.")
     return Figure("figure6", "Figure 6. Harmonious attention", shown, notes)
@@ -126,7 +126,7 @@ def ranking_figure(runs: Mapping[str, tuple[RunFolder, ReidDataset]], count: int
     """Queries and their nearest gallery images. `runs` is as in `attention_figure`; `count` is of queries."""
     shown, notes = {}, ["Queries with the regions of the first level; found images framed green: right, red: wrong."]
     for what, (run, dataset) in runs.items():
-        model, epoch, _ = run.load_model()
+        model, epoch = run.load_model()
         shown[what] = drawing.ranking(model, dataset, count)
         notes.append(f"{what}: {run.path}, epoch {epoch}; random queries (seed {drawing.SEED}).")
     return Figure("ranking", "Rankings", shown, notes)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import hacnn_tf
 from hacnn_tf.data.dataset import TEST_SPLITS
@@ -234,30 +235,37 @@ class RunFolder:
             state.load_arrays(arrays, path)
         return newest is not None
 
-    def load_model(self, precision: str | None = None) -> "tuple[HACNN, int, int]":
+    def load_model(self, precision: str | None = None) -> "tuple[HACNN, int]":
         """The trained network, from the newest whole checkpoint.
 
         Args:
             precision: dtype policy to compute in; by default the one that it was trained in.
 
         Returns:
-            The `HACNN`, and for how many whole epochs and steps of the next it was trained.
+            The `HACNN`, and how many whole epochs (int) it was trained for.
 
         Raises:
             InputError: no checkpoint, all are damaged, or it is one of another network.
         """
-        newest = Checkpoints(self.path / "checkpoints").newest()
-        if newest is None:
-            raise InputError(f"{self.path} has no checkpoint yet: train it with python -m hacnn_tf.train.")
+        path, arrays = self._newest()
         load_keras()
         code_revision()
         from hacnn_tf.training.state import load_network
 
-        path, arrays = newest
         settings = dataclasses.replace(self.settings, precision=precision or self.settings.precision)
         model = settings.build_model(self.num_identities)
         load_network(model, arrays, path)
-        return model, int(arrays["epoch"]), int(arrays["step"])
+        return model, int(arrays["epoch"])
+
+    def steps_beyond(self) -> int:
+        """The steps that the newest whole checkpoint is beyond its epochs; raises `InputError` as `load_model`."""
+        return int(self._newest()[1]["step"])
+
+    def _newest(self) -> tuple[Path, dict[str, NDArray]]:
+        newest = Checkpoints(self.path / "checkpoints").newest()
+        if newest is None:
+            raise InputError(f"{self.path} has no checkpoint yet: train it with python -m hacnn_tf.train.")
+        return newest
 
     def read_dataset(self, data_root: FilePath) -> "ReidDataset":
         """The dataset it was trained on, read below `data_root`. Raises `InputError` if it cannot be, or is another."""

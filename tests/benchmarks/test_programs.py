@@ -77,7 +77,7 @@ def test_what_comes_back_completes_the_run_folder(written, small_data_root, tmp_
     programs.read(tmp_path, runs)
     assert run.read_metrics() == results
     assert [float(row["global_loss"]) for row in run.read_rows("log", 2)] == [4, 2]
-    loaded, epoch, _ = run.load_model()
+    loaded, epoch = run.load_model()
     assert epoch == 2
     for variable, weight in zip(loaded.variables, weights, strict=True):
         np.testing.assert_array_equal(variable, weight)
