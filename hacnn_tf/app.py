@@ -45,7 +45,7 @@ COMMAND.define("string", "add_user", None, "put a user and a password into the f
 COMMAND.define("path", "audit", None, "first append to this file who searched for what; no line, no answer")
 COMMAND.group("Access")
 
-PREFIX, LOCK = "hacnn_tf-", "lock"  # of the folder of a page that is open
+PREFIX, LOCK, SHOWN = "hacnn_tf-page-", "page.lock", "shown"  # of the folder of a page that is open
 UNGUARDED = "Whoever reaches this address sees the pictures, and searches them: --auth asks for a password."
 UNENCRYPTED = "Passwords and pictures go over the network as they are: put a proxy with TLS before the page."
 
@@ -83,10 +83,11 @@ def main(flags: FlagValues) -> None:
 def _temporary_folder() -> Iterator[str]:
     """A folder for pictures of people: gone when the page is, or when the next one opens if that was killed."""
     for former in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}"):
-        with contextlib.suppress(InputError, OSError), locked(former):  # another page, or another user's
-            shutil.rmtree(former.parent)
+        with contextlib.suppress(InputError, OSError), locked(former):  # of a page that is open, or another user's
+            if set(os.listdir(former.parent)) <= {LOCK, SHOWN}:
+                shutil.rmtree(former.parent)
     with tempfile.TemporaryDirectory(prefix=PREFIX) as own, locked(Path(own) / LOCK):
-        yield f"{own}/shown"
+        yield f"{own}/{SHOWN}"
 
 
 def _add_user(flags: FlagValues) -> None:

@@ -99,14 +99,16 @@ def guarded(people, tmp_path_factory):
 
 def test_what_a_killed_page_left_goes_when_the_next_one_opens(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    (tmp_path / "hacnn_tf-killed/shown").mkdir(parents=True)
-    (tmp_path / "hacnn_tf-killed/lock").touch()
+    for name, content in (("killed", app.SHOWN), ("mine", "config.json")):
+        (tmp_path / f"{app.PREFIX}{name}" / content).mkdir(parents=True)
+        (tmp_path / f"{app.PREFIX}{name}" / app.LOCK).touch()
+    mine = tmp_path / f"{app.PREFIX}mine"
     with app._temporary_folder() as first:
-        assert list(tmp_path.iterdir()) == [Path(first).parent]
+        assert {*tmp_path.iterdir()} == {Path(first).parent, mine}
         Path(first).mkdir()
         with app._temporary_folder():
             assert Path(first).exists(), "of a page that is open"
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [mine] and (mine / "config.json").exists()
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "JPEG of orientation 6", "CMYK JPEG", "PNG of 16 bits", "animated GIF"])

@@ -420,6 +420,13 @@ def test_a_manifest_with_a_split_needs_queries_that_can_be_found(tmp_path):
         read_custom(manifest(tmp_path, "path,pid,split", "a.jpg,1,query", "b.jpg,2,gallery"))
 
 
+def test_a_share_is_not_rounded_down_by_what_floats_lack(tmp_path):
+    """0.29 * 100 is 28.999999999999996."""
+    names = [f"{pid:04d}_c{camera}_{i}.jpg" for pid in range(1, 101) for camera in (1, 2) for i in (1, 2)]
+    dataset = read_custom(touch(tmp_path, *names), test_share=0.29)
+    assert dataset.split("query").pid.nunique() == 29
+
+
 def test_multi_queries_of_a_manifest_are_those_of_its_queries(tmp_path):
     touch(tmp_path, *(f"{name}.jpg" for name in "abcde"))
     rows = ["a.jpg,1,1,query", "b.jpg,1,2,gallery", "c.jpg,1,1,multi_query", "d.jpg,2,1,multi_query"]

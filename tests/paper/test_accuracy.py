@@ -231,6 +231,15 @@ def test_runs_that_differ_in_the_seed_are_named_in_one(tmp_path):
     assert left_out not in table.markdown(left_out=False)
 
 
+def test_boxes_are_asked_for_where_the_table_does_not_say(tmp_path):
+    for seed, (boxes, rank1) in enumerate([("detected", 60), ("labelled", 70)]):
+        make_run(tmp_path / boxes, rank1, boxes=boxes, seed=seed)
+    for boxes, rank1 in ((None, 60), ("labelled", 70)):
+        selection = Selection(dataset=("synthetic",), boxes=boxes)
+        table = accuracy_table("table7", selection, RunFolders(tmp_path))
+        assert cell(table, "Global+Local", f"Synthetic, {boxes or 'detected'}", "R1")["measured"] == rank1
+
+
 def test_runs_by_several_revisions_and_decoders_say_so(tmp_path):
     run = make_run(tmp_path / "a", 60)
     config = json.loads((run.path / "config.json").read_text()) | {"revision": "abc1234", "pixels": 1}
