@@ -83,9 +83,12 @@ def main(flags: FlagValues) -> None:
 def _temporary_folder() -> Iterator[str]:
     """A folder for pictures of people: gone when the page is, or when the next one opens if that was killed."""
     for former in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}"):
-        with contextlib.suppress(InputError, OSError), locked(former):  # of a page that is open, or another user's
-            if set(os.listdir(former.parent)) <= {LOCK, SHOWN}:
-                shutil.rmtree(former.parent)
+        with contextlib.suppress(InputError, OSError):
+            if former.parent.lstat().st_uid != os.getuid():  # whose lock may be a link to a file of ours
+                continue
+            with locked(former):  # or the page is open
+                if set(os.listdir(former.parent)) <= {LOCK, SHOWN}:
+                    shutil.rmtree(former.parent)
     with tempfile.TemporaryDirectory(prefix=PREFIX) as own, locked(Path(own) / LOCK):
         yield f"{own}/{SHOWN}"
 

@@ -4,8 +4,9 @@
     python -m hacnn_tf.check --dataset folder --data_root people        images of your own, see data/README.md
 
 Looks for images that are broken, of an unusual size or mode, or the same under two identities; for queries without a
-match; for identities without an image; for images that the protocol does not know, and for what it has and the folder
-does not. Exits with 1 if there is anything. Files that are no images are left out, and counted by kind.
+match; for persons who are in train and in query; for identities without an image; for images that the protocol does not
+know, and for what it has and the folder does not. Exits with 1 if there is anything. Files that are no images are left
+out, and counted by kind.
 """
 
 import dataclasses

@@ -30,7 +30,7 @@ from hacnn_tf.data.load import load_splits
 from hacnn_tf.export import check_export
 from hacnn_tf.preset import Kind, find_model
 from hacnn_tf.reid import ReID
-from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.training.run_folder import RunFolder, code_revision
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_new_path, expanded, write_npz
@@ -65,6 +65,7 @@ def main(flags: FlagValues) -> None:
     if flags.features:
         check_new_path(flags.features, suffix=".npz")
     run = RunFolder(flags.run_dir) if flags.run_dir else None
+    code_revision()  # of the code that tests: at the end, other code may be checked out
     if not flags.export:
         check_tensorflow()
     elif find_model(flags.export).kind is not Kind.PRESET:
@@ -84,8 +85,7 @@ def main(flags: FlagValues) -> None:
     )
 
     if run and not flags.export:
-        network, epoch = run.load_model(flags.precision)
-        step = run.steps_beyond()
+        network, epoch, step = run.load_checkpoint(flags.precision)
         from hacnn_tf.training.devices import use_xla
 
         function, size = feature_function(network, use_xla("auto")), network.input_shape[1:3]

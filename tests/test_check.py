@@ -140,7 +140,7 @@ def test_a_person_who_is_trained_on_and_searched_for(data_root, capsys):
     assert found == {("trained and tested", query.name): f"identity {int(query.name[:4])} is in train and in query"}
     assert "1 problem among 96 images" in sentence
     summary = read_dataset("synthetic", data_root, allow_subset=True).summary()
-    assert "\nidentities trained on and searched for: 1; figures are higher than" in summary
+    assert "\nidentities both in train and in query: 1; a network that is trained on them" in summary
 
 
 def test_what_cannot_be_read_at_all(tmp_path, capsys):

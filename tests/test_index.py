@@ -245,7 +245,8 @@ def test_tracks_are_found_by_a_pattern_and_searched(small_run, gallery, query, t
     ]
     command(search, *searched, "--where=camid != 1", "--rerank")
     shown = [float(line.split()[1]) for line in capsys.readouterr().out.splitlines()[2:5]]
-    assert shown == pytest.approx(distances[1], abs=6e-4) != pytest.approx(distances[0], abs=6e-4)
+    assert shown == pytest.approx(distances[1], abs=6e-4)
+    assert shown != pytest.approx(distances[0], abs=6e-4)
 
 
 def test_flags_of_a_search_reach_it(people, query, monkeypatch):

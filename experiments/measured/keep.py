@@ -40,9 +40,10 @@ one, four epochs from fresh weights; today's begins from bundled ones and reache
 def keep(path):
     """Copies what there is to know of a finished run. Raises `InputError` if it is not finished, or cannot be read."""
     run = RunFolder(path)
-    for done, revision in (("trained", run.revision), ("tested", run.read_test()[1] or run.revision)):
-        if not revision or "-dirty" in revision:
-            raise InputError(f"{path} was {done} by code that is no revision ({revision}): nobody could get it again.")
+    revisions = [code["revision"] for code in run.code]
+    for revision in (*revisions, run.read_test()[1] or revisions[-1]):
+        if not revision or revision.endswith("-dirty"):
+            raise InputError(f"{path} is of code that is no revision ({revision}): nobody could get it again.")
     folder = HERE / run.settings.dataset / run.settings.run_name
     if (folder / "config.json").exists() and (others := RunFolder(folder).settings.differences(run.settings)):
         raise InputError(f"{folder} is of a run with another {', '.join(others)}: it is kept, and {path} is not.")

@@ -141,7 +141,7 @@ def table(runs_dir):
                 folder.read_metrics()
                 last, found = (folder.read_rows(rows, folder.settings.epochs)[-1] for rows in ("log", "evaluations"))
             except (InputError, IndexError) as error:
-                print(f"Left out: {error or path}", file=sys.stderr)
+                print(f"Left out: {error if isinstance(error, InputError) else path}", file=sys.stderr)
                 continue
             accuracy = " | ".join(f"{float(found[f'{p}_rank1']):.1f}/{float(found[f'{p}_mAP']):.1f}" for p in PARTS)
             losses = f"{float(last['global_loss']):.2f}/{float(last['local_loss']):.2f}"

@@ -10,9 +10,8 @@ import pandas as pd
 from hacnn_tf.data.listing import LeftOut
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded
-from hacnn_tf.utils.types import FilePath
+from hacnn_tf.utils.types import TEST_SPLITS, FilePath
 
-TEST_SPLITS = ("query", "gallery", "multi_query")
 SPLITS = ("train", *TEST_SPLITS)
 JUNK, DISTRACTOR = -1, 0  # identities of gallery images that show nobody in particular
 NO_CAMERA = -1  # and below: cameras of images whose camera is not known, each its own
@@ -73,8 +72,8 @@ class ReidDataset:
         lines += self.left_out.lines()
         if both := self.trained_and_tested():
             lines.append(
-                f"identities trained on and searched for: {len(both):,}; figures are higher than, and not comparable "
-                "to, those of persons who were never seen"
+                f"identities both in train and in query: {len(both):,}; a network that is trained on them has higher "
+                "figures than, and none comparable to, those of persons whom it has never seen"
             )
         if (self.table.camid <= NO_CAMERA).any():
             lines.append(WITHOUT_CAMERAS)

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from hacnn_tf.data.dataset import TEST_SPLITS as TEST_SPLITS
 from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.evaluation.features import extract_features, feature_function
 from hacnn_tf.evaluation.protocols import evaluate_features
+from hacnn_tf.utils.types import TEST_SPLITS as TEST_SPLITS
 from hacnn_tf.utils.types import Features, Pixels, Results, Tensor
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from hacnn_tf.data.dataset import TEST_SPLITS, ReidDataset
+from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.data.load import load_images
 from hacnn_tf.data.pipeline import steps_per_epoch
 from hacnn_tf.models import INPUT_SIZE
@@ -24,7 +24,7 @@ from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_folder
-from hacnn_tf.utils.types import FilePath
+from hacnn_tf.utils.types import TEST_SPLITS, FilePath
 
 if TYPE_CHECKING:
     from hacnn_tf.paper.figures import Figure

@@ -22,10 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import hacnn_tf
-from hacnn_tf.data.dataset import TEST_SPLITS
 from hacnn_tf.data.decode import PIXELS
 from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, PARTS, RATES, parts_of
 from hacnn_tf.training.checkpoints import Checkpoints
@@ -43,7 +41,7 @@ from hacnn_tf.utils.files import (
     write_json,
 )
 from hacnn_tf.utils.startup import load_keras
-from hacnn_tf.utils.types import BRANCHES, FilePath, Results
+from hacnn_tf.utils.types import BRANCHES, TEST_SPLITS, FilePath, Results
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -247,25 +245,21 @@ class RunFolder:
         Raises:
             InputError: no checkpoint, all are damaged, or it is one of another network.
         """
-        path, arrays = self._newest()
-        load_keras()
-        code_revision()
-        from hacnn_tf.training.state import load_network
+        return self.load_checkpoint(precision)[:2]
 
-        settings = dataclasses.replace(self.settings, precision=precision or self.settings.precision)
-        model = settings.build_model(self.num_identities)
-        load_network(model, arrays, path)
-        return model, int(arrays["epoch"])
-
-    def steps_beyond(self) -> int:
-        """The steps that the newest whole checkpoint is beyond its epochs; raises `InputError` as `load_model`."""
-        return int(self._newest()[1]["step"])
-
-    def _newest(self) -> tuple[Path, dict[str, NDArray]]:
+    def load_checkpoint(self, precision: str | None = None) -> "tuple[HACNN, int, int]":
+        """As `load_model`, and how many steps (int) it was trained beyond these epochs."""
         newest = Checkpoints(self.path / "checkpoints").newest()
         if newest is None:
             raise InputError(f"{self.path} has no checkpoint yet: train it with python -m hacnn_tf.train.")
-        return newest
+        load_keras()
+        from hacnn_tf.training.state import load_network
+
+        path, arrays = newest
+        settings = dataclasses.replace(self.settings, precision=precision or self.settings.precision)
+        model = settings.build_model(self.num_identities)
+        load_network(model, arrays, path)
+        return model, int(arrays["epoch"]), int(arrays["step"])
 
     def read_dataset(self, data_root: FilePath) -> "ReidDataset":
         """The dataset it was trained on, read below `data_root`. Raises `InputError` if it cannot be, or is another."""
@@ -421,7 +415,7 @@ def _flags(content: Mapping[str, Any]) -> Mapping[str, Any]:
     return content["settings"] | {"recipe": FORMER_RECIPES.get(former, former)}
 
 
-@functools.cache  # what is checked out when a training ends may be other code than what was imported
+@functools.cache  # when a long command ends, other code may be checked out than was imported
 def code_revision() -> str | None:
     """The git revision of the code, or None where there is no git, or the code is not in a checkout of its own."""
     here = Path(__file__)

@@ -226,8 +226,8 @@ def parse(values: flags.FlagValues, argv: Sequence[str]) -> flags.FlagValues:
 def _requirement(values: flags.FlagValues, error: flags.IllegalFlagValueError) -> str:
     """What a flag that is not must be, if known. absl says "flag --NAME=VALUE: REASON", with Python's reason."""
     name, _, value = str(error).removeprefix("flag --").removesuffix(f": {error.__context__}").partition("=")
-    if error.__context__ is None:  # of what a value must be, it would be another error's
-        return f"--{name} is given more than once"
+    if error.__context__ is None:  # it is not of a value
+        return f"--{name} is given more than once" if ": already defined as " in str(error) else ""
     parser = values[name].parser
     if isinstance(parser, flags.EnumParser):
         must = f"one of {', '.join(parser.enum_values)}"

@@ -1,4 +1,4 @@
-"""The types that annotations share, and the network's branches. What an array's numbers mean, docstrings say."""
+"""The types and names that all modules share. What an array's numbers mean, docstrings say."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 BRANCHES = ("global", "local")  # of the network, in the order of their features
+TEST_SPLITS = ("query", "gallery", "multi_query")  # of a dataset
 FilePath = str | os.PathLike[str]
 Pixels = NDArray[np.uint8]
 Features = NDArray[np.float32]

@@ -245,8 +245,9 @@ def test_runs_by_several_revisions_and_decoders_say_so(tmp_path):
     config = json.loads((run.path / "config.json").read_text()) | {"revision": "abc1234", "pixels": 1}
     then = [{"epoch": 1, "step": 0, "versions": {}, "revision": "def5678", "pixels": 2}]
     (run.path / "config.json").write_text(json.dumps(config | {"then": then}))
+    run.write_metrics(run.read_metrics(), 4, None, "0123abc")
     table = accuracy_table("table7", SYNTHETIC, RunFolders(tmp_path))
-    assert ", revision abc1234, then def5678, tested by " in table.notes[1]
+    assert ", revision abc1234, then def5678, tested by 0123abc, " in table.notes[1]
     assert table.notes[-1] == "These runs did not all see images decoded alike, which is worth a point or two."
 
 
