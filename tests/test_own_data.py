@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from hacnn_tf import check, evaluate, train
+from hacnn_tf.data.dataset import ReidDataset, make_table
+from hacnn_tf.evaluation import TEST_SPLITS
 from hacnn_tf.paper.run_folders import RunFolders
-from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.training.run_folder import RunFolder, code_revision
 from tests.conftest import train_args
 from tests.test_commands import fails
 from tests.training.test_training import TinyNetwork
@@ -111,7 +113,9 @@ def test_no_table_reads_results_on_another_test_set(own_run, tmp_path):
     shutil.copytree(own_run, tmp_path / "runs/own", ignore=shutil.ignore_patterns("metrics*"))
     run = RunFolder(tmp_path / "runs/own")
     results = json.loads((own_run / "metrics.json").read_text())["results"]
-    run.write_other_metrics(type("Dataset", (), {"name": "x"}), results, run.settings.epochs)
+    another = ReidDataset("x", make_table(["a.jpg"], [1], [1], "query"))
+    written = json.loads(run.write_other_metrics(another, results, run.settings.epochs).read_text())
+    assert written["tested"] == another.fingerprint(TEST_SPLITS) and written["revision"] == code_revision()
     runs = RunFolders(tmp_path / "runs")
     assert runs.select(run.settings) == [] and "is not finished (no metrics.json)" in runs.left_out[0]
 
