@@ -30,7 +30,8 @@ from hacnn_tf.data.load import load_splits
 from hacnn_tf.export import check_export
 from hacnn_tf.preset import Kind, find_model
 from hacnn_tf.reid import ReID
-from hacnn_tf.training.run_folder import RunFolder, code_revision
+from hacnn_tf.training.code import code_revision
+from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_new_path, expanded, write_npz

@@ -10,7 +10,8 @@ from hacnn_tf import check, evaluate, train
 from hacnn_tf.data.dataset import ReidDataset, make_table
 from hacnn_tf.evaluation import TEST_SPLITS
 from hacnn_tf.paper.run_folders import RunFolders
-from hacnn_tf.training.run_folder import RunFolder, code_revision
+from hacnn_tf.training.code import code_revision
+from hacnn_tf.training.run_folder import RunFolder
 from tests.conftest import train_args
 from tests.test_commands import fails
 from tests.training.test_training import TinyNetwork

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from hacnn_tf.models import HACNN
+from hacnn_tf.training.code import code_here
 from hacnn_tf.training.epoch_log import EpochLog
 from hacnn_tf.training.initial import InitialWeights
 from hacnn_tf.training.progress import Progress
-from hacnn_tf.training.run_folder import RunFolder, code_here
+from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.state import TrainingState
 from hacnn_tf.utils.cli import print_line
 from hacnn_tf.utils.files import preview

@@ -11,22 +11,15 @@ two; `metrics.json` the evaluation of the finished training; `metrics-DATASET.js
 import contextlib
 import csv
 import dataclasses
-import functools
 import json
 import math
-import platform
-import shutil
-import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-import hacnn_tf
-from hacnn_tf.data.decode import PIXELS
 from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, PARTS, RATES, parts_of
 from hacnn_tf.training.checkpoints import Checkpoints
+from hacnn_tf.training.code import code_here, code_revision
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import (
@@ -377,24 +370,6 @@ class RunFolder:
             raise InputError(f"{self.path} was removed while it was in use: repeat the command to begin anew.")
 
 
-def versions() -> dict[str, str]:
-    """Dict from the name of what a training depends on to its version here."""
-    import h5py
-    import keras
-    import tensorflow as tf
-
-    return {
-        "hacnn_tf": hacnn_tf.__version__,
-        "python": platform.python_version(),
-        **{module.__name__: module.__version__ for module in (tf, keras, np, h5py)},
-    }
-
-
-def code_here() -> dict[str, Any]:
-    """What this code computes with, as in `RunFolder.code`."""
-    return {"versions": versions(), "revision": code_revision(), "pixels": PIXELS}
-
-
 def _code(content: Mapping[str, Any]) -> dict[str, Any]:
     """What of a `config.json`, or a part of it, says how it was computed."""
     return {"versions": dict(content["versions"]), "revision": content["revision"], "pixels": content.get("pixels")}
@@ -413,17 +388,3 @@ def _flags(content: Mapping[str, Any]) -> Mapping[str, Any]:
         return content["settings"]
     former = content["settings"].get("recipe", "constant")  # at first there was but one, without a name
     return content["settings"] | {"recipe": FORMER_RECIPES.get(former, former)}
-
-
-@functools.cache  # when a long command ends, other code may be checked out than was imported
-def code_revision() -> str | None:
-    """The git revision of the code, or None where there is no git, or the code is not in a checkout of its own."""
-    here = Path(__file__)
-
-    def git(*args: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["git", "-C", here.parent, *args], capture_output=True, text=True)
-
-    # A package may be installed below a checkout of something else.
-    if not shutil.which("git") or git("ls-files", "--error-unmatch", here.name).returncode:
-        return None
-    return git("describe", "--always", "--dirty").stdout.strip() or None

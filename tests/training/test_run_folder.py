@@ -1,7 +1,6 @@
 """What a run folder says of its training, and that a later release reads it."""
 
 import json
-import subprocess
 
 import pytest
 
@@ -10,50 +9,6 @@ from hacnn_tf.training import run_folder
 from hacnn_tf.training.recipes import OPTIONS, RECIPES
 from hacnn_tf.utils.errors import FormatError, InputError
 from tests.paper.runs import make_run
-
-
-@pytest.fixture
-def checkout(tmp_path, monkeypatch):
-    """A git checkout with one commit, and a module in it, which nobody has added yet."""
-    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.example"]
-    module = tmp_path / "package/run_folder.py"
-    module.parent.mkdir()
-    module.touch()
-    monkeypatch.setattr(run_folder, "__file__", str(module))
-
-    def commit(*paths):
-        subprocess.run([*git, "init", "--quiet"], check=True)
-        subprocess.run([*git, "add", *map(str, paths)], check=True)
-        subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "first"], check=True)
-        described = subprocess.run([*git, "describe", "--always"], check=True, capture_output=True, text=True)
-        return described.stdout.strip()
-
-    return commit, module
-
-
-def test_that_of_its_checkout(checkout):
-    commit, module = checkout
-    revision = commit(module)
-    assert run_folder.code_revision.__wrapped__() == revision
-    module.write_text("changed")
-    assert run_folder.code_revision.__wrapped__() == f"{revision}-dirty"
-
-
-def test_none_where_there_is_no_checkout(checkout):
-    assert run_folder.code_revision.__wrapped__() is None
-
-
-def test_none_where_it_is_installed_below_a_checkout_of_something_else(checkout):
-    commit, _ = checkout
-    commit()
-    assert run_folder.code_revision.__wrapped__() is None
-
-
-def test_none_where_there_is_no_git(checkout, tmp_path, monkeypatch):
-    commit, module = checkout
-    commit(module)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert run_folder.code_revision.__wrapped__() is None
 
 
 def edited(path, edit):

@@ -25,9 +25,10 @@ from hacnn_tf.layers import ConvBlock
 from hacnn_tf.models import BRANCHES, HACNN
 from hacnn_tf.training import multi_worker
 from hacnn_tf.training.checkpoints import Checkpoints
+from hacnn_tf.training.code import code_here
 from hacnn_tf.training.devices import Devices
 from hacnn_tf.training.recipes import OPTIONS, RECIPES
-from hacnn_tf.training.run_folder import COLUMNS, RunFolder, code_here
+from hacnn_tf.training.run_folder import COLUMNS, RunFolder
 from tests.conftest import train_args
 from tests.models.test_legacy import former_checkpoint
 from tests.stress.kill_resume import differences

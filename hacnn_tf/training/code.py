@@ -1,0 +1,45 @@
+"""Which code computes here, for the record: its revision, the versions of what it stands on, and its decoder."""
+
+import functools
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import hacnn_tf
+from hacnn_tf.data.decode import PIXELS
+
+
+def code_here() -> dict[str, Any]:
+    """What this code computes with, as in `RunFolder.code`."""
+    return {"versions": versions(), "revision": code_revision(), "pixels": PIXELS}
+
+
+def versions() -> dict[str, str]:
+    """Dict from the name of what a training depends on to its version here."""
+    import h5py
+    import keras
+    import tensorflow as tf
+
+    return {
+        "hacnn_tf": hacnn_tf.__version__,
+        "python": platform.python_version(),
+        **{module.__name__: module.__version__ for module in (tf, keras, np, h5py)},
+    }
+
+
+@functools.cache  # when a long command ends, other code may be checked out than was imported
+def code_revision() -> str | None:
+    """The git revision of the code, or None where there is no git, or the code is not in a checkout of its own."""
+    here = Path(__file__)
+
+    def git(*args: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", "-C", here.parent, *args], capture_output=True, text=True)
+
+    # A package may be installed below a checkout of something else.
+    if not shutil.which("git") or git("ls-files", "--error-unmatch", here.name).returncode:
+        return None
+    return git("describe", "--always", "--dirty").stdout.strip() or None

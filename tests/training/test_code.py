@@ -1,0 +1,53 @@
+"""The revision that a run folder names: of the checkout that the code is in, and of no other."""
+
+import subprocess
+
+import pytest
+
+from hacnn_tf.training import code
+
+revision_now = code.code_revision.__wrapped__  # a command asks once
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A git checkout with one commit, and a module in it, which nobody has added yet."""
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.example"]
+    module = tmp_path / "package/code.py"
+    module.parent.mkdir()
+    module.touch()
+    monkeypatch.setattr(code, "__file__", str(module))
+
+    def commit(*paths):
+        subprocess.run([*git, "init", "--quiet"], check=True)
+        subprocess.run([*git, "add", *map(str, paths)], check=True)
+        subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "first"], check=True)
+        described = subprocess.run([*git, "describe", "--always"], check=True, capture_output=True, text=True)
+        return described.stdout.strip()
+
+    return commit, module
+
+
+def test_that_of_its_checkout(checkout):
+    commit, module = checkout
+    revision = commit(module)
+    assert revision_now() == revision
+    module.write_text("changed")
+    assert revision_now() == f"{revision}-dirty"
+
+
+def test_none_where_there_is_no_checkout(checkout):
+    assert revision_now() is None
+
+
+def test_none_where_it_is_installed_below_a_checkout_of_something_else(checkout):
+    commit, _ = checkout
+    commit()
+    assert revision_now() is None
+
+
+def test_none_where_there_is_no_git(checkout, tmp_path, monkeypatch):
+    commit, module = checkout
+    commit(module)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert revision_now() is None
