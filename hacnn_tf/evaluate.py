@@ -66,7 +66,6 @@ def main(flags: FlagValues) -> None:
     if flags.features:
         check_new_path(flags.features, suffix=".npz")
     run = RunFolder(flags.run_dir) if flags.run_dir else None
-    code_revision()  # of the code that tests: at the end, other code may be checked out
     if not flags.export:
         check_tensorflow()
     elif find_model(flags.export).kind is not Kind.PRESET:
@@ -86,6 +85,7 @@ def main(flags: FlagValues) -> None:
     )
 
     if run and not flags.export:
+        code_revision()  # of the code that tests: at the end, other code may be checked out
         network, epoch, step = run.load_checkpoint(flags.precision)
         from hacnn_tf.training.devices import use_xla
 

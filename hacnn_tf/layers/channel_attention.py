@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from hacnn_tf.layers.conv_block import ConvBlock
+from hacnn_tf.layers.inherited import inherited
 from hacnn_tf.utils.types import Shape, Tensor
 
 
@@ -38,7 +39,7 @@ class ChannelAttention(keras.layers.Layer):
             raise ValueError(
                 f"ChannelAttention reduces channels by {self.reduction}, which does not divide {channels}."
             )
-        common = {"dtype": self.dtype_policy, "trainable": self.trainable}
+        common = inherited(self)
         self.squeeze = ConvBlock(channels // self.reduction, name="squeeze_1x1", **common)
         self.excite = ConvBlock(channels, name="excite_1x1", **common)
         self.squeeze.build(input_shape)

@@ -7,6 +7,7 @@ from keras import ops
 
 from hacnn_tf.layers import initializers
 from hacnn_tf.layers.batch_norm import BatchNorm
+from hacnn_tf.layers.inherited import inherited
 from hacnn_tf.utils.types import Shape, Tensor
 
 
@@ -32,7 +33,7 @@ class ConvBlock(keras.layers.Layer):
         self.filters = filters
         self.kernel_size = kernel_size
         self.strides = strides
-        common = {"dtype": self.dtype_policy, "trainable": self.trainable}
+        common = inherited(self)
         self.conv = keras.layers.Conv2D(
             filters,
             kernel_size,

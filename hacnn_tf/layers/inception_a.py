@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from hacnn_tf.layers.conv_block import ConvBlock
+from hacnn_tf.layers.inherited import inherited
 from hacnn_tf.utils.types import Shape, Tensor
 
 
@@ -34,7 +35,7 @@ class InceptionA(keras.layers.Layer):
         if filters % 4:
             raise ValueError(f"InceptionA has four equal streams: filters must be divisible by 4, not {filters}.")
         self.filters = filters
-        width, common = filters // 4, {"dtype": self.dtype_policy, "trainable": self.trainable}
+        width, common = filters // 4, inherited(self)
         self.stream1_1x1 = ConvBlock(width, name="stream1_1x1", **common)
         self.stream2_1x1 = ConvBlock(width, name="stream2_1x1", **common)
         self.stream2_3x3 = ConvBlock(width, 3, name="stream2_3x3", **common)

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from hacnn_tf.layers.conv_block import ConvBlock
+from hacnn_tf.layers.inherited import inherited
 from hacnn_tf.utils.types import Shape, Tensor
 
 
@@ -37,7 +38,7 @@ class InceptionB(keras.layers.Layer):
                 f"InceptionB has streams of a quarter width: filters must be divisible by 4, not {filters}."
             )
         self.filters = filters
-        width, common = filters // 4, {"dtype": self.dtype_policy, "trainable": self.trainable}
+        width, common = filters // 4, inherited(self)
         self.stream1_1x1 = ConvBlock(width, name="stream1_1x1", **common)
         self.stream1_3x3 = ConvBlock(width, 3, 2, name="stream1_3x3", **common)
         self.stream2_1x1 = ConvBlock(width, name="stream2_1x1", **common)

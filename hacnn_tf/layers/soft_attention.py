@@ -7,6 +7,7 @@ from keras import ops
 
 from hacnn_tf.layers.channel_attention import ChannelAttention
 from hacnn_tf.layers.conv_block import ConvBlock
+from hacnn_tf.layers.inherited import inherited
 from hacnn_tf.layers.spatial_attention import SpatialAttention
 from hacnn_tf.utils.types import Shape, Tensor
 
@@ -39,7 +40,7 @@ class SoftAttention(keras.layers.Layer):
         super().__init__(**kwargs)
         if not (spatial or channel):
             raise ValueError("SoftAttention needs spatial or channel attention; without both, leave the layer out.")
-        common = {"dtype": self.dtype_policy, "trainable": self.trainable}
+        common = inherited(self)
         self.spatial = SpatialAttention(name="spatial", **common) if spatial else None
         self.channel = ChannelAttention(reduction, name="channel", **common) if channel else None
         self.reduction = reduction
@@ -49,7 +50,7 @@ class SoftAttention(keras.layers.Layer):
             self.spatial.build(inputs_shape)
         if self.channel:
             self.channel.build(signature_shape)
-        common = {"dtype": self.dtype_policy, "trainable": self.trainable}
+        common = inherited(self)
         self.blend = ConvBlock(inputs_shape[-1], name="blend_1x1", **common)
         self.blend.build(inputs_shape)
 

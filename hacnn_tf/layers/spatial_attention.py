@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from hacnn_tf.layers.conv_block import ConvBlock
+from hacnn_tf.layers.inherited import inherited
 from hacnn_tf.utils.types import Shape, Tensor
 
 
@@ -27,7 +28,7 @@ class SpatialAttention(keras.layers.Layer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        common = {"dtype": self.dtype_policy, "trainable": self.trainable}
+        common = inherited(self)
         self.conv = ConvBlock(1, 3, 2, name="conv_3x3", **common)
         self.scale = ConvBlock(1, name="scale_1x1", **common)
 

@@ -130,13 +130,12 @@ class Record:
         said = ""
         if (state.epoch or state.step) and state.epoch != self._settings.epochs:
             self._run.go_on(state.epoch, state.step)
-            begun, now = (
-                {**code["versions"], "revision": code["revision"]} for code in (self._run.code[0], code_here())
-            )
-            changed = [f"{name} {begun.get(name)}, now {now[name]}" for name in now if begun.get(name) != now[name]]
+            begun, here = self._run.code[0], code_here()
+            then, now = ({**code["versions"], "revision": code["revision"]} for code in (begun, here))
+            changed = [f"{name} {then.get(name)}, now {now[name]}" for name in now if then.get(name) != now[name]]
             if changed:
                 said = f" It was begun with {preview(changed, 10, '; ')}: its last digits may differ."
-            if self._run.code[0]["pixels"] not in (None, code_here()["pixels"]):
+            if begun["pixels"] not in (None, here["pixels"]):
                 said += " Its images are decoded otherwise now: begin anew for results to compare by a point."
         if self._run.tested not in (None, self._tested):
             said += " It is tested on other images now than when it began."

@@ -194,9 +194,9 @@ class RunFolder:
             step: steps done of the next.
         """
         self._check_present()
-        last = {name: value for name, value in self.code[-1].items() if name not in ("epoch", "step")}
-        if last != code_here():
-            self.code.append({"epoch": epoch, "step": step, **code_here()})
+        here = code_here()
+        if _code(self.code[-1]) != here:
+            self.code.append({"epoch": epoch, "step": step, **here})
             config = json.loads((self.path / "config.json").read_text())
             write_json(self.path / "config.json", config | {"then": self.code[1:]})
 
@@ -332,6 +332,17 @@ class RunFolder:
         Raises:
             InputError: the training is not finished, or `metrics.json` is damaged.
         """
+        return self._read_metrics()["results"]
+
+    def read_test(self) -> tuple[str | None, str | None]:
+        """What `metrics.json` says of the test: the fingerprint of its images, and the git revision of the code.
+
+        None each if it does not say; raises `InputError` as `read_metrics`.
+        """
+        content = self._read_metrics()
+        return content.get("tested"), content.get("revision")
+
+    def _read_metrics(self) -> dict[str, Any]:
         path = self.path / "metrics.json"
         if not path.exists():
             raise InputError(f"{self.path} is not finished (no metrics.json): repeat its command to go on with it.")
@@ -354,16 +365,7 @@ class RunFolder:
             raise InputError(
                 f"{path} is of epoch {epoch} of {self.settings.epochs}: repeat the training's command to finish it."
             )
-        return results
-
-    def read_test(self) -> tuple[str | None, str | None]:
-        """What `metrics.json` says of the test: the fingerprint of its images, and the git revision of the code.
-
-        None each if it does not say; raises `InputError` as `read_metrics`.
-        """
-        self.read_metrics()
-        content = json.loads((self.path / "metrics.json").read_text())
-        return content.get("tested"), content.get("revision")
+        return content
 
     def _check_present(self) -> None:
         if not (self.path / "config.json").exists() or not self._still_ours():
