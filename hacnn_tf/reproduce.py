@@ -7,7 +7,6 @@ Says first what it will train and about how long that takes. Trainings that are 
 interrupted one goes on where it was.
 """
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from hacnn_tf.paper.layouts import EXPERIMENTS, Selection, listed
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.signals import STOPPING, Stopped
+from hacnn_tf.utils.signals import run_stoppable
 from hacnn_tf.utils.startup import require_tensorflow
 from hacnn_tf.utils.types import FilePath
 
@@ -83,20 +82,7 @@ def _seeds(flags: FlagValues) -> list[int]:
 
 def _train(settings: Settings, path: Path, data_root: FilePath) -> None:
     args = [f"--data_root={data_root}", f"--run_dir={path}", *settings.as_flags()]
-    # In a session of its own, so that what a terminal or a scheduler sends to all reaches it once, from here.
-    training = subprocess.Popen([sys.executable, "-m", "hacnn_tf.train", *args], start_new_session=True)
-    try:
-        code = training.wait()
-    except Stopped as stopped:
-        training.send_signal(stopped.number)
-        try:
-            training.wait()  # it writes a checkpoint
-        except Stopped:
-            training.kill()
-        raise
-    for number in STOPPING:
-        if code in (128 + number, -number):
-            raise Stopped(number)
+    code = run_stoppable([sys.executable, "-m", "hacnn_tf.train", *args])
     if code:
         raise InputError(
             f"The training of {path} ended with exit code {code}: the sentence above says why. When that is mended, "

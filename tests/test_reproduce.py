@@ -4,7 +4,6 @@ The trainings themselves are left out here; tests/test_experiments.py runs the s
 """
 
 import sys
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -39,7 +38,7 @@ def trainings(monkeypatch):
     """The run folders "trained" so far: each gets its config and metrics at once."""
     done = []
 
-    def pretend(args, **_):
+    def pretend(args):
         flags = parse(train.COMMAND.values, ["train", *args[3:]])
         settings = Settings.from_flags({name: flags[name].value for name in FLAGS}).completed()
         done.append(settings)
@@ -48,9 +47,9 @@ def trainings(monkeypatch):
         run.write_rows("speed", [{"epoch": 1, "images_per_second": 24}])
         results = {"single_query": {part: measures(50 - d) for part, d in PARTS.items()}}
         run.write_metrics(results, settings.epochs, tested=None)
-        return SimpleNamespace(wait=lambda: 0)
+        return 0
 
-    monkeypatch.setattr(reproduce, "subprocess", SimpleNamespace(Popen=pretend))
+    monkeypatch.setattr(reproduce, "run_stoppable", pretend)
     return done
 
 
@@ -130,8 +129,7 @@ def test_a_damaged_log_is_named(places, trainings, tmp_path, capsys):
 
 
 def test_a_training_that_fails_ends_it(places, monkeypatch, capsys):
-    failing = SimpleNamespace(Popen=lambda args, **_: SimpleNamespace(wait=lambda: 1))
-    monkeypatch.setattr(reproduce, "subprocess", failing)
+    monkeypatch.setattr(reproduce, "run_stoppable", lambda args: 1)
     sentence = fails(reproduce, ["--experiment=table7", *SMALL, *places], capsys)
     assert "synthetic-detected-epochs3-seed0 ended with exit code 1: the sentence above says why. When" in sentence
 

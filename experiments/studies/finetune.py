@@ -11,9 +11,11 @@ Finished trainings are not repeated; --table trains nothing.
 
 import argparse
 import statistics
-import subprocess
 import sys
 from pathlib import Path
+
+from hacnn_tf.utils.cli import ending
+from hacnn_tf.utils.signals import run_stoppable
 
 PRESET = "hacnn_cuhk03_detected"
 PRECISION = "mixed_bfloat16"
@@ -52,10 +54,12 @@ def main():
         return train_with_frozen_stem(["train", f"--data_root={args.data_root}", *rest])
     if rest:
         parser.error(f"unknown: {' '.join(rest)}")
-    seeds = args.seeds.split(",")
+    variants, seeds = args.variants.split(","), args.seeds.split(",")
+    if unknown := [name for name in variants if name not in CHOICES]:
+        parser.error(f"--variants: {', '.join(unknown)} unknown; {', '.join(CHOICES)} are known")
     for what in [args.only] if args.only else ["choose", "synthetic", "cuhk03"]:
         if what == "choose":
-            trainings = [(name, choice(name, args.data_root)) for name in args.variants.split(",")]
+            trainings = [(name, choice(name, args.data_root)) for name in variants]
         elif what == "synthetic":
             trainings = comparisons(read(what, args.data_root), PRESET, FROM_FRESH, args.runs_dir / what)
         else:
@@ -128,7 +132,7 @@ def trained(what, trainings, seeds, runs_dir, table_only):
 def run(run_dir, flags):
     """Trains, or goes on with a training."""
     how = [__file__] if FROZEN in flags else ["-m", "hacnn_tf.train"]
-    if code := subprocess.run([sys.executable, *how, f"--run_dir={run_dir}", *flags]).returncode:
+    if code := run_stoppable([sys.executable, *how, f"--run_dir={run_dir}", *flags]):
         sys.exit(code)
 
 
@@ -172,4 +176,5 @@ def train_with_frozen_stem(argv):
 
 
 if __name__ == "__main__":
-    main()
+    with ending("finetune"):
+        main()

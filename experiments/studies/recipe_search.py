@@ -9,9 +9,11 @@ run folder doesn't know of: its network is another than `python -m hacnn_tf.eval
 
 import argparse
 import functools
-import subprocess
 import sys
 from pathlib import Path
+
+from hacnn_tf.utils.cli import ending
+from hacnn_tf.utils.signals import run_stoppable
 
 COMMON = ["--dataset=cuhk03", "--validation=384", "--epochs=12", "--precision=mixed_bfloat16"]
 VARIANTS = {  # name: (flags, reading)
@@ -119,8 +121,7 @@ def run(name, seed, data_root, runs_dir):
     flags, reading = VARIANTS[name]
     how = [__file__, "--reading", reading] if reading else ["-m", "hacnn_tf.train"]
     where = [f"--data_root={data_root}", f"--run_dir={runs_dir / f'{name}-seed{seed}'}", f"--seed={seed}"]
-    code = subprocess.run([sys.executable, *how, *where, *COMMON, *flags.split()]).returncode
-    if code:
+    if code := run_stoppable([sys.executable, *how, *where, *COMMON, *flags.split()]):
         sys.exit(code)
 
 
@@ -150,4 +151,5 @@ def table(runs_dir):
 
 
 if __name__ == "__main__":
-    main()
+    with ending("recipe_search"):
+        main()

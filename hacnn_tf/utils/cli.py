@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from absl import flags, logging
@@ -137,29 +137,39 @@ class Command:
         """
         argv = sys.argv if argv is None else argv
         logging.set_verbosity(logging.ERROR)
-        try:
-            if isinstance(sys.stdout, io.TextIOWrapper):
-                sys.stdout.reconfigure(errors="backslashreplace")  # paths may have letters that it has not
+        with ending(self.name):
             if {"--help", "-help", "-h"} & set(argv[1:]):
                 print(self.help())
             else:
-                values = parse(self.values, argv)
-                with stoppable():
-                    main(values)
-            sys.stdout.flush()  # or a full disk would be noticed after this, by Python
-        except InputError as error:
-            sys.exit(f"{self.name}: {error}")
-        except BrokenPipeError:  # who read it has left, as `| head` does
-            drop_output()
-            sys.exit(128 + signal.SIGPIPE)
-        except OSError as error:  # what the system refuses, wherever that is noticed: a closed folder, a full disk
-            drop_output()
-            sys.exit(f"{self.name}: {_refusal(error)}.")
-        except KeyboardInterrupt as stopped:
-            if str(stopped):
-                with contextlib.suppress(OSError):  # Ctrl-C has ended a `| tee` too
-                    print(f"{self.name}: {stopped}", file=sys.stderr, flush=True)
-            sys.exit(128 + getattr(stopped, "number", signal.SIGINT))
+                main(parse(self.values, argv))
+
+
+@contextlib.contextmanager
+def ending(name: str) -> Iterator[None]:
+    """Ends the process if what is done in it fails: with a sentence and 1, or as shells do if a signal stopped it.
+
+    Args:
+        name: of the command, for the sentence.
+    """
+    try:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # paths may have letters that it has not
+        with stoppable():
+            yield
+        sys.stdout.flush()  # or a full disk would be noticed after this, by Python
+    except InputError as error:
+        sys.exit(f"{name}: {error}")
+    except BrokenPipeError:  # who read it has left, as `| head` does
+        drop_output()
+        sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:  # what the system refuses, wherever that is noticed: a closed folder, a full disk
+        drop_output()
+        sys.exit(f"{name}: {_refusal(error)}.")
+    except KeyboardInterrupt as stopped:
+        if str(stopped):
+            with contextlib.suppress(OSError):  # Ctrl-C has ended a `| tee` too
+                print(f"{name}: {stopped}", file=sys.stderr, flush=True)
+        sys.exit(128 + getattr(stopped, "number", signal.SIGINT))
 
 
 def print_line(text: str) -> None:

@@ -3,7 +3,8 @@
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -77,6 +78,36 @@ def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+
+
+def run_stoppable(args: Sequence[str]) -> int:
+    """Runs a command that stops well by itself, such as a training, which writes a checkpoint; gives its exit code.
+
+    What stops us while it runs (see `stoppable`) is passed on, and waited for; a second signal kills it.
+
+    Raises:
+        Stopped: a signal stopped us, or the command.
+    """
+    request, child = StopRequest(), None
+    try:
+        with _handled(lambda number, _: setattr(request, "number", number)):  # or what begins would be left alone
+            # In a session of its own, so that what a terminal or a scheduler sends to all reaches it once, from here.
+            child = subprocess.Popen(args, start_new_session=True)
+        if request.number is not None:
+            raise Stopped(request.number)
+        code = child.wait()
+    except Stopped as stopped:
+        if child:
+            child.send_signal(stopped.number)
+            try:
+                child.wait()
+            except Stopped:
+                child.kill()
+        raise
+    for number in STOPPING:
+        if code in (128 + number, -number):
+            raise Stopped(number)
+    return code
 
 
 def reinstall() -> None:

@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
-from hacnn_tf.utils.signals import Stopped, StopRequest, deferred, stoppable
+from hacnn_tf.utils.signals import Stopped, StopRequest, deferred, run_stoppable, stoppable
 
 
 def send(number):
@@ -69,3 +71,50 @@ def test_a_second_signal_stops_at_once():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
     assert done.returncode == -signal.SIGINT
     assert "SIGTERM: after this" in done.stderr and "went on" not in done.stdout
+
+
+CHILD = """
+import pathlib, signal, sys, time
+folder = pathlib.Path(sys.argv[1])
+def stop(number, _):
+    time.sleep(0.5)  # longer than Python leaves to a child of `subprocess.run`
+    (folder / "checkpoint").touch()
+    sys.exit(128 + number)
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, stop)
+(folder / "ready").touch()
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_stopped_may_finish_its_work(number, tmp_path):
+    def send_when_ready():
+        while not (tmp_path / "ready").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=send_when_ready, daemon=True).start()
+    with pytest.raises(Stopped) as stopped, stoppable():
+        run_stoppable([sys.executable, "-c", CHILD, str(tmp_path)])
+    assert stopped.value.number == number and (tmp_path / "checkpoint").exists()
+
+
+def test_a_signal_while_a_command_begins_is_passed_on(monkeypatch):
+    child, begin = [], subprocess.Popen
+
+    def popen(*args, **kwargs):
+        child.append(begin(*args, **kwargs))
+        send(signal.SIGTERM)
+        return child[0]
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with pytest.raises(Stopped), stoppable():
+        run_stoppable([sys.executable, "-c", "import time; time.sleep(60)"])
+    assert child[0].returncode == -signal.SIGTERM
+
+
+def test_a_command_that_a_signal_ended_stops_the_caller():
+    with pytest.raises(Stopped), stoppable():
+        run_stoppable(["bash", "-c", "kill -INT $$"])
+    assert run_stoppable(["bash", "-c", "exit 3"]) == 3
