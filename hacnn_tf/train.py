@@ -70,6 +70,8 @@ def main(flags: FlagValues) -> None:
     rows = dataset.split("train")
     if rows.empty:
         raise InputError(f"{dataset.name} has no images to train on: give some the split train, or lower --test_share.")
+    if rows.pid.nunique() < 2:
+        raise InputError(f"{dataset.name} has one identity to train on, and nobody to tell it from: give two or more.")
     assert settings.recipe, "these settings are not completed"
     epoch_order(rows.pid, settings.batch_size, settings.recipe, settings.seed, epoch=1)  # is there enough to fill it?
     run_dir = flags.run_dir or f"runs/{settings.run_name}"

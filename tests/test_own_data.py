@@ -99,6 +99,16 @@ def test_another_test_set(own_run, data_root, capsys):
     assert json.loads(union.read_text())["results"]["single_query"]["joint"]["queries"] == 16 + 5 * 4
 
 
+def test_a_later_test_stays(own_run, data_root, tmp_path, capsys):
+    """As of a training that has ended while its last checkpoint but one was evaluated."""
+    run = shutil.copytree(own_run, tmp_path / "own")
+    later = json.loads((run / "metrics.json").read_text()) | {"epoch": 99}
+    (run / "metrics.json").write_text(json.dumps(later))
+    evaluates(run, data_root / "people")
+    assert "tested after a later epoch meanwhile: the results are not kept" in capsys.readouterr().out
+    assert json.loads((run / "metrics.json").read_text()) == later
+
+
 def test_the_results_on_another_test_set_are_those_of_a_run_on_it(data_root, small_data_root, tmp_path):
     """Its own test set under another name, and that of a run with validation, which has none of its own."""
     for name, more in (("whole", []), ("validated", ["--validation=2"])):
@@ -173,6 +183,15 @@ def test_train_needs_something_to_train_on(data_root, tmp_path, capsys):
     (tmp_path / "test.csv").write_text("\n".join(lines))
     args = train_args(tmp_path / "test.csv", tmp_path / "run", "--dataset=folder")
     assert "test.csv has no images to train on" in fails(train, args[1:], capsys)
+
+
+def test_train_needs_somebody_to_tell_apart(data_root, tmp_path, capsys):
+    first, second = (sorted((data_root / f"people/p000{i}").iterdir()) for i in (1, 2))
+    lines = ["path,pid,split", *(f"{path},1,train" for path in first)]
+    lines += [f"{second[0]},2,query", f"{second[1]},2,gallery"]
+    (tmp_path / "one.csv").write_text("\n".join(lines))
+    args = train_args(tmp_path / "one.csv", tmp_path / "run", "--dataset=folder")
+    assert "one.csv has one identity to train on, and nobody to tell it from" in fails(train, args[1:], capsys)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Checkpoints: the whole state of a training in one file of plain arrays, which tells when it is damaged."""
 
 import errno
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,7 +47,7 @@ class Checkpoints:
         """
         path = self.folder / f"epoch{epoch:04d}-step{step:05d}.npz"
         write_npz(path, {**arrays, NAMES: np.array(list(arrays))})
-        earlier = [other for other in self._paths() if other < path]
+        earlier = [other for other in self._paths() if _place(other) < (epoch, step)]
         for other in set(self._paths()) - {path, *earlier[: KEPT - 1]}:  # later ones were damaged, or we were not here
             other.unlink(missing_ok=True)
 
@@ -79,7 +80,12 @@ class Checkpoints:
 
     def _paths(self) -> list[Path]:
         """Newest first."""
-        return sorted(self.folder.glob("epoch*-step*.npz"), reverse=True)
+        return sorted(self.folder.glob("epoch*-step*.npz"), key=_place, reverse=True)
+
+
+def _place(path: Path) -> tuple[int, ...]:
+    """The epoch and step in a checkpoint's name."""
+    return tuple(map(int, re.findall(r"\d+", path.name)))
 
 
 def _read(path: Path) -> dict[str, NDArray]:

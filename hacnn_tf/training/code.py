@@ -22,12 +22,14 @@ def versions() -> dict[str, str]:
     """Dict from the name of what a training depends on to its version here."""
     import h5py
     import keras
+    import PIL
     import tensorflow as tf
 
     return {
         "hacnn_tf": hacnn_tf.__version__,
         "python": platform.python_version(),
         **{module.__name__: module.__version__ for module in (tf, keras, np, h5py)},
+        "pillow": PIL.__version__,
     }
 
 

@@ -19,8 +19,7 @@ from hacnn_tf.utils.types import Integers, Pixels, Tensor
 class Devices:
     """Spreads the training step over devices with `tf.distribute`; each takes an equal part of the batch.
 
-    Gradients, results and the statistics of batch norm are those of the whole batch, as on one device; but a triplet
-    loss compares only the images of one device.
+    Gradients, results and the statistics of batch norm are those of the whole batch, as on one device.
 
     Args:
         strategy: a `tf.distribute.Strategy`.
@@ -102,11 +101,12 @@ def check_supported(devices: Devices, settings: Settings, debug_nans: bool) -> N
     if settings.batch_size % devices.replicas:
         raise InputError(f"--batch_size {settings.batch_size} cannot be divided among {devices.replicas} devices.")
     assert settings.recipe, "these settings are not completed"
-    identities = settings.recipe.batch_identities
-    if identities % devices.replicas or (settings.recipe.triplet and identities == devices.replicas):
+    if settings.recipe.triplet:  # each would look for the hardest in its own part: another loss
+        raise InputError("--triplet needs one device: take --strategy one.")
+    if (identities := settings.recipe.batch_identities) % devices.replicas:
         raise InputError(
-            f"--batch_identities {identities} cannot be divided among {devices.replicas} devices, two or more to each "
-            "for a --triplet: take a multiple, or --strategy one."
+            f"--batch_identities {identities} cannot be divided among {devices.replicas} devices: take a multiple, or "
+            "--strategy one."
         )
     if settings.precision == "mixed_float16":  # Keras looks for overflows on each device by itself
         raise InputError("--precision mixed_float16 needs one device: take mixed_bfloat16, or --strategy one.")

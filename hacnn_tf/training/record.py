@@ -128,11 +128,13 @@ class Record:
         The decoder counts as other only where it is known: run folders did not say at first.
         """
         said = ""
-        if (state.epoch or state.step) and state.epoch != self._settings.epochs:
+        if state.epoch != self._settings.epochs:
             self._run.go_on(state.epoch, state.step)
             begun, here = self._run.code[0], code_here()
             then, now = ({**code["versions"], "revision": code["revision"]} for code in (begun, here))
-            changed = [f"{name} {then.get(name)}, now {now[name]}" for name in now if then.get(name) != now[name]]
+            changed = [
+                f"{name} {then.get(name)}, now {now[name]}" for name in now if then.get(name, now[name]) != now[name]
+            ]
             if changed:
                 said = f" It was begun with {preview(changed, 10, '; ')}: its last digits may differ."
             if begun["pixels"] not in (None, here["pixels"]):

@@ -195,10 +195,16 @@ class RunFolder:
         """
         self._check_present()
         here = code_here()
-        if _code(self.code[-1]) != here:
-            self.code.append({"epoch": epoch, "step": step, **here})
+        # What computed from here on before is of no account: its steps are taken again.
+        code = [part for part in self.code if (part.get("epoch", 0), part.get("step", 0)) < (epoch, step)]
+        if not code:
+            code = [here]
+        elif _code(code[-1]) != here:
+            code.append({"epoch": epoch, "step": step, **here})
+        if code != self.code:
+            self.code = code
             config = json.loads((self.path / "config.json").read_text())
-            write_json(self.path / "config.json", config | {"then": self.code[1:]})
+            write_json(self.path / "config.json", config | code[0] | {"then": code[1:]})
 
     def save(self, state: "TrainingState") -> None:
         """Writes a checkpoint of a `TrainingState`.
@@ -318,13 +324,32 @@ class RunFolder:
         write_json(self.path / "metrics.json", {"dataset": self.dataset_name, **how, "results": results})
 
     def write_other_metrics(self, dataset: "ReidDataset", results: Results, epoch: int) -> Path:
-        """Writes `metrics-DATASET.json`, results on the test set of another `ReidDataset`, and gives its path."""
+        """Writes `metrics-DATASET.json`, results on the test set of another `ReidDataset`, and gives its path.
+
+        If that is of other images of a dataset of this name, their fingerprint comes behind it.
+        """
         self._check_present()
+        tested = dataset.fingerprint(TEST_SPLITS)
         path = self.path / f"metrics-{as_file_name(dataset.name)}.json"
-        how = {"tested": dataset.fingerprint(TEST_SPLITS), "revision": code_revision(), "epoch": epoch}
+        if self._content(path).get("tested") not in (None, tested):
+            path = path.with_name(f"{path.stem}-{tested}.json")
+        how = {"tested": tested, "revision": code_revision(), "epoch": epoch}
         names = {"trained_on": self.dataset_name, "tested_on": dataset.name}
         write_json(path, {**names, **how, "results": results})
         return path
+
+    @property
+    def tested_after(self) -> int:
+        """The epoch that `metrics.json` is of; 0 if there is none, or it cannot be read."""
+        return self._content(self.path / "metrics.json").get("epoch", 0)
+
+    def _content(self, path: Path) -> dict[str, Any]:
+        """What is in one of its `.json` files; nothing if that is not there, or damaged."""
+        try:
+            content = json.loads(path.read_text())
+            return content if isinstance(content, dict) else {}
+        except (OSError, ValueError):
+            return {}
 
     def read_metrics(self) -> Results:
         """The results of `evaluate_features` for the finished training; older ones lack the measures `ADDED` since.

@@ -109,3 +109,11 @@ def test_a_pickle_is_not_loaded(tmp_path, capsys):
     path, _ = Checkpoints(tmp_path).newest()
     assert path.name == "epoch0001-step00000.npz"
     assert zipfile.ZipFile(tmp_path / "epoch0002-step00000.npz").testzip() is None  # it was the pickle that was refused
+
+
+def test_steps_and_epochs_of_more_digits_come_later(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for epoch, step in ((9999, 99999), (9999, 100000), (10000, 0)):
+        checkpoints.save(epoch, step, ARRAYS)
+        assert checkpoints.newest()[0].name == f"epoch{epoch:04d}-step{step:05d}.npz"
+    assert names(tmp_path) == ["epoch10000-step00000.npz", "epoch9999-step100000.npz"]

@@ -72,7 +72,7 @@ REFUSED = {
     "--xla=on": "--xla on needs one device",
     "--strategy=mirrored --batch_size=15": "--batch_size 15 cannot be divided among 2 devices",
     "--batch_identities=1": "--batch_identities 1 cannot be divided among 2 devices",
-    "--batch_identities=2 --triplet=1": "--batch_identities 2 cannot be divided among 2 devices, two or more",
+    "--batch_identities=4 --triplet=1": "--triplet needs one device",
 }
 REFUSALS = f"""
 import json, sys

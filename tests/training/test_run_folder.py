@@ -5,6 +5,7 @@ import json
 import pytest
 
 from hacnn_tf.data.dataset import ReidDataset, make_table
+from hacnn_tf.evaluation import TEST_SPLITS
 from hacnn_tf.training import run_folder
 from hacnn_tf.training.recipes import OPTIONS, RECIPES
 from hacnn_tf.utils.errors import FormatError, InputError
@@ -65,3 +66,41 @@ def test_a_run_of_before_there_were_recipes_is_of_section_4(tmp_path):
     run = edited(path, to_former)
     assert run.settings.recipe == RECIPES["paper"].replaced(learning_rate=1e-3)
     assert run.settings.validation == 0
+
+
+def test_what_computed_steps_that_count_is_told(tmp_path, monkeypatch):
+    """Code that got to no checkpoint, or only to one that was lost, has computed nothing of the run."""
+    run = make_run(tmp_path / "run", 60, finished=False)
+
+    def go_on(revision, epoch, step):
+        code = {"versions": {}, "revision": revision, "pixels": 2}
+        monkeypatch.setattr(run_folder, "code_here", lambda: code)
+        run.go_on(epoch, step)
+        assert run_folder.RunFolder(run.path).code == run.code
+        return run_folder.RunFolder(run.path).revision
+
+    assert go_on("a", 0, 0) == "a"
+    assert go_on("b", 3, 5) == "a, then b"
+    assert go_on("c", 3, 5) == "a, then c"
+    assert go_on("a", 3, 5) == "a"
+    assert go_on("d", 0, 7) == "a, then d"
+    assert go_on("d", 2, 0) == "a, then d"
+
+
+def test_results_on_another_test_set_of_that_name_stay(tmp_path):
+    run = make_run(tmp_path / "run", 60)
+    one, other = (ReidDataset("split.csv", make_table([f"{i}.jpg"], [1], [1], "query")) for i in range(2))
+    paths = [run.write_other_metrics(dataset, {}, 4) for dataset in (one, other, one, other)]
+    assert [path.name for path in paths[:2]] == [
+        "metrics-split.csv.json",
+        f"metrics-split.csv-{other.fingerprint(TEST_SPLITS)}.json",
+    ]
+    assert paths[2:] == paths[:2]
+
+
+def test_the_epoch_that_was_tested(tmp_path):
+    run = make_run(tmp_path / "run", 60, epochs=7)
+    assert run.tested_after == 7
+    for content in ("[]", "{", "{}"):
+        (run.path / "metrics.json").write_text(content)
+        assert run.tested_after == 0
