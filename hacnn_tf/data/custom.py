@@ -21,7 +21,7 @@ from hacnn_tf.data.dataset import (
 )
 from hacnn_tf.data.folders import FILE_NAME, FOLDERS, identities_left_out, read_folders
 from hacnn_tf.data.listing import BROKEN_LINK, LeftOut, is_hidden, list_images, no_image, only
-from hacnn_tf.data.manifest import TEXTS, as_names, check_tracks, find_manifest, read_manifest
+from hacnn_tf.data.manifest import TEXTS, as_names, check_tracks, find_manifest, read_manifest, unlisted
 from hacnn_tf.data.validation import searchable, split_off
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview
@@ -33,6 +33,7 @@ LAYOUTS = (
     "make a folder for each person's images, or name images like 0002_c1s1_000451_03.jpg (identity 2, camera 1), or "
     "list them in a manifest, as data/README.md says"
 )
+SPLIT_FOLDERS = {"train", "test", "val", "valid", "validation", "query", "gallery"}  # as other tools call them
 
 
 def read_custom(
@@ -72,6 +73,7 @@ def read_custom(
     name, made = os.path.basename(os.path.abspath(place)), {}
     if manifest := find_manifest(place):
         rows = read_manifest(manifest)
+        left_out = LeftOut(unlisted(place, rows.path))
     elif any((place / FOLDERS[split]).is_dir() for split in ("train", "gallery")):
         found = read_folders(place, name)
         rows, left_out = found.table, found.left_out
@@ -125,8 +127,14 @@ def _read_folder(place: Path, find_cameras: bool) -> tuple[pd.DataFrame, LeftOut
             raise InputError(f"{place} does not say who {len(unnamed):,} images show ({preview(unnamed)}): {LAYOUTS}.")
         rows = rows.assign(pid=[int(match[1]) for match in matches], camid=[int(match[2]) for match in matches])
         return rows, LeftOut(left_out, identities_left_out(left_out, rows.pid))
+    identities = sorted({path.parts[0] for path in paths})
+    if {name.lower() for name in identities} <= SPLIT_FOLDERS:
+        raise InputError(
+            f"{place} holds folders called like splits, not like identities ({preview(identities)}): name one of them, "
+            "or say in a manifest's column split which image is of which."
+        )
     rows["pid"] = _folder_names(paths, 0, f"{place} has folders of identities called")
-    everything = LeftOut(left_out, _folders_left_out(place, left_out, {path.parts[0] for path in paths}))
+    everything = LeftOut(left_out, _folders_left_out(place, left_out, identities))
     if not find_cameras:
         return rows, everything
     if len(matches) == len(paths):

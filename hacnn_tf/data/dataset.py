@@ -37,6 +37,9 @@ class ReidDataset:
         left_out: what of its folders is not read, a `LeftOut`.
         made_splits: dict from file name to manifest (`hacnn_tf.data.manifest`), of the splits that were drawn and are
             to be kept with what was trained on them.
+
+    Raises:
+        ValueError: images whose cameras are not known share a number, and so would count as of one camera.
     """
 
     name: str
@@ -44,6 +47,11 @@ class ReidDataset:
     single_shot: bool = False
     left_out: LeftOut = dataclasses.field(default_factory=LeftOut)
     made_splits: dict[str, pd.DataFrame] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unknown = self.table[self.table.camid <= NO_CAMERA]
+        if unknown.groupby("camid").path.nunique().gt(1).any():
+            raise ValueError("Each image whose camera is not known needs a negative number of its own.")
 
     def split(self, split: str) -> pd.DataFrame:
         """The rows of one split, as a `pandas.DataFrame` with a fresh index."""
@@ -70,6 +78,9 @@ class ReidDataset:
                 cameras = rows.camid[rows.camid > NO_CAMERA].nunique() or "-"
                 lines.append(f"{split:<12}{identities:>12,}{len(rows):>10,}{cameras:>10}")
         lines += self.left_out.lines()
+        query, multi = self.split("query"), self.split("multi_query")
+        if len(multi) and (alone := len(query) - len(query.merge(multi[["pid", "camid"]].drop_duplicates()))):
+            lines.append(f"queries without multi_query images, left out of that setting: {alone:,}")
         if both := self.trained_and_tested():
             lines.append(
                 f"identities both in train and in query: {len(both):,}; a network that is trained on them has higher "

@@ -159,7 +159,7 @@ def _refusals() -> Iterator[None]:
     """Makes an `InputError`, which says no more than why, of whatever an image makes its readers raise."""
     try:
         yield
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except FileNotFoundError:
         raise InputError("no such file") from None

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from hacnn_tf.data.dataset import SPLITS
+from hacnn_tf.data.listing import list_images
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview
 from hacnn_tf.utils.types import FilePath
@@ -19,6 +20,7 @@ from hacnn_tf.utils.types import FilePath
 NAMES = ("manifest.csv", "manifest.parquet")  # in the folder of its images
 NAMED = ("pid", "camid", "track")  # columns of names or whole numbers
 TEXTS = ("path", *NAMED, "split")
+UNLISTED = "unlisted image"
 GAPS = {"nan", "NaN", "<NA>", "None"}  # what Python and pandas write of a missing value, among numbers
 # What they write of a number with a point, and nothing else: 1.0, -1.0, 1.50, 1e+16; not 007.0, +1 or 1e3.
 FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*(?:e[+-][0-9]+)?|e[+-][0-9]+)")
@@ -75,6 +77,20 @@ def read_manifest(path: FilePath, needed: Sequence[str] = ("pid",), gone: bool =
     rows["path"] = _files(path, rows.path, gone)
     _check_values(path, rows)
     return rows
+
+
+def unlisted(place: FilePath, paths: Iterable[str]) -> dict[str, str]:
+    """What is left out if a folder is read by the manifest in it: dict from path to kind, as of `list_images`.
+
+    Args:
+        place: path of the folder; of a manifest itself, where nothing is said of a folder, nothing is left out.
+        paths: of the images that the manifest lists.
+    """
+    if not os.path.isdir(place):
+        return {}
+    listed = set(map(os.path.abspath, paths))
+    images, _ = list_images(place)
+    return {str(path): UNLISTED for path in images if os.path.abspath(path) not in listed}
 
 
 def as_names(column: pd.Series, where: str) -> pd.Series:

@@ -22,11 +22,11 @@ def hold_out(dataset: ReidDataset, identities: int) -> ReidDataset:
         A `ReidDataset` without any image of the test set.
 
     Raises:
-        InputError: there are not so many, or none would be left to train on.
+        InputError: there are not so many, or fewer than two would be left to train on.
     """
     rows = dataset.split("train")
     candidates, everybody = searchable(rows), rows.pid.nunique()
-    most = min(len(candidates), everybody - 1)
+    most = min(len(candidates), everybody - 2)
     if not isinstance(identities, int) or not 0 < identities <= most:
         raise InputError(
             f"--validation {identities} holds out training identities seen by at least two cameras, and not only once "

@@ -34,6 +34,9 @@ def compared_pairs(
     Raises:
         InputError: a feature is not finite.
     """
+    query_pids, gallery_pids, query_camids, gallery_camids = map(  # of a `pandas.Series` rows are taken by name
+        np.asarray, (query_pids, gallery_pids, query_camids, gallery_camids)
+    )
     norms = squared_norms(query_features)
     somebody = gallery_pids != JUNK
     persons = same_person(query_pids, gallery_pids, query_camids, gallery_camids)

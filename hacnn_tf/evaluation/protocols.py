@@ -14,6 +14,7 @@ from hacnn_tf.evaluation.pairs import compared_pairs
 from hacnn_tf.evaluation.ranking import Matches, check_rows, half_distances, rank_matches
 from hacnn_tf.evaluation.tracks import pool_tracks, track_numbers
 from hacnn_tf.evaluation.verification import identify, verify, without_half
+from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.types import BRANCHES, Distances, Features, Integers, Results
 
 SINGLE_SHOT_REPEATS = 100
@@ -144,6 +145,8 @@ def _measure(
         )
         for shot in shots
     ]
+    if len({len(m.counts) for m in repeats}) > 1:
+        raise InputError("Single-shot needs galleries without images of the queries' own cameras.")
     matches = Matches(  # repeats have the same queries: measures over all are the means over repeats
         np.concatenate([m.ranks for m in repeats]), np.concatenate([m.counts for m in repeats]), repeats[0].unmatched
     )

@@ -66,8 +66,10 @@ def squared_norms(features: Features) -> Features:
     """The squared L2 norms `(n,)` of `(n, d)` float32 features.
 
     Raises:
-        InputError: a feature is not finite.
+        InputError: a feature is not finite, or they are of another dtype, in which sums are wrong.
     """
+    if features.dtype not in (np.float32, np.float64):
+        raise InputError(f"The features are {features.dtype}: make them float32.")
     norms = np.einsum("ij,ij->i", features, features)
     if not np.isfinite(norms).all():
         raise InputError(
@@ -140,9 +142,12 @@ def rank_matches(
         `Matches`.
 
     Raises:
-        InputError: no query has a true match in the gallery, a feature is not finite, or there are more or fewer
-            features than identities or cameras.
+        InputError: no query has a true match in the gallery, a feature is not finite or not float, or there are more
+            or fewer features than identities or cameras.
     """
+    query_pids, gallery_pids, query_camids, gallery_camids = map(  # of a `pandas.Series` rows are taken by name
+        np.asarray, (query_pids, gallery_pids, query_camids, gallery_camids)
+    )
     for what, *rows in (
         ("query", query_features, query_pids, query_camids),
         ("gallery", gallery_features, gallery_pids, gallery_camids),

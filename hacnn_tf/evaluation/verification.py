@@ -217,6 +217,8 @@ def _crossings(
         return (slot[near] << HALF) | (bits[near] & ((1 << HALF) - 1))
 
     fine = _count(pairs(), len(uppers) << HALF, lower).reshape(2, len(uppers), -1)
+    if fine.sum() != coarse[:, list(set(uppers))].sum():
+        raise InputError("There are other pairs the second time: give a function that begins with the first each time.")
     crossings = []
     for reach, upper in zip(reached, uppers, strict=True):
         counts = fine[:, slots[upper]]

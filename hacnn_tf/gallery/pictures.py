@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from hacnn_tf.data.custom import group_regex
+from hacnn_tf.data.dataset import NO_CAMERA
 from hacnn_tf.data.folders import FILE_NAME
 from hacnn_tf.data.listing import list_images, only, open_image
-from hacnn_tf.data.manifest import NAMED, TEXTS, as_numbers, check_tracks, find_manifest, read_manifest
+from hacnn_tf.data.manifest import NAMED, TEXTS, as_numbers, check_tracks, find_manifest, read_manifest, unlisted
 from hacnn_tf.gallery.naming import DISTANCE, FEATURE, FILE_COLUMNS, TRACK_COLUMNS
 from hacnn_tf.gallery.times import as_time
 from hacnn_tf.utils.errors import InputError
@@ -53,6 +54,7 @@ def list_pictures(
     manifest = find_manifest(place)
     if manifest:
         rows = _of_manifest(manifest)
+        left_out = unlisted(place, rows.path)
         place = manifest.parent
     else:
         found, left_out = list_images(place)
@@ -99,6 +101,8 @@ def _of_manifest(manifest: Path) -> pd.DataFrame:
         raise InputError(
             f"{manifest} has columns called {preview(odd)}: use letters, digits and _, beginning with a letter."
         )
+    if "camid" in rows:
+        rows["camid"] = rows.camid.where(rows.camid != str(NO_CAMERA), None)
     for name in NAMED:
         if name in rows and rows[name].dropna().str.fullmatch(r"0|-?[1-9]\d{0,17}").all():
             rows[name] = rows[name].astype("Int64" if rows[name].isna().any() else int)
@@ -143,9 +147,9 @@ def _found(what: str, names: Sequence[str], pattern: str) -> pd.Series:
     """The camera or track that the group of a pattern finds in each name; missing where it finds none."""
     regex = group_regex(what, pattern)
     found = [regex.search(name) for name in names]
-    if not any(found):
+    if not any(match and match[1] for match in found):
         raise InputError(f"--{what}_pattern {pattern} finds no {what} in any of the paths, as {names[0]}.")
-    return _numbers(match and match[1] for match in found)
+    return _numbers((match and match[1]) or None for match in found)
 
 
 def _numbers(texts: Iterable[str | None]) -> pd.Series:

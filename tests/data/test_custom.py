@@ -11,7 +11,8 @@ import pytest
 
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.custom import read_custom
-from hacnn_tf.data.dataset import WITHOUT_CAMERAS, matched
+from hacnn_tf.data.dataset import WITHOUT_CAMERAS, ReidDataset, make_table, matched
+from hacnn_tf.data.manifest import UNLISTED
 from hacnn_tf.data.validation import hold_out
 from hacnn_tf.evaluation import rank_matches
 from hacnn_tf.utils.errors import InputError
@@ -108,21 +109,21 @@ def test_images_of_all_kinds_are_images(tmp_path):
 
 
 def test_an_identity_none_of_whose_files_are_read_is_named(tmp_path):
-    root = people(tmp_path / "people", 3)
-    touch(root, "p4/a.heic", "p4/door/b.heic", "p4/notes.txt", "p5/.DS_Store")
-    (root / "p6").symlink_to(tmp_path / "gone")
-    (root / "p7").symlink_to("p7")
+    root = people(tmp_path / "people", 6)
+    touch(root, "p94/a.heic", "p94/door/b.heic", "p94/notes.txt", "p95/.DS_Store")
+    (root / "p96").symlink_to(tmp_path / "gone")
+    (root / "p97").symlink_to("p97")
     (root / "up").symlink_to("..")
     dataset = read_custom(root)
     assert dataset.left_out.identities == {
-        f"{root}/p4": "identity p4 has no image, only 2 .heic, 1 .txt",
-        f"{root}/p5": "identity p5 has no image: its folder is empty",
-        f"{root}/p6": "identity p6 has no image, only 1 broken link",
-        f"{root}/p7": "identity p7 has no image, only 1 broken link",
+        f"{root}/p94": "identity p94 has no image, only 2 .heic, 1 .txt",
+        f"{root}/p95": "identity p95 has no image: its folder is empty",
+        f"{root}/p96": "identity p96 has no image, only 1 broken link",
+        f"{root}/p97": "identity p97 has no image, only 1 broken link",
     }
     lines = dataset.summary().splitlines()
     assert "left out: 2 .heic, 2 broken links, 1 .txt, 1 circular link" in lines
-    assert "identities without an image: 4 (p4, p5, p6 and 1 more)" in lines
+    assert "identities without an image: 4 (p94, p95, p96 and 1 more)" in lines
     assert hold_out(dataset, 1).left_out == dataset.left_out
 
 
@@ -298,8 +299,8 @@ def test_without_cameras_nothing_is_left_out(tmp_path):
     features = [np.random.default_rng(0).random((len(rows), 4), np.float32) for rows in (query, gallery)]
     matches = rank_matches(*features, *(rows[c].to_numpy() for c in ("pid", "camid") for rows in (query, gallery)))
     assert list(matches.counts) == [5, 5, 5]
-    held = hold_out(dataset, 2)
-    assert len(held.split("query")) == 2 and len(held.split("gallery")) == 2 * 5
+    held = hold_out(dataset, 1)
+    assert len(held.split("query")) == 1 and len(held.split("gallery")) == 5
     assert not list(dataset.made_splits["split.csv"].filter(["camid"]))
 
 
@@ -330,6 +331,7 @@ def test_a_test_set_alone(tmp_path):
         (["a.jpg", "b.jpg"], {}, "does not say who 2 images show .a.jpg, b.jpg.: make a folder for each"),
         (["0001_c1.jpg", "bob/b.jpg"], {}, "holds images beside folders of images .0001_c1.jpg."),
         (["a/b/c/d.jpg"], {}, "deeper than IDENTITY/CAMERA/IMAGE"),
+        (["Train/alice/1.jpg", "test/bob/1.jpg"], {}, r"called like splits, not like identities \(Train, test\)"),
         (["a/1/a.jpg", "b/b.jpg"], {}, "folders of cameras for some of the images and none for 1 .b/b.jpg."),
         (["a/a.jpg", "a/b.jpg"], {}, "--test_share 0.5 of the 1 identities in .* are 0 to test on"),
         (["a/a.jpg", "b/b.jpg"], {}, "are 1 to test on; there must be one, and 0 at most"),
@@ -428,7 +430,7 @@ def test_a_share_is_not_rounded_down_by_what_floats_lack(tmp_path):
 
 
 def test_multi_queries_of_a_manifest_are_those_of_its_queries(tmp_path):
-    touch(tmp_path, *(f"{name}.jpg" for name in "abcde"))
+    touch(tmp_path, *(f"{name}.jpg" for name in "abcd"))
     rows = ["a.jpg,1,1,query", "b.jpg,1,2,gallery", "c.jpg,1,1,multi_query", "d.jpg,2,1,multi_query"]
     dataset = read_custom(manifest(tmp_path, "path,pid,camid,split", *rows))
     assert [Path(path).name for path in dataset.split("multi_query").path] == ["c.jpg"]
@@ -461,3 +463,31 @@ def test_two_folders_of_one_name_are_not_one_person(one, other, tmp_path):
             (tmp_path / name / f"0001_c{camera}_1.jpg").touch()
     with pytest.raises(InputError, match=r"has folders of identities called '.*' and '.*', which are one name: rename"):
         read_custom(tmp_path)
+
+
+def test_images_beside_a_manifest_that_does_not_list_them_are_counted(tmp_path):
+    touch(tmp_path, *(f"{pid}{i}.jpg" for pid in "ab" for i in range(2)), "new/c.jpg", "new/d.jpg", ".hidden/e.jpg")
+    lines = [f"{pid}{i}.jpg,{pid},{'query' if i else 'gallery'}" for pid in "ab" for i in range(2)]
+    dataset = read_custom(manifest(tmp_path, "path,pid,split", *lines))
+    assert dataset.left_out.files == dict.fromkeys([f"{tmp_path}/new/c.jpg", f"{tmp_path}/new/d.jpg"], UNLISTED)
+    assert "left out: 2 unlisted images" in dataset.summary()
+    assert read_custom(tmp_path / "manifest.csv").left_out.files == {}  # nobody named the folder
+
+
+def test_unknown_cameras_are_not_one_camera():
+    table = make_table(["a.jpg", "b.jpg"], [1, 1], [-1, -1], "query")
+    with pytest.raises(ValueError, match="needs a negative number of its own"):
+        ReidDataset("toy", table)
+    ReidDataset("toy", pd.concat([table[:1], table[:1].assign(split="gallery")]))  # the same image, in two splits
+
+
+def test_queries_without_further_images_are_counted():
+    table = pd.concat(
+        [
+            make_table(["a.jpg", "b.jpg", "c.jpg"], [1, 1, 2], [1, 2, 1], "query"),
+            make_table(["d.jpg", "e.jpg", "f.jpg"], [1, 1, 2], [1, 1, 2], "multi_query"),
+        ]
+    )
+    lines = ReidDataset("toy", table).summary().splitlines()
+    assert "queries without multi_query images, left out of that setting: 2" in lines
+    assert not any("without multi_query" in line for line in ReidDataset("toy", table[:3]).summary().splitlines())

@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps, ImageSequence
 
 from hacnn_tf import ReID
+from hacnn_tf.data import decode
 from hacnn_tf.data.decode import read_image
 from hacnn_tf.data.load import load_images
 from hacnn_tf.export import decoding
@@ -193,6 +194,15 @@ def test_icons_and_files_that_are_too_large_are_not_decoded(tmp_path, monkeypatc
         read_image(tmp_path / "large.jpg")
     with pytest.raises(InputError, match="not an image that Pillow reads"):
         read_image("/dev/zero")
+
+
+def test_a_lack_of_memory_is_no_damage(monkeypatch):
+    def fail(content):
+        raise MemoryError
+
+    monkeypatch.setattr(decode, "_decoded", fail)
+    with pytest.raises(MemoryError):
+        read_image(encoded(smooth(), "PNG"))
 
 
 def test_one_image_may_be_given_several_times(model):

@@ -7,6 +7,7 @@ import pytest
 from hacnn_tf.data.dataset import ReidDataset, make_table
 from hacnn_tf.evaluation import evaluate_features, rerank, results_table, verification_table
 from hacnn_tf.evaluation.protocols import SINGLE_SHOT_REPEATS, pool_queries
+from hacnn_tf.utils.errors import InputError
 
 
 def dataset(single_shot=False, **splits):
@@ -74,6 +75,14 @@ def test_single_shot_averages_over_random_gallery_images():
         assert measures["mAP"] == pytest.approx(100 * (hits + (1 - hits) / 2))
         assert measures["mINP"] == pytest.approx(measures["mAP"])  # as with any single match
         assert measures["queries"] == 1
+
+
+def test_single_shot_has_no_image_of_the_querys_own_camera():
+    """Or a repeat in which it is drawn would lose the query."""
+    data = dataset(True, query=[(1, 1), (2, 1)], gallery=[(1, 2), (1, 1), (2, 2)])
+    features = {"query": np.eye(2, dtype=np.float32), "gallery": np.ones((3, 2), np.float32)}
+    with pytest.raises(InputError, match="without images of the queries' own cameras"):
+        evaluate_features(data, features)
 
 
 def test_single_shot_is_the_mean_of_a_hundred_galleries():

@@ -3,9 +3,10 @@
 import tracemalloc
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from hacnn_tf.evaluation import ranking
+from hacnn_tf.evaluation import compared_pairs, ranking
 from hacnn_tf.evaluation.ranking import half_distances, rank_matches
 from hacnn_tf.utils.errors import InputError
 
@@ -150,3 +151,21 @@ def test_features_that_are_too_many_or_too_few_are_refused():
     for queries, gallery, what in ((features[:3], features, "3 query"), (features, features[:3], "3 gallery")):
         with pytest.raises(InputError, match=f"^{what} features cannot be of 4 identities and 4 cameras"):
             rank_matches(queries, gallery, pids, pids, camids, camids)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float16"])
+def test_features_in_which_sums_are_wrong_are_refused(dtype):
+    case = random_case(3)
+    with pytest.raises(InputError, match=f"are {dtype}: make them float32"):
+        rank_matches(case[0].astype(dtype), case[1].astype(dtype), *case[2:])
+
+
+def test_rows_of_tables_are_taken_in_their_order():
+    """A table that was sorted or filtered has other names for its rows than their places."""
+    case = random_case(5)
+    expected = rank_matches(*case)
+    shuffled = [pd.Series(values, np.random.default_rng(0).permutation(len(values))) for values in case[2:]]
+    found = rank_matches(*case[:2], *shuffled)
+    np.testing.assert_array_equal(found.ranks, expected.ranks)
+    pairs = zip(compared_pairs(*case), compared_pairs(*case[:2], *shuffled), strict=True)
+    assert all((a[0] == b[0]).all() and (a[1] == b[1]).all() for a, b in pairs)

@@ -115,15 +115,14 @@ def test_a_network_that_sees_no_difference():
 
 
 def test_memory_does_not_grow_with_the_pairs():
-    rng = np.random.default_rng(0)
-
     def pairs(queries):
-        return lambda: ((rng.random(20_000, np.float32), np.arange(20_000) < 10) for _ in range(queries))
+        for seed in range(queries):
+            yield np.random.default_rng(seed).random(20_000, np.float32), np.arange(20_000) < 10
 
     peaks = []
     for queries in (150, 600):
         tracemalloc.start()
-        verify(pairs(queries))
+        verify(lambda: pairs(queries))  # noqa: B023
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.05 * peaks[0]
@@ -206,3 +205,9 @@ def test_whether_pairs_are_the_same_may_be_numbers():
     found = verify(lambda: iter([(distances, same)]))
     assert found == verify(lambda: iter([(distances, same == 1)]))
     assert (found.genuine, found.impostors) == (2, 2)
+
+
+def test_pairs_that_can_be_read_only_once_are_refused():
+    pairs = iter(random_pairs(1, ties=False))
+    with pytest.raises(InputError, match="other pairs the second time"):
+        verify(lambda: pairs)

@@ -146,8 +146,8 @@ def test_identities_and_cameras_after_a_gap_are_whole_numbers(suffix, tmp_path):
     path = tmp_path / f"manifest.{suffix}"
     rows.to_csv(path, index=False) if suffix == "csv" else rows.to_parquet(path)
     found, _ = list_pictures(path)
-    assert found.pid.dtype == found.camid.dtype == int
-    assert found.pid.tolist() == [3, -1, 12] and found.camid.tolist() == [-1, 2, 1]
+    assert found.pid.dtype == int and found.camid.dtype == "Int64"
+    assert found.pid.tolist() == [3, -1, 12] and found.camid.tolist() == [pd.NA, 2, 1]  # -1: not known
 
 
 def test_links_to_folders_are_followed_and_other_files_counted(tmp_path):
@@ -295,3 +295,27 @@ def test_what_a_manifest_lists_may_be_gone_but_not_all_of_it(tmp_path):
     (tmp_path / "here.jpg").unlink()
     with pytest.raises(InputError, match=r"2 of the 2 images in .* are not there"):
         list_pictures(tmp_path)
+
+
+def test_pictures_beside_a_manifest_that_does_not_list_them_are_counted(tmp_path):
+    for name in ("a.jpg", "new/b.jpg"):
+        picture(tmp_path / name)
+    (tmp_path / "manifest.csv").write_text("path\na.jpg\n")
+    assert list_pictures(tmp_path)[1] == {str(tmp_path / "new/b.jpg"): "unlisted image"}
+    assert list_pictures(tmp_path / "manifest.csv")[1] == {}
+
+
+def test_a_camera_of_minus_1_is_not_known_among_names(tmp_path):
+    for name in "ab":
+        picture(tmp_path / f"{name}.jpg")
+    (tmp_path / "manifest.csv").write_text("path,camid\na.jpg,-1\nb.jpg,door\n")
+    assert list_pictures(tmp_path)[0].camid.tolist() == [None, "door"]
+
+
+def test_a_group_that_is_empty_finds_nothing(tmp_path):
+    for name in ("cam1/track.jpg", "cam1/track7.jpg"):
+        picture(tmp_path / name)
+    found = list_pictures(tmp_path, track_pattern=r"track(\d*)")[0].track
+    assert found.isna().tolist() == [True, False]
+    with pytest.raises(InputError, match="finds no track in any of the paths"):
+        list_pictures(tmp_path, track_pattern=r"cam1(\d*)")
