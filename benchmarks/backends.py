@@ -54,7 +54,9 @@ def main(flags):
     for _ in range(flags.rounds):
         for name, worker in workers.items():
             print(file=worker.stdin, flush=True)
-            rates[name].append(float(worker.stdout.readline()))
+            if not (rate := worker.stdout.readline()):
+                raise InputError(f"{BACKENDS[name]} ended while it was measured, with exit code {worker.wait()}.")
+            rates[name].append(float(rate))
     for name, worker in workers.items():
         worker.communicate()
         ratios = [b / a for a, b in zip(rates[there[0]], rates[name], strict=True)]

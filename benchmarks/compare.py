@@ -18,6 +18,7 @@ from pathlib import Path
 
 from worker import Worker, WorkError
 
+from hacnn_tf.training.code import code_revision
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import write_json, write_text
@@ -126,21 +127,27 @@ def both_sides(flags):
 
 @contextlib.contextmanager
 def written(output, machine, comparison):
-    """A list for the table's rows. What was measured is written when the context ends, however it ends."""
-    rows = []
+    """A list for the table's rows. What was measured is written when the context ends, however it ends.
+
+    If it ends early, to files of another name, so that an earlier comparison's stay.
+    """
+    rows, suffix = [], "-partial"
     try:
         yield rows
+        suffix = ""
     finally:
-        write(output, machine, comparison, rows)
+        write(output, machine, comparison, rows, suffix)
 
 
-def write(output, machine, comparison, rows):
-    """Writes `figures.json` and `table.md`, and prints the table."""
+def write(output, machine, comparison, rows, suffix):
+    """Writes `figures.json` and `table.md`, with a suffix to their names, and prints the table."""
     figures = {f"{side}: {name}": values for (side, name), values in comparison.figures.items()}
     errors = {f"{side}: {name}": text for (side, name), text in comparison.errors.items()}
-    write_json(output / "figures.json", {"machine": machine, "figures": figures, "errors": errors, "table": rows})
+    write_json(
+        output / f"figures{suffix}.json", {"machine": machine, "figures": figures, "errors": errors, "table": rows}
+    )
     table = markdown(machine, rows, errors)
-    write_text(output / "table.md", table)
+    write_text(output / f"table{suffix}.md", table)
     print(table)
 
 
@@ -151,7 +158,6 @@ def describe(ours, peer):
     mine, theirs = ours.ask(work="machine"), peer.ask(work="machine")
     if (mine["device"] == "CPU") != (theirs["device"] == "CPU"):
         raise InputError(f"TensorFlow runs on {mine['device']}, PyTorch on {theirs['device']}: install both for one.")
-    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE).stdout
     return {
         "processor": model,
         "cores": mine["cores"],
@@ -161,7 +167,7 @@ def describe(ours, peer):
         "tensorflow": mine["tensorflow"],
         "torch": theirs["torch"],
         "macs": mine["macs"],
-        "revision": revision.strip(),
+        "revision": code_revision(),
         "date": time.strftime("%Y-%m-%d"),
     }
 

@@ -289,7 +289,12 @@ def bandwidth(repeats):
 def machine():
     macs = count(kernel_calls(trained("float32").feature_extractor()))["macs"]
     devices = [device.name for device in tf.config.list_logical_devices("GPU")] or ["CPU"]
-    return {"tensorflow": tf.__version__, "cores": os.cpu_count(), "device": ", ".join(devices), "macs": macs}
+    return {
+        "tensorflow": tf.__version__,
+        "cores": len(os.sched_getaffinity(0)),
+        "device": ", ".join(devices),
+        "macs": macs,
+    }
 
 
 WORKS = [train, extract, jpeg, latency, accuracy, make_features, ranking, product, batches, decode, sgemm, bandwidth]

@@ -6,6 +6,7 @@ TORCHREID is the unpacked source distribution.
 """
 
 import base64
+import copy
 import functools
 import io
 import os
@@ -145,17 +146,18 @@ def embed(path, precision, network):
     return {}
 
 
-def save(path, epochs, network):
+def save(path, epochs, training, network):
     states = [part.state_dict() for part in learner(**network)]
-    torch.save({"network": network, "epochs": epochs, "states": states}, f"{path}.part")
+    kept = {"network": network, "training": training, "epochs": epochs, "states": states}
+    torch.save(kept, f"{path}.part")
     os.replace(f"{path}.part", path)
     return {}
 
 
-def restore(path, network):
+def restore(path, training, network):
     kept = torch.load(path, map_location=DEVICE, weights_only=True)
-    if kept["network"] != network:
-        raise ValueError(f"{path} is of another training, {kept['network']}")
+    if (kept["network"], kept.get("training")) != (network, training):
+        raise ValueError(f"{path} is of another training: name another folder with --output")
     for part, state in zip(learner(**network), kept["states"], strict=True):
         part.load_state_dict(state)
     return {"epochs": kept["epochs"]}
@@ -165,7 +167,7 @@ def to_onnx(path, name="hacnn", input_size=peer_network.INPUT_SIZE):
     """Writes a network of features as an ONNX file, from float images of channels first, for any number of them."""
     net, _, _ = network(name, False, False)
     images, sizes = batch(2, False, input_size).cpu(), {0: torch.export.Dim("N", min=1, max=4096)}
-    torch.onnx.export(net.eval().cpu(), (images,), path, dynamo=True, dynamic_shapes=(sizes,))
+    torch.onnx.export(copy.deepcopy(net).eval().cpu(), (images,), path, dynamo=True, dynamic_shapes=(sizes,))
     return {}
 
 

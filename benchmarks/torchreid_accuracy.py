@@ -59,6 +59,8 @@ def main(flags):
         raise InputError(f"{run.path} was trained in mixed_float16, in which the peer does not train here.")
     if any(code["pixels"] not in (None, PIXELS) for code in run.code):
         raise InputError(f"{run.path} was trained on images decoded otherwise than here: train it anew.")
+    if any(code["pixels"] is None for code in run.code):
+        print(f"{run.path} does not say how its images were decoded; another way than here is worth a point or two.")
     ours = run.read_metrics()
     dataset = run.read_dataset(flags.data_root)
     images = load_splits(dataset, ("train", *TEST_SPLITS), (flags.height, flags.width))
@@ -87,6 +89,7 @@ class Peer:
             "seed": run.settings.seed,
             "name": name,
         }
+        self._training = {**run.settings.to_flags(), "images": run.fingerprint}
         self._how = {"precision": precision.replace("mixed_", "")}
         self._smoothing = recipe.label_smoothing
 
@@ -96,11 +99,11 @@ class Peer:
 
     def save(self, path, epochs):
         """Keeps its state, with what was said of each epoch until then."""
-        self._ask("save", path=str(path), epochs=epochs)
+        self._ask("save", path=str(path), epochs=epochs, training=self._training)
 
     def restore(self, path):
         """Takes a state that was kept, and gives what was said of each epoch until then."""
-        return self._ask("restore", path=str(path))["epochs"]
+        return self._ask("restore", path=str(path), training=self._training)["epochs"]
 
     def features(self, images, folder):
         """Dict from split to `(n, d)` float32 features of uint8 images."""

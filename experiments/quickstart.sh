@@ -3,6 +3,12 @@
 # it, in minutes on two CPU cores; train evaluates at its end.
 #   bash experiments/quickstart.sh [--precision mixed_bfloat16]    flags go to train
 # RUN_DIR, OUTPUT and DATABASE say where the run, the export and the gallery's features go.
+for flag in "$@"; do
+  case $flag in -run_dir* | --run_dir* | -data_root* | --data_root* | -dataset* | --dataset*)
+    echo "quickstart.sh does not pass $flag on: it is of the embedded dataset; RUN_DIR=FOLDER names the run folder" >&2
+    exit 1 ;;
+  esac
+done
 EXTRAS=app source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 run_dir=${RUN_DIR:-runs/quickstart}
 output=${OUTPUT:-exports/quickstart}

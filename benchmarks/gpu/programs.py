@@ -64,6 +64,8 @@ def parse(line):
     settings = Settings.from_flags({name: values[name].value for name in FLAGS}).completed()
     if settings.init_from:
         raise InputError("--init_from is not carried to the GPU, where all begin from fresh weights: leave it out.")
+    if settings.precision == "mixed_float16":
+        raise InputError("--precision mixed_float16 is not carried to the GPU, with its loss scaling: leave it out.")
     return settings
 
 

@@ -8,6 +8,7 @@ Each goes into the folder of its dataset. Writes README.md anew, a line a run.
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from hacnn_tf.paper.run_folders import RunFolders
@@ -38,20 +39,27 @@ one, four epochs from fresh weights; today's begins from bundled ones and reache
 
 
 def keep(path):
-    """Copies what there is to know of a finished run. Raises `InputError` if it is not finished, or cannot be read."""
+    """Copies what there is to know of a finished run, whole or not at all; says so if it replaces another's.
+
+    Raises `InputError` if it is not finished, or cannot be read.
+    """
     run = RunFolder(path)
     revisions = [code["revision"] for code in run.code]
     for revision in (*revisions, run.read_test()[1] or revisions[-1]):
         if not revision or revision.endswith("-dirty"):
             raise InputError(f"{path} is of code that is no revision ({revision}): nobody could get it again.")
     folder = HERE / run.settings.dataset / run.settings.run_name
-    if (folder / "config.json").exists() and (others := RunFolder(folder).settings.differences(run.settings)):
-        raise InputError(f"{folder} is of a run with another {', '.join(others)}: it is kept, and {path} is not.")
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("metrics.json", *(f"{rows}.csv" for rows in COLUMNS)):
-        shutil.copy(run.path / name, folder / name)
+    if (folder / "config.json").exists():
+        before = RunFolder(folder)
+        if others := before.settings.differences(run.settings):
+            raise InputError(f"{folder} is of a run with another {', '.join(others)}: it is kept, and {path} is not.")
+        print(f"{folder.name}: of revision {run.revision}, replaces that of {before.revision}")
     config = json.loads((run.path / "config.json").read_text())
-    write_json(folder / "config.json", config | {"places": {}})
+    with tempfile.TemporaryDirectory(dir=HERE, prefix=".") as new:
+        for name in ("metrics.json", *(f"{rows}.csv" for rows in COLUMNS)):
+            shutil.copy(run.path / name, new)
+        write_json(Path(new) / "config.json", config | {"places": {}})
+        shutil.copytree(new, folder, dirs_exist_ok=True)
 
 
 def records():
@@ -81,8 +89,10 @@ def hours(run):
 
 if __name__ == "__main__":
     try:
-        for path in sys.argv[1:]:
-            keep(path)
-        write_text(HERE / "README.md", page())
+        try:
+            for path in sys.argv[1:]:
+                keep(path)
+        finally:
+            write_text(HERE / "README.md", page())
     except (InputError, OSError) as error:
         sys.exit(str(error))

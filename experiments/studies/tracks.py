@@ -77,18 +77,19 @@ def measured(rows, features, branches):
 
 def main(flags):
     cli.require(flags, "output")
-    for name, first in FIRST.items():
-        if not (folder := Path(flags.output) / name).exists():
+    folders = {Path(flags.output) / f"{name}-{flags.identities}": first for name, first in FIRST.items()}
+    for folder, first in folders.items():
+        if not folder.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
             draw(folder, range(first, first + flags.identities))
     for name in flags.model:
         model = ReID.from_preset(name)
-        for folder in FIRST:
-            dataset = read_custom(Path(flags.output) / folder)
+        for folder in folders:
+            dataset = read_custom(folder)
             rows = pd.concat([dataset.split(split) for split in SPLITS], ignore_index=True)
             images = load_images(rows.path, model.input_size)
             features, tracks = extract_features(model.extract, images), track_numbers(rows)
-            print(f"{name}, {folder + ':':<24}  Rank-1     mAP")
+            print(f"{name}, {folder.name + ':':<24}  Rank-1     mAP")
             print(f"  {'image to image':<30}{measured(rows, features, model.branches)}")
             for pooling, pooled in poolings(images, features, tracks, model.branches).items():
                 line = measured(rows.groupby(tracks).first(), pooled, model.branches)

@@ -60,8 +60,8 @@ def accuracy_table(name: str, selection: Selection, runs: RunFolders) -> Table:
     notes = [_legend(data), *_settings(sources)]
     if len({run.revision for run in sources}) > 1:
         notes.append("These runs were not all trained by the same revision of the code.")
-    if len({code["pixels"] for run in sources for code in run.code} - {None}) > 1:
-        notes.append("These runs did not all see images decoded alike, which is worth a point or two.")
+    if len({code["pixels"] for run in sources for code in run.code}) > 1:
+        notes.append("Not all of these runs are known to have seen images decoded alike: worth a point or two.")
     title = f"Table {name[-1]}. {table.title}"
     return Table(name, title, data, _shown(data, published.index), notes, runs.left_out)
 

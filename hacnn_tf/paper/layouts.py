@@ -13,6 +13,7 @@ MARKET1501 = {"dataset": "market1501"}
 DUKEMTMC = {"dataset": "dukemtmc"}
 NAMES = {"synthetic": "Synthetic", "cuhk03": "CUHK03", "market1501": "Market-1501", "dukemtmc": "DukeMTMC-ReID"}
 WITH_BOXES = ("synthetic", "cuhk03")
+FROM_FRESH = [name for name in RECIPES if name != "finetune"]  # the trainings of tables begin from fresh weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +145,7 @@ class Selection:
     allow_subset: bool = option(False, "the datasets are parts", "Runs")
     validation: int = option(0, "trainings hold out so many training identities and are tested on those", "Runs", low=0)
     epochs: int | None = option(None, "of the trainings; as in hacnn_tf.train by default", "Runs", low=1)
-    recipe: str | None = option(None, "of the trainings; as in hacnn_tf.train by default", "Runs", list(RECIPES))
+    recipe: str | None = option(None, "of the trainings; as in hacnn_tf.train by default", "Runs", FROM_FRESH)
     precision: str = option("float32", "of the trainings", "Runs", PRECISIONS)
 
     def __post_init__(self) -> None:
