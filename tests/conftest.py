@@ -11,6 +11,8 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the tests are of CPUs: bit for bit,
 import select
 import shutil
 import signal
+import subprocess
+import time
 from pathlib import Path
 
 import keras
@@ -19,6 +21,7 @@ import pytest
 from filelock import FileLock
 
 from hacnn_tf.data.synthetic import make_synthetic
+from tests.stress import kill_resume
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")  # as "gw0", where several processes share the tests
 if WORKER:  # and the cores, or two trainings would fight for all of them
@@ -136,6 +139,19 @@ def features(small_run, small_data_root, once):
         return arrays["query_features"], arrays["query_paths"]
 
 
+@pytest.fixture(scope="session")
+def left_alone(small_data_root, once):
+    """The run folder of a training in a process of its own, which nobody stopped, and the seconds that it took."""
+
+    def timed(run_dir):
+        started = time.monotonic()
+        subprocess.run(of_one_branch(small_data_root, run_dir), check=True)
+        return time.monotonic() - started
+
+    seconds = once("left_alone.txt", lambda path: path.write_text(str(timed(path.with_name("left_alone")))))
+    return seconds.with_name("left_alone"), float(seconds.read_text())
+
+
 @pytest.fixture(scope="module")
 def opened_once():
     """Whatever the tests of a file open, by a command or themselves, they open once: it takes two seconds each time."""
@@ -157,6 +173,19 @@ def table8(once):
 def command(module, *args):
     """Runs a command with these arguments, in this process."""
     module.COMMAND.run(module.main, [module.COMMAND.name, *map(str, args)])
+
+
+def of_one_branch(data_root, run_dir):
+    """The command of a training that can be stopped at any step, of half of the network."""
+    return kill_resume.command(data_root, run_dir, "--nolocal", "--nospatial", "--nochannel", epochs=2)
+
+
+def renumber(root, by):
+    """Adds to the numbers of the test identities of an embedded dataset, so that they begin as in the whole one."""
+    for path in sorted(root.glob("*/*/*.jpg")):
+        if not path.parent.name.endswith("train"):
+            pid, rest = path.name.split("_", 1)
+            path.rename(path.with_name(f"{int(pid) + by:04}_{rest}"))
 
 
 def in_fork(function, seconds=30):

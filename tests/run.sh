@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Lint, types and the test suite; further arguments go to pytest: -m slow for the tests that take minutes,
-# -m network for those that ask the package index, -n 0 for one process instead of two.
+# -m "not network" for both, -m network for those that ask the package index, -n 0 for one process instead of two.
 EXTRAS=dev source "$(dirname "${BASH_SOURCE[0]}")/../experiments/setup.sh"
 "$python" -m ruff check .
 "$python" -m ruff format --check .

@@ -120,14 +120,6 @@ def test_a_curve_is_written_elsewhere_and_measured_on_other_persons_by_another_s
     assert not (program.parent / "calibration.json").exists()
 
 
-@pytest.mark.slow
-def test_an_export_takes_its_calibration_along(run, tmp_path):
-    pytest.importorskip("tf2onnx")
-    curve(run).write(run / "calibration.json")
-    command(export, f"--run_dir={run}", f"--output={tmp_path}/out", "--format=onnx")
-    assert ReID.from_preset(tmp_path / "out/hacnn.onnx").calibration == curve(run)
-
-
 def test_bundled_weights_keep_theirs(labelled, capsys):
     before = (SHIPPED / NAME / "calibration.json").read_bytes()
     for model in (NAME, SHIPPED / NAME):

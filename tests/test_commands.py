@@ -202,8 +202,8 @@ def test_train_needs_a_batch_of_images(small_data_root, tmp_path, capsys):
     ("flags", "words"),
     [
         (["--validation=7"], "--validation 7 holds out training identities seen by at least two cameras"),
-        (["--validation=6"], "synthetic, detected boxes has 6 of them, and 6 to train on in all; name 5 at most"),
-        (["--validation=5", "--batch_size=16"], "8 training images do not fill a batch of 16: lower --batch_size"),
+        (["--validation=6"], "synthetic, detected boxes has 6 of them, and 6 to train on in all; name 4 at most"),
+        (["--validation=4", "--batch_size=32"], "16 training images do not fill a batch of 32: lower --batch_size"),
         (["--validation=3", "--batch_identities=4"], "--batch_identities 4 needs so many training identities"),
     ],
 )

@@ -21,6 +21,7 @@ from hacnn_tf.data import synthetic
 from hacnn_tf.data.dataset import Counts
 from hacnn_tf.export import FORMATS
 from hacnn_tf.utils.cli import parse
+from tests.conftest import renumber
 
 HERE = Path(__file__).parents[1]
 README = HERE / "README.md"
@@ -62,10 +63,7 @@ def quickstart(small_run, small_data_root, tmp_path_factory):
     """A folder with what the quickstart makes, but small; its persons are numbered as there, from 201 to test on."""
     folder = tmp_path_factory.mktemp("quickstart")
     shutil.copytree(small_data_root / "synthetic", folder / "data/synthetic")
-    for path in sorted(folder.glob("data/synthetic/*/*/*.jpg")):
-        if not path.parent.name.endswith("train"):
-            pid, rest = path.name.split("_", 1)
-            path.rename(path.with_name(f"{int(pid) - 6 + synthetic.TRAIN_IDENTITIES:04}_{rest}"))
+    renumber(folder / "data/synthetic", synthetic.TRAIN_IDENTITIES - 6)
     shutil.copytree(small_run, folder / "runs/quickstart")
     return folder
 

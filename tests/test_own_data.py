@@ -14,7 +14,7 @@ from hacnn_tf.training.code import code_revision
 from hacnn_tf.training.run_folder import RunFolder
 from tests.conftest import train_args
 from tests.test_commands import fails
-from tests.training.test_training import TinyNetwork
+from tests.training.tiny import TinyNetwork
 
 
 @pytest.fixture(scope="module")

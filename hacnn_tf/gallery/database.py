@@ -316,9 +316,9 @@ class Database:
             )
         if (twice := rows.path[rows.path.duplicated()]).any():
             raise InputError(f"Pictures cannot be written twice at once: {preview(twice.unique())}.")
-        squared_norms(features)  # for the check alone
         # Copies are aligned in memory. Arrays that came from another process may not be, at which LanceDB panics.
         features = np.array(features, np.float32)
+        squared_norms(features)  # for the check alone
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel(), pa.float32()), self.feature_dim)
         fields = [self._table.schema.field(name) for name in (*self.columns, FEATURE)]
         table = pa.table([*self._arrays(rows.copy()), vectors], schema=pa.schema(fields))
@@ -430,7 +430,7 @@ class Database:
             raise InputError(
                 f"A search takes features (q, {self.feature_dim}) and a top of at least 1, not {shape} and {top}."
             )
-        squared_norms(np.asarray(features))  # for the check alone
+        squared_norms(np.asarray(features, np.float32))  # for the check alone
 
     def _all(self, columns: list[str], condition: str | None) -> Any:
         """LanceDB's query for all rows for which a condition holds."""

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from hacnn_tf.data.synthetic import make_synthetic
+from tests.conftest import renumber
+
 nbformat = pytest.importorskip("nbformat", reason="needs the extra notebook")
 NOTEBOOK = Path("examples/tour.ipynb")
 
@@ -32,10 +35,23 @@ def test_it_shows_nothing_but_what_it_printed(tour):
     assert NOTEBOOK.stat().st_size < 1.2e6
 
 
+SMALL = """
+from hacnn_tf.data import synthetic
+from hacnn_tf.data.dataset import Counts
+
+synthetic.COUNTS = dict.fromkeys(synthetic.COUNTS, Counts())
+print("of a small dataset")
+"""
+
+
 @pytest.mark.slow
 def test_it_runs(tour, tmp_path):
+    """On 16 of the people, the one among them that it searches for."""
     client = pytest.importorskip("nbclient", reason="needs the extra notebook")
     (tmp_path / "examples").mkdir()
+    make_synthetic(tmp_path / "data/synthetic", identities=(8, 8))
+    renumber(tmp_path / "data/synthetic", 237 - 9)
+    tour.cells.insert(0, nbformat.v4.new_code_cell(SMALL, outputs=[nbformat.v4.new_output("stream", text="")]))
     shown = [len(cell.get("outputs", [])) > 0 for cell in tour.cells]
     resources = {"metadata": {"path": str(tmp_path / "examples")}}
     client.NotebookClient(tour, timeout=1800, kernel_name="python3", resources=resources).execute()

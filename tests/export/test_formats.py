@@ -1,5 +1,6 @@
 """Every format of an export gives the network's features, in every precision, and says what it is."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -28,19 +29,31 @@ def test_a_failed_export_leaves_nothing(small_run, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+FULL_DISK = """
+import json, resource, signal, sys
+from hacnn_tf.export import __main__ as export
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a file may not grow beyond what a process may write
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
+
+def sentence(form):
+    try:
+        export.COMMAND.run(export.main, [*sys.argv[:3], f"--format={form}"])
+    except SystemExit as stopped:
+        return stopped.code
+
+print(json.dumps([sentence(form) for form in sys.argv[3:]]))
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("form", FORMATS)
-def test_an_export_to_a_full_disk(form, small_run, tmp_path):
-    """A file may not grow beyond what a process may write."""
-    needs(form)
-    script = (
-        "import resource, signal, sys; from hacnn_tf.export import __main__ as export;"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20));"
-        "export.COMMAND.run(export.main)"
-    )
-    args = [f"--run_dir={small_run}", f"--output={tmp_path}/out", f"--format={form}"]
-    done = subprocess.run([sys.executable, "-c", script, *args], capture_output=True, text=True)
-    assert done.returncode == 1 and "Cannot write" in done.stderr and "Traceback" not in done.stderr, done.stderr
+def test_an_export_to_a_full_disk(small_run, tmp_path):
+    for form in FORMATS:
+        needs(form)
+    args = [f"--run_dir={small_run}", f"--output={tmp_path}/out", *FORMATS]
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, *args], check=True, stdout=subprocess.PIPE, text=True)
+    for said in json.loads(done.stdout.splitlines()[-1]):
+        assert said.startswith("hacnn_tf.export: Cannot write "), said
     assert not list(tmp_path.iterdir())
 
 
@@ -159,13 +172,13 @@ def test_onnx_runtime_computes_int8_in_8_bits(programs, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def shipped(tmp_path_factory):
+def shipped(once):
     """The weights that come with hacnn_tf, images to calibrate on, and what measures Rank-1 and mAP, in percent."""
-    root = tmp_path_factory.mktemp("data")
-    make_synthetic(root / "synthetic")
-    dataset, model = read_dataset("synthetic", root), ReID.from_preset("hacnn_cuhk03_detected_strong")
+    root = once("data-of-63", lambda root: make_synthetic(root / "synthetic", identities=(13, 50)))
+    dataset = read_dataset("synthetic", root, allow_subset=True)
+    model = ReID.from_preset("hacnn_cuhk03_detected_strong")
     images = load_splits(dataset, ("train", *TEST_SPLITS), model.input_size)
-    calibration = images.pop("train")[::16]
+    calibration = images.pop("train")
 
     def measured(extract):
         results = evaluate_features(dataset, Evaluator(dataset, images).features(extract))["single_query"]["joint"]
@@ -178,15 +191,14 @@ def shipped(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", PROGRAMS)
-@pytest.mark.parametrize(("precision", "difference"), [("float16", 0.3), ("int8", 0.5)])
-def test_smaller_weights_find_as_many(form, precision, difference, shipped, tmp_path):
-    """Rank-1 and mAP on the embedded dataset."""
+def test_int8_weights_find_as_many(form, shipped, tmp_path):
+    """Rank-1 and mAP on people of the embedded dataset. The weights themselves are in float16."""
     needs(form)
     network, calibration, measured, expected = shipped
-    export_model(network, tmp_path / form, [form], precision, calibration)
+    export_model(network, tmp_path / form, [form], "int8", calibration)
     found = measured(load_export(tmp_path / form).extract)
-    # Four of the 400 queries more for Rank-1: single ones turn on a rounding.
-    assert (np.abs(found - expected) <= [difference + 1, difference]).all(), (found, expected)
+    # Three of the 200 queries more for Rank-1: single ones turn on a rounding.
+    assert (np.abs(found - expected) <= [0.5 + 1.5, 0.5]).all(), (found, expected)
 
 
 @pytest.mark.parametrize(

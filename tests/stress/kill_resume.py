@@ -52,11 +52,11 @@ def main(flags):
         sys.exit(1)
 
 
-def command(data_root, run_dir):
-    """The training's command line."""
+def command(data_root, run_dir, *more, epochs=EPOCHS):
+    """The training's command line, with further flags."""
     flags = [f"--data_root={data_root}", f"--run_dir={run_dir}", "--allow_subset", "--batch_size=8"]
     flags += ["--recipe=strong", "--batch_identities=4", "--triplet=1"]  # all that has a state or a random number
-    return [sys.executable, "-m", "hacnn_tf.train", *flags, f"--epochs={EPOCHS}", "--checkpoint_every=1"]
+    return [sys.executable, "-m", "hacnn_tf.train", *flags, *more, f"--epochs={epochs}", "--checkpoint_every=1"]
 
 
 def kill(args, instants, run_dir):

@@ -3,11 +3,11 @@
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
+from tests.conftest import of_one_branch
 from tests.stress import kill_resume
 
 KILLED_WRITING = """
@@ -30,31 +30,22 @@ train.COMMAND.run(train.main)
 """
 
 
-@pytest.fixture(scope="module")
-def whole(small_data_root, tmp_path_factory):
-    """A training that was left alone, and how long it took, in seconds."""
-    run_dir = tmp_path_factory.mktemp("runs") / "whole"
-    started = time.monotonic()
-    subprocess.run(kill_resume.command(small_data_root, run_dir), check=True)
-    return run_dir, time.monotonic() - started
-
-
 @pytest.mark.slow
-def test_killed_at_random_it_ends_as_if_it_had_not_been(whole, small_data_root, tmp_path):
-    run_dir, seconds = whole
-    instants = np.random.default_rng().uniform(0, seconds, 3)
+def test_killed_at_random_it_ends_as_if_it_had_not_been(left_alone, small_data_root, tmp_path):
+    run_dir, seconds = left_alone
+    instants = np.random.default_rng().uniform(0, seconds, 2)
     print("killed after", instants)  # shown if it fails
-    kill_resume.kill(kill_resume.command(small_data_root, tmp_path), instants, tmp_path)
+    kill_resume.kill(of_one_branch(small_data_root, tmp_path), instants, tmp_path)
     assert kill_resume.differences(run_dir, tmp_path) == []
 
 
 @pytest.mark.slow
-def test_killed_while_it_writes_a_checkpoint(whole, small_data_root, tmp_path):
-    command = kill_resume.command(small_data_root, tmp_path)
+def test_killed_while_it_writes_a_checkpoint(left_alone, small_data_root, tmp_path):
+    command = of_one_branch(small_data_root, tmp_path)
     killed = subprocess.run([sys.executable, "-c", KILLED_WRITING, *command[3:]])
     assert killed.returncode == -signal.SIGKILL
     half_written = [path for path in tmp_path.rglob(".*.part*")]
     assert len(half_written) == 1
     subprocess.run(command, check=True)
     assert not half_written[0].exists()
-    assert kill_resume.differences(whole[0], tmp_path) == []
+    assert kill_resume.differences(left_alone[0], tmp_path) == []

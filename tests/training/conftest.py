@@ -1,4 +1,4 @@
-"""Trainings as processes, of a dataset with as many images as a batch, so that log.csv has a row a step."""
+"""Trainings of a tiny network as processes; as many images as a batch, so that log.csv has a row a step."""
 
 import csv
 import os
@@ -11,7 +11,13 @@ import pytest
 from hacnn_tf.data.synthetic import make_synthetic
 
 STEPS = 20
-ONE = "from hacnn_tf import train; train.COMMAND.run(train.main)"
+TINY = """
+import hacnn_tf.models
+from tests.training.tiny import TinyNetwork
+hacnn_tf.models.HACNN = TinyNetwork
+from hacnn_tf import train
+train.COMMAND.run(train.main)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +25,7 @@ def data_root(once):
     return once("data-of-four", lambda root: make_synthetic(root / "synthetic", identities=(2, 2)))
 
 
-def start(data_root, run_dir, script=ONE, epochs=STEPS, **environment):
+def start(data_root, run_dir, script=TINY, epochs=STEPS, **environment):
     args = [f"--data_root={data_root}", f"--run_dir={run_dir}", "--allow_subset", "--batch_size=16"]
     args.append("--recipe=paper")  # which learns these images in so few steps
     return subprocess.Popen(
@@ -44,7 +50,8 @@ def curve(run_dir):
 
 @pytest.fixture(scope="session")
 def one_device(data_root, once):
+    """The losses of each step on one device, which several devices are to repeat."""
     run_dir = once("one_device", lambda path: end(start(data_root, path)))
     assert curve(run_dir).shape == (STEPS, 2)
-    assert curve(run_dir)[0].min() > 0.5 and curve(run_dir)[-1].max() < 0.01  # it has learnt
+    assert abs(np.diff(curve(run_dir), axis=0)).min() > 2e-3  # each step shows
     return curve(run_dir)

@@ -11,7 +11,6 @@ import shutil
 import signal
 import sys
 
-import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,8 +20,7 @@ from hacnn_tf import ReID, evaluate, train
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.pipeline import epoch_order, training_batches
 from hacnn_tf.evaluation import TEST_SPLITS
-from hacnn_tf.layers import ConvBlock
-from hacnn_tf.models import BRANCHES, HACNN
+from hacnn_tf.models import HACNN
 from hacnn_tf.training import multi_worker
 from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.code import code_here
@@ -32,32 +30,7 @@ from hacnn_tf.training.run_folder import COLUMNS, RunFolder
 from tests.conftest import train_args
 from tests.models.test_legacy import former_checkpoint
 from tests.stress.kill_resume import differences
-
-NARROW = functools.partial(HACNN, widths=(16, 32, 48), feature_dim=24)
-
-
-class TinyNetwork(keras.Model):
-    """What the loop needs of a `HACNN`, with one convolution: traced in a tenth of the time."""
-
-    def __init__(self, num_identities, dtype=None, **switches):
-        images = keras.Input((160, 64, 3), name="images")
-        x = keras.layers.Normalization(mean=[120] * 3, variance=[3600] * 3, dtype=dtype)(images)
-        x = keras.layers.GlobalAveragePooling2D(dtype=dtype)(ConvBlock(8, 8, 8, dtype=dtype, name="stem")(x))
-        logits = {
-            branch: keras.layers.Dense(num_identities, dtype="float32", name=f"{branch}_classifier")(x)
-            for branch in (BRANCHES if switches.get("local", True) else BRANCHES[:1])
-        }
-        super().__init__(inputs=images, outputs=logits, name="tiny")
-        unit = keras.layers.UnitNormalization(dtype="float32")(x)
-        self.branches = tuple(logits)
-        self._features = keras.ops.concatenate([unit] * len(logits), axis=-1)
-        self._config = {"num_identities": num_identities, **switches}
-
-    def feature_extractor(self):
-        return keras.Model(self.inputs[0], self._features)
-
-    def get_config(self):
-        return self._config
+from tests.training.tiny import TinyNetwork
 
 
 @pytest.fixture
@@ -371,7 +344,8 @@ def test_weights_of_another_network_begin_no_training(small_run, programs, small
 
 @pytest.mark.slow
 def test_a_run_of_0_2_0_goes_on(small_data_root, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("hacnn_tf.models.HACNN", NARROW)
+    narrow = functools.partial(HACNN, widths=(16, 32, 48), feature_dim=24)
+    monkeypatch.setattr("hacnn_tf.models.HACNN", narrow)
     run(small_data_root, tmp_path / "whole", "--epochs=2")
     shutil.copytree(tmp_path / "whole", tmp_path / "old")
     checkpoints = tmp_path / "old/checkpoints"
@@ -385,9 +359,7 @@ def test_a_run_of_0_2_0_goes_on(small_data_root, tmp_path, monkeypatch, capsys):
     assert differences(tmp_path / "whole", tmp_path / "old") == []
 
 
-@pytest.mark.parametrize("network", [TinyNetwork, pytest.param(NARROW, marks=pytest.mark.slow)], ids=["tiny", "narrow"])
-def test_without_the_local_branch_it_goes_on_bit_for_bit(network, small_data_root, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("hacnn_tf.models.HACNN", network)
+def test_without_the_local_branch_it_goes_on_bit_for_bit(small_network, small_data_root, tmp_path, monkeypatch, capsys):
     flags = ["--epochs=2", "--nolocal", "--eval_every=1", "--recipe=strong", "--batch_identities=4", "--triplet=1"]
     run(small_data_root, tmp_path / "whole", *flags)
     printed = capsys.readouterr().out
