@@ -28,6 +28,8 @@ VARIANTS = {  # name: (flags, reading)
     "step-decay-8": ("--recipe paper --schedule step --drops 0.6,0.9 --weight_decay 8", None),
     "step-late-decay-8": ("--recipe paper --schedule step --drops 0.8 --weight_decay 8", None),
     "step-early-decay-8": ("--recipe paper --schedule step --drops 0.4,0.8 --weight_decay 8", None),
+    "decay-4": ("--recipe adamw --weight_decay 4", None),
+    "decay-16": ("--recipe adamw --weight_decay 16", None),
     "warmup": ("--recipe adamw --warmup 0.05", None),
     "norm-epsilon": ("--recipe adamw", "norm-epsilon"),
     "adam-epsilon": ("--recipe adamw", "adam-epsilon"),
