@@ -5,8 +5,8 @@
 
 Looks for images that are broken, of an unusual size or mode, or the same under two identities; for queries without a
 match; for persons who are in train and in query; for identities without an image; for images that the protocol does not
-know, and for what it has and the folder does not. Exits with 1 if there is anything. Files that are no images are left
-out, and counted by kind.
+know, and for what it has and the folder does not. Exits with 1 if there is anything. Files that are no images, or
+not in the folder's manifest, are left out and counted by kind.
 """
 
 import dataclasses

@@ -12,9 +12,10 @@ where as many of the one are missed as of the other accepted; and DIR, of querie
 where FAR is accepted of queries whose person is not in the gallery: half of the persons are taken out of it. – stands
 where there are too few to tell.
 
-The measures go to metrics.json in the run folder, if they are those of the run's own checkpoint in its own precision.
-With --dataset it takes the test images of that dataset instead, whatever the run's own and its --validation, and writes
-metrics-DATASET.json, which no table reads. It does not check whether the run was trained on persons of that test set.
+The measures go to metrics.json in the run folder, if they are those of the run's own checkpoint in its own precision,
+after a whole epoch, and not earlier than what is there. With --dataset it takes the test images of that dataset
+instead, whatever the run's own and its --validation, and writes metrics-DATASET.json, which no table reads. It does not
+check whether the run was trained on persons of that test set.
 --rerank also prints what k-reciprocal re-ranking makes of the results; that is written nowhere.
 """
 

@@ -6,7 +6,8 @@
     python -m hacnn_tf.index --database people.lance --keep_days 30 --yes --audit audit.jsonl
 
 Pictures that are there are left alone, those that have changed, or of which something else is said, are replaced, those
-that cannot be read are named, and files that are no images are left out and counted by kind. What was stopped or killed
+that cannot be read are named, and files that are no images, or not in the folder's manifest, are left out and counted
+by kind. What was stopped or killed
 goes on with the same command.
 
 --remove deletes for good what must not be kept: features and all that is known of the pictures; the files of the

@@ -39,7 +39,7 @@ one, four epochs from fresh weights; today's begins from bundled ones and reache
 
 
 def keep(path):
-    """Copies what there is to know of a finished run, whole or not at all; says so if it replaces another's.
+    """Copies what there is to know of a finished run; says so if it replaces what another revision measured.
 
     Raises `InputError` if it is not finished, or cannot be read.
     """
@@ -49,17 +49,19 @@ def keep(path):
         if not revision or revision.endswith("-dirty"):
             raise InputError(f"{path} is of code that is no revision ({revision}): nobody could get it again.")
     folder = HERE / run.settings.dataset / run.settings.run_name
-    if (folder / "config.json").exists():
-        before = RunFolder(folder)
-        if others := before.settings.differences(run.settings):
-            raise InputError(f"{folder} is of a run with another {', '.join(others)}: it is kept, and {path} is not.")
-        print(f"{folder.name}: of revision {run.revision}, replaces that of {before.revision}")
+    before = RunFolder(folder) if (folder / "config.json").exists() else run
+    if others := before.settings.differences(run.settings):
+        raise InputError(f"{folder} is of a run with another {', '.join(others)}: it is kept, and {path} is not.")
     config = json.loads((run.path / "config.json").read_text())
     with tempfile.TemporaryDirectory(dir=HERE, prefix=".") as new:
         for name in ("metrics.json", *(f"{rows}.csv" for rows in COLUMNS)):
             shutil.copy(run.path / name, new)
         write_json(Path(new) / "config.json", config | {"places": {}})
-        shutil.copytree(new, folder, dirs_exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in Path(new).iterdir():
+            file.replace(folder / file.name)
+    if before.revision != run.revision:
+        print(f"{folder.name}, of revision {run.revision}, replaces that of {before.revision}")
 
 
 def records():

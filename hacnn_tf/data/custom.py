@@ -127,11 +127,11 @@ def _read_folder(place: Path, find_cameras: bool) -> tuple[pd.DataFrame, LeftOut
             raise InputError(f"{place} does not say who {len(unnamed):,} images show ({preview(unnamed)}): {LAYOUTS}.")
         rows = rows.assign(pid=[int(match[1]) for match in matches], camid=[int(match[2]) for match in matches])
         return rows, LeftOut(left_out, identities_left_out(left_out, rows.pid))
-    identities = sorted({path.parts[0] for path in paths})
+    identities = {path.parts[0] for path in paths}
     if {name.lower() for name in identities} <= SPLIT_FOLDERS:
         raise InputError(
-            f"{place} holds folders called like splits, not like identities ({preview(identities)}): name one of them, "
-            "or say in a manifest's column split which image is of which."
+            f"{place} holds folders called like splits, not like identities ({preview(sorted(identities))}): name one "
+            "of them, or say in a manifest's column split which image is of which."
         )
     rows["pid"] = _folder_names(paths, 0, f"{place} has folders of identities called")
     everything = LeftOut(left_out, _folders_left_out(place, left_out, identities))

@@ -5,7 +5,7 @@ import functools
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -83,14 +83,16 @@ def unlisted(place: FilePath, paths: Iterable[str]) -> dict[str, str]:
     """What is left out if a folder is read by the manifest in it: dict from path to kind, as of `list_images`.
 
     Args:
-        place: path of the folder; of a manifest itself, where nothing is said of a folder, nothing is left out.
+        place: path of the folder; of a manifest itself, where nothing is said of a folder, nothing is left out. Nor is
+            it if the folder has something that cannot be listed, as the manifest alone counts.
         paths: of the images that the manifest lists.
     """
-    if not os.path.isdir(place):
+    try:
+        images = list_images(place)[0] if os.path.isdir(place) else []
+    except InputError:
         return {}
-    listed = set(map(os.path.abspath, paths))
-    images, _ = list_images(place)
-    return {str(path): UNLISTED for path in images if os.path.abspath(path) not in listed}
+    listed = set(_real(paths))
+    return {str(path): UNLISTED for path, real in zip(images, _real(images), strict=True) if real not in listed}
 
 
 def as_names(column: pd.Series, where: str) -> pd.Series:
@@ -279,7 +281,11 @@ def check_tracks(rows: pd.DataFrame, where: str, remedy: str = "") -> None:
 
 def _without_detours(paths: Iterable[str]) -> list[str]:
     """Paths of which two that lead to a file by different ".." are one."""
+    paths = list(paths)
+    return [real if ".." in path else path for path, real in zip(paths, _real(paths), strict=True)]
+
+
+def _real(paths: Iterable[FilePath]) -> Iterator[str]:
+    """Paths without links to the folders, which are looked at once each."""
     folder = functools.cache(os.path.realpath)
-    return [
-        os.path.join(folder(os.path.dirname(path)), os.path.basename(path)) if ".." in path else path for path in paths
-    ]
+    return (os.path.join(folder(os.path.dirname(path)), os.path.basename(path)) for path in paths)

@@ -32,13 +32,10 @@ def compared_pairs(
         They are the caller's to keep.
 
     Raises:
-        InputError: a feature is not finite.
+        InputError: a feature is not finite, or they are neither float32 nor float64.
     """
-    query_pids, gallery_pids, query_camids, gallery_camids = map(  # of a `pandas.Series` rows are taken by name
-        np.asarray, (query_pids, gallery_pids, query_camids, gallery_camids)
-    )
     norms = squared_norms(query_features)
-    somebody = gallery_pids != JUNK
+    somebody = np.asarray(gallery_pids) != JUNK
     persons = same_person(query_pids, gallery_pids, query_camids, gallery_camids)
     rows = half_distances(query_features, gallery_features)
     for norm, pid, row, (matches, excluded) in zip(norms, query_pids, rows, persons, strict=True):

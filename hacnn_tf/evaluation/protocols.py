@@ -132,6 +132,8 @@ def _measure(
     seed: int,
     distances: Distances,
 ) -> dict[str, Any]:
+    if single_shot and len(query.merge(gallery, on=["pid", "camid"])):  # those that are drawn would be left out
+        raise InputError("Single-shot needs a gallery without images of the queries' own cameras.")
     shots = _single_shots(gallery.pid.to_numpy(), seed) if single_shot else [slice(None)]  # no copy
     repeats = [
         rank_matches(
@@ -145,8 +147,6 @@ def _measure(
         )
         for shot in shots
     ]
-    if len({len(m.counts) for m in repeats}) > 1:
-        raise InputError("Single-shot needs galleries without images of the queries' own cameras.")
     matches = Matches(  # repeats have the same queries: measures over all are the means over repeats
         np.concatenate([m.ranks for m in repeats]), np.concatenate([m.counts for m in repeats]), repeats[0].unmatched
     )

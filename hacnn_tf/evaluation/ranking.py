@@ -66,7 +66,7 @@ def squared_norms(features: Features) -> Features:
     """The squared L2 norms `(n,)` of `(n, d)` float32 features.
 
     Raises:
-        InputError: a feature is not finite, or they are of another dtype, in which sums are wrong.
+        InputError: a feature is not finite, or they are neither float32 nor float64, in which sums are wrong.
     """
     if features.dtype not in (np.float32, np.float64):
         raise InputError(f"The features are {features.dtype}: make them float32.")
@@ -92,7 +92,7 @@ def half_distances(query_features: Features, gallery_features: Features) -> Iter
         be overwritten.
 
     Raises:
-        InputError: a feature is not finite.
+        InputError: a feature is not finite, or they are neither float32 nor float64.
     """
     half_norms = 0.5 * squared_norms(gallery_features)
     squared_norms(query_features)  # for the check alone
@@ -142,12 +142,9 @@ def rank_matches(
         `Matches`.
 
     Raises:
-        InputError: no query has a true match in the gallery, a feature is not finite or not float, or there are more
-            or fewer features than identities or cameras.
+        InputError: no query has a true match in the gallery, a feature is not finite, they are neither float32 nor
+            float64, or more or fewer than identities or cameras.
     """
-    query_pids, gallery_pids, query_camids, gallery_camids = map(  # of a `pandas.Series` rows are taken by name
-        np.asarray, (query_pids, gallery_pids, query_camids, gallery_camids)
-    )
     for what, *rows in (
         ("query", query_features, query_pids, query_camids),
         ("gallery", gallery_features, gallery_pids, gallery_camids),
@@ -160,7 +157,7 @@ def rank_matches(
             "No query has a true match in the gallery (the same identity under another camera): "
             "check that query and gallery are of the same dataset."
         )
-    junk = np.flatnonzero(gallery_pids == JUNK)
+    junk = np.flatnonzero(np.asarray(gallery_pids) == JUNK)
     ranks = []
     rows = bar(distances(query_features, gallery_features), "Ranking", len(query_features), "query")
     for row, (matches, excluded) in zip(rows, matched, strict=True):
@@ -185,6 +182,9 @@ def same_person(
     Args:
         query_pids, gallery_pids, query_camids, gallery_camids: as in `rank_matches`.
     """
+    query_pids, gallery_pids, query_camids, gallery_camids = map(  # of a `pandas.Series` rows are taken by name
+        np.asarray, (query_pids, gallery_pids, query_camids, gallery_camids)
+    )
     by_pid = np.argsort(gallery_pids, kind="stable")
     sorted_pids = gallery_pids[by_pid]
     first, last = (np.searchsorted(sorted_pids, query_pids, side) for side in ("left", "right"))

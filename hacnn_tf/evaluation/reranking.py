@@ -32,7 +32,7 @@ def rerank(
         For query after query `(g,)` float32 array of its distances, in [0, 1] up to rounding; the caller's to keep.
 
     Raises:
-        InputError: a feature is not finite.
+        InputError: a feature is not finite, or they are neither float32 nor float64.
     """
     features = np.concatenate([query_features, gallery_features])
     norms = squared_norms(features)

@@ -103,11 +103,6 @@ def check_supported(devices: Devices, settings: Settings, debug_nans: bool) -> N
     assert settings.recipe, "these settings are not completed"
     if settings.recipe.triplet:  # each would look for the hardest in its own part: another loss
         raise InputError("--triplet needs one device: take --strategy one.")
-    if (identities := settings.recipe.batch_identities) % devices.replicas:
-        raise InputError(
-            f"--batch_identities {identities} cannot be divided among {devices.replicas} devices: take a multiple, or "
-            "--strategy one."
-        )
     if settings.precision == "mixed_float16":  # Keras looks for overflows on each device by itself
         raise InputError("--precision mixed_float16 needs one device: take mixed_bfloat16, or --strategy one.")
     if debug_nans:

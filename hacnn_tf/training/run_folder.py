@@ -341,7 +341,8 @@ class RunFolder:
     @property
     def tested_after(self) -> int:
         """The epoch that `metrics.json` is of; 0 if there is none, or it cannot be read."""
-        return self._content(self.path / "metrics.json").get("epoch", 0)
+        epoch = self._content(self.path / "metrics.json").get("epoch")
+        return epoch if isinstance(epoch, int) else 0
 
     def _content(self, path: Path) -> dict[str, Any]:
         """What is in one of its `.json` files; nothing if that is not there, or damaged."""

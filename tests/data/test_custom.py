@@ -472,6 +472,11 @@ def test_images_beside_a_manifest_that_does_not_list_them_are_counted(tmp_path):
     assert dataset.left_out.files == dict.fromkeys([f"{tmp_path}/new/c.jpg", f"{tmp_path}/new/d.jpg"], UNLISTED)
     assert "left out: 2 unlisted images" in dataset.summary()
     assert read_custom(tmp_path / "manifest.csv").left_out.files == {}  # nobody named the folder
+    (tmp_path / "link").symlink_to(".")
+    manifest(tmp_path, "path,pid,split", *(f"link/{line}" for line in lines))
+    assert len(read_custom(tmp_path).left_out.files) == 2
+    (tmp_path / os.fsdecode(b"old\xff.jpg")).touch()
+    assert read_custom(tmp_path).left_out.files == {}  # it cannot be listed, and need not be
 
 
 def test_unknown_cameras_are_not_one_camera():

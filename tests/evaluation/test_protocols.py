@@ -77,9 +77,10 @@ def test_single_shot_averages_over_random_gallery_images():
         assert measures["queries"] == 1
 
 
-def test_single_shot_has_no_image_of_the_querys_own_camera():
-    """Or a repeat in which it is drawn would lose the query."""
-    data = dataset(True, query=[(1, 1), (2, 1)], gallery=[(1, 2), (1, 1), (2, 2)])
+@pytest.mark.parametrize("query", [[(1, 1), (2, 1)], [(1, 1), (1, 2)]])
+def test_single_shot_has_no_image_of_the_querys_own_camera(query):
+    """Or a repeat in which it is drawn would lose the query, perhaps another one each time."""
+    data = dataset(True, query=query, gallery=[(1, 2), (1, 1), (2, 3)])
     features = {"query": np.eye(2, dtype=np.float32), "gallery": np.ones((3, 2), np.float32)}
     with pytest.raises(InputError, match="without images of the queries' own cameras"):
         evaluate_features(data, features)

@@ -190,12 +190,12 @@ def shipped(once):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", PROGRAMS)
-def test_int8_weights_find_as_many(form, shipped, tmp_path):
-    """Rank-1 and mAP on people of the embedded dataset. The weights themselves are in float16."""
+@pytest.mark.parametrize(("form", "precision"), [*((form, "int8") for form in PROGRAMS), ("onnx", "float16")])
+def test_smaller_weights_find_as_many(form, precision, shipped, tmp_path):
+    """Rank-1 and mAP on people of the embedded dataset."""
     needs(form)
     network, calibration, measured, expected = shipped
-    export_model(network, tmp_path / form, [form], "int8", calibration)
+    export_model(network, tmp_path / form, [form], precision, calibration)
     found = measured(load_export(tmp_path / form).extract)
     # Three of the 200 queries more for Rank-1: single ones turn on a rounding.
     assert (np.abs(found - expected) <= [0.5 + 1.5, 0.5]).all(), (found, expected)

@@ -27,7 +27,7 @@ def data_root(once):
 
 def start(data_root, run_dir, script=TINY, epochs=STEPS, **environment):
     args = [f"--data_root={data_root}", f"--run_dir={run_dir}", "--allow_subset", "--batch_size=16"]
-    args.append("--recipe=paper")  # which learns these images in so few steps
+    args.append("--recipe=paper")  # of a constant rate, so that a later step shows as an early one does
     return subprocess.Popen(
         [sys.executable, "-c", script, *args, f"--epochs={epochs}"],
         env=os.environ | environment,

@@ -75,7 +75,6 @@ REFUSED = {
     "--debug_nans": "--debug_nans needs one device",
     "--xla=on": "--xla on needs one device",
     "--strategy=mirrored --batch_size=15": "--batch_size 15 cannot be divided among 2 devices",
-    "--batch_identities=1": "--batch_identities 1 cannot be divided among 2 devices",
     "--batch_identities=2 --triplet=1": "--triplet needs one device",
 }
 REFUSALS = f"""

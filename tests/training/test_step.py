@@ -60,7 +60,6 @@ def test_a_scaled_loss_changes_no_update():
 
 XLA_SCRIPT = """
 import json
-import os
 import tensorflow as tf
 from hacnn_tf.evaluation import feature_function
 from hacnn_tf.models import HACNN
