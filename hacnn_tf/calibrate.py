@@ -118,7 +118,7 @@ def _place(flags: FlagValues) -> Path | str:
         check_new_path(flags.output, suffix=".json")
         return flags.output
     assert beside, "--model or --database is required"
-    if SHIPPED in beside.resolve().parents:
+    if SHIPPED.resolve() in beside.resolve().parents:  # the package too may lie behind a link
         raise InputError(f"{flags.model} comes with hacnn_tf and keeps the calibration that it came with: {ELSEWHERE}")
     try:
         check_folder(beside.parent)

@@ -120,9 +120,12 @@ def test_a_curve_is_written_elsewhere_and_measured_on_other_persons_by_another_s
     assert not (program.parent / "calibration.json").exists()
 
 
-def test_bundled_weights_keep_theirs(labelled, capsys):
+def test_bundled_weights_keep_theirs(labelled, tmp_path, monkeypatch, capsys):
     before = (SHIPPED / NAME / "calibration.json").read_bytes()
-    for model in (NAME, SHIPPED / NAME):
+    (tmp_path / "presets").symlink_to(SHIPPED)  # the package may lie behind a link
+    for model in (NAME, SHIPPED / NAME, tmp_path / "presets" / NAME):
+        if model != NAME:
+            monkeypatch.setattr(calibrate, "SHIPPED", model.parent)
         said = fails(calibrate, [f"--model={model}", *labelled], capsys)
         assert (
             "comes with hacnn_tf and keeps the calibration that it came with: say with --output or --database" in said

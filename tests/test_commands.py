@@ -293,3 +293,10 @@ def test_a_saved_model_must_be_one(content, said, small_run, small_data_root, tm
         (tmp_path / "saved_model.pb").write_bytes(content)
     args = [f"--run_dir={small_run}", f"--data_root={small_data_root}", f"--export={tmp_path}"]
     assert said in fails(evaluate, args, capsys)
+
+
+@pytest.mark.parametrize("flags", [["--audit="], ["--audit", ""], ["--remove=true", "--audit="]])
+def test_an_empty_path_guards_nothing_and_is_refused(flags, capsys):
+    """As of a variable of the shell that is not set."""
+    sentence = fails(index, ["--database=people.lance", *flags], capsys)
+    assert sentence == "hacnn_tf.index: --audit must be a path, not empty; --help lists the flags."

@@ -16,7 +16,7 @@ def fields_of(rows: pd.DataFrame) -> list[pa.Field]:
     try:
         fields = [pa.field(name, types.get(name) or _type(rows[name])) for name in rows.columns]
         return [f.with_nullable(False).with_metadata(KEY) if f.name == "path" else f for f in fields]
-    except (pa.ArrowException, ValueError, TypeError) as error:
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
         raise InputError(f"A column cannot be kept in a database: {error}.") from None
 
 

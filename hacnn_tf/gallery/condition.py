@@ -9,6 +9,7 @@ round at 64 bits, and its 0 / 0 is more than any number, so nothing is computed.
 """
 
 import re
+import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
@@ -248,6 +249,8 @@ class _Writer:
                 hint = "; write timestamp '2026-11-24 15:30:00'" if {value.kind, values[0].kind} == {TEXT, TIME} else ""
                 _refuse(f"{_source(nodes[0])} is {values[0].kind} and {_source(node)} is {value.kind}{hint}")
         _check_units(whole, values)
+        if any(value.type == pa.float32() for value in values):  # elsewhere than in = and < LanceDB compares as float64
+            return [_as_float32(value) if value.literal else value.sql for value in values]
         return [value.sql for value in values]
 
     def _text_test(self, node: exp.Expr, test: str) -> str:
@@ -313,6 +316,14 @@ def _literal(node: exp.Expr) -> _Value:
     if not re.fullmatch(r"[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?", node.name):
         _refuse(f"{_source(node)} is no number")
     return _Value(node.name, pa.int64() if node.name.isdigit() else pa.float64(), literal=True)
+
+
+def _as_float32(number: _Value) -> str:
+    """A literal by the value that a column of float32 has for it, if it has one."""
+    try:
+        return repr(struct.unpack("<f", struct.pack("<f", float(number.sql)))[0])
+    except OverflowError:
+        return number.sql
 
 
 def _negative(node: exp.Expr) -> _Value:

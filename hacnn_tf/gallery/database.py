@@ -39,6 +39,8 @@ EXACT_ROWS = 100_000  # up to so many, all are compared without an index
 LISTS_SEARCHED = 0.2  # share of the index's lists that a search without a condition reads
 ROWS_A_LIST = 2_000
 CANDIDATES = 200  # nearest pictures, at least, that are ordered by re-ranking
+MOST_ROWS = 2**31 - 1  # that LanceDB can be asked for
+REMOVING = "_removing"  # lies in a database while pictures are removed, and stays if that is interrupted
 FORMAT = 1  # of a database; raised when older code would misread a newer one
 FORMAT_KEY, FINGERPRINT, PRESET, DECODER = (
     f"hacnn_tf.{name}".encode() for name in ("format", "fingerprint", "preset", "pixels")
@@ -131,6 +133,7 @@ class Database:
                 part for pattern in ("[!_]*", "_versions/*") for part in Path(path).glob(pattern)
             ):
                 raise
+            fields_of(rows)
             return None
         database.check_model(model)
         database._arrays(rows)
@@ -335,8 +338,13 @@ class Database:
 
     @property
     def tidied(self) -> bool:
-        """Whether nothing was written since `tidy` last came to its end."""
-        return self._read(lambda: len(self._table.list_versions()) == 1 and not self._lacks_index())
+        """Whether nothing was written since `tidy` last came to its end, and no removal is unfinished."""
+        return self._read(
+            lambda: len(self._table.list_versions()) == 1 and not self._lacks_index() and not self._removing()
+        )
+
+    def _removing(self) -> bool:
+        return not in_bucket(self.path) and (Path(self.path) / REMOVING).exists()
 
     def _lacks_index(self) -> bool:
         return len(self) > EXACT_ROWS and not self._table.list_indices()
@@ -344,13 +352,15 @@ class Database:
     def tidy(self) -> None:
         """Merges what many writes have left, removes what nobody sees any more, and keeps the index, if it has one.
 
-        Of a bucket, which has no lock, no other process may be writing.
+        Finishes a removal that was interrupted. Of a bucket, which has no lock, no other process may be writing.
 
         Raises:
             InputError: it cannot be written, or another process goes on writing it.
         """
         with writing(self.path), refused(f"Cannot write {self.path}"):
             self._checkout_latest()
+            if self._removing():
+                self._write_anew()
             if self._lacks_index():
                 lists = max(1, len(self) // ROWS_A_LIST)
                 config = IvfFlat(distance_type="l2", num_partitions=lists)
@@ -361,13 +371,15 @@ class Database:
                 # Of buckets, which have no lock, another writer's files may be on their way.
                 unverified = not in_bucket(self.path)
                 self._table.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=unverified)
+            if self._removing():
+                (Path(self.path) / REMOVING).unlink()
 
     def remove(self, where: str) -> int:
         """Deletes the rows for which a condition holds, for good: nothing of them is left in its files.
 
         LanceDB by itself only marks rows as deleted, so all others are written anew, which takes as much room again
         while it lasts. Of a bucket, which has no lock, no other process may be writing. If it is interrupted, the same
-        call finishes it.
+        call finishes it, and so does `tidy`.
 
         Returns:
             How many there were.
@@ -382,15 +394,23 @@ class Database:
     def _remove(self, condition: str | None, where: str) -> int:
         self.refresh()
         before = len(self)
+        with refused(f"Cannot write {self.path}"):
+            if not in_bucket(self.path):
+                (Path(self.path) / REMOVING).touch()
         with self._readable(where):
             self._table.delete(condition)
         removed = before - len(self)
-        with refused(f"Cannot write {self.path}"):
-            left = self._table.search().limit(max(1, len(self))).to_batches()
-            reader = pa.RecordBatchReader.from_batches(self._table.schema, left)
-            self._opened = self._connection.create_table(self._name, reader, mode="overwrite")
+        if in_bucket(self.path):
+            with refused(f"Cannot write {self.path}"):
+                self._write_anew()
         self.tidy()
         return removed
+
+    def _write_anew(self) -> None:
+        """All rows, and nothing of what was deleted."""
+        left = self._table.search().limit(max(1, len(self))).to_batches()
+        reader = pa.RecordBatchReader.from_batches(self._table.schema, left)
+        self._opened = self._connection.create_table(self._name, reader, mode="overwrite")
 
     def search(
         self, features: Features, where: str | None = None, top: int = 20, exact: bool = False, reranked: bool = False
@@ -416,7 +436,7 @@ class Database:
         """
         condition = self._parsed(where)
         self.check_queries(features, top)
-        search = self._reranked if reranked else self._nearest
+        search, top = self._reranked if reranked else self._nearest, min(top, MOST_ROWS)
         return [search(feature, where, condition, top, exact) for feature in np.asarray(features, np.float32)]
 
     def no_pictures(self, where: str | None) -> str:
@@ -434,7 +454,7 @@ class Database:
 
     def _all(self, columns: list[str], condition: str | None) -> Any:
         """LanceDB's query for all rows for which a condition holds."""
-        query = self._table.search().select(columns).limit(max(1, len(self)))
+        query = self._table.search().select(columns).limit(MOST_ROWS)  # there may be more when it is run
         return query if condition is None else query.where(condition)
 
     def _read(self, read: Callable[[], T], where: str | None = None) -> T:

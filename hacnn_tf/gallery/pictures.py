@@ -118,7 +118,7 @@ def _with_gaps(column: pd.Series) -> pd.Series:
     """A column whose empty texts are missing values, and whose others are numbers if all of them are."""
     if column.dtype != object:
         return column
-    column = column.mask(column == "")
+    column = column.mask([isinstance(value, str) and value == "" for value in column])
     numbers = as_numbers(column.dropna())
     return column if numbers is None else numbers.convert_dtypes().reindex(column.index)
 

@@ -29,7 +29,11 @@ Options = TypeVar("Options")
 
 
 class _Path(flags.ArgumentParser[str]):
+    syntactic_help = "a path"
+
     def parse(self, argument: str) -> str:
+        if not argument:  # as of a variable that is not set; what it was to guard or to keep would not be
+            raise ValueError
         return expanded(argument)
 
 
@@ -245,4 +249,4 @@ def _requirement(values: flags.FlagValues, error: flags.IllegalFlagValueError) -
         must = "true or false"
     else:
         must = parser.syntactic_help.replace("an integer", "a whole number").replace("integer", "whole number")
-    return must and f"--{name} must be {must}, not {value[:60]}"
+    return must and f"--{name} must be {must}, not {value[:60] or 'empty'}"

@@ -285,3 +285,29 @@ def test_the_oracle_notices_what_is_dropped(rows):
     oracle = SQLite(rows)
     assert oracle.paths("camid = 2 and path like '%p1%'") < oracle.paths("camid = 2")
     assert oracle.paths("camid = 2 adn path like '%p1%'") is None
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("x = 0.1", [0]),
+        ("not x = 0.1", [1, 2]),
+        ("x in (0.1, 3)", [0]),
+        ("x not in (0.1, 3)", [1, 2]),
+        ("x between 0.1 and 0.15", [0]),
+        ("x not between 0.1 and 0.15", [1, 2]),
+        ("not x > 0.1", [0, 2]),
+        ("x is distinct from 0.1", [1, 2]),
+        ("x is not distinct from 0.1", [0]),
+        ("(x = 0.1) is true", [0]),
+        ("x < 1e300", [0, 1, 2]),
+        ("not x > -1e300", []),
+    ],
+)
+def test_numbers_are_those_of_a_column_of_float32(where, expected, tmp_path):
+    """LanceDB takes a number as float64 in some places: there 0.1 is none of the column's."""
+    lancedb = pytest.importorskip("lancedb")
+    values = pa.array([0.1, 0.2, -1], pa.float32())
+    table = lancedb.connect(tmp_path).create_table("t", pa.table({"x": values, "n": [0, 1, 2]}))
+    condition = parse_condition(where, {"x": pa.float32()})
+    assert sorted(table.search().where(condition).to_arrow()["n"].to_pylist()) == expected

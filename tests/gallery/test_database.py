@@ -147,6 +147,20 @@ def test_a_removal_that_was_interrupted_is_finished_by_the_same_call(filled, tmp
     assert features[8].tobytes() in bytes_below(tmp_path)
 
 
+def test_a_removal_that_was_interrupted_is_finished_by_whoever_tidies(filled, tmp_path, monkeypatch):
+    people, features = filled
+    people.tidy()
+    assert people.tidied
+    with monkeypatch.context() as patch, pytest.raises(InputError, match=r"Cannot write .*full"):
+        patch.setattr(people._connection, "create_table", lambda *_, **__: (_ for _ in ()).throw(OSError("full")))
+        people.remove("path = '/people/7.jpg'")
+    assert not Database(people.path).tidied
+    Database(people.path).tidy()
+    after = bytes_below(tmp_path)
+    assert features[7].tobytes() not in after and b"/people/7.jpg" not in after and features[8].tobytes() in after
+    assert Database(people.path).tidied and len(Database(people.path)) == 49
+
+
 def test_all_can_be_removed_and_the_database_still_be_used(filled):
     people, features = filled
     assert people.remove("true") == 50
@@ -167,6 +181,17 @@ def test_what_could_not_be_written_is_known_before_any_feature(tmp_path):
     with pytest.raises(InputError, match=r"file\.lance"):
         Database.find(tmp_path / "file.lance", MODEL, make_rows([]))
     assert Database.find(tmp_path / "new.lance", MODEL, make_rows([])) is None
+    with pytest.raises(InputError, match="A column cannot be kept in a database: size holds struct"):
+        Database.find(tmp_path / "new.lance", MODEL, make_rows([1]).assign(size=[{"height": 1}]))
+
+
+def test_there_may_be_more_to_find_than_there_is(filled):
+    people, features = filled
+    assert len(people.search(features[:1], top=2**40)[0]) == 50
+    begun = people._all(["path"], None)  # as of a page, while another thread of it sees what is new
+    Database(people.path).write(make_rows([60]), features[:1])
+    people.refresh()
+    assert begun.to_arrow().num_rows == 51
 
 
 def test_what_is_open_goes_on_where_another_process_tidied(filled):

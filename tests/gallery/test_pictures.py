@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("lancedb", reason='needs the extra "search"')
 
+from hacnn_tf.gallery.columns import fields_of
 from hacnn_tf.gallery.pictures import list_pictures, times
 from hacnn_tf.utils.errors import InputError
 
@@ -319,3 +320,12 @@ def test_a_group_that_is_empty_finds_nothing(tmp_path):
     assert found.isna().tolist() == [True, False]
     with pytest.raises(InputError, match="finds no track in any of the paths"):
         list_pictures(tmp_path, track_pattern=r"cam1(\d*)")
+
+
+def test_lists_of_parquet_are_one_sentence(tmp_path):
+    picture(tmp_path / "a.jpg")
+    rows = pd.DataFrame({"path": ["a.jpg"], "box": [[1, 2, 3, 4]]})
+    rows.to_parquet(tmp_path / "manifest.parquet")
+    found, _ = list_pictures(tmp_path)
+    with pytest.raises(InputError, match="A column cannot be kept in a database: box holds list"):
+        fields_of(found)
