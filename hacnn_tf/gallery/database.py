@@ -394,6 +394,8 @@ class Database:
     def _remove(self, condition: str | None, where: str) -> int:
         self.refresh()
         before = len(self)
+        with self._readable(where):
+            self._table.count_rows(condition)  # or it would be marked, though nothing can be removed
         with refused(f"Cannot write {self.path}"):
             if not in_bucket(self.path):
                 (Path(self.path) / REMOVING).touch()
