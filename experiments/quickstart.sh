@@ -5,7 +5,7 @@
 # RUN_DIR, OUTPUT and DATABASE say where the run, the export and the gallery's features go.
 for flag in "$@"; do
   case $flag in -run_dir* | --run_dir* | -data_root* | --data_root* | -dataset* | --dataset*)
-    echo "quickstart.sh does not pass $flag on: it is of the embedded dataset; RUN_DIR=FOLDER names the run folder" >&2
+    echo "quickstart.sh does not take $flag: it trains on the embedded dataset, in the folder that RUN_DIR names" >&2
     exit 1 ;;
   esac
 done
