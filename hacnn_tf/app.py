@@ -42,7 +42,7 @@ COMMAND.define("integer", "port", 7860, "port to listen on", lower_bound=1, uppe
 COMMAND.group("Page")
 COMMAND.define("path", "auth", None, "file of users: only they see the page, with a password")
 COMMAND.define("string", "add_user", None, "put a user and a password into the file of --auth, and open no page")
-COMMAND.define("path", "audit", None, "first append to this file who searched for what; no line, no answer")
+COMMAND.define("path", "audit", None, "first append to this file who searched for what; nothing is shown without")
 COMMAND.group("Access")
 
 PREFIX, LOCK, SHOWN = "hacnn_tf-page-", "page.lock", "shown"  # of the folder of a page that is open

@@ -52,7 +52,7 @@ COMMAND.define("boolean", "one_person", False, "all queries show one person, as 
 COMMAND.define("path", "model", None, "what the database was indexed with, if that is elsewhere now")
 COMMAND.group("Query")
 COMMAND.define("path", "html", None, "also write a page with the pictures there, as .html; must not exist yet")
-COMMAND.define("path", "audit", None, "first append to this file who searched for what; no line, no answer")
+COMMAND.define("path", "audit", None, "first append to this file who searched for what; nothing is shown without")
 COMMAND.group("Output")
 ASKED = ("where", "top", "per", "exact", "rerank", "at_least", "prior")  # change what is found, and are audited
 

@@ -222,6 +222,16 @@ def test_other_web_sites_get_nothing(address, query):
     assert status(address, headers={"Host": own, "Origin": address}) == 200
 
 
+def test_behind_a_proxy_browsers_look_for_it_under_the_proxys_name(address):
+    headers = {"Host": address.removeprefix("http://")}
+    for more, root in (
+        ({}, address),
+        ({"X-Forwarded-Host": "people.example.org", "X-Forwarded-Proto": "https"}, "https://people.example.org"),
+    ):
+        with urllib.request.urlopen(urllib.request.Request(f"{address}/config", headers=headers | more)) as answer:
+            assert json.load(answer)["root"] == root
+
+
 def test_browsers_keep_no_history_of_searches(address):
     with urllib.request.urlopen(address, timeout=30) as answer:
         assert '"run_history":false' in answer.read().decode()

@@ -182,7 +182,7 @@ def test_a_search_shows_probabilities_and_leaves_out_what_is_less_probable(peopl
     expected = made.probability(distances, 1 / 32)
     assert [row[2] for row in rows] == [f"{value:.3f}" for value in expected]
     assert note == (
-        "Probabilities are as if 1 in 32 of the pictures compared showed the person, before cameras like those of "
+        "Probabilities are as if 1 in 32 of the pictures compared showed the person, on cameras like those of "
         "doors. On others, most of what they call probable may be wrong: with labelled pictures of yours, python -m "
         f"hacnn_tf.calibrate --database {people} --dataset folder --data_root LABELLED --test_share 1."
     )

@@ -80,7 +80,7 @@ class Probabilities:
         """What the probabilities are of, and how far they go."""
         shown = f"1 in {max(self.count, 2):,}" if self.prior is None else f"a share of {self.prior:g}"
         note = (
-            f"Probabilities are as if {shown} of the pictures compared showed the person, before cameras like those of "
+            f"Probabilities are as if {shown} of the pictures compared showed the person, on cameras like those of "
             f"{self.calibration.dataset}."
         )
         if self.uncalibrated is None:
