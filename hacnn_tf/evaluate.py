@@ -108,10 +108,10 @@ def main(flags: FlagValues) -> None:
     if run and not flags.export and flags.precision in (None, run.settings.precision):
         if step:
             print("This is a checkpoint from within an epoch: the results are not kept.")
-        elif not asked and epoch < run.tested_after:
-            print("The training has been tested after a later epoch meanwhile: the results are not kept.")
         elif asked:
             print(f"Results: {run.write_other_metrics(dataset, results, epoch)}")
+        elif epoch < run.tested_after:
+            print("The training has been tested after a later epoch meanwhile: the results are not kept.")
         else:
             run.write_metrics(results, epoch, dataset.fingerprint(TEST_SPLITS))
     if flags.features:

@@ -7,8 +7,7 @@
 
 Pictures that are there are left alone, those that have changed, or of which something else is said, are replaced, those
 that cannot be read are named, and files that are no images, or not in the folder's manifest, are left out and counted
-by kind. What was stopped or killed
-goes on with the same command.
+by kind. What was stopped or killed goes on with the same command.
 
 --remove deletes for good what must not be kept: features and all that is known of the pictures; the files of the
 pictures themselves are yours to remove, and a row stays when its file goes. It says first how many of how many it would

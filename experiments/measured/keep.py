@@ -89,12 +89,16 @@ def hours(run):
     return sum(images / images_per_second for images_per_second in speeds if images_per_second) / 3600
 
 
+def main(paths):
+    try:
+        for path in paths:
+            keep(path)
+    finally:  # those before one that cannot be kept are on the page too
+        write_text(HERE / "README.md", page())
+
+
 if __name__ == "__main__":
     try:
-        try:
-            for path in sys.argv[1:]:
-                keep(path)
-        finally:
-            write_text(HERE / "README.md", page())
+        main(sys.argv[1:])
     except (InputError, OSError) as error:
         sys.exit(str(error))

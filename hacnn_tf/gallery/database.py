@@ -40,7 +40,7 @@ LISTS_SEARCHED = 0.2  # share of the index's lists that a search without a condi
 ROWS_A_LIST = 2_000
 CANDIDATES = 200  # nearest pictures, at least, that are ordered by re-ranking
 MOST_ROWS = 2**31 - 1  # that LanceDB can be asked for
-REMOVING = "_removing"  # lies in a database while pictures are removed, and stays if that is interrupted
+REMOVING = "_removing"  # lies in a database from before rows are deleted until the others are written anew
 FORMAT = 1  # of a database; raised when older code would misread a newer one
 FORMAT_KEY, FINGERPRINT, PRESET, DECODER = (
     f"hacnn_tf.{name}".encode() for name in ("format", "fingerprint", "preset", "pixels")
@@ -371,8 +371,6 @@ class Database:
                 # Of buckets, which have no lock, another writer's files may be on their way.
                 unverified = not in_bucket(self.path)
                 self._table.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=unverified)
-            if self._removing():
-                (Path(self.path) / REMOVING).unlink()
 
     def remove(self, where: str) -> int:
         """Deletes the rows for which a condition holds, for good: nothing of them is left in its files.
@@ -402,17 +400,18 @@ class Database:
         with self._readable(where):
             self._table.delete(condition)
         removed = before - len(self)
-        if in_bucket(self.path):
-            with refused(f"Cannot write {self.path}"):
-                self._write_anew()
+        with refused(f"Cannot write {self.path}"):
+            self._write_anew()
         self.tidy()
         return removed
 
     def _write_anew(self) -> None:
-        """All rows, and nothing of what was deleted."""
+        """Makes a version of all rows that has nothing of what was deleted; `tidy` removes those before it."""
         left = self._table.search().limit(max(1, len(self))).to_batches()
         reader = pa.RecordBatchReader.from_batches(self._table.schema, left)
         self._opened = self._connection.create_table(self._name, reader, mode="overwrite")
+        if self._removing():
+            (Path(self.path) / REMOVING).unlink()
 
     def search(
         self, features: Features, where: str | None = None, top: int = 20, exact: bool = False, reranked: bool = False

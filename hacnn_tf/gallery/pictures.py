@@ -146,10 +146,10 @@ def _cameras(names: Iterable[str]) -> pd.Series:
 def _found(what: str, names: Sequence[str], pattern: str) -> pd.Series:
     """The camera or track that the group of a pattern finds in each name; missing where it finds none."""
     regex = group_regex(what, pattern)
-    found = [regex.search(name) for name in names]
-    if not any(match and match[1] for match in found):
+    found = [(match and match[1]) or None for match in map(regex.search, names)]
+    if not any(found):
         raise InputError(f"--{what}_pattern {pattern} finds no {what} in any of the paths, as {names[0]}.")
-    return _numbers((match and match[1]) or None for match in found)
+    return _numbers(found)
 
 
 def _numbers(texts: Iterable[str | None]) -> pd.Series:
