@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from hacnn_tf.gallery import Database
-from hacnn_tf.gallery import database as module
-from hacnn_tf.gallery.database import EXACT_ROWS, LISTS_SEARCHED, ROWS_A_LIST
+from hacnn_tf.gallery import nearest as module
+from hacnn_tf.gallery.nearest import EXACT_ROWS, LISTS_SEARCHED, ROWS_A_LIST
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 

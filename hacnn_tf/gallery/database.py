@@ -1,14 +1,13 @@
 """A database of features: a LanceDB table with one row a picture."""
 
-import contextlib
 import datetime
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,37 +15,25 @@ import pandas as pd
 from hacnn_tf.data.decode import PIXELS
 from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.evaluation.ranking import squared_norms
-from hacnn_tf.gallery.lance import connect, reason, refused
+from hacnn_tf.gallery.lance import connect, refused
 from hacnn_tf.gallery.lock import writing
-from hacnn_tf.gallery.naming import DISTANCE, FEATURE, in_bucket, no_database
+from hacnn_tf.gallery.naming import FEATURE, in_bucket
+from hacnn_tf.gallery.nearest import build_index, lacks_index, nearest, nearest_reranked
+from hacnn_tf.gallery.table import MOST_ROWS, Table
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils.errors import FormatError, InputError
-from hacnn_tf.utils.files import check_format, expanded, preview
-from hacnn_tf.utils.forks import check_process
+from hacnn_tf.utils.files import expanded, preview
 from hacnn_tf.utils.types import Features, FilePath
-from hacnn_tf.utils.waiting import announced
 
 try:
     import pyarrow as pa
-    from lancedb.index import IvfFlat
 
     from hacnn_tf.gallery.columns import array_of, fields_of, frame_of, texts_of
-    from hacnn_tf.gallery.condition import parse_condition, shown, sql_literal
+    from hacnn_tf.gallery.condition import parse_condition, sql_literal
 except ImportError:
     pass  # `connect` says what is missing
 
-EXACT_ROWS = 100_000  # up to so many, all are compared without an index
-LISTS_SEARCHED = 0.2  # share of the index's lists that a search without a condition reads
-ROWS_A_LIST = 2_000
-CANDIDATES = 200  # nearest pictures, at least, that are ordered by re-ranking
-MOST_ROWS = 2**31 - 1  # that LanceDB can be asked for
-REMOVING = "_removing"  # lies in a database from before rows are deleted until the others are written anew
-FORMAT = 1  # of a database; raised when older code would misread a newer one
-FORMAT_KEY, FINGERPRINT, PRESET, DECODER = (
-    f"hacnn_tf.{name}".encode() for name in ("format", "fingerprint", "preset", "pixels")
-)
 CALIBRATION = "hacnn_tf.calibration"  # of the column of features: LanceDB changes nothing that is said of a whole table
-T = TypeVar("T")
 
 
 class Database:
@@ -71,21 +58,9 @@ class Database:
     """
 
     def __init__(self, path: FilePath) -> None:
-        self.path = expanded(path)
-        self._connection, self._name = connect(self.path)
-        self._process, self._replaced = os.getpid(), False
-        try:
-            self._opened = self._connection.open_table(self._name)
-            metadata = self._table.schema.metadata
-            check_format(path, metadata.get(FORMAT_KEY), FORMAT)
-            self.fingerprint, self.preset = metadata[FINGERPRINT].decode(), metadata[PRESET].decode()
-            self.feature_dim = self._table.schema.field(FEATURE).type.list_size
-            self._pixels = int(metadata.get(DECODER, b"1"))
-        except FormatError:
-            raise
-        except Exception as error:  # whatever LanceDB raises for a folder of another kind, or a damaged one
-            why = f" ({reason(error)})" if Path(self.path).exists() else ""
-            raise InputError(no_database(path, why)) from None
+        self._table = Table(path)
+        self.path, self.fingerprint, self.preset = self._table.path, self._table.fingerprint, self._table.preset
+        self.feature_dim = self._table.feature_dim
 
     @classmethod
     def create(cls, path: FilePath, model: ReID, rows: pd.DataFrame) -> "Database":
@@ -102,16 +77,8 @@ class Database:
         Raises:
             InputError: it exists, cannot be made, or a column has no type that a database has.
         """
-        path = expanded(path)
-        connection, name = connect(path)
-        feature = pa.field(FEATURE, pa.list_(pa.float32(), model.feature_dim))
         preset = os.path.abspath(model.name) if os.path.exists(model.name) else model.name
-        metadata = {FORMAT_KEY: str(FORMAT), FINGERPRINT: model.fingerprint, PRESET: preset, DECODER: str(PIXELS)}
-        schema = pa.schema([*fields_of(rows), feature], metadata=metadata)
-        with refused(f"Cannot make {path}"):
-            connection.create_table(name, schema=schema)
-            if os.path.isdir(path):
-                os.chmod(path, 0o700)  # it is about people
+        Table.create(path, rows, model.fingerprint, preset, model.feature_dim)
         return cls(path)
 
     @classmethod
@@ -168,7 +135,7 @@ class Database:
     @property
     def outdated(self) -> str | None:
         """What to tell who uses it, if its pictures were read otherwise than they are now; None if they were not."""
-        if self._pixels == PIXELS:
+        if self._table.pixels == PIXELS:
             return None
         return (
             f"{self.path} was indexed by a version of hacnn_tf that decoded JPEGs less exactly and ignored EXIF "
@@ -191,23 +158,13 @@ class Database:
                 "database, or give them values of the same kind."
             ) from None
 
-    @property
-    def _table(self) -> Any:
-        self._check_usable()
-        return self._opened
-
-    def _check_usable(self) -> None:
-        check_process(f"The database {self.path}", self._process)
-        if self._replaced:
-            raise InputError(f"{self.path} is of another model than when it was opened: open it again, and that model.")
-
     def __len__(self) -> int:
-        return self._read(self._table.count_rows)
+        return len(self._table)
 
     @property
     def columns(self) -> list[str]:
         """The names of all columns but `feature`."""
-        return [name for name in self._table.schema.names if name != FEATURE]
+        return self._table.columns
 
     @property
     def calibration(self) -> Calibration | None:
@@ -228,8 +185,8 @@ class Database:
         text = json.dumps(calibration.to_json())
         Calibration.parse(text, "what was given", self.fingerprint)  # for the check alone
         with writing(self.path), refused(f"Cannot write {self.path}"):
-            self._checkout_latest()
-            self._table.update_field_metadata({"path": FEATURE, "metadata": {CALIBRATION: text}})
+            self._table.checkout_latest()
+            self._table.lance.update_field_metadata({"path": FEATURE, "metadata": {CALIBRATION: text}})
 
     def refresh(self) -> None:
         """Sees what other processes have written since.
@@ -237,14 +194,7 @@ class Database:
         Raises:
             InputError: it was removed, or another of another model is in its place.
         """
-        with self._readable():
-            self._checkout_latest()
-
-    def _checkout_latest(self) -> None:
-        self._table.checkout_latest()
-        metadata = self._table.schema.metadata or {}
-        self._replaced = metadata.get(FINGERPRINT, b"").decode() != self.fingerprint
-        self._check_usable()
+        self._table.refresh()
 
     def check_condition(self, where: str | None) -> None:
         """Raises `InputError` if a condition cannot be used, see `hacnn_tf.gallery.condition.parse_condition`."""
@@ -262,7 +212,7 @@ class Database:
             InputError: the condition cannot be used; says why.
         """
         condition = self._parsed(where)
-        return self._read(lambda: self._table.count_rows(condition), where)
+        return self._table.read(lambda: self._table.lance.count_rows(condition), where)
 
     def rows(self, columns: list[str], where: str | None = None) -> pd.DataFrame:
         """Some columns of the rows for which a condition holds, as a `pandas.DataFrame`.
@@ -271,7 +221,7 @@ class Database:
             InputError: the condition cannot be used; says why.
         """
         condition = self._parsed(where)
-        return self._read(lambda: frame_of(self._all(columns, condition).to_arrow()), where)
+        return self._table.read(lambda: frame_of(self._table.query(columns, condition).to_arrow()), where)
 
     def features(self, where: str | None = None) -> Iterator[tuple[pd.Series, Features]]:
         """The paths `(n,)` and features `(n, feature_dim)` of the rows for which a condition holds, batch by batch.
@@ -282,11 +232,11 @@ class Database:
         condition = self._parsed(where)
 
         def begun() -> list[Iterator[Any]]:
-            batches = iter(self._all(["path", FEATURE], condition).to_batches())
+            batches = iter(self._table.query(["path", FEATURE], condition).to_batches())
             return [iter([first]) for first in islice(batches, 1)] + [batches]
 
-        parts = self._read(begun, where)
-        with self._readable(where):
+        parts = self._table.read(begun, where)
+        with self._table.readable(where):
             for batch in chain(*parts):
                 yield batch["path"].to_pandas(), batch[FEATURE].flatten().to_numpy().reshape(-1, self.feature_dim)
 
@@ -326,8 +276,8 @@ class Database:
         fields = [self._table.schema.field(name) for name in (*self.columns, FEATURE)]
         table = pa.table([*self._arrays(rows.copy()), vectors], schema=pa.schema(fields))
         with writing(self.path), refused(f"Cannot write {self.path}"):
-            self._checkout_latest()  # of an older version, files may have been tidied away
-            merge = self._table.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
+            self._table.checkout_latest()  # of an older version, files may have been tidied away
+            merge = self._table.lance.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(table)
 
     def as_kept(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -339,15 +289,9 @@ class Database:
     @property
     def tidied(self) -> bool:
         """Whether nothing was written since `tidy` last came to its end, and no removal is unfinished."""
-        return self._read(
-            lambda: len(self._table.list_versions()) == 1 and not self._lacks_index() and not self._removing()
-        )
-
-    def _removing(self) -> bool:
-        return not in_bucket(self.path) and (Path(self.path) / REMOVING).exists()
-
-    def _lacks_index(self) -> bool:
-        return len(self) > EXACT_ROWS and not self._table.list_indices()
+        table = self._table
+        whole = table.read(lambda: len(table.lance.list_versions()) == 1 and not lacks_index(table))
+        return whole and not table.removing
 
     def tidy(self) -> None:
         """Merges what many writes have left, removes what nobody sees any more, and keeps the index, if it has one.
@@ -358,19 +302,16 @@ class Database:
             InputError: it cannot be written, or another process goes on writing it.
         """
         with writing(self.path), refused(f"Cannot write {self.path}"):
-            self._checkout_latest()
-            if self._removing():
-                self._write_anew()
-            if self._lacks_index():
-                lists = max(1, len(self) // ROWS_A_LIST)
-                config = IvfFlat(distance_type="l2", num_partitions=lists)
-                with announced(f"Building the index of {len(self):,} pictures"):
-                    self._table.create_index(FEATURE, config=config)
+            self._table.checkout_latest()
+            if self._table.removing:
+                self._table.write_anew()
+            if lacks_index(self._table):
+                build_index(self._table)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # it warns of what the docstring says
                 # Of buckets, which have no lock, another writer's files may be on their way.
                 unverified = not in_bucket(self.path)
-                self._table.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=unverified)
+                self._table.lance.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=unverified)
 
     def remove(self, where: str) -> int:
         """Deletes the rows for which a condition holds, for good: nothing of them is left in its files.
@@ -387,31 +328,9 @@ class Database:
         """
         condition = self._parsed(where)
         with writing(self.path):
-            return self._remove(condition, where)
-
-    def _remove(self, condition: str | None, where: str) -> int:
-        self.refresh()
-        before = len(self)
-        with self._readable(where):
-            self._table.count_rows(condition)  # or it would be marked, though nothing can be removed
-        with refused(f"Cannot write {self.path}"):
-            if not in_bucket(self.path):
-                (Path(self.path) / REMOVING).touch()
-        with self._readable(where):
-            self._table.delete(condition)
-        removed = before - len(self)
-        with refused(f"Cannot write {self.path}"):
-            self._write_anew()
-        self.tidy()
+            removed = self._table.remove(condition, where)
+            self.tidy()
         return removed
-
-    def _write_anew(self) -> None:
-        """Makes a version of all rows that has nothing of what was deleted; `tidy` removes those before it."""
-        left = self._table.search().limit(max(1, len(self))).to_batches()
-        reader = pa.RecordBatchReader.from_batches(self._table.schema, left)
-        self._opened = self._connection.create_table(self._name, reader, mode="overwrite")
-        if self._removing():
-            (Path(self.path) / REMOVING).unlink()
 
     def search(
         self, features: Features, where: str | None = None, top: int = 20, exact: bool = False, reranked: bool = False
@@ -437,12 +356,9 @@ class Database:
         """
         condition = self._parsed(where)
         self.check_queries(features, top)
-        search, top = self._reranked if reranked else self._nearest, min(top, MOST_ROWS)
-        return [search(feature, where, condition, top, exact) for feature in np.asarray(features, np.float32)]
-
-    def no_pictures(self, where: str | None) -> str:
-        """The sentence for a condition that leaves none to search."""
-        return f"{self.path} has no pictures" + ("." if where is None else f" for which {shown(where)} holds.")
+        search, top = nearest_reranked if reranked else nearest, min(top, MOST_ROWS)
+        vectors = np.asarray(features, np.float32)
+        return [search(self._table, vector, where, condition, top, exact) for vector in vectors]
 
     def check_queries(self, features: Features, top: int) -> None:
         """Raises `InputError` if features cannot be searched for: they are not finite, or of another shape."""
@@ -452,62 +368,3 @@ class Database:
                 f"A search takes features (q, {self.feature_dim}) and a top of at least 1, not {shape} and {top}."
             )
         squared_norms(np.asarray(features, np.float32))  # for the check alone
-
-    def _all(self, columns: list[str], condition: str | None) -> Any:
-        """LanceDB's query for all rows for which a condition holds."""
-        query = self._table.search().select(columns).limit(MOST_ROWS)  # there may be more when it is run
-        return query if condition is None else query.where(condition)
-
-    def _read(self, read: Callable[[], T], where: str | None = None) -> T:
-        """What `read` returns; of the latest version, if another process has tidied away the files of this one."""
-        with contextlib.suppress(OSError, RuntimeError, ValueError):
-            return read()
-        self.refresh()
-        with self._readable(where):
-            return read()
-
-    @contextlib.contextmanager
-    def _readable(self, where: str | None = None) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, RuntimeError, ValueError) as error:
-            if where is None:
-                raise InputError(f"{self.path} cannot be read, or was removed: {reason(error)}.") from None
-            raise InputError(
-                f"The condition {shown(where)} cannot be used on {self.path}: {reason(error)}; its columns are "
-                f"{preview(self.columns, most=10)}."
-            ) from None
-
-    def _reranked(
-        self, feature: Features, where: str | None, condition: str | None, top: int, exact: bool
-    ) -> pd.DataFrame:
-        from hacnn_tf.evaluation.reranking import rerank
-
-        found = self._nearest(feature, where, condition, max(top, CANDIDATES), exact, [FEATURE])
-        (found[DISTANCE],) = rerank(feature[None], np.stack(found.pop(FEATURE)))
-        return found.sort_values([DISTANCE, "path"], ignore_index=True)[:top]
-
-    def _nearest(
-        self,
-        feature: Features,
-        where: str | None,
-        condition: str | None,
-        top: int,
-        exact: bool,
-        more: Iterable[str] = (),
-    ) -> pd.DataFrame:
-        """The nearest of one feature; `condition` is `where` as LanceDB gets it, parsed once for all features."""
-        query = self._table.search(feature, vector_column_name=FEATURE).distance_type("l2").limit(top)
-        query = query.select([*self.columns, *more, "_distance"])
-        if condition is not None:
-            query = query.where(condition, prefilter=True)
-        if len(self) <= EXACT_ROWS:
-            query = query.bypass_vector_index()
-        else:  # Of what a condition leaves, the nearest lists may have little or nothing: then all are searched.
-            everything = exact or condition is not None  # by a number that is more than there can be
-            query = query.nprobes(len(self) if everything else max(1, int(LISTS_SEARCHED * len(self) / ROWS_A_LIST)))
-        found = self._read(lambda: frame_of(query.to_arrow()), where)
-        if found.empty:
-            raise InputError(self.no_pictures(where))
-        found[DISTANCE] = np.sqrt(np.maximum(found.pop("_distance"), 0))
-        return found.sort_values([DISTANCE, "path"], ignore_index=True)

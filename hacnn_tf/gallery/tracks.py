@@ -8,8 +8,9 @@ import pandas as pd
 from hacnn_tf.data.manifest import check_tracks
 from hacnn_tf.evaluation.ranking import half_distances, squared_norms, whole_distances
 from hacnn_tf.evaluation.tracks import add_features, track_numbers, unit_branches
-from hacnn_tf.gallery.database import CANDIDATES, Database
+from hacnn_tf.gallery.database import Database
 from hacnn_tf.gallery.naming import DISTANCE, FIRST, LAST, PICTURES
+from hacnn_tf.gallery.nearest import CANDIDATES, no_pictures
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.types import BRANCHES, Features, Integers
 
@@ -58,7 +59,7 @@ def search_tracks(
     queries = np.asarray(features, np.float32)
     rows = database.rows(database.columns, where)
     if rows.empty:
-        raise InputError(database.no_pictures(where))
+        raise InputError(no_pictures(database.path, where))
     # 0.3 kept a manifest's column of this name as it was, and what was indexed at several times may share names.
     check_tracks(rows, f"{database.path} has", "; index the pictures into a new database with such names")
     tracks, places = track_numbers(rows), pd.Index(rows.path)

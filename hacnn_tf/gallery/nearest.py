@@ -1,0 +1,91 @@
+"""The nearest features of a table: compared with all, or where there are many, with those that an index leads to."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from hacnn_tf.gallery.naming import DISTANCE, FEATURE
+from hacnn_tf.gallery.table import Table
+from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.types import Features
+from hacnn_tf.utils.waiting import announced
+
+try:
+    from lancedb.index import IvfFlat
+
+    from hacnn_tf.gallery.columns import frame_of
+    from hacnn_tf.gallery.condition import shown
+except ImportError:
+    pass  # `hacnn_tf.gallery.lance.connect` says what is missing
+
+EXACT_ROWS = 100_000  # up to so many, all are compared without an index
+LISTS_SEARCHED = 0.2  # share of the index's lists that a search without a condition reads
+ROWS_A_LIST = 2_000
+CANDIDATES = 200  # nearest pictures, at least, that are ordered by re-ranking
+
+
+def lacks_index(table: Table) -> bool:
+    """Whether a table has more rows than are searched without an index, and none."""
+    return len(table) > EXACT_ROWS and not table.lance.list_indices()
+
+
+def build_index(table: Table) -> None:
+    """Makes an index of k-means lists (IVF) of the features as they are."""
+    config = IvfFlat(distance_type="l2", num_partitions=max(1, len(table) // ROWS_A_LIST))
+    with announced(f"Building the index of {len(table):,} pictures"):
+        table.lance.create_index(FEATURE, config=config)
+
+
+def nearest(
+    table: Table,
+    feature: Features,
+    where: str | None,
+    condition: str | None,
+    top: int,
+    exact: bool,
+    more: Iterable[str] = (),
+) -> pd.DataFrame:
+    """The rows that are nearest to one feature, as `hacnn_tf.gallery.Database.search`.
+
+    Args:
+        table: a `Table`.
+        feature: `(feature_dim,)` float32 array.
+        where, condition: a condition as it was given, and as LanceDB gets it, parsed once for all features.
+        top: how many.
+        exact: compare with all.
+        more: further columns of the result.
+
+    Raises:
+        InputError: the condition cannot be used, or leaves none.
+    """
+    query = table.lance.search(feature, vector_column_name=FEATURE).distance_type("l2").limit(top)
+    query = query.select([*table.columns, *more, "_distance"])
+    if condition is not None:
+        query = query.where(condition, prefilter=True)
+    if len(table) <= EXACT_ROWS:
+        query = query.bypass_vector_index()
+    else:  # Of what a condition leaves, the nearest lists may have little or nothing: then all are searched.
+        everything = exact or condition is not None  # by a number that is more than there can be
+        query = query.nprobes(len(table) if everything else max(1, int(LISTS_SEARCHED * len(table) / ROWS_A_LIST)))
+    found = table.read(lambda: frame_of(query.to_arrow()), where)
+    if found.empty:
+        raise InputError(no_pictures(table.path, where))
+    found[DISTANCE] = np.sqrt(np.maximum(found.pop("_distance"), 0))
+    return found.sort_values([DISTANCE, "path"], ignore_index=True)
+
+
+def nearest_reranked(
+    table: Table, feature: Features, where: str | None, condition: str | None, top: int, exact: bool
+) -> pd.DataFrame:
+    """As `nearest`, the nearest `CANDIDATES` (or `top`) ordered by k-reciprocal re-ranking among themselves."""
+    from hacnn_tf.evaluation.reranking import rerank
+
+    found = nearest(table, feature, where, condition, max(top, CANDIDATES), exact, [FEATURE])
+    (found[DISTANCE],) = rerank(feature[None], np.stack(found.pop(FEATURE)))
+    return found.sort_values([DISTANCE, "path"], ignore_index=True)[:top]
+
+
+def no_pictures(path: str, where: str | None) -> str:
+    """The sentence for a condition that leaves none to search."""
+    return f"{path} has no pictures" + ("." if where is None else f" for which {shown(where)} holds.")

@@ -1,0 +1,201 @@
+"""The table of a database: what is none, what others do to one that is open, and nothing left of what was removed."""
+
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from hacnn_tf.utils.errors import FormatError, InputError
+from tests.conftest import in_fork
+from tests.gallery.conftest import DIM, MODEL, bytes_below, make_features, make_rows, numbers
+
+pytest.importorskip("lancedb", reason='needs the extra "search"')
+
+from hacnn_tf.gallery import Database, lance, table
+from hacnn_tf.gallery.naming import check_path
+
+
+@pytest.mark.parametrize("name", ["people", "people.db", "a b.lance", "'.lance", ".lance"])
+def test_names_that_no_database_can_have(tmp_path, name):
+    with pytest.raises(InputError, match=r"must end in \.lance"):
+        Database.create(f"{tmp_path}/{name}", MODEL, make_rows([]))
+
+
+def test_a_folder_that_is_no_database(tmp_path):
+    with pytest.raises(InputError, match="is not a database of features: make one with"):
+        Database(tmp_path / "none.lance")
+    (tmp_path / "other.lance").mkdir()
+    (tmp_path / "other.lance/thesis.tex").touch()
+    with pytest.raises(InputError, match="is not a database of features"):
+        Database(tmp_path / "other.lance")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"Cannot (open|make)"):
+        Database.create(tmp_path / "file/people.lance", MODEL, make_rows([]))
+
+
+def test_one_of_no_format_is_opened_and_one_of_a_newer_one_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "FORMAT", 2)
+    Database.create(tmp_path / "newer.lance", MODEL, make_rows([]))
+    monkeypatch.undo()
+    with pytest.raises(FormatError, match=r"newer.lance is of format 2, and hacnn_tf .* reads formats up to 1: update"):
+        Database(tmp_path / "newer.lance")
+    with pytest.raises(FormatError):
+        Database.find(tmp_path / "newer.lance", MODEL, make_rows([]))
+    monkeypatch.setattr(table, "FORMAT_KEY", b"unknown")  # as of before there was one
+    Database.create(tmp_path / "former.lance", MODEL, make_rows([]))
+    monkeypatch.undo()
+    assert Database(tmp_path / "former.lance").fingerprint == MODEL.fingerprint
+
+
+def test_without_lancedb_it_says_how_to_get_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(lance, "lancedb", None)
+    with pytest.raises(InputError, match=r'pip install -c constraints.txt -e "\.\[search\]"'):
+        Database(tmp_path / "people.lance")
+
+
+def test_home_and_file_urls_are_one_place_for_lancedb_and_us(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for path, name in (("~/a.lance", "a.lance"), (f"file://{tmp_path}/b.lance", "b.lance")):
+        made = Database.create(path, MODEL, make_rows([]))
+        assert made.path == str(tmp_path / name)
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
+        assert Database.find(path, MODEL, make_rows([])).path == made.path
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.lance", "b.lance"]
+    assert check_path("s3://~/people.lance") == ("s3://~", "people")
+
+
+def test_it_is_for_its_owner_alone_and_may_be_named_as_a_folder(filled):
+    people, _ = filled
+    assert Path(people.path).stat().st_mode & 0o077 == 0
+    assert len(Database(f"{people.path}/")) == 50
+
+
+def test_a_fork_is_told_at_once(filled):
+    known, features = filled
+    words = "was in use before this process was forked, and its threads did not come along: open models and databases"
+    for call in (
+        lambda: len(known),
+        lambda: known.columns,
+        known.refresh,
+        known.tidy,
+        lambda: known.tidied,
+        lambda: known.rows(["path"]),
+        lambda: known.feature(["/people/1.jpg"]),
+        lambda: known.search(features[:1]),
+        lambda: known.write(make_rows([1]), features[:1]),
+        lambda: known.remove("camid = 1"),
+    ):
+        assert in_fork(call).startswith(f"InputError: The database {known.path} {words}")
+    assert in_fork(lambda: Database(known.path)).startswith(f"InputError: LanceDB {words}")
+    assert len(known) == 50
+
+
+def test_there_may_be_more_to_find_than_there_is(filled):
+    people, features = filled
+    assert len(people.search(features[:1], top=2**40)[0]) == 50
+    begun = people._table.query(["path"])  # as of a page, while another thread of it sees what is new
+    Database(people.path).write(make_rows([60]), features[:1])
+    people.refresh()
+    assert begun.to_arrow().num_rows == 51
+
+
+def test_what_is_open_goes_on_where_another_process_tidied(filled):
+    people, features = filled
+    copies = [Database(people.path) for _ in range(3)]
+    for more in range(50, 80, 10):
+        people.write(make_rows(range(more, more + 10)), make_features(10, seed=more))
+        people.tidy()
+        for use in (  # each by one that has not seen the new version yet
+            lambda held: len(held.search(features[:1], "camid != 7", top=100)[0]),
+            lambda held: len(held.rows(["path"])),
+            lambda held: sum(len(paths) for paths, _ in held.features()),
+        ):
+            assert use(copies.pop()) == more + 10
+        copies = [Database(people.path) for _ in range(3)]
+        for copy in copies:
+            copy.search(features[:1])
+
+
+def test_another_model_in_its_place_is_not_searched_with_the_former_ones_features(filled):
+    people, features = filled
+    shutil.rmtree(people.path)
+    other = Database.create(people.path, SimpleNamespace(name="b", fingerprint="bb", feature_dim=DIM), make_rows([]))
+    for part in range(12):  # more versions than the former had
+        other.write(make_rows([part]), features[[part]])
+    for use in (
+        people.refresh,
+        lambda: people.search(features[:1]),
+        lambda: people.write(make_rows([5]), features[:1]),
+    ):
+        with pytest.raises(InputError, match="is of another model than when it was opened: open it again"):
+            use()
+    assert len(other) == 12
+
+
+def test_a_database_that_was_removed_meanwhile(filled):
+    people, features = filled
+    shutil.rmtree(people.path)
+    for action in (people.refresh, lambda: people.search(features[:1]), lambda: people.rows(["path"])):
+        with pytest.raises(InputError, match="cannot be read, or was removed") as error:
+            action()
+        assert ".rs" not in str(error.value)
+
+
+def test_what_is_removed_is_in_no_file_any_more(filled, tmp_path):
+    people, features = filled
+    people.tidy()  # one file, of which one row is too little for LanceDB to write it anew by itself
+    assert features[7].tobytes() in bytes_below(tmp_path)
+    assert people.remove("path = '/people/7.jpg'") == 1
+    after = bytes_below(tmp_path)
+    assert features[7].tobytes() not in after and b"/people/7.jpg" not in after
+    assert features[8].tobytes() in after
+    assert len(Database(people.path)) == 49
+    assert people.remove("path = '/people/7.jpg'") == 0
+    left = [i for i in range(31) if i % 3 != 1]
+    assert people.remove("camid = 1 or time > timestamp '2026-11-24 08:30:00'") == 49 - len(left)
+    assert numbers(people.rows(["path"])).tolist() == left
+    assert Database(people.path).fingerprint == "aa"
+
+
+def interrupt_removal(people, monkeypatch):
+    """Removes a picture while the disk is full."""
+
+    def full(*_, **__):
+        raise OSError("full")
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match=r"Cannot write .*full"):
+        patch.setattr(people._table._connection, "create_table", full)
+        people.remove("path = '/people/7.jpg'")
+
+
+def test_a_removal_that_was_interrupted_is_finished_by_the_same_call(filled, tmp_path, monkeypatch):
+    people, features = filled
+    people.tidy()
+    interrupt_removal(people, monkeypatch)
+    assert features[7].tobytes() in bytes_below(tmp_path) and len(people) == 49
+    assert Database(people.path).remove("path = '/people/7.jpg'") == 0
+    assert features[7].tobytes() not in bytes_below(tmp_path)
+    assert features[8].tobytes() in bytes_below(tmp_path)
+
+
+def test_a_removal_that_was_interrupted_is_finished_by_whoever_tidies(filled, tmp_path, monkeypatch):
+    people, features = filled
+    people.tidy()
+    assert people.tidied
+    interrupt_removal(people, monkeypatch)
+    assert not Database(people.path).tidied
+    Database(people.path).tidy()
+    after = bytes_below(tmp_path)
+    assert features[7].tobytes() not in after and b"/people/7.jpg" not in after and features[8].tobytes() in after
+    assert Database(people.path).tidied and len(Database(people.path)) == 49
+
+
+def test_all_can_be_removed_and_the_database_still_be_used(filled):
+    people, features = filled
+    assert people.remove("true") == 50
+    with pytest.raises(InputError, match="has no pictures"):
+        people.search(features[:1])
+    people.write(make_rows([0]), features[:1])
+    assert len(people) == 1
