@@ -20,6 +20,7 @@ from hacnn_tf import ReID
 from hacnn_tf.data.dataset import JUNK
 from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.load import load_images
+from hacnn_tf.data.read import read_options
 from hacnn_tf.evaluation import evaluate_features
 from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.indexing import index
@@ -40,7 +41,7 @@ PART = 2048  # images of a round
 def main(flags):
     cli.require(flags, "model")
     model = ReID.from_preset(flags.model, flags.precision)
-    dataset = cli.given_options(DatasetOptions, flags).completed().read_dataset(flags.data_root)
+    dataset = read_options(cli.given_options(DatasetOptions, flags).completed(), flags.data_root)
     with tempfile.TemporaryDirectory() as folder:
         pictures = listed(dataset, Path(folder))
         print(f"{model.name} on {len(pictures):,} images of {dataset.name}")

@@ -77,7 +77,9 @@ def main(flags: FlagValues) -> None:
         from hacnn_tf.gallery import Database
 
         database = Database(flags.database)
-    dataset = asked.read_dataset(flags.data_root)
+    from hacnn_tf.data.read import read_options
+
+    dataset = read_options(asked, flags.data_root)
     print(dataset.summary(), flush=True)
 
     from hacnn_tf.evaluation import Evaluator

@@ -67,16 +67,18 @@ def main(flags: FlagValues) -> None:
 
 def _read(asked: DatasetOptions, data_root: FilePath) -> "tuple[ReidDataset, list[str]]":
     """The dataset, whole or not, and what it lacks: of several, a sentence each."""
+    from hacnn_tf.data.read import read_options
+
     try:
-        return asked.read_dataset(data_root), []
+        return read_options(asked, data_root), []
     except InputError:
         if asked.allow_subset:
             raise
-    dataset = dataclasses.replace(asked, allow_subset=True).read_dataset(data_root)
+    dataset = read_options(dataclasses.replace(asked, allow_subset=True), data_root)
     incomplete = []
     for name in dataset_names(asked.dataset):
         try:
-            dataclasses.replace(asked, dataset=name).read_dataset(data_root)
+            read_options(dataclasses.replace(asked, dataset=name), data_root)
         except InputError as error:
             incomplete.append(str(error))
     return dataset, incomplete

@@ -71,9 +71,13 @@ def main(flags: FlagValues) -> None:
         check_tensorflow()
     elif find_model(flags.export).kind is not Kind.PRESET:
         check_export(flags.export, flags.precision)
-    tested = asked or run
-    assert tested, "one of them is required"
-    dataset = tested.read_dataset(flags.data_root if asked or flags["data_root"].present else _data_root(flags, run))
+    from hacnn_tf.data.read import read_options
+
+    if asked:
+        dataset = read_options(asked, flags.data_root)
+    else:
+        assert run, "one of them is required"
+        dataset = run.read_dataset(flags.data_root if flags["data_root"].present else _data_root(flags, run))
 
     from hacnn_tf.evaluation import (
         TEST_SPLITS,

@@ -177,9 +177,10 @@ def read(results, runs_dir):
         own = {(line["epoch"], "results" in line): line for line in lines if line["run"] == name}  # the last of each
         for (epoch, _), line in sorted(own.items(), key=lambda item: item[0]):
             if "results" in line:
-                tests[epoch] = log.results(epoch, line["results"])
+                tests[epoch] = line["results"]
+                log.add_results(epoch, tests[epoch])
             else:
-                log.epoch(epoch, epoch * line["steps"], np.array(line["means"]), line["images_per_second"])
+                log.add_epoch(epoch, epoch * line["steps"], np.array(line["means"]), line["images_per_second"])
         weights = results / f"{name}.npz"
         if weights.exists():
             write_checkpoint(run, dict(np.load(weights)))

@@ -16,6 +16,7 @@ from keras import ops
 from hacnn_tf import ReID
 from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.load import load_splits
+from hacnn_tf.data.read import read_options
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features
 from hacnn_tf.layers import HardAttention, SoftAttention
 from hacnn_tf.layers.hard_attention import stripe_centres
@@ -42,7 +43,7 @@ def main(flags):
     model = ReID.from_preset(flags.model, flags.precision)
     if model.network is None:
         raise InputError(f"{flags.model} is an export, whose attention cannot be held still: name its run or a preset.")
-    dataset = cli.given_options(DatasetOptions, flags).completed().read_dataset(flags.data_root)
+    dataset = read_options(cli.given_options(DatasetOptions, flags).completed(), flags.data_root)
     images = load_splits(dataset, TEST_SPLITS, model.input_size)
     soft, centres = moments(model.network, images["gallery"])
     print(f"{flags.model} on {dataset.name}, {len(images['gallery']):,} gallery images\n")

@@ -68,7 +68,8 @@ def draw(recipe: "Recipe", size: Size, seed: int, epoch: int, row: int) -> Chang
     flip = rng.random() < 0.5
     shift = rng.uniform(-1, 1, size=2)
     erased = rng.random() < recipe.erasing
-    y, x = (_whole(s * (recipe.crop_padding + 0.5), recipe.crop_padding) for s in shift)
+    most = recipe.crop_padding
+    y, x = np.clip(np.rint(shift * (most + 0.5)), -most, most).astype(int).tolist()
     return Change(
         bool(recipe.flip and flip),
         (y, x),
@@ -95,11 +96,6 @@ def _overlap(side: int, shift: int) -> tuple[slice, slice]:
     """Where in a row of pixels the shifted content lies, and where it comes from, as slices."""
     shift = min(max(shift, -side), side)
     return slice(max(shift, 0), side + min(shift, 0)), slice(max(-shift, 0), side - max(shift, 0))
-
-
-def _whole(value: float, limit: int) -> int:
-    """The nearest whole number, from -limit to limit."""
-    return min(max(round(value), -limit), limit)
 
 
 def _hole(size: Size, rng: np.random.Generator) -> tuple[int, int, int, int] | None:

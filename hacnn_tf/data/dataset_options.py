@@ -1,17 +1,13 @@
 """Which dataset is meant: the options that commands share."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.options import check_options, option
-from hacnn_tf.utils.types import FilePath
-
-if TYPE_CHECKING:
-    from hacnn_tf.data.dataset import ReidDataset
 
 DISTRIBUTED = ("synthetic", "cuhk03", "market1501", "dukemtmc")
-DATASETS = "synthetic, cuhk03, market1501, dukemtmc, folder or folder:NAME (data/README.md), or several with commas"
+DATASETS = f"{', '.join(DISTRIBUTED)}, folder or folder:NAME (data/README.md), or several with commas"
 GROUP = "Dataset"
 Options = TypeVar("Options", bound="DatasetOptions")
 
@@ -87,11 +83,3 @@ class DatasetOptions:
                 raise InputError(f"--{name} needs --dataset {needed}: leave it out.")
             filled[name] = default if value is None and allowed else value
         return dataclasses.replace(self, **filled)
-
-    def read_dataset(self, data_root: FilePath) -> "ReidDataset":
-        """The `ReidDataset` below `data_root` that these options, completed, name. Raises `InputError` if it cannot."""
-        from hacnn_tf.data.read import read_dataset
-
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(DatasetOptions)}
-        name = values.pop("dataset")
-        return read_dataset(name, data_root, **{key: value for key, value in values.items() if value is not None})

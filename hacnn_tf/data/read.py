@@ -1,5 +1,6 @@
 """A dataset by its name."""
 
+import dataclasses
 from pathlib import Path
 
 from hacnn_tf.data.cuhk03 import read_cuhk03
@@ -57,3 +58,10 @@ def read_dataset(
     DatasetOptions(name, split, boxes, testset)  # for its checks: what it does not know would be read as another
     datasets = {name: read(name) for name in dataset_names(name)}
     return join_datasets(datasets) if len(datasets) > 1 else next(iter(datasets.values()))
+
+
+def read_options(options: DatasetOptions, data_root: FilePath) -> ReidDataset:
+    """The `ReidDataset` below `data_root` that options, completed, name. Raises `InputError` as `read_dataset`."""
+    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(DatasetOptions)}
+    name = values.pop("dataset")
+    return read_dataset(name, data_root, **{key: value for key, value in values.items() if value is not None})

@@ -27,7 +27,7 @@ def hold_out(dataset: ReidDataset, identities: int) -> ReidDataset:
     rows = dataset.split("train")
     candidates, everybody = searchable(rows), rows.pid.nunique()
     most = min(len(candidates), everybody - 2)
-    if not isinstance(identities, int) or not 0 < identities <= most:
+    if not 0 < identities <= most:
         raise InputError(
             f"--validation {identities} holds out training identities seen by at least two cameras, and not only once "
             f"by each: {dataset.name} has {len(candidates)} of them, and {everybody} to train on in all; "

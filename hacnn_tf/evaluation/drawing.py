@@ -1,6 +1,7 @@
 """Pictures: example pairs (Figure 5), attention (Figure 6), rankings, augmentation."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import keras
 import matplotlib
@@ -14,8 +15,10 @@ from hacnn_tf.data.load import load_images
 from hacnn_tf.evaluation import extract_features, feature_function
 from hacnn_tf.models import HACNN, INPUT_SIZE
 from hacnn_tf.models.hacnn import region_sizes
-from hacnn_tf.training.recipes import Recipe
 from hacnn_tf.utils.types import Features, Pixels, Size
+
+if TYPE_CHECKING:
+    from hacnn_tf.training.recipes import Recipe
 
 REGION_COLOURS = ["red", "blue", "green", "violet"]  # head to lower legs, as in the paper's Figure 6
 RIGHT, WRONG = (40, 160, 70), (210, 50, 50)
@@ -106,7 +109,7 @@ def ranking(model: HACNN, dataset: ReidDataset, count: int) -> Image.Image:
     Returns:
         `PIL.Image`, a row a query.
     """
-    query, gallery = _random_queries(dataset, count), dataset.split("gallery")
+    query, gallery = random_queries(dataset, count), dataset.split("gallery")
     queries, candidates = (load_images(rows.path, model.input_shape[1:3]) for rows in (query, gallery))
     function = feature_function(model)
     features = [extract_features(function, images) for images in (queries, candidates)]
@@ -125,7 +128,7 @@ def ranking(model: HACNN, dataset: ReidDataset, count: int) -> Image.Image:
     return grid.image
 
 
-def augmented(dataset: ReidDataset, recipe: Recipe, count: int) -> Image.Image:
+def augmented(dataset: ReidDataset, recipe: "Recipe", count: int) -> Image.Image:
     """Random training images, and below each what the network sees of it in the first three epochs.
 
     Args:
@@ -147,9 +150,10 @@ def augmented(dataset: ReidDataset, recipe: Recipe, count: int) -> Image.Image:
     return grid.image
 
 
-def random_queries(dataset: ReidDataset, count: int) -> list[str]:
-    """Paths of random queries of a dataset: those of `ranking`."""
-    return _random_queries(dataset, count).path.tolist()
+def random_queries(dataset: ReidDataset, count: int) -> pd.DataFrame:
+    """The rows of random queries of a dataset, at most `count`: those of `ranking`."""
+    query = dataset.split("query")
+    return query.sample(min(count, len(query)), random_state=np.random.default_rng(SEED)).reset_index(drop=True)
 
 
 def _attention_maps(model: HACNN, images: Pixels) -> dict[str, list[Features]]:
@@ -157,11 +161,6 @@ def _attention_maps(model: HACNN, images: Pixels) -> dict[str, list[Features]]:
     extractor = model.attention_extractor()
     found = extractor(images) if extractor else {}
     return {name: [keras.ops.convert_to_numpy(x) for x in values] for name, values in found.items()}
-
-
-def _random_queries(dataset: ReidDataset, count: int) -> pd.DataFrame:
-    query = dataset.split("query")
-    return query.sample(min(count, len(query)), random_state=np.random.default_rng(SEED)).reset_index(drop=True)
 
 
 class _Grid:

@@ -2,6 +2,5 @@
 
 from hacnn_tf.models.counting import count, kernel_calls
 from hacnn_tf.models.hacnn import HACNN, INPUT_SIZE
-from hacnn_tf.utils.types import BRANCHES
 
-__all__ = ["BRANCHES", "HACNN", "INPUT_SIZE", "count", "kernel_calls"]
+__all__ = ["HACNN", "INPUT_SIZE", "count", "kernel_calls"]

@@ -110,7 +110,7 @@ def attention_figure(runs: Mapping[str, tuple[RunFolder, ReidDataset]], images: 
     """
     shown, notes = {}, [LETTERS]
     for what, (run, dataset) in runs.items():
-        paths = images or drawing.random_queries(dataset, count)
+        paths = images or drawing.random_queries(dataset, count).path.tolist()
         model, epoch = run.load_model()
         shown[what] = drawing.attention(model, paths)
         notes.append(f"{what}: {run.path}, epoch {epoch}; {', '.join(map(_called, paths))}.")

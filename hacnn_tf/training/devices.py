@@ -23,18 +23,20 @@ class Devices:
 
     Args:
         strategy: a `tf.distribute.Strategy`.
+        part, parts: which part of every batch the devices of this process take, and of how many.
 
     Attributes:
-        replicas: number of devices.
+        replicas: number of devices, of all processes.
         ahead: how many steps may be on their way while the results of earlier ones are read.
         chief: whether this process keeps and shows the training; of several machines only one does.
     """
 
     chief = True
 
-    def __init__(self, strategy: tf.distribute.Strategy) -> None:
-        self._strategy = strategy
+    def __init__(self, strategy: tf.distribute.Strategy, part: int = 0, parts: int = 1) -> None:
+        self._strategy, self._part, self._parts = strategy, part, parts
         self.replicas: int = strategy.num_replicas_in_sync
+        self._here = self.replicas // parts
         # A CPU's step is done when it returns: one ahead, the clock would start a step late.
         self.ahead = 1 if tf.config.list_physical_devices("GPU") else 0
 
@@ -78,7 +80,9 @@ class Devices:
         self, images: Pixels, labels: Integers, batch_size: int, recipe: Recipe, seed: int, epoch: int, done: int
     ) -> Iterable[tuple[Tensor, Tensor]]:
         """The batches of `training_batches`, each device's part to each device."""
-        dataset = training_batches(images, labels, batch_size, recipe, seed, epoch, done, replicas=self.replicas)
+        dataset = training_batches(
+            images, labels, batch_size, recipe, seed, epoch, done, self._part, self._parts, replicas=self._here
+        )
         if self.replicas == 1:
             return dataset
         return self._strategy.distribute_datasets_from_function(lambda _: dataset)

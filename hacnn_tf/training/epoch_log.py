@@ -19,7 +19,7 @@ class EpochLog:
 
     Args:
         run: the `RunFolder`.
-        epoch: whole epochs done; what it holds of later ones is of no account any more.
+        epoch: whole epochs done; what it holds of later ones is dropped.
 
     Raises:
         InputError: from every method, if the run folder cannot be written.
@@ -36,7 +36,7 @@ class EpochLog:
         self._events: Any = None
         self._write_events(epoch, {})
 
-    def epoch(self, epoch: int, step: int, means: NDArray[np.float64], images_per_second: float) -> None:
+    def add_epoch(self, epoch: int, step: int, means: NDArray[np.float64], images_per_second: float) -> None:
         """An epoch is done: its number, the steps done by then, the means over its own, and its speed."""
         self._log.append(dict(zip(self._run.columns["log"], [epoch, step, *means.tolist()], strict=True)))
         self._speed.append({"epoch": epoch, "images_per_second": round(images_per_second, 1)})
@@ -48,14 +48,13 @@ class EpochLog:
         """Whether the network was evaluated after this epoch."""
         return any(int(row["epoch"]) == epoch for row in self._evaluations)
 
-    def results(self, epoch: int, results: Results) -> Results:
-        """The network was evaluated after this epoch; `results` are those of `evaluate_features`, and given back."""
+    def add_results(self, epoch: int, results: Results) -> None:
+        """The network was evaluated after this epoch; `results` are those of `evaluate_features`."""
         parts = results["single_query"]
         values = [parts[part][measure] for part in parts_of(self._run.settings.branches) for measure in EVALUATED]
         self._evaluations.append(dict(zip(self._run.columns["evaluations"], [epoch, *values], strict=True)))
         self._run.write_rows("evaluations", self._evaluations)
         self._write_events(epoch, self._evaluations[-1])
-        return results
 
     def _write_events(self, epoch: int, scalars: Mapping[str, Any]) -> None:
         try:

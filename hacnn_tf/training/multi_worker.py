@@ -7,23 +7,20 @@ the others; each takes its part of every batch. They stop together and leave tog
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from hacnn_tf.data.pipeline import training_batches
 from hacnn_tf.training.cluster import find_workers
 from hacnn_tf.training.devices import Devices, name_devices
-from hacnn_tf.training.recipes import Recipe
 from hacnn_tf.training.record import Record
 from hacnn_tf.training.rendezvous import meet
 from hacnn_tf.training.state import TrainingState
 from hacnn_tf.utils import signals
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.types import Integers, Pixels, Tensor
 
 LOST = (  # how TensorFlow says that another worker is gone, or has come back as another process
     tf.errors.UnavailableError,
@@ -83,16 +80,14 @@ class Workers(Devices):
     def __init__(self, index: int, count: int) -> None:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
         signals.reinstall()  # TensorFlow takes SIGTERM for itself there
-        super().__init__(strategy)
+        super().__init__(strategy, index, count)
         self.chief, self.ahead = index == 0, 0
-        self._index, self._count = index, count
-        self._here = self.replicas // count
         self._sum = tf.function(
             lambda x: strategy.reduce("SUM", strategy.run(tf.identity, (x,)), axis=None), autograph=False
         )
 
     def __str__(self) -> str:
-        return f"{name_devices(self._here)} each of {self._count} workers"
+        return f"{name_devices(self._here)} each of {self._parts} workers"
 
     def build(self, make: Callable[[], TrainingState], restore: Callable[[TrainingState], None]) -> TrainingState:
         """As of `Devices`; what the chief restores, all have."""
@@ -108,15 +103,6 @@ class Workers(Devices):
         }
         state.load_arrays(arrays | shared, "the chief's state")
         return state
-
-    def batches(
-        self, images: Pixels, labels: Integers, batch_size: int, recipe: Recipe, seed: int, epoch: int, done: int
-    ) -> Iterable[tuple[Tensor, Tensor]]:
-        """As of `Devices`, this worker's part."""
-        dataset = training_batches(
-            images, labels, batch_size, recipe, seed, epoch, done, self._index, self._count, replicas=self._here
-        )
-        return self._strategy.distribute_datasets_from_function(lambda _: dataset)
 
     def stopping(self, request: signals.StopRequest) -> bool:
         """Whether any worker was asked to stop; all must ask, and all get the same answer."""

@@ -70,7 +70,7 @@ class Record:
 
     def log_epoch(self, step: int, means: np.ndarray) -> None:
         """An epoch is done, and `step` steps in all; `means` are those of `TrainingState.count_epoch`."""
-        self._log.epoch(self._state.epoch, step, means, self._progress.images_per_second)
+        self._log.add_epoch(self._state.epoch, step, means, self._progress.images_per_second)
 
     def save(self) -> None:
         """Writes a checkpoint."""
@@ -80,7 +80,8 @@ class Record:
         """Evaluates the network if that is due after the last whole epoch, and has not been done."""
         epoch = self._state.epoch
         if not self._state.step and self._settings.evaluates_after(epoch) and not self._log.evaluated(epoch):
-            self._results = self._log.results(epoch, self._evaluate(self._state.model))
+            self._results = self._evaluate(self._state.model)
+            self._log.add_results(epoch, self._results)
 
     def finish(self) -> None:
         """Writes `metrics.json`."""

@@ -81,6 +81,7 @@ class RunFolder:
 
     def __init__(self, path: FilePath) -> None:
         self.path = Path(expanded(path))
+        self._checkpoints = Checkpoints(self.path / "checkpoints")
         self._still_ours: Callable[[], bool] = lambda: True  # held by nobody unless it is `opened`
         config = self.path / "config.json"
         if not config.exists():
@@ -213,12 +214,12 @@ class RunFolder:
             InputError: it cannot be written, or the folder is gone; earlier ones stay.
         """
         self._check_present()
-        Checkpoints(self.path / "checkpoints").save(state.epoch, state.step, state.to_arrays())
+        self._checkpoints.save(state.epoch, state.step, state.to_arrays())
 
     @property
     def begun(self) -> bool:
         """Whether there is a checkpoint, be it damaged."""
-        return bool(Checkpoints(self.path / "checkpoints"))
+        return bool(self._checkpoints)
 
     def restore(self, state: "TrainingState") -> bool:
         """Takes a `TrainingState` from the newest whole checkpoint, and says whether there is one.
@@ -226,7 +227,7 @@ class RunFolder:
         Raises:
             InputError: all checkpoints are damaged, or it is one of another network.
         """
-        newest = Checkpoints(self.path / "checkpoints").newest()
+        newest = self._checkpoints.newest()
         if newest:
             path, arrays = newest
             state.load_arrays(arrays, path)
@@ -248,7 +249,7 @@ class RunFolder:
 
     def load_checkpoint(self, precision: str | None = None) -> "tuple[HACNN, int, int]":
         """As `load_model`, and how many steps (int) it was trained beyond these epochs."""
-        newest = Checkpoints(self.path / "checkpoints").newest()
+        newest = self._checkpoints.newest()
         if newest is None:
             raise InputError(f"{self.path} has no checkpoint yet: train it with python -m hacnn_tf.train.")
         load_keras()

@@ -162,12 +162,11 @@ class Settings(DatasetOptions):
 
     def read_dataset(self, data_root: FilePath) -> "ReidDataset":
         """The `ReidDataset` trained and tested on; with `validation`, tested on identities held out of training."""
-        dataset = super().read_dataset(data_root)
-        if not self.validation:
-            return dataset
+        from hacnn_tf.data.read import read_options
         from hacnn_tf.data.validation import hold_out
 
-        return hold_out(dataset, self.validation)
+        dataset = read_options(self, data_root)
+        return hold_out(dataset, self.validation) if self.validation else dataset
 
     def build_model(self, num_identities: int) -> "HACNN":
         """A `HACNN` with fresh weights."""

@@ -60,7 +60,6 @@ def test_identities_that_cannot_be_searched_for_stay_in_training():
         (SEEN_TWICE, 2, "--validation 2 .* name 1 at most"),  # one would be left, whom nobody is told from
         ([*SEEN_TWICE[:3], (8, 1), (9, 1)], 2, "name 1 at most"),
         (SEEN_TWICE, -1, "--validation -1 "),
-        (SEEN_TWICE, "x", "--validation x "),
     ],
 )
 def test_too_many(rows, count, sentence):

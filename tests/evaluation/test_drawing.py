@@ -96,18 +96,18 @@ def test_a_small_gallery_leaves_places_empty(dataset):
     ids=str,
 )
 def test_attention_has_a_column_for_each_map_of_the_network(dataset, switches, columns):
-    paths = drawing.random_queries(dataset, 2)
+    paths = drawing.random_queries(dataset, 2).path
     image = drawing.attention(network(**switches), paths)
     assert image.size == (columns * CELL[0] + 8, 2 * CELL[1] + 8 + drawing.LETTERS)
 
 
 def test_attention_of_larger_images(dataset):
-    image = drawing.attention(network(input_size=(192, 96)), drawing.random_queries(dataset, 2))
+    image = drawing.attention(network(input_size=(192, 96)), drawing.random_queries(dataset, 2).path)
     assert image.size == (7 * (96 * 2 + 8) + 8, 2 * (192 * 2 + 8) + 8 + drawing.LETTERS)
 
 
 def test_regions_are_drawn_in_the_papers_colours_from_head_to_feet(dataset):
-    image = drawing.attention(network(), drawing.random_queries(dataset, 1))
+    image = drawing.attention(network(), drawing.random_queries(dataset, 1).path)
     x, top = 8 + CELL[0] + 64, 8 + drawing.LETTERS
     # Even stripes at the start: centres at an eighth, three eighths... of 320 pixels, 0.3 * 320 high.
     lines = {"red": 40 + 48, "blue": 120 - 48, "green": 200 + 48, "violet": 280 - 48}
@@ -121,7 +121,7 @@ def test_regions_are_drawn_as_large_as_the_network_crops_them(dataset):
     """40 of the map's 128 rows at this size, not three tenths, which is no whole number of the third level's rows."""
     model = network(input_size=(256, 128))
     rows, _ = model.get_layer("level1_regions").size
-    image = drawing.attention(model, drawing.random_queries(dataset, 1))
+    image = drawing.attention(model, drawing.random_queries(dataset, 1).path)
     x, top = 8 + (128 * 2 + 8) + 128, 8 + drawing.LETTERS
     lower_edge = (0.125 + rows / 128 / 2) * 512
     assert image.getpixel((x, top + lower_edge - 1)) == (255, 0, 0) != image.getpixel((x, top + lower_edge + 1))
@@ -143,7 +143,7 @@ class OfEachLevel:
 
 
 def test_attention_shows_each_level_in_its_columns(dataset):
-    image = drawing.attention(OfEachLevel(), drawing.random_queries(dataset, 1))
+    image = drawing.attention(OfEachLevel(), drawing.random_queries(dataset, 1).path)
     for level in range(3):
         regions, soft = (8 + (1 + 2 * level + i) * CELL[0] for i in (0, 1))
         top = 8 + drawing.LETTERS

@@ -3,7 +3,7 @@
 import keras
 
 from hacnn_tf.layers import ConvBlock
-from hacnn_tf.models import BRANCHES
+from hacnn_tf.utils.types import BRANCHES
 
 
 class TinyNetwork(keras.Model):
