@@ -56,6 +56,13 @@ KINDS = {
 UNITS = ("s", "ms", "us", "ns")
 
 
+class Condition(NamedTuple):
+    """A condition, as who searches wrote it and as LanceDB gets it."""
+
+    text: str
+    sql: str
+
+
 def parse_condition(text: str, columns: Mapping[str, pa.DataType]) -> str:
     """The SQL by which LanceDB filters as a condition says.
 

@@ -15,11 +15,10 @@ import pandas as pd
 from hacnn_tf.data.decode import PIXELS
 from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.evaluation.ranking import squared_norms
-from hacnn_tf.gallery.lance import connect, refused
+from hacnn_tf.gallery.lance import MOST_ROWS, LanceTable, connect, refused
 from hacnn_tf.gallery.lock import writing
 from hacnn_tf.gallery.naming import FEATURE, in_bucket
 from hacnn_tf.gallery.nearest import build_index, lacks_index, nearest, nearest_reranked
-from hacnn_tf.gallery.table import MOST_ROWS, Table
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import expanded, preview
@@ -29,7 +28,7 @@ try:
     import pyarrow as pa
 
     from hacnn_tf.gallery.columns import array_of, fields_of, frame_of, texts_of
-    from hacnn_tf.gallery.condition import parse_condition, sql_literal
+    from hacnn_tf.gallery.condition import Condition, parse_condition, sql_literal
 except ImportError:
     pass  # `connect` says what is missing
 
@@ -58,7 +57,7 @@ class Database:
     """
 
     def __init__(self, path: FilePath) -> None:
-        self._table = Table(path)
+        self._table = LanceTable(path)
         self.path, self.fingerprint, self.preset = self._table.path, self._table.fingerprint, self._table.preset
         self.feature_dim = self._table.feature_dim
 
@@ -78,7 +77,7 @@ class Database:
             InputError: it exists, cannot be made, or a column has no type that a database has.
         """
         preset = os.path.abspath(model.name) if os.path.exists(model.name) else model.name
-        Table.create(path, rows, model.fingerprint, preset, model.feature_dim)
+        LanceTable.create(path, rows, model.fingerprint, preset, model.feature_dim)
         return cls(path)
 
     @classmethod
@@ -198,12 +197,14 @@ class Database:
 
     def check_condition(self, where: str | None) -> None:
         """Raises `InputError` if a condition cannot be used, see `hacnn_tf.gallery.condition.parse_condition`."""
-        self._parsed(where)
+        self._condition(where)
 
-    def _parsed(self, where: str | None) -> str | None:
-        """A condition as LanceDB gets it."""
+    def _condition(self, where: str | None) -> "Condition | None":
+        return None if where is None else self._parsed(where)
+
+    def _parsed(self, where: str) -> "Condition":
         types = {name: self._table.schema.field(name).type for name in self.columns}
-        return None if where is None else parse_condition(where, types)
+        return Condition(where, parse_condition(where, types))
 
     def count(self, where: str | None = None) -> int:
         """The number of rows for which a condition holds, of all if there is none.
@@ -211,8 +212,8 @@ class Database:
         Raises:
             InputError: the condition cannot be used; says why.
         """
-        condition = self._parsed(where)
-        return self._table.read(lambda: self._table.lance.count_rows(condition), where)
+        condition = self._condition(where)
+        return self._table.read(lambda: self._table.lance.count_rows(condition and condition.sql), condition)
 
     def rows(self, columns: list[str], where: str | None = None) -> pd.DataFrame:
         """Some columns of the rows for which a condition holds, as a `pandas.DataFrame`.
@@ -220,8 +221,8 @@ class Database:
         Raises:
             InputError: the condition cannot be used; says why.
         """
-        condition = self._parsed(where)
-        return self._table.read(lambda: frame_of(self._table.query(columns, condition).to_arrow()), where)
+        condition = self._condition(where)
+        return self._table.read(lambda: frame_of(self._table.query(columns, condition).to_arrow()), condition)
 
     def features(self, where: str | None = None) -> Iterator[tuple[pd.Series, Features]]:
         """The paths `(n,)` and features `(n, feature_dim)` of the rows for which a condition holds, batch by batch.
@@ -229,14 +230,14 @@ class Database:
         Raises:
             InputError: the condition cannot be used; says why.
         """
-        condition = self._parsed(where)
+        condition = self._condition(where)
 
         def begun() -> list[Iterator[Any]]:
             batches = iter(self._table.query(["path", FEATURE], condition).to_batches())
             return [iter([first]) for first in islice(batches, 1)] + [batches]
 
-        parts = self._table.read(begun, where)
-        with self._table.readable(where):
+        parts = self._table.read(begun, condition)
+        with self._table.readable(condition):
             for batch in chain(*parts):
                 yield batch["path"].to_pandas(), batch[FEATURE].flatten().to_numpy().reshape(-1, self.feature_dim)
 
@@ -328,7 +329,7 @@ class Database:
         """
         condition = self._parsed(where)
         with writing(self.path):
-            removed = self._table.remove(condition, where)
+            removed = self._table.remove(condition)
             self.tidy()
         return removed
 
@@ -354,11 +355,11 @@ class Database:
             InputError: the condition cannot be used (says why), none is left by it, or features are not finite or of
                 another shape.
         """
-        condition = self._parsed(where)
+        condition = self._condition(where)
         self.check_queries(features, top)
         search, top = nearest_reranked if reranked else nearest, min(top, MOST_ROWS)
         vectors = np.asarray(features, np.float32)
-        return [search(self._table, vector, where, condition, top, exact) for vector in vectors]
+        return [search(self._table, vector, condition, top, exact) for vector in vectors]
 
     def check_queries(self, features: Features, top: int) -> None:
         """Raises `InputError` if features cannot be searched for: they are not finite, or of another shape."""

@@ -1,22 +1,195 @@
-"""LanceDB's connections, and its errors as sentences."""
+"""A LanceDB table that stays open while others write it, tidy it, or replace it; and LanceDB's errors as sentences."""
 
 import contextlib
+import os
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
 
-from hacnn_tf.gallery.naming import check_path
-from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.forks import claim
+import pandas as pd
+
+from hacnn_tf.data.decode import PIXELS
+from hacnn_tf.gallery.naming import FEATURE, check_path, in_bucket, no_database
+from hacnn_tf.utils.errors import FormatError, InputError
+from hacnn_tf.utils.files import check_format, expanded, preview
+from hacnn_tf.utils.forks import check_process, claim
 from hacnn_tf.utils.types import FilePath
 
 try:
     import lancedb
-    import sqlglot  # noqa: F401  # conditions are read with it
+    import pyarrow as pa
+
+    from hacnn_tf.gallery.columns import fields_of
+    from hacnn_tf.gallery.condition import Condition, shown
 except ImportError:
     lancedb = None  # type: ignore[assignment]  # a module otherwise
 
 REASON = 200  # characters of what LanceDB says that a sentence quotes
+MOST_ROWS = 2**31 - 1  # that LanceDB can be asked for
+REMOVING = "_removing"  # lies in a database from before rows are deleted until the others are written anew
+FORMAT = 1  # of a database; raised when older code would misread a newer one
+FORMAT_KEY, FINGERPRINT, PRESET, DECODER = (
+    f"hacnn_tf.{name}".encode() for name in ("format", "fingerprint", "preset", "pixels")
+)
+T = TypeVar("T")
+
+
+class LanceTable:
+    """The rows of a database, as LanceDB has them.
+
+    Args:
+        path: of the database.
+
+    Attributes:
+        path: as given, with `~` in full.
+        fingerprint, preset, feature_dim: as of `hacnn_tf.gallery.Database`.
+        pixels: the version of `hacnn_tf.data.decode` that read the pictures.
+
+    Raises:
+        InputError: LanceDB is not installed, or `path` is no database; says how to get either. Every method raises it
+            in a process that was forked after the table was opened.
+    """
+
+    def __init__(self, path: FilePath) -> None:
+        self.path = expanded(path)
+        self._connection, self._name = connect(self.path)
+        self._process, self._replaced = os.getpid(), False
+        try:
+            self._opened = self._connection.open_table(self._name)
+            metadata = self.schema.metadata
+            check_format(path, metadata.get(FORMAT_KEY), FORMAT)
+            self.fingerprint, self.preset = metadata[FINGERPRINT].decode(), metadata[PRESET].decode()
+            self.feature_dim = self.schema.field(FEATURE).type.list_size
+            self.pixels = int(metadata.get(DECODER, b"1"))
+        except FormatError:
+            raise
+        except Exception as error:  # whatever LanceDB raises for a folder of another kind, or a damaged one
+            why = f" ({reason(error)})" if Path(self.path).exists() else ""
+            raise InputError(no_database(path, why)) from None
+
+    @staticmethod
+    def create(path: FilePath, rows: pd.DataFrame, fingerprint: str, preset: str, feature_dim: int) -> None:
+        """Makes an empty one with the columns of `rows`, for the features of a model; its owner alone can read it.
+
+        Raises:
+            InputError: it exists, cannot be made, or a column has no type that a database has.
+        """
+        path = expanded(path)
+        connection, name = connect(path)
+        feature = pa.field(FEATURE, pa.list_(pa.float32(), feature_dim))
+        metadata = {FORMAT_KEY: str(FORMAT), FINGERPRINT: fingerprint, PRESET: preset, DECODER: str(PIXELS)}
+        schema = pa.schema([*fields_of(rows), feature], metadata=metadata)
+        with refused(f"Cannot make {path}"):
+            connection.create_table(name, schema=schema)
+            if os.path.isdir(path):
+                os.chmod(path, 0o700)  # it is about people
+
+    @property
+    def lance(self) -> Any:
+        """LanceDB's own table."""
+        self._check_usable()
+        return self._opened
+
+    @property
+    def schema(self) -> "pa.Schema":
+        """Its fields and what is said of them."""
+        return self.lance.schema
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of all columns but `feature`."""
+        return [name for name in self.schema.names if name != FEATURE]
+
+    def __len__(self) -> int:
+        return self.read(self.lance.count_rows)
+
+    def _check_usable(self) -> None:
+        check_process(f"The database {self.path}", self._process)
+        if self._replaced:
+            raise InputError(f"{self.path} is of another model than when it was opened: open it again, and that model.")
+
+    def refresh(self) -> None:
+        """Sees what other processes have written since.
+
+        Raises:
+            InputError: it was removed, or another of another model is in its place.
+        """
+        with self.readable():
+            self.checkout_latest()
+
+    def checkout_latest(self) -> None:
+        """As `refresh`, but raises what LanceDB raises where the table cannot be read."""
+        self.lance.checkout_latest()
+        self._replaced = (self.schema.metadata or {}).get(FINGERPRINT, b"").decode() != self.fingerprint
+        self._check_usable()
+
+    def query(self, columns: list[str], condition: "Condition | None" = None) -> Any:
+        """LanceDB's query for all rows for which a condition holds."""
+        query = self.lance.search().select(columns).limit(MOST_ROWS)  # there may be more when it is run
+        return query if condition is None else query.where(condition.sql)
+
+    def read(self, read: Callable[[], T], condition: "Condition | None" = None) -> T:
+        """What `read` returns; of the latest version, if another process has tidied away the files of this one.
+
+        Args:
+            read: function without arguments.
+            condition: that it reads by, for the sentence.
+
+        Raises:
+            InputError: it cannot; says why.
+        """
+        with contextlib.suppress(OSError, RuntimeError, ValueError):
+            return read()
+        self.refresh()
+        with self.readable(condition):
+            return read()
+
+    @contextlib.contextmanager
+    def readable(self, condition: "Condition | None" = None) -> Iterator[None]:
+        """Raises `InputError` where LanceDB cannot read, perhaps because of a condition."""
+        try:
+            yield
+        except (OSError, RuntimeError, ValueError) as error:
+            if condition is None:
+                raise InputError(f"{self.path} cannot be read, or was removed: {reason(error)}.") from None
+            raise InputError(
+                f"The condition {shown(condition.text)} cannot be used on {self.path}: {reason(error)}; its columns "
+                f"are {preview(self.columns, most=10)}."
+            ) from None
+
+    @property
+    def removing(self) -> bool:
+        """Whether rows were deleted, by whoever then did not come to write the others anew."""
+        return not in_bucket(self.path) and self._mark.exists()
+
+    @property
+    def _mark(self) -> Path:
+        return Path(self.path) / REMOVING
+
+    def remove(self, condition: "Condition") -> int:
+        """Deletes the rows for which a condition holds, and writes all others anew. Returns how many there were."""
+        self.refresh()
+        before = len(self)
+        with self.readable(condition):
+            self.lance.count_rows(condition.sql)  # or it would be marked, though nothing can be removed
+        with refused(f"Cannot write {self.path}"):
+            if not in_bucket(self.path):
+                self._mark.touch()
+        with self.readable(condition):
+            self.lance.delete(condition.sql)
+        removed = before - len(self)
+        with refused(f"Cannot write {self.path}"):
+            self.write_anew()
+        return removed
+
+    def write_anew(self) -> None:
+        """Makes a version of all rows that has nothing of what was deleted; those before it are still there."""
+        left = self.lance.search().limit(max(1, len(self))).to_batches()
+        reader = pa.RecordBatchReader.from_batches(self.schema, left)
+        self._opened = self._connection.create_table(self._name, reader, mode="overwrite")
+        if self.removing:
+            self._mark.unlink()
 
 
 def connect(path: FilePath) -> tuple[Any, str]:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from hacnn_tf.gallery.lance import LanceTable
 from hacnn_tf.gallery.naming import DISTANCE, FEATURE
-from hacnn_tf.gallery.table import Table
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.types import Features
 from hacnn_tf.utils.waiting import announced
@@ -15,7 +15,7 @@ try:
     from lancedb.index import IvfFlat
 
     from hacnn_tf.gallery.columns import frame_of
-    from hacnn_tf.gallery.condition import shown
+    from hacnn_tf.gallery.condition import Condition, shown
 except ImportError:
     pass  # `hacnn_tf.gallery.lance.connect` says what is missing
 
@@ -25,12 +25,12 @@ ROWS_A_LIST = 2_000
 CANDIDATES = 200  # nearest pictures, at least, that are ordered by re-ranking
 
 
-def lacks_index(table: Table) -> bool:
+def lacks_index(table: LanceTable) -> bool:
     """Whether a table has more rows than are searched without an index, and none."""
     return len(table) > EXACT_ROWS and not table.lance.list_indices()
 
 
-def build_index(table: Table) -> None:
+def build_index(table: LanceTable) -> None:
     """Makes an index of k-means lists (IVF) of the features as they are."""
     config = IvfFlat(distance_type="l2", num_partitions=max(1, len(table) // ROWS_A_LIST))
     with announced(f"Building the index of {len(table):,} pictures"):
@@ -38,10 +38,9 @@ def build_index(table: Table) -> None:
 
 
 def nearest(
-    table: Table,
+    table: LanceTable,
     feature: Features,
-    where: str | None,
-    condition: str | None,
+    condition: "Condition | None",
     top: int,
     exact: bool,
     more: Iterable[str] = (),
@@ -49,9 +48,9 @@ def nearest(
     """The rows that are nearest to one feature, as `hacnn_tf.gallery.Database.search`.
 
     Args:
-        table: a `Table`.
+        table: a `LanceTable`.
         feature: `(feature_dim,)` float32 array.
-        where, condition: a condition as it was given, and as LanceDB gets it, parsed once for all features.
+        condition: only of rows for which it holds.
         top: how many.
         exact: compare with all.
         more: further columns of the result.
@@ -62,26 +61,26 @@ def nearest(
     query = table.lance.search(feature, vector_column_name=FEATURE).distance_type("l2").limit(top)
     query = query.select([*table.columns, *more, "_distance"])
     if condition is not None:
-        query = query.where(condition, prefilter=True)
+        query = query.where(condition.sql, prefilter=True)
     if len(table) <= EXACT_ROWS:
         query = query.bypass_vector_index()
     else:  # Of what a condition leaves, the nearest lists may have little or nothing: then all are searched.
         everything = exact or condition is not None  # by a number that is more than there can be
         query = query.nprobes(len(table) if everything else max(1, int(LISTS_SEARCHED * len(table) / ROWS_A_LIST)))
-    found = table.read(lambda: frame_of(query.to_arrow()), where)
+    found = table.read(lambda: frame_of(query.to_arrow()), condition)
     if found.empty:
-        raise InputError(no_pictures(table.path, where))
+        raise InputError(no_pictures(table.path, condition and condition.text))
     found[DISTANCE] = np.sqrt(np.maximum(found.pop("_distance"), 0))
     return found.sort_values([DISTANCE, "path"], ignore_index=True)
 
 
 def nearest_reranked(
-    table: Table, feature: Features, where: str | None, condition: str | None, top: int, exact: bool
+    table: LanceTable, feature: Features, condition: "Condition | None", top: int, exact: bool
 ) -> pd.DataFrame:
     """As `nearest`, the nearest `CANDIDATES` (or `top`) ordered by k-reciprocal re-ranking among themselves."""
     from hacnn_tf.evaluation.reranking import rerank
 
-    found = nearest(table, feature, where, condition, max(top, CANDIDATES), exact, [FEATURE])
+    found = nearest(table, feature, condition, max(top, CANDIDATES), exact, [FEATURE])
     (found[DISTANCE],) = rerank(feature[None], np.stack(found.pop(FEATURE)))
     return found.sort_values([DISTANCE, "path"], ignore_index=True)[:top]
 

@@ -1,4 +1,4 @@
-"""The table of a database: what is none, what others do to one that is open, and nothing left of what was removed."""
+"""The table that LanceDB has: what is none, what others do to one that is open, and nothing left of what was removed."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.gallery.conftest import DIM, MODEL, bytes_below, make_features, make_
 
 pytest.importorskip("lancedb", reason='needs the extra "search"')
 
-from hacnn_tf.gallery import Database, lance, table
+from hacnn_tf.gallery import Database, lance
 from hacnn_tf.gallery.naming import check_path
 
 
@@ -35,14 +35,14 @@ def test_a_folder_that_is_no_database(tmp_path):
 
 
 def test_one_of_no_format_is_opened_and_one_of_a_newer_one_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(table, "FORMAT", 2)
+    monkeypatch.setattr(lance, "FORMAT", 2)
     Database.create(tmp_path / "newer.lance", MODEL, make_rows([]))
     monkeypatch.undo()
     with pytest.raises(FormatError, match=r"newer.lance is of format 2, and hacnn_tf .* reads formats up to 1: update"):
         Database(tmp_path / "newer.lance")
     with pytest.raises(FormatError):
         Database.find(tmp_path / "newer.lance", MODEL, make_rows([]))
-    monkeypatch.setattr(table, "FORMAT_KEY", b"unknown")  # as of before there was one
+    monkeypatch.setattr(lance, "FORMAT_KEY", b"unknown")  # as of before there was one
     Database.create(tmp_path / "former.lance", MODEL, make_rows([]))
     monkeypatch.undo()
     assert Database(tmp_path / "former.lance").fingerprint == MODEL.fingerprint
