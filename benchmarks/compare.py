@@ -43,7 +43,7 @@ def define_flags(command, trained_on, output, rounds):
 
 
 COMMAND = cli.Command(__doc__, "compare")
-define_flags(COMMAND, "the embedded dataset", "results/benchmarks", 5)
+define_flags(COMMAND, "the synthetic dataset", "results/benchmarks", 5)
 COMMAND.define("boolean", "compile", True, "measure torch.compile too, which compiles for minutes")
 COMMAND.define("boolean", "large", True, "rank large galleries too")
 COMMAND.group("Comparison")
@@ -237,11 +237,11 @@ def latency(comparison, ours):
 
 
 def accuracy(ours):
-    """What bfloat16 costs in accuracy, on the embedded dataset."""
+    """What bfloat16 costs in accuracy, on the synthetic dataset."""
     results = {precision: ours.ask(work="accuracy", precision=precision) for precision in ("float32", "bfloat16")}
     for precision, measures in results.items():
         text = f"Rank-1 {measures['rank1']:.2f}, mAP {measures['mAP']:.2f}"
-        yield {"what": f"embedded dataset, {precision}", "figure": text}
+        yield {"what": f"synthetic dataset, {precision}", "figure": text}
 
 
 def ranking(comparison, ours):
@@ -312,7 +312,7 @@ def start(flags, output):
             process.wait()
     for code, times in imports.items():
         yield row(f"python -c '{code}'", times, "s")
-    yield row("start of a training on the embedded dataset to its first checkpoint, after one step", first, "s")
+    yield row("start of a training on the synthetic dataset to its first checkpoint, after one step", first, "s")
 
 
 def large(output):

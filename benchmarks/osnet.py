@@ -23,7 +23,7 @@ NETWORKS = {
 }
 
 COMMAND = cli.Command(__doc__, "osnet")
-define_flags(COMMAND, "the embedded dataset", "results/osnet", 3)
+define_flags(COMMAND, "the synthetic dataset", "results/osnet", 3)
 COMMAND.group("Comparison")
 
 

@@ -2,7 +2,7 @@
 
     python ours.py RUN_DIR DATA_ROOT
 
-RUN_DIR is a finished training on the embedded dataset.
+RUN_DIR is a finished training on the synthetic dataset.
 """
 
 import base64

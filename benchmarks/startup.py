@@ -3,7 +3,7 @@
     python benchmarks/startup.py --before ../before/.venv/bin/python [--rounds 5]
 
 --before is the interpreter of an environment in which another revision is installed; left out, this one is measured
-alone. Makes an ONNX export of the bundled weights and indexes the embedded dataset by it and by the weights first.
+alone. Makes an ONNX export of the bundled weights and indexes the synthetic dataset by it and by the weights first.
 """
 
 import os

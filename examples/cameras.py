@@ -40,7 +40,7 @@ from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_new_path, expanded
 from hacnn_tf.utils.waiting import bar
 
-FIRST_PERSON = 1000  # none of the embedded dataset's
+FIRST_PERSON = 1000  # none of the synthetic dataset's
 FRAME_RATE = 10  # frames a second
 START = datetime.datetime(2026, 11, 24, 15, 30)
 SEEN = 0.25  # share of a figure from which on it counts as being there

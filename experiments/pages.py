@@ -40,22 +40,23 @@ def cuhk03():
     yield (
         "All 14,097 boxes: 7,365 training images, 1,400 queries and 5,332 gallery images, counts as published. They "
         "are stored at 128×64, smaller than the network's 160×64, and were recompressed once: not quite the paper's "
-        "data. No option of a recipe was chosen by results on the test set; initial weights and batch norm in the "
-        "channel attention were, after 5 epochs, on labelled boxes of 416 of its 700 people "
+        "data. No recipe option was chosen on the test set; initial weights and batch norm in the channel attention "
+        "were, after 5 epochs, on labelled boxes of 416 of its 700 people "
         "([how](../studies/search.md#initial-weights))."
     )
     yield "## Every run on the test set"
     yield _shell(f"python -m hacnn_tf.train {trained} --data_root DATA --eval_every 10")
     yield (
         "Joint feature, single query, in percent; hours of training alone, on shared machines. `strong` was trained on "
-        "an NVIDIA H200 ([how](../../benchmarks/GPU.md#measured-on-an-h200)), from other initial weights. These runs "
-        "decoded JPEGs less exactly, and drew other initial weights of a seed, than the command does today."
+        "an NVIDIA H200 ([how](../../benchmarks/GPU.md#measured-on-an-h200)), from other initial weights. The "
+        "command now decodes JPEGs more exactly, and a seed draws other initial weights."
     )
     yield from runs_table(tested)
     yield (
-        "Three more had weight decay on attention too, before revision 043228d, and their records were not kept: "
-        "`adamw` 52.0/48.8 (seed 0, 8023b14) and 53.3/49.4 (seed 1, 2878908), `strong` 51.0/48.8 (c8c9f72). `paper` "
-        "after 12 epochs is in the [search](../studies/search.md#at-length-on-the-test-set)."
+        "Three more had weight decay on attention too, before revision 043228d: `adamw` 52.0/48.8 (seed 0, 8023b14) "
+        "and 53.3/49.4 (seed 1, 2878908), `strong` 51.0/48.8 (c8c9f72). Of the second, history has the record (`git "
+        "show d9016eb^:experiments/measured/before-043228d`). `paper` after 12 epochs is in the "
+        "[search](../studies/search.md#at-length-on-the-test-set)."
     )
     yield from table(f"--table table4 {trained}")
     yield from table(f"--table table5 {trained}")
@@ -96,7 +97,7 @@ def cuhk03():
     yield "Rank-1/mAP of the joint feature, and of the local one."
     yield from gained(validated)
     yield from gained(f"{validated} --part local")
-    yield "By the recipe `paper`, §4 as written:"
+    yield "With `paper`, §4 as written:"
     yield from gained(f"{validated} --recipe paper")
 
 
@@ -150,8 +151,9 @@ def gained(flags):
     """The command of `gains` with these flags, and its table."""
     yield _shell(f"python experiments/studies/gains.py {flags}")
     values = parse(gains.COMMAND.values, ["gains", *shlex.split(flags)])
-    runs = RunFolders(RECORDS / _dataset(flags))
-    yield gains.gains_table(values.part, gains.find_gains(values.part, given_options(Selection, values), runs))
+    selected = values.part, given_options(Selection, values), RunFolders(RECORDS / _dataset(flags))
+    yield gains.gains_table(values.part, gains.find_gains(*selected))
+    yield from gains.noise(*selected)
 
 
 def runs_table(runs):

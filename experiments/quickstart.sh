@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# From bundled weights to an HA-CNN trained on the embedded dataset, evaluated and exported, and a gallery to search with
+# From bundled weights to an HA-CNN trained on the synthetic dataset, evaluated and exported, and a gallery to search with
 # it, in minutes on two CPU cores; train evaluates at its end.
 #   bash experiments/quickstart.sh [--precision mixed_bfloat16]    flags go to train
 # RUN_DIR, OUTPUT and DATABASE say where the run, the export and the gallery's features go.
 for flag in "$@"; do
   case $flag in -run_dir* | --run_dir* | -data_root* | --data_root* | -dataset* | --dataset*)
-    echo "quickstart.sh does not take $flag: it trains on the embedded dataset, in the folder that RUN_DIR names" >&2
+    echo "quickstart.sh does not take $flag: it trains on the synthetic dataset, in the folder that RUN_DIR names" >&2
     exit 1 ;;
   esac
 done

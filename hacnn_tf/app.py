@@ -4,10 +4,10 @@
     python -m hacnn_tf.app --auth users --add_user NAME
     python -m hacnn_tf.app --database people.lance --auth users --audit audit.jsonl
 
-Choose or drop a picture, filter by camera and time, see the nearest; a click on one shows where the network looks, and
-searches on with it. Only this machine can open it unless --host says otherwise, and it asks nobody for a password
-unless --auth names a file of users. --add_user asks for a password, twice at a terminal, or reads it from a line of
-standard input, and writes it there: of a new user, or another one of a user who is there.
+Choose or drop an image, filter by camera and time, see the nearest; click one to see where the network looks, or to
+search with it. Only this machine can open the page unless --host says otherwise, and it asks for no password unless
+--auth names a file of users. --add_user adds a user to that file, or changes a password: it asks twice at a terminal,
+or reads one line of standard input.
 """
 
 import contextlib
@@ -41,13 +41,13 @@ COMMAND.define("string", "host", "127.0.0.1", "address to listen on")
 COMMAND.define("integer", "port", 7860, "port to listen on", lower_bound=1, upper_bound=65535)
 COMMAND.group("Page")
 COMMAND.define("path", "auth", None, "file of users: only they see the page, with a password")
-COMMAND.define("string", "add_user", None, "put a user and a password into the file of --auth, and open no page")
+COMMAND.define("string", "add_user", None, "add a user to --auth, or change a password, and exit")
 COMMAND.define("path", "audit", None, "first append to this file who searched for what; nothing is shown without")
 COMMAND.group("Access")
 
 PREFIX, LOCK, SHOWN = "hacnn_tf-page-", "page.lock", "shown"  # of the folder of a page that is open
-UNGUARDED = "Whoever reaches this address sees the pictures, and searches them: --auth asks for a password."
-UNENCRYPTED = "Passwords and pictures go over the network as they are: put a proxy with TLS before the page."
+UNGUARDED = "Anyone who reaches this address can see and search the images: --auth adds a password."
+UNENCRYPTED = "Passwords and images are sent unencrypted: put a TLS proxy in front of the page."
 
 
 def main(flags: FlagValues) -> None:

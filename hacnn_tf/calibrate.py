@@ -4,20 +4,19 @@
     python -m hacnn_tf.calibrate --model exports/all --dataset cuhk03 --figure reliability.png
     python -m hacnn_tf.calibrate --database people.lance --dataset folder --data_root labelled --test_share 1
 
-Takes the test images of a dataset, best of the cameras that will be searched and of persons that the network was not
-trained on, which is checked as far as it can be known; and of them the pairs of query and gallery that the
-protocol compares. It prints how far probabilities can be trusted: Brier score, a table of what was predicted and
-observed, and how often searches would be right, of a curve fitted on half of the persons and measured on the others.
-The curve that is kept is of all persons: calibration.json beside the model, where search and app find it; with
---database, for searches of that database alone.
+Uses the query-gallery pairs that a dataset's protocol compares, best from the cameras to be searched. People whom the
+network was trained on are refused, as far as is known. Prints how far probabilities can be trusted: Brier score, a
+table of predicted and observed shares, and how often searches would be right, for a curve fitted to half of the people
+and measured on the others. The curve that is kept is fitted to all: calibration.json beside the model, where search and
+app find it; with --database, for searches of that database alone.
 
 The curve is logistic: log-odds by squared distance, fitted to all pairs by scikit-learn. Isotonic regression is no
-better: hacnn_cuhk03_detected on CUHK03 has, on 350 persons left out, a Brier score of 0.0452 by the logistic and 0.0456
-by the isotonic curve of 350 others (mean of ten splits), 0.0459 and 0.0477 by those of 20; and among the nearest pairs
-an isotonic curve says 1, which no prior changes.
+better: Brier scores of hacnn_cuhk03_detected on 350 people of CUHK03 are 0.0452 (logistic) and 0.0456 (isotonic),
+fitted to 350 others (mean of ten splits), 0.0459 and 0.0477 fitted to 20; and an isotonic curve gives the nearest
+pairs 1, which no prior changes.
 
-Probabilities need a prior, the share of pairs that are of one person before anybody looks. The table's is a half. A
-search among N pictures takes 1 / N, or what --prior says there.
+Probabilities need a prior, the share of pairs that show one person. The table assumes a half; a search among N images
+assumes 1 / N, or its --prior.
 """
 
 import math
@@ -45,10 +44,7 @@ if TYPE_CHECKING:
     from hacnn_tf.gallery import Database
 
 SURE = 0.9  # the probability from which on a line says how many pairs are right
-ELSEWHERE = (
-    "say with --output or --database where another one goes, a file that Python reads (Calibration.read), or a "
-    "database for its searches."
-)
+ELSEWHERE = "write another with --output (a file for Python's Calibration.read) or --database (for its searches)."
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.calibrate", once=True)
 COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name; by default the database's")
@@ -135,8 +131,8 @@ def _check_unseen(preset: FilePath, dataset: "ReidDataset", asked: DatasetOption
 
     if words := whom_it_knows(preset, dataset, asked, data_root):
         raise InputError(
-            f"{preset} {words}, and tells them apart better than strangers: calibrate on others, as those whom its own "
-            "training put aside for testing."
+            f"{preset} {words}, so its distances flatter it: calibrate on other people, such as those that its "
+            "training set aside for testing."
         )
 
 

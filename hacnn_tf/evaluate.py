@@ -4,19 +4,17 @@
     python -m hacnn_tf.evaluate --run_dir runs/synthetic-detected-seed0 --dataset market1501   on another test set
     python -m hacnn_tf.evaluate --export exports/hacnn.onnx --dataset cuhk03                   an export of any format
 
-Without --data_root the run's dataset is read where its training found it, if it is there still. Prints CMC, mAP and
-mINP of the joint, global and local features (without the local branch there is no local one, and the joint one is the
-global one), of images and, where a manifest names them, of tracks. Then what a threshold on the distance of the joint
-feature accepts: TAR, of pairs of one person, where FAR is accepted of pairs of two, and EER,
-where as many of the one are missed as of the other accepted; and DIR, of queries whose nearest image is the right one,
-where FAR is accepted of queries whose person is not in the gallery: half of the persons are taken out of it. – stands
-where there are too few to tell.
+Without --data_root, the dataset is read from where training found it. Prints CMC, mAP and mINP of the joint, global
+and local features (joint and global alone without a local branch), for images and, if a manifest names them, tracks.
+Then what a distance threshold on the joint feature accepts: TAR, the share of same-person pairs, at a FAR, the share of
+different-person pairs; EER, where the share rejected of the former equals that accepted of the latter; and DIR, the
+share of queries whose nearest image is right and accepted, at a FAR of queries whose person is not in the gallery (half
+of the people are removed from it). – means too few to tell. See docs/protocols.md.
 
-The measures go to metrics.json in the run folder, if they are those of the run's own checkpoint in its own precision,
-after a whole epoch, and not earlier than what is there. With --dataset it takes the test images of that dataset
-instead, whatever the run's own and its --validation, and writes metrics-DATASET.json, which no table reads. It does not
-check whether the run was trained on persons of that test set.
---rerank also prints what k-reciprocal re-ranking makes of the results; that is written nowhere.
+metrics.json in the run folder is updated if the run's own checkpoint was tested in its own precision after a whole
+epoch, no earlier than the one it holds. --dataset tests on another dataset instead, even with --validation, and writes
+metrics-DATASET.json, which no table reads; it does not check whether the run was trained on people of that test set.
+--rerank also prints the results after k-reciprocal re-ranking, which are not saved.
 """
 
 from collections.abc import Mapping

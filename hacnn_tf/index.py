@@ -5,17 +5,15 @@
     python -m hacnn_tf.index --database people.lance --remove "camid = 3 and time < timestamp '2026-11-01 00:00:00'"
     python -m hacnn_tf.index --database people.lance --keep_days 30 --yes --audit audit.jsonl
 
-Pictures that are there are left alone, those that have changed, or of which something else is said, are replaced, those
-that cannot be read are named, and files that are no images, or not in the folder's manifest, are left out and counted
-by kind. What was stopped or killed goes on with the same command.
+Unchanged images are skipped, changed images and metadata replaced, unreadable images named. Other files, and images not
+in the folder's manifest, are left out and counted by type. The same command resumes after a stop.
 
---remove deletes for good what must not be kept: features and all that is known of the pictures; the files of the
-pictures themselves are yours to remove, and a row stays when its file goes. It says first how many of how many it would
-delete and asks; scripts say --yes. Rows with a missing value never match a condition on it: "camid != 3" does not hold
-where there is no camera.
+--remove permanently deletes rows: features and metadata. The image files are yours to delete, and deleting a file
+leaves its row. It says how many of how many rows it would delete and asks; scripts add --yes. Rows with a missing value
+fail every comparison with it: "camid != 3" does not match images without a camera.
 
---keep_days N deletes likewise what is older than N times 24 hours by its time, which is as the camera says, and by this
-machine's local time (TZ sets another). Pictures without a time are kept; the line that it prints counts them.
+--keep_days N likewise deletes images taken more than N times 24 hours ago: their own time, as the camera set it, is
+compared with this machine's local time (TZ sets another). Images without a time are kept and counted.
 """
 
 import datetime
@@ -58,12 +56,12 @@ COMMAND.define(
 )
 COMMAND.group("Pictures")
 COMMAND.define("path", "database", None, f"where the features go, as in people{SUFFIX}")
-COMMAND.define("string", "remove", None, "delete for good the rows for which this condition (SQL) holds")
+COMMAND.define("string", "remove", None, "permanently delete the rows that meet this SQL condition")
 COMMAND.define(
     "integer",
     "keep_days",
     None,
-    "delete for good the rows with a time more than so many days ago",
+    "permanently delete rows older than this many days",
     lower_bound=1,
     upper_bound=36_500,
 )
@@ -147,7 +145,7 @@ def remove(database: "Database", where: str, sure: bool, audit: Audit, flag: str
             audit.removed(database.path, where, 0, total)
             return f"None of the {total:,} pictures in {database.path} matches; nothing was deleted."
         if not sure and count > asked:
-            raise InputError(f"By now {count:,} pictures match, and not {asked:,}: nothing was deleted. Ask again.")
+            raise InputError(f"Now {count:,} images match, not {asked:,}: nothing was deleted. Run it again.")
         audit.removing(database.path, where, count, total)
         count = database.remove(where)
         audit.removed(database.path, where, count, len(database))

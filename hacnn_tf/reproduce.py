@@ -3,8 +3,7 @@
     python -m hacnn_tf.reproduce --experiment table5 --dataset synthetic --seeds 0,1,2
     python -m hacnn_tf.reproduce --experiment all --dataset synthetic                     and one page with all of them
 
-Says first what it will train and about how long that takes. Trainings that are finished are not repeated, and an
-interrupted one goes on where it was.
+First prints what it will train and about how long that takes. Finished runs are not repeated; interrupted ones resume.
 """
 
 import sys
@@ -85,8 +84,8 @@ def _train(settings: Settings, path: Path, data_root: FilePath) -> None:
     code = run_stoppable([sys.executable, "-m", "hacnn_tf.train", *args])
     if code:
         raise InputError(
-            f"The training of {path} ended with exit code {code}: the sentence above says why. When that is mended, "
-            "the same command goes on from there."
+            f"The training of {path} ended with exit code {code}, for the reason above. Once that is fixed, the same "
+            "command resumes."
         )
 
 

@@ -5,14 +5,14 @@
     python -m hacnn_tf.search --database people.lance --query a.jpg --query b.jpg --one_person --html found.html \\
         --where "camid != 3 and time > timestamp '2026-11-24 08:00:00'"
 
-Prints the nearest pictures of each query, by L2 distance of the features, nearest first; with --per track the nearest
-tracks, each with its nearest picture, the number of its pictures, and when it begins and ends. A condition is one
-expression of SQL over the database's columns: path, camid, time and those of the manifest. What is not known of a
-picture makes it fail a condition: "camid != 3" leaves out those without a camera, "camid is distinct from 3" does not.
+Prints each query's nearest images by L2 distance of the features, nearest first; with --per track the nearest tracks,
+each with its nearest image, its number of images, and when it begins and ends. A condition is one SQL expression over
+the database's columns: path, camid, time and those of the manifest. Rows with a missing value fail every
+comparison with it: "camid != 3" leaves out images without a camera, "camid is distinct from 3" does not.
 
-Where the database or its model is calibrated (python -m hacnn_tf.calibrate), each picture has the probability that it
-shows the person, if one of all that were compared does, or the share of them that --prior says. There is none with
---rerank, --one_person and --per track, whose distances are others than those between two pictures.
+If the database or its model is calibrated (python -m hacnn_tf.calibrate), each image has the probability that it shows
+the person, assuming that one of the images compared does, or the share that --prior gives. There is none with --rerank,
+--one_person and --per track, whose distances differ in kind.
 """
 
 import shlex
@@ -49,10 +49,10 @@ COMMAND.define("float", "prior", None, "share of the pictures that show the pers
 COMMAND.group("Search")
 COMMAND.define("multi_path", "query", None, "a picture of a person; give it again for more")
 COMMAND.define("boolean", "one_person", False, "all queries show one person, as a track: search for them together")
-COMMAND.define("path", "model", None, "what the database was indexed with, if that is elsewhere now")
+COMMAND.define("path", "model", None, "new location of the database's model, if it was moved")
 COMMAND.group("Query")
 COMMAND.define("path", "html", None, "also write a page with the pictures there, as .html; must not exist yet")
-COMMAND.define("path", "audit", None, "first append to this file who searched for what; nothing is shown without")
+COMMAND.define("path", "audit", None, "log who searched for what to this file, before anything is shown")
 COMMAND.group("Output")
 ASKED = ("where", "top", "per", "exact", "rerank", "at_least", "prior")  # change what is found, and are audited
 
@@ -88,7 +88,7 @@ def main(flags: FlagValues) -> None:
         if not probabilities and (note or _asked(flags) or on_terminal()):
             none = note or not_calibrated(database.path)
             if asked := _asked(flags):
-                raise InputError(f"{asked} cannot be had. {none}")
+                raise InputError(f"{asked} cannot work. {none}")
             print(none, file=sys.stderr)
     less = [0] * len(queries)  # found, and left out
 

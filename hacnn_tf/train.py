@@ -1,6 +1,6 @@
 """Trains HA-CNN and evaluates it.
 
-    python -m hacnn_tf.train                                      the embedded dataset, a few epochs
+    python -m hacnn_tf.train                                      synthetic people, a few epochs
     python -m hacnn_tf.train --dataset cuhk03 --split 767_700     150 epochs, batch 32, Adam 5e-4, by recipe adamw
     python -m hacnn_tf.train --dataset cuhk03 --recipe paper      §4 of the paper as it is written
     python -m hacnn_tf.train --dataset cuhk03 --recipe strong     with augmentation and label smoothing
@@ -9,7 +9,7 @@
                                                                   the same, from weights trained on CUHK03
     python -m hacnn_tf.train --dataset cuhk03,market1501          on both together, tested in one gallery
 
-Ctrl-C or SIGTERM stop it after the step in hand, with a checkpoint; the same command again goes on from there.
+Ctrl-C or SIGTERM stops it after the current step, with a checkpoint; the same command resumes.
 """
 
 from typing import TYPE_CHECKING
@@ -55,7 +55,7 @@ COMMAND.define(
     "enum",
     "recipe",
     None,
-    "a set of the following flags; with --init_from finetune by default, for synthetic paper, else adamw",
+    "a set of the flags below; by default finetune with --init_from, paper for synthetic, else adamw",
     enum_values=list(RECIPES),
 )
 COMMAND.group(GROUP)
@@ -130,8 +130,8 @@ def _check_initial(settings: Settings, dataset: "ReidDataset", data_root: str) -
 
     if words := whom_it_knows(settings.init_from, dataset, settings, data_root):
         raise InputError(
-            f"--init_from {settings.init_from} {words}, and would find them too easily: begin from other weights, or "
-            "test on others, as by the same split without --validation, or by a manifest that goes on from a split.csv."
+            f"--init_from {settings.init_from} {words}, which would inflate the results: begin from other weights, or "
+            "test on others: the same split without --validation, or a manifest that extends a split.csv."
         )
 
 

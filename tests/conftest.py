@@ -83,7 +83,7 @@ def once(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_data_root(once):
-    """A data root with a small embedded dataset: 6 training and 4 test identities."""
+    """A data root with a small synthetic dataset: 6 training and 4 test identities."""
     return once("data", lambda root: make_synthetic(root / "synthetic", identities=(6, 4)))
 
 
@@ -181,7 +181,7 @@ def of_one_branch(data_root, run_dir):
 
 
 def renumber(root, by):
-    """Adds to the numbers of the test identities of an embedded dataset, so that they begin as in the whole one."""
+    """Adds to the numbers of the test identities of a synthetic dataset, so that they begin as in the whole one."""
     for path in sorted(root.glob("*/*/*.jpg")):
         if not path.parent.name.endswith("train"):
             pid, rest = path.name.split("_", 1)

@@ -352,8 +352,8 @@ def test_a_page_for_everybody_in_the_network_says_so(people, tmp_path, monkeypat
     for flags in (["--host=0.0.0.0"], ["--host=0.0.0.0", f"--auth={tmp_path}/users"], ["--host=localhost"], []):
         command(app, f"--database={people}", port, *flags)
         warned.append(capsys.readouterr().err)
-    assert warned[0].startswith("Whoever reaches this address sees the pictures") and warned[0].count("\n") == 1
-    assert warned[1].startswith("Passwords and pictures go over the network as they are: put a proxy with TLS")
+    assert warned[0].startswith("Anyone who reaches this address can see") and warned[0].count("\n") == 1
+    assert warned[1].startswith("Passwords and images are sent unencrypted: put a TLS proxy")
     assert warned[2:] == ["", ""]
 
 

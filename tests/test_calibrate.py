@@ -93,7 +93,7 @@ def test_persons_of_the_training_are_refused(run, small_data_root, tmp_path, cap
     for data_root in (train, tmp_path / "people"):
         trained_on = ["--dataset=folder", f"--data_root={data_root}", "--test_share=1"]
         said = fails(calibrate, [f"--model={run}", *trained_on], capsys)
-        assert "was trained on 6 of the 6 persons who are tested here, and tells them apart better" in said
+        assert "was trained on 6 of the 6 persons who are tested here, so its distances flatter it" in said
     assert not (run / "calibration.json").exists()
     (tmp_path / "images").mkdir()
     shutil.copy(min(train.iterdir()), tmp_path / "images")
@@ -127,9 +127,7 @@ def test_bundled_weights_keep_theirs(labelled, tmp_path, monkeypatch, capsys):
         if model != NAME:
             monkeypatch.setattr(calibrate, "SHIPPED", model.parent)
         said = fails(calibrate, [f"--model={model}", *labelled], capsys)
-        assert (
-            "comes with hacnn_tf and keeps the calibration that it came with: say with --output or --database" in said
-        )
+        assert "comes with hacnn_tf and keeps the calibration that it came with: write another with --output" in said
     assert (SHIPPED / NAME / "calibration.json").read_bytes() == before
 
 
@@ -222,7 +220,7 @@ def test_a_search_shows_probabilities_and_leaves_out_what_is_less_probable(peopl
 def test_a_database_has_a_calibration_of_its_own(people, program, query, labelled, capsys):
     args = [f"--database={people}", f"--query={query}", "--at_least=0"]
     said = fails(search, args, capsys)
-    assert f"--at_least cannot be had. Neither {people} nor its model is calibrated" in said
+    assert f"--at_least cannot work. Neither {people} nor its model is calibrated" in said
     assert (
         f"python -m hacnn_tf.calibrate --database {people} --dataset folder --data_root LABELLED --test_share 1" in said
     )
@@ -290,7 +288,7 @@ def test_another_files_calibration_is_not_replaced_and_an_older_one_of_a_run_is(
     before = place.read_bytes()
     said = fails(calibrate, [f"--model={program}", *labelled], capsys)
     assert f"{place} is the calibration of another network than {program}" in said
-    assert "remove it, or say with --output or --database" in said and "Calibration.read" in said
+    assert "remove it, or write another with --output" in said and "Calibration.read" in said
     assert place.read_bytes() == before
     stale(run / "calibration.json")
     command(calibrate, f"--model={run}", *labelled)

@@ -90,7 +90,7 @@ def test_others_may_write_while_somebody_thinks(doors, tmp_path, capsys, monkeyp
 
     monkeypatch.setattr(index, "_ask", written)
     said = fails(index, [f"--database={doors.path}", "--remove=camid = 2", f"--audit={tmp_path}/log"], capsys)
-    assert "By now 3 pictures match, and not 2: nothing was deleted. Ask again." in said
+    assert "Now 3 images match, not 2: nothing was deleted. Run it again." in said
     assert len(cameras(doors)) == 6 and not (tmp_path / "log").exists()
 
 

@@ -131,7 +131,7 @@ def test_a_damaged_log_is_named(places, trainings, tmp_path, capsys):
 def test_a_training_that_fails_ends_it(places, monkeypatch, capsys):
     monkeypatch.setattr(reproduce, "run_stoppable", lambda args: 1)
     sentence = fails(reproduce, ["--experiment=table7", *SMALL, *places], capsys)
-    assert "synthetic-detected-epochs3-seed0 ended with exit code 1: the sentence above says why. When" in sentence
+    assert "synthetic-detected-epochs3-seed0 ended with exit code 1, for the reason above. Once" in sentence
 
 
 def test_a_missing_dataset_is_named_at_the_end_and_never_replaced(places, trainings, tmp_path, monkeypatch, capsys):

@@ -18,7 +18,7 @@ from hacnn_tf.utils.files import write_json, write_text
 
 HERE = Path(__file__).parent
 MEASURES = {"Rank-1": "rank1", "5": "rank5", "10": "rank10", "20": "rank20", "mAP": "mAP", "mINP": "mINP"}
-HEAD = """# Runs that were measured
+HEAD = """# Measured runs
 
 The records behind [docs/results](../../docs/results): run folders ([their contents](../../docs/run_folder.md)) without
 checkpoints and local paths. `config.json` has all settings, versions and the revision, `log.csv` the losses by epoch,
@@ -31,8 +31,8 @@ On the test set, or with `validation` in the name on held-out training identitie
 percent. Hours are of training alone, on one or two shared cores of an AMD EPYC with AVX512-BF16 (be7401a, cb0c6dc: an
 Intel Xeon with AMX), and compare only roughly. Runs with `"xla": "on"` were trained on an NVIDIA H200 through
 [programs.py](../../benchmarks/gpu/programs.py), from initial weights that Keras drew under JAX. Up to revision cd1c7d0
-JPEGs were decoded by TensorFlow's faster, less exact method, in training and test alike. `quickstart` is of the former
-one, four epochs from fresh weights; today's begins from bundled ones and reaches
+JPEGs were decoded by TensorFlow's faster, less exact method, in training and test alike. `quickstart` is an older
+version, four epochs from fresh weights; today's starts from bundled ones and scores
 [more](../../benchmarks/README.md#start-up-time).
 
 """
@@ -47,7 +47,7 @@ def keep(path):
     revisions = [code["revision"] for code in run.code]
     for revision in (*revisions, run.read_test()[1] or revisions[-1]):
         if not revision or revision.endswith("-dirty"):
-            raise InputError(f"{path} is of code that is no revision ({revision}): nobody could get it again.")
+            raise InputError(f"{path} is not of a committed revision ({revision}): it cannot be reproduced.")
     folder = HERE / run.settings.dataset / run.settings.run_name
     before = RunFolder(folder) if (folder / "config.json").exists() else run
     if others := before.settings.differences(run.settings):

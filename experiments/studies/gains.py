@@ -4,7 +4,7 @@
 
 The same seed draws the same batches for every network, so that two of them are compared seed by seed. Prints Rank-1/mAP
 in percent, the paper's of Market-1501. Table 5 is compared in both readings of "No Attention": with a local branch on
-even stripes, and with the global branch alone ("one branch").
+even stripes, and with the global branch alone ("one branch"). Below, how well seeds tell gains from chance.
 """
 
 import functools
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from hacnn_tf.paper.layouts import TABLES, Row, Selection
 from hacnn_tf.paper.published import number, read_published
@@ -47,6 +48,7 @@ READINGS = {  # by what a gain is over: words and colour of the figure
 }
 RECORDS = Path(__file__).parents[1] / "measured"
 MEASURES = ("rank1", "mAP")
+FEWEST = 5  # degrees of freedom by which chance is told
 PUBLISHED = ("Market-1501 R1", "Market-1501 mAP")
 
 COMMAND = cli.Command(__doc__, "gains")
@@ -68,7 +70,7 @@ def main(flags):
         )
     runs = RunFolders(flags.runs_dir or RECORDS / selection.dataset[0])
     gains = find_gains(flags.part, selection, runs)
-    print(gains_table(flags.part, gains))
+    print(gains_table(flags.part, gains), *noise(flags.part, selection, runs), sep="\n\n")
     for sentence in runs.left_out:
         print(f"Left out: {sentence}", file=sys.stderr)
     if flags.figure:
@@ -107,6 +109,32 @@ def gains_table(part, gains):
         means = {"Rank-1, mean ± sd": rank1, "mAP, mean ± sd": mean_ap}
         shown[f"{row} − {without}"] = {"paper": paper, **cells, **means}
     return markdown(pd.DataFrame.from_dict(shown, orient="index"))
+
+
+def noise(part, selection, runs):
+    """Sentences on how far a gain may be chance, one for each reading of Table 5; arguments of `find_gains`.
+
+    Each figure is taken for the sum of one of its network, one of its seed, and chance, which is alike for all networks
+    of a reading: what a least-squares fit of the others leaves.
+    """
+    measured = _measured(part, selection, runs)
+    del measured["w/ CAIL"]  # is "All"
+    for branches in ("a local branch", "one branch"):
+        networks = {n: by_seed for n, by_seed in measured.items() if (ONE_BRANCH in n) == (branches == "one branch")}
+        cells = pd.DataFrame([(n, seed, *value) for n, by_seed in networks.items() for seed, value in by_seed.items()])
+        if cells.empty:
+            continue
+        design = pd.get_dummies(cells[[0, 1]].astype(str)).to_numpy(float)
+        values = cells[[2, 3]].to_numpy()
+        fit, _, rank, _ = np.linalg.lstsq(design, values)
+        if (free := len(values) - rank) < FEWEST:
+            continue
+        sd = np.sqrt(((values - design @ fit) ** 2).sum(axis=0) / free)
+        single, three = (stats.t.ppf(0.975, free) * sd * np.sqrt(2 / count) for count in (1, 3))
+        yield (
+            f"Between networks with {branches}, chance is {_plain(sd)} a run (standard deviation, {free} degrees of "
+            f"freedom): a gain is known to ±{_plain(single)} by one seed, and to ±{_plain(three)} by three (95%)."
+        )
 
 
 def gains_figure(gains):
@@ -177,6 +205,10 @@ def _mean(values):
 
 def _pair(values):
     return "/".join(map(_signed, values))
+
+
+def _plain(values):
+    return "/".join(f"{value:.1f}" for value in values)
 
 
 def _signed(value):

@@ -1,9 +1,9 @@
-"""How far colour alone goes: striped HSV histograms on the embedded dataset.
+"""How far colour alone goes: striped HSV histograms on the synthetic dataset.
 
     python experiments/studies/hsv_baseline.py [--data_root data] [--boxes detected]
 
 The middle half of each image is cut into six horizontal stripes, each a joint histogram of 8 hues × 4 saturations ×
-4 values, square-rooted, so that L2 between features is the Hellinger distance. Nothing is learned. The embedded dataset
+4 values, square-rooted, so that L2 between features is the Hellinger distance. Nothing is learned. The synthetic data
 is meant to be harder than this.
 """
 

@@ -3,7 +3,7 @@
     python experiments/studies/tracks.py --output runs/tracks --model hacnn_cuhk03_detected
 
 Draws two sets of tracks below OUTPUT, `validation` and `test`, each with a manifest, of people and passages that are in
-no other set, before the cameras of the embedded dataset. Something covers a part of the person in three of ten frames.
+no other set, before the cameras of the synthetic dataset. Something covers a part of the person in three of ten frames.
 Prints Rank-1 and mAP of each model on both, image to image, and track to track by each way of pooling, of which one is
 to be chosen by the validation set alone.
 """
@@ -25,7 +25,7 @@ from hacnn_tf.evaluation.tracks import pool_tracks, track_numbers, unit_branches
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.files import atomic_write
 
-FIRST = {"validation": 301, "test": 401}  # identities; those of the embedded dataset end with 300
+FIRST = {"validation": 301, "test": 401}  # identities; those of the synthetic dataset end with 300
 TRACKS, FRAMES = 2, 6  # of a person and a camera; of a track
 SPLITS = ("query", "gallery")
 

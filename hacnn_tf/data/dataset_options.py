@@ -55,7 +55,7 @@ class DatasetOptions:
     test_share: float | None = option(
         None, "share of a folder's identities to test on, if it has no split; 0.5 by default", GROUP
     )
-    split_seed: int | None = option(None, "of which identities those are; 0 by default", GROUP, low=0, below=2**32)
+    split_seed: int | None = option(None, "seed for choosing them; 0 by default", GROUP, low=0, below=2**32)
     camera_pattern: str | None = option(None, "regular expression; its group is the camera in a folder's names", GROUP)
 
     def __post_init__(self) -> None:

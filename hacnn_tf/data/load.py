@@ -84,7 +84,7 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
     try:
         return np.load(cached, mmap_mode="r")
     except (OSError, ValueError) as error:
-        raise InputError(f"{cached} cannot be read ({error}): remove it, and it is made anew.") from None
+        raise InputError(f"{cached} cannot be read ({error}): remove it, and it is rebuilt.") from None
 
 
 def _decode_into(images: Pixels, paths: Sequence[str], size: Size) -> None:

@@ -11,9 +11,9 @@ OUTPUT will hold, by format:
     openvino     hacnn.xml and hacnn.bin
     litert       hacnn.tflite
 The last three take images, uint8 [N, 160, 64, 3] in RGB, normalise them, and give features, float32 [N, 1024] ([N, 512]
-without the local branch). Each file says so itself. "int8" is calibrated on training images of the run, or on pictures
-of your own. The calibration of its distances (python -m hacnn_tf.calibrate), if the run has one, is copied along, but
-not for int8, whose distances are others.
+without the local branch). Each file says so itself. int8 is calibrated on the run's training images, or on images of
+your own. The run's distance calibration (python -m hacnn_tf.calibrate), if any, is copied, except to int8, whose
+distances differ.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ from hacnn_tf.utils.types import Pixels, Size
 INT8_IMAGES = 256  # to calibrate int8 on
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.export")
-COMMAND.define("path", "run_dir", None, "the run folder; or a preset")
+COMMAND.define("path", "run_dir", None, "run, preset or Keras file")
 COMMAND.group("Run")
 COMMAND.define("path", "output", None, "folder to make; must not exist yet")
 COMMAND.define("list", "format", ["saved_model", "keras"], f"which of {','.join(FORMATS)}")

@@ -41,7 +41,7 @@ class Audit:
 
     def __init__(self, path: FilePath | None, command: str) -> None:
         if path and in_bucket(expanded(path)):
-            raise InputError(f"{path} is not a file of this machine, which nothing could be appended to: name another.")
+            raise InputError(f"{path} is in a bucket, where nothing can be appended: name a local file.")
         self.path = Path(expanded(path)) if path else None
         self._command = command
         if self.path and not self.path.exists():

@@ -134,7 +134,7 @@ def _parsed_times(manifest: Path, column: pd.Series) -> pd.Series:
         except ValueError:
             odd.append(text)
     if odd:
-        raise InputError(f"{manifest} has times that are none: {preview(odd)}; write them as 2026-11-24 15:30:00.")
+        raise InputError(f"{manifest} has invalid times: {preview(odd)}; write them as 2026-11-24 15:30:00.")
     return pd.Series(times, index=column.index).astype("datetime64[us]")
 
 

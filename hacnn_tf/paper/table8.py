@@ -142,7 +142,7 @@ def networks_table() -> Table:
         "Measured with / without the classifier.",
         "AlexNet's published FLOPs are those of its two groups (it was trained on two GPUs), its weights those of one "
         "tower.",
-        "ResNet50 has 3.86e9 MACs as it is today, and 3.83e9 as Keras had it then, without padding before its first "
+        "ResNet50 has 3.86e9 MACs today, and 3.83e9 in the Keras of that time, without padding before its first "
         "pooling; its own paper says 3.8e9.",
         "JLML is published only: the widths of its layers could not be confirmed from a public source.",
         "HA-CNN's FLOPs are two a multiply-add, the others' one.",
@@ -179,8 +179,8 @@ def depth_in_sequence(calls: Iterable[KernelCall]) -> dict[str, int]:
 def _depth_note(ha_cnn: pd.Series) -> str:
     parts = ", ".join(f"{kind} {depth}" for kind, depth in ha_cnn.modules.items())
     return (
-        f"HA-CNN's longest way has {ha_cnn.depth_with:.0f} layers. Counted branch after branch they are "
-        f"{ha_cnn.in_sequence_with:.0f} ({parts}), hard attention's FC layers left out."
+        f"HA-CNN's longest path has {ha_cnn.depth_with:.0f} layers; one branch after the other has "
+        f"{ha_cnn.in_sequence_with:.0f} ({parts}), without hard attention's FC layers."
     )
 
 

@@ -7,7 +7,7 @@ from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.options import check_options, option, options
 
 SCHEDULES = ["constant", "step", "exponential", "cosine"]
-GROUP = "Recipe (what is not given is as --recipe has it)"
+GROUP = "Recipe (each flag overrides --recipe's)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Recipe:
 
     name: str
     learning_rate: float = option(5e-4, "peak learning rate of Adam", GROUP, above=0)
-    schedule: str = option("constant", "how the learning rate goes on from its peak", GROUP, SCHEDULES)
+    schedule: str = option("constant", "course of the learning rate after its peak", GROUP, SCHEDULES)
     drops: tuple[float, ...] = option((), "when step divides it by ten, as shares of the training: 0.6,0.9", GROUP)
     final_rate: float | None = option(
         None,
@@ -31,7 +31,7 @@ class Recipe:
     )
     warmup: float = option(0.0, "share of the training in which the rate rises from 0", GROUP, low=0, below=1)
     weight_decay: float = option(
-        0.0, "of kernels but spatial and hard attention's, times the learning rate (AdamW)", GROUP, low=0
+        0.0, "AdamW's, times the learning rate; spares spatial and hard attention", GROUP, low=0
     )
     label_smoothing: float = option(0.0, "share of each label that all identities get", GROUP, low=0, below=1)
     flip: bool = option(False, "mirror half of the images", GROUP, augments=True)
@@ -135,7 +135,7 @@ RECIPES = {
 def usual_recipe(dataset: str, init_from: str | None = None) -> str:
     """The name of the recipe that a dataset is trained by if none is given, from fresh weights or trained ones.
 
-    In the embedded dataset's few epochs a falling rate or a weight decay did worse (docs/studies/search.md).
+    In the synthetic dataset's few epochs a falling rate or a weight decay did worse (docs/studies/search.md).
     """
     if init_from:
         return "finetune"

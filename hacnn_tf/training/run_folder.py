@@ -158,8 +158,8 @@ class RunFolder:
             run = cls.find(path, settings, dataset) or cls.create(path, settings, dataset, initial, **places)
             if initial and initial != run.initial:
                 raise InputError(
-                    f"{path} was to begin from other weights of {settings.init_from} ({run.initial}) than are there "
-                    f"now ({initial}): put those back, or name another folder with --run_dir."
+                    f"The weights in {settings.init_from} have changed since {path} was set up ({run.initial}, now "
+                    f"{initial}): restore them, or name another folder with --run_dir."
                 )
             run._still_ours = still_ours
             for folder in (run.path, run.path / "checkpoints"):

@@ -72,7 +72,7 @@ def _lineage(preset: FilePath) -> Iterator[Place]:
             preset = RunFolder(place.path).settings.init_from or "" if place.kind is Kind.RUN else ""
         except InputError as error:
             if len(passed) > 1:  # of the first, whoever opens it says what is wrong
-                print(f"Whom the weights have seen before is not known. {error}", file=sys.stderr)
+                print(f"It is unknown whom the weights have seen. {error}", file=sys.stderr)
             return
 
 
@@ -118,7 +118,7 @@ def _training_paths(run: RunFolder, data_root: FilePath) -> list[str]:
     problem = f"{run.data_root or data_root} is not there."
     for root in dict.fromkeys((run.data_root or data_root, data_root)):
         try:
-            if os.path.exists(expanded(root)):  # or the embedded dataset would be made there
+            if os.path.exists(expanded(root)):  # or the synthetic dataset would be made there
                 return list(run.read_dataset(root).split("train").path)
         except InputError as error:
             problem = str(error)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hacnn_tf.models import HACNN
 
 PAPER_EPOCHS = 150
-SYNTHETIC_EPOCHS = 4  # enough for the embedded dataset
+SYNTHETIC_EPOCHS = 4  # enough for the synthetic dataset
 FINETUNE_EPOCHS = 20  # from trained weights
 STRATEGIES = ["auto", "one", "mirrored", "multi_worker"]  # see `hacnn_tf.training.multi_worker.open_devices`
 
@@ -32,7 +32,7 @@ class Settings(DatasetOptions):
 
     validation: int = option(
         0,
-        "hold out so many training identities and test on those, to choose without looking at the test set",
+        "training identities to hold out and test on instead, to choose without the test set",
         "Dataset",
         low=0,
     )

@@ -1,4 +1,4 @@
-"""The embedded dataset: deterministic, in the layout that it claims, and with boxes that deserve their names."""
+"""The synthetic dataset: deterministic, in the layout that it claims, and with boxes that deserve their names."""
 
 import io
 
@@ -66,7 +66,7 @@ def test_pictures_differ_by_camera_and_keep_the_shape_of_a_pedestrian():
 
 def test_a_folder_of_another_version_is_refused(tmp_path):
     (tmp_path / "synthetic").mkdir()
-    with pytest.raises(InputError, match="remove it, and it is made anew"):
+    with pytest.raises(InputError, match="remove it, and it is rebuilt"):
         read_dataset("synthetic", tmp_path)
 
 

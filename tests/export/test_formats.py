@@ -192,7 +192,7 @@ def shipped(once):
 @pytest.mark.slow
 @pytest.mark.parametrize(("form", "precision"), [*((form, "int8") for form in PROGRAMS), ("onnx", "float16")])
 def test_smaller_weights_find_as_many(form, precision, shipped, tmp_path):
-    """Rank-1 and mAP on people of the embedded dataset."""
+    """Rank-1 and mAP on people of the synthetic dataset."""
     needs(form)
     network, calibration, measured, expected = shipped
     export_model(network, tmp_path / form, [form], precision, calibration)

@@ -152,7 +152,7 @@ def test_processes_at_once_mix_no_lines(tmp_path):
 
 def test_no_line_goes_to_a_folder_called_like_a_bucket(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=r"s3://logs/audit\.jsonl is not a file of this machine"):
+    with pytest.raises(InputError, match=r"s3://logs/audit\.jsonl is in a bucket"):
         Audit("s3://logs/audit.jsonl", "c")
     assert not list(tmp_path.iterdir())
     assert Audit(f"file://{tmp_path}/audit.jsonl", "c").path == tmp_path / "audit.jsonl"

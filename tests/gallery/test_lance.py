@@ -1,4 +1,4 @@
-"""The table that LanceDB has: what is none, what others do to one that is open, and nothing left of what was removed."""
+"""LanceDB's table: what is none, what others do to one that is open, and nothing left of what was removed."""
 
 import shutil
 from pathlib import Path

@@ -180,9 +180,9 @@ def test_a_manifest_of_paths_alone_is_enough(tmp_path):
         ("pid,camid\n1,2\n", "lacks the column path"),
         ("path\nnone.jpg\n", "1 of the 1 images in .* are not there"),
         ("path,feature\na.jpg,1\n", "has a column feature, which a database has itself"),
-        ("path,time\na.jpg,soon\n", "has times that are none"),
-        ("path,time\na.jpg,20261124153000\n", "has times that are none"),
-        ("path,time\na.jpg,03/11/2026 08:00\n", "has times that are none"),
+        ("path,time\na.jpg,soon\n", "has invalid times"),
+        ("path,time\na.jpg,20261124153000\n", "has invalid times"),
+        ("path,time\na.jpg,03/11/2026 08:00\n", "has invalid times"),
         ("path,coat colour\na.jpg,red\n", "has columns called coat colour"),
         ("path,_distance\na.jpg,1\n", "has columns called _distance"),
         (
@@ -273,7 +273,7 @@ def test_times_need_a_day_and_are_found_however_the_column_is_spelled(tmp_path):
     assert rows.time[0] == pd.Timestamp("2026-11-24 06:00:00") and pd.isna(rows.time[1]) and "Time" not in rows
     for odd in ("2026-11", "2026-11-24 25:00:00", "x" * 1000):
         manifest.write_text(f"path,time\na.jpg,{odd}\nb.jpg,2026-11-24 08:00:00\n")
-        with pytest.raises(InputError, match="has times that are none: ") as error:
+        with pytest.raises(InputError, match="has invalid times: ") as error:
             list_pictures(manifest)
         assert len(str(error.value)) < 500 + len(str(manifest)) and "\n" not in str(error.value)
 

@@ -106,6 +106,20 @@ def test_a_gain_is_within_a_seed(capsys, tmp_path):
     assert len(lines) == 3  # nothing of the networks that are not there
 
 
+def test_what_a_gain_may_owe_to_chance(tmp_path):
+    """A balanced table: what is left are values less the means of their row and column, and the mean of all."""
+    switches = [{}, {"spatial": False}, {"channel": False}, {"spatial": False, "channel": False}]
+    values = np.random.default_rng(0).uniform(40, 60, size=(len(switches), 3))
+    for (network, seed), rank1 in np.ndenumerate(values):
+        make_run(tmp_path / f"{network}-{seed}", rank1, seed=seed, **({"regional": False} | switches[network]))
+    residuals = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
+    sd = np.sqrt((residuals**2).sum() / 6)
+    (said,) = gains.noise("joint", Selection(dataset=("synthetic",)), RunFolders(tmp_path))
+    assert f"chance is {sd:.1f}/{sd / 2:.1f} a run (standard deviation, 6 degrees of freedom)" in said
+    assert f"±{2.4469 * sd * 2**0.5:.1f}/" in said and f"±{2.4469 * sd * (2 / 3) ** 0.5:.1f}/" in said
+    assert not list(gains.noise("joint", Selection(dataset=("synthetic",), epochs=9), RunFolders(tmp_path)))
+
+
 def test_gains_over_one_branch_are_compared_with_the_papers(capsys, tmp_path):
     make_run(tmp_path / "none", 40, spatial=False, channel=False, local=False)
     make_run(tmp_path / "soft", 41, local=False)

@@ -61,7 +61,7 @@ def test_where_a_folder_is_another_now_the_split_that_was_drawn_says_it(
 def test_no_training_begins_from_weights_that_know_who_is_tested(small_run, small_data_root, tmp_path):
     people = small_data_root / "synthetic/detected/bounding_box_train"
     args = ["train", f"--run_dir={tmp_path}/run", "--dataset=folder", f"--data_root={people}", "--batch_size=4"]
-    with pytest.raises(SystemExit, match=f"{small_run} was trained on 3 of the 3 persons who are tested here, and"):
+    with pytest.raises(SystemExit, match=f"{small_run} was trained on 3 of the 3 persons who are tested here, which"):
         train.COMMAND.run(train.main, [*args, f"--init_from={small_run}"])
     with pytest.raises(SystemExit, match="was trained on 3 of the 3 persons who are tested here"):
         train.COMMAND.run(
@@ -153,7 +153,7 @@ def test_what_a_network_began_from_knows_persons_too(small_run, run_of, everybod
     capsys.readouterr()
     lost = run_of("lost", dataset="folder", init_from="runs/removed")
     assert whom_it_knows(lost, everybody, people, small_data_root) == ""
-    assert "Whom the weights have seen before is not known. runs/removed is not a run folder" in capsys.readouterr().err
+    assert "It is unknown whom the weights have seen. runs/removed is not a run folder" in capsys.readouterr().err
 
 
 def test_runs_that_began_from_one_another_are_asked_once(run_of, everybody, tmp_path):

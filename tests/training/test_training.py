@@ -327,7 +327,7 @@ def test_a_training_that_was_killed_before_it_began_wants_the_same_weights(
     shutil.rmtree(tmp_path / "run/checkpoints")
     shutil.rmtree(tmp_path / "trained")
     shutil.copytree(other, tmp_path / "trained")
-    with pytest.raises(SystemExit, match=r"was to begin from other weights of .*trained"):
+    with pytest.raises(SystemExit, match=r"The weights in .*trained.* have changed since .* was set up"):
         run(small_data_root, tmp_path / "run", *flags)
 
 

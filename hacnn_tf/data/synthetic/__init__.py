@@ -1,4 +1,4 @@
-"""The embedded dataset: procedural persons before procedural cameras, in CUHK03-NP's folder layout."""
+"""The synthetic dataset: procedural persons before procedural cameras, in CUHK03-NP's folder layout."""
 
 import io
 import json
@@ -30,7 +30,7 @@ COUNTS = {
 
 
 def read_synthetic(data_root: FilePath, boxes: str = "detected", allow_subset: bool = False) -> ReidDataset:
-    """The embedded dataset, made below `data_root` on first use.
+    """The synthetic dataset, made below `data_root` on first use.
 
     Args:
         data_root: folder that holds, or will hold, `synthetic`.
@@ -45,7 +45,7 @@ def read_synthetic(data_root: FilePath, boxes: str = "detected", allow_subset: b
     """
     folder = Path(expanded(data_root)) / "synthetic"
     if not folder.exists():
-        print(f"Making the embedded dataset in {folder} ...", flush=True)
+        print(f"Making the synthetic dataset in {folder} ...", flush=True)
         try:
             make_synthetic(folder)
         except InputError:
@@ -56,7 +56,7 @@ def read_synthetic(data_root: FilePath, boxes: str = "detected", allow_subset: b
     except (OSError, ValueError, KeyError, TypeError):
         version = None
     if version != VERSION:
-        raise InputError(f"{folder} was not made by this version of hacnn_tf: remove it, and it is made anew.")
+        raise InputError(f"{folder} was not made by this version of hacnn_tf: remove it, and it is rebuilt.")
     dataset = read_folders(folder / BOXES_FOLDERS[boxes], f"synthetic, {boxes} boxes")
     check_counts(dataset, folder, COUNTS, allow_subset)
     return dataset
