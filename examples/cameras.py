@@ -1,6 +1,6 @@
 """Synthetic people walk before four cameras; a tracker follows them in each, HA-CNN finds them again in the others.
 
-    pip install -e ".[search,track]"
+    pip install -e ".[track]"
     python examples/cameras.py --output cameras                        # minutes on two cores
     python examples/cameras.py --output cameras --model runs/quickstart
 
