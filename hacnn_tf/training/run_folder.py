@@ -11,20 +11,20 @@ two; `metrics.json` the evaluation of the finished training; `metrics-DATASET.js
 import contextlib
 import csv
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, PARTS, RATES, parts_of
+from hacnn_tf.evaluation import PARTS
 from hacnn_tf.training.checkpoints import Checkpoints
-from hacnn_tf.training.code import code_here, code_revision
+from hacnn_tf.training.code import code_revision
+from hacnn_tf.training.metrics import read_metrics, readable
+from hacnn_tf.training.run_config import RunConfig, go_on, write_config
 from hacnn_tf.training.settings import Settings
-from hacnn_tf.utils.errors import FormatError, InputError
+from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import (
     as_file_name,
-    check_format,
     check_new_path,
     expanded,
     locked,
@@ -49,10 +49,7 @@ COLUMNS = {  # the columns of its .csv files, which have a row an epoch
     "speed": ["epoch", "images_per_second"],  # not in the log, which is the same to the last bit each time
     "evaluations": ["epoch", *(f"{part}_{measure}" for part in PARTS for measure in EVALUATED)],
 }
-ADDED = {"mINP", *RATES}  # measures that a `metrics.json` of an older revision does not have
 LOCK = "lock"
-FORMAT = 2  # of a run folder; raised when older code would misread a newer one
-FORMER_RECIPES = {"constant": "paper", "paper": "adamw"}  # what was called what before there was a format
 
 
 class RunFolder:
@@ -88,30 +85,11 @@ class RunFolder:
             raise InputError(
                 f"{path} is not a run folder: it has no config.json; train one with python -m hacnn_tf.train."
             )
-        try:
-            content = json.loads(config.read_text())
-        except (OSError, ValueError) as error:
-            raise InputError(f"{config} is damaged: {error}.") from None
-        try:
-            check_format(config, content.get("format"), FORMAT)
-            self.settings = Settings.from_flags(_flags(content))
-            self.num_identities = content["num_identities"]
-            self.dataset_name = content["dataset"]
-            self.fingerprint = content["fingerprint"]
-            self.tested: str | None = content.get("tested")
-            self.initial: str | None = content.get("initial")
-            self.data_root: str | None = content.get("places", {}).get("data_root")
-            if not (type(self.num_identities) is int and self.num_identities > 0):
-                raise ValueError(f"num_identities is {self.num_identities!r}")
-            if not isinstance(self.data_root, str | None):
-                raise ValueError(f"data_root is {self.data_root!r}")
-            self.code = [_code(content), *({**part, **_code(part)} for part in content.get("then", ()))]
-            revisions = [code["revision"] for code in self.code]
-            self.revision = ", then ".join(map(str, dict.fromkeys(revisions))) if any(revisions) else None
-        except FormatError:
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, InputError) as error:
-            raise InputError(f"{config} is damaged: {error}.") from None
+        content = RunConfig.read(config)
+        self.settings, self.num_identities = content.settings, content.num_identities
+        self.dataset_name, self.fingerprint, self.tested = content.dataset_name, content.fingerprint, content.tested
+        self.initial, self.data_root = content.initial, content.data_root
+        self.code, self.revision = content.code, content.revision
 
     @classmethod
     def find(cls, path: FilePath, settings: Settings, dataset: "ReidDataset") -> "RunFolder | None":
@@ -171,20 +149,7 @@ class RunFolder:
         cls, path: FilePath, settings: Settings, dataset: "ReidDataset", initial: str | None = None, **places: Any
     ) -> "RunFolder":
         """Starts a run folder, see `opened`."""
-        write_json(
-            Path(expanded(path)) / "config.json",
-            {
-                "format": FORMAT,
-                "settings": settings.to_flags(),
-                "places": places,
-                "dataset": dataset.name,
-                "fingerprint": dataset.fingerprint(),
-                "tested": dataset.fingerprint(TEST_SPLITS),
-                "num_identities": dataset.split("train").pid.nunique(),
-                "initial": initial,
-                **code_here(),
-            },
-        )
+        write_config(Path(expanded(path)) / "config.json", settings, dataset, initial, places)
         return cls(path)
 
     def go_on(self, epoch: int, step: int) -> None:
@@ -195,17 +160,7 @@ class RunFolder:
             step: steps done of the next.
         """
         self._check_present()
-        here = code_here()
-        # What computed from here on before is of no account: its steps are taken again.
-        code = [part for part in self.code if (part.get("epoch", 0), part.get("step", 0)) < (epoch, step)]
-        if not code:
-            code = [here]
-        elif _code(code[-1]) != here:
-            code.append({"epoch": epoch, "step": step, **here})
-        if code != self.code:
-            self.code = code
-            config = json.loads((self.path / "config.json").read_text())
-            write_json(self.path / "config.json", config | code[0] | {"then": code[1:]})
+        self.code = go_on(self.path / "config.json", self.code, epoch, step)
 
     def save(self, state: "TrainingState") -> None:
         """Writes a checkpoint of a `TrainingState`.
@@ -332,7 +287,7 @@ class RunFolder:
         self._check_present()
         tested = dataset.fingerprint(TEST_SPLITS)
         path = self.path / f"metrics-{as_file_name(dataset.name)}.json"
-        if self._content(path).get("tested") not in (None, tested):
+        if readable(path).get("tested") not in (None, tested):
             path = path.with_name(f"{path.stem}-{tested}.json")
         how = {"tested": tested, "revision": code_revision(), "epoch": epoch}
         names = {"trained_on": self.dataset_name, "tested_on": dataset.name}
@@ -342,19 +297,11 @@ class RunFolder:
     @property
     def tested_after(self) -> int:
         """The epoch that `metrics.json` is of; 0 if there is none, or it cannot be read."""
-        epoch = self._content(self.path / "metrics.json").get("epoch")
+        epoch = readable(self.path / "metrics.json").get("epoch")
         return epoch if isinstance(epoch, int) else 0
 
-    def _content(self, path: Path) -> dict[str, Any]:
-        """What is in one of its `.json` files; nothing if that is not there, or damaged."""
-        try:
-            content = json.loads(path.read_text())
-            return content if isinstance(content, dict) else {}
-        except (OSError, ValueError):
-            return {}
-
     def read_metrics(self) -> Results:
-        """The results of `evaluate_features` for the finished training; older ones lack the measures `ADDED` since.
+        """The results of `evaluate_features` for the finished training; older ones lack some measures (`ADDED`).
 
         Raises:
             InputError: the training is not finished, or `metrics.json` is damaged.
@@ -370,50 +317,8 @@ class RunFolder:
         return content.get("tested"), content.get("revision")
 
     def _read_metrics(self) -> dict[str, Any]:
-        path = self.path / "metrics.json"
-        if not path.exists():
-            raise InputError(f"{self.path} is not finished (no metrics.json): repeat its command to go on with it.")
-        again = f"write it anew with python -m hacnn_tf.evaluate --run_dir {self.path}"
-        try:
-            content = json.loads(path.read_text())
-            epoch, results = content["epoch"], content["results"]
-            for parts in ({"single_query": None} | results).values():
-                for measures in (parts[part] for part in parts_of(self.settings.branches)):
-                    names = [name for name in MEASURES if name in measures or name not in ADDED]
-                    if not all(math.isfinite(measures[name]) for name in names):
-                        raise ValueError("a measure is not finite")
-                    if len(measures["cmc"]) != CMC_LENGTH:
-                        raise ValueError("the CMC curve is cut")
-                    for name in RATES.keys() & measures:
-                        _check_rates(measures[name], RATES[name])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path} is damaged ({error!r}): {again}.") from None
-        if epoch != self.settings.epochs:
-            raise InputError(
-                f"{path} is of epoch {epoch} of {self.settings.epochs}: repeat the training's command to finish it."
-            )
-        return content
+        return read_metrics(self.path / "metrics.json", self.settings.branches, self.settings.epochs)
 
     def _check_present(self) -> None:
         if not (self.path / "config.json").exists() or not self._still_ours():
             raise InputError(f"{self.path} was removed while it was in use: repeat the command to begin anew.")
-
-
-def _code(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a `config.json`, or a part of it, says how it was computed."""
-    return {"versions": dict(content["versions"]), "revision": content["revision"], "pixels": content.get("pixels")}
-
-
-def _check_rates(rates: Mapping[str, Any], name: str) -> None:
-    """Raises `ValueError` or another if lists by false-accept rate are not equally long, or not of numbers and None."""
-    for far, share, threshold in zip(rates["far"], rates[name], rates["threshold"], strict=True):
-        if not all(math.isfinite(number) for number in (far, share, threshold) if number is not None):
-            raise ValueError("a rate is not finite")
-
-
-def _flags(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The settings in a `config.json`, by today's names of recipes."""
-    if content.get("format") is not None:
-        return content["settings"]
-    former = content["settings"].get("recipe", "constant")  # at first there was but one, without a name
-    return content["settings"] | {"recipe": FORMER_RECIPES.get(former, former)}

@@ -6,7 +6,7 @@ import pytest
 
 from hacnn_tf.data.dataset import ReidDataset, make_table
 from hacnn_tf.evaluation import TEST_SPLITS
-from hacnn_tf.training import run_folder
+from hacnn_tf.training import run_config, run_folder
 from hacnn_tf.training.recipes import OPTIONS, RECIPES
 from hacnn_tf.utils.errors import FormatError, InputError
 from tests.paper.runs import make_run
@@ -74,7 +74,7 @@ def test_what_computed_steps_that_count_is_told(tmp_path, monkeypatch):
 
     def go_on(revision, epoch, step):
         code = {"versions": {}, "revision": revision, "pixels": 2}
-        monkeypatch.setattr(run_folder, "code_here", lambda: code)
+        monkeypatch.setattr(run_config, "code_here", lambda: code)
         run.go_on(epoch, step)
         assert run_folder.RunFolder(run.path).code == run.code
         return run_folder.RunFolder(run.path).revision
