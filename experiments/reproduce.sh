@@ -8,10 +8,10 @@
 #   EPOCHS        of each training                                      [150; 4 for synthetic]
 #   RECIPE        paper, adamw or strong (docs/training.md)             [adamw; paper for synthetic]
 #   PRECISION     float32, mixed_bfloat16 or mixed_float16              [float32]
-#   EXTRAS        gpu: install TensorFlow for an NVIDIA GPU in .venv   [none]
+#   EXTRAS        further extras to install in .venv                    [gpu, where nvidia-smi is]
 #   RUNS          where run folders go                                  [runs]
 #   RESULTS       where tables and figures go                           [results]
-EXTRAS=plot${EXTRAS:+,$EXTRAS} source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+EXTRAS=plot${EXTRAS:+,$EXTRAS}$(command -v nvidia-smi > /dev/null && echo ,gpu || true) source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 experiment=$1
 shift

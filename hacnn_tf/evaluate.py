@@ -90,9 +90,7 @@ def main(flags: FlagValues) -> None:
     if run and not flags.export:
         code_revision()  # of the code that tests: at the end, other code may be checked out
         network, epoch, step = run.load_checkpoint(flags.precision)
-        from hacnn_tf.training.devices import use_xla
-
-        function, size = feature_function(network, use_xla("auto")), network.input_shape[1:3]
+        function, size = feature_function(network), network.input_shape[1:3]  # once: XLA would compile for longer
         branches = network.branches
         title = f"{run.path}, epoch {epoch}{f' and {step} steps' if step else ''}"
     else:

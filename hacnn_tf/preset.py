@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import hacnn_tf
 from hacnn_tf.export import Export, find_export, load_export
-from hacnn_tf.utils.errors import FormatError, InputError
+from hacnn_tf.utils.errors import FormatError, InputError, device_failure
 from hacnn_tf.utils.files import check_format, expanded
 from hacnn_tf.utils.startup import load_keras
 from hacnn_tf.utils.types import FilePath
@@ -148,4 +148,6 @@ def _read_preset(path: Path, precision: str | None) -> Export:
     except FormatError:
         raise
     except Exception as error:  # whatever a damaged file makes its reader raise
+        if said := device_failure(error):
+            raise InputError(said) from None
         raise InputError(f"{path} is not a preset, or damaged ({error}).") from None

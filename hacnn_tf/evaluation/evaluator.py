@@ -1,10 +1,11 @@
 """The evaluation of a network on a dataset's test images."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from hacnn_tf.data.dataset import ReidDataset
-from hacnn_tf.evaluation.features import extract_features, feature_function
+from hacnn_tf.evaluation.features import current_weights, extract_features, feature_function, xla_program
 from hacnn_tf.evaluation.protocols import evaluate_features
 from hacnn_tf.utils.types import TEST_SPLITS as TEST_SPLITS
 from hacnn_tf.utils.types import Features, Pixels, Results, Tensor
@@ -24,6 +25,7 @@ class Evaluator:
 
     def __init__(self, dataset: ReidDataset, images: Mapping[str, Pixels], xla: bool = False) -> None:
         self._dataset, self._xla = dataset, xla
+        self._program: Callable[..., Tensor] | None = None
         self._images = {split: images[split] for split in TEST_SPLITS if split in images}
 
     def features(self, function: Callable[[Pixels], Tensor]) -> dict[str, Features]:
@@ -31,6 +33,14 @@ class Evaluator:
         return {split: extract_features(function, images) for split, images in self._images.items()}
 
     def run(self, model: "HACNN") -> Results:
-        """The results of `evaluate_features` for a `HACNN`; traces (and compiles) its extraction anew, some seconds."""
-        features = self.features(feature_function(model, self._xla))
+        """The results of `evaluate_features` for a `HACNN`.
+
+        Traces its extraction anew, which takes seconds. With XLA it is compiled once, for a first one and all that have
+        its arguments.
+        """
+        features = self.features(self._compiled(model) if self._xla else feature_function(model))
         return evaluate_features(self._dataset, features, branches=model.branches)
+
+    def _compiled(self, model: "HACNN") -> Callable[[Tensor], Tensor]:
+        self._program = self._program or xla_program(model)
+        return functools.partial(self._program, current_weights(model))

@@ -11,9 +11,12 @@ from hacnn_tf.utils.types import BRANCHES, Extract, Features, Pixels, Tensor
 from hacnn_tf.utils.waiting import bar
 
 if TYPE_CHECKING:
+    import keras
+
     from hacnn_tf.models import HACNN
 
 EXTRACTION_BATCH = 64
+Weights = list[list[np.ndarray]]
 PARTS = ("joint", *BRANCHES)
 
 
@@ -35,10 +38,7 @@ def feature_function(model: "HACNN", xla: bool = False) -> Callable[[Tensor], Te
     import keras  # nothing else here needs it, nor its backends
 
     extractor = model.feature_extractor()
-    weights = [
-        [keras.ops.convert_to_numpy(v) for v in part]
-        for part in (extractor.trainable_variables, extractor.non_trainable_variables)
-    ]
+    weights = _weights(extractor)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -64,6 +64,33 @@ def feature_function(model: "HACNN", xla: bool = False) -> Callable[[Tensor], Te
     return without_gradients
 
 
+def xla_program(model: "HACNN") -> Callable[[Weights, Tensor], Tensor]:
+    """Function of `current_weights` and images, compiled with XLA under TensorFlow, once for all weights of a `HACNN`.
+
+    XLA keeps all that it ever compiled, so that a training that evaluates often makes one program.
+    """
+    import tensorflow as tf
+
+    extractor = model.feature_extractor()
+
+    def features(weights: Weights, images: Tensor) -> Tensor:
+        return extractor.stateless_call(*weights, images)[0]
+
+    return tf.function(features, jit_compile=True, autograph=False)
+
+
+def current_weights(model: "HACNN") -> Weights:
+    """The weights that a `HACNN`'s features depend on, trainable ones and others, as arrays."""
+    return _weights(model.feature_extractor())
+
+
+def _weights(extractor: "keras.Model") -> Weights:
+    import keras
+
+    parts = (extractor.trainable_variables, extractor.non_trainable_variables)
+    return [[keras.ops.convert_to_numpy(v) for v in part] for part in parts]
+
+
 def array_function(model: "HACNN") -> Extract:
     """As `feature_function`, but for any number of images: it is not traced or compiled anew for each.
 
@@ -82,19 +109,26 @@ def array_function(model: "HACNN") -> Extract:
 
         images = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)
         graph = tf.function(function, [images], autograph=False).get_concrete_function()
-        return lambda images: graph(tf.constant(images)).numpy()
+
+        def extract(images: Pixels) -> Features:
+            return graph(tf.constant(images)).numpy()
+
+        return _filled_up(extract) if tf.config.list_physical_devices("GPU") else extract
 
     if keras.backend.backend() == "jax":
-
-        def filled_up(images: Pixels) -> Features:
-            """To a power of two, of which there are few to compile for."""
-            batch = np.zeros((1 << (len(images) - 1).bit_length(), *images.shape[1:]), np.uint8)
-            batch[: len(images)] = images
-            return np.asarray(function(batch))[: len(images)]
-
-        return filled_up
-
+        return _filled_up(lambda images: np.asarray(function(images)))
     return lambda images: np.asarray(function(images))
+
+
+def _filled_up(extract: Extract) -> Extract:
+    """Fills images up to a power of two: JAX compiles for each number, and on a GPU cuDNN tries its kernels anew."""
+
+    def filled_up(images: Pixels) -> Features:
+        batch = np.zeros((1 << (len(images) - 1).bit_length(), *images.shape[1:]), np.uint8)
+        batch[: len(images)] = images
+        return extract(batch)[: len(images)]
+
+    return filled_up
 
 
 def fingerprint(model: "HACNN") -> str:

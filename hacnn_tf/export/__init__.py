@@ -11,7 +11,7 @@ import numpy as np
 
 from hacnn_tf.export import keras_file, litert, onnx, openvino, saved_model
 from hacnn_tf.export.exported import NEEDED_BY, Export
-from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.errors import InputError, device_failure
 from hacnn_tf.utils.files import atomic_write, expanded
 from hacnn_tf.utils.options import PRECISIONS
 from hacnn_tf.utils.startup import check_installed, check_tensorflow
@@ -133,6 +133,8 @@ def load_export(path: FilePath, precision: str | None = None) -> Export:
     except InputError:
         raise
     except Exception as error:  # whatever a runtime raises for a file of another kind, or a damaged one
+        if said := device_failure(error):
+            raise InputError(said) from None
         said = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         reason = " ".join(said.split())[:200] or type(error).__name__
         raise InputError(

@@ -59,10 +59,16 @@ def decode_each(encoded: Tensor, size: Size) -> tuple[Tensor, Tensor]:
 def resize(images: Tensor, size: Size) -> Tensor:
     """Antialiased bilinear resize of `(..., height, width, 3)` pixels to `(height, width)` = `size`, uint8.
 
-    It differs from Pillow's, which rounds between its two passes, by one level at most.
+    It differs from Pillow's, which rounds between its two passes, by one level at most. Images of this size stay as
+    they are, which the resize, for which there is no GPU kernel, would only take longer for.
     """
-    images = tf.image.resize(images, size, method="bilinear", antialias=True)
-    return tf.cast(tf.round(tf.clip_by_value(images, 0, 255)), tf.uint8)
+
+    def resized() -> Tensor:
+        found = tf.image.resize(images, size, method="bilinear", antialias=True)
+        return tf.cast(tf.round(tf.clip_by_value(found, 0, 255)), tf.uint8)
+
+    fits = tf.reduce_all(tf.shape(images)[-3:-1] == size)
+    return tf.ensure_shape(tf.cond(fits, lambda: images, resized), (*images.shape[:-3], *size, 3))
 
 
 def _each(function: Callable[[Tensor], Tensor], elements: Tensor, missing: Tensor) -> tuple[Tensor, Tensor]:

@@ -41,10 +41,10 @@ class Devices:
         self.ahead = 1 if tf.config.list_physical_devices("GPU") else 0
 
     @classmethod
-    def choose(cls, name: str, batch_size: int) -> "Devices":
-        """The devices that are there: with "one" one, with "mirrored" all GPUs, else all if they divide the batch."""
+    def choose(cls, name: str) -> "Devices":
+        """With "mirrored" all GPUs that are there, else one: at 32 images a step, several would rather wait."""
         several = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        if name == "one" or len(several) == 1 or (name != "mirrored" and batch_size % len(several)):
+        if name != "mirrored" or len(several) == 1:
             return cls(tf.distribute.get_strategy())
         return cls(tf.distribute.MirroredStrategy([device.name for device in several]))
 

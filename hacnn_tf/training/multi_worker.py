@@ -6,6 +6,7 @@ the others; each takes its part of every batch. They stop together and leave tog
 """
 
 import contextlib
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,7 @@ from hacnn_tf.training.state import TrainingState
 from hacnn_tf.utils import signals
 from hacnn_tf.utils.errors import InputError
 
-LOST = (  # how TensorFlow says that another worker is gone, or has come back as another process
+LOST = (  # how TensorFlow says that another worker is gone, or has come back as another process, but for GPU_FAILED
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
     tf.errors.CancelledError,
@@ -30,6 +31,7 @@ LOST = (  # how TensorFlow says that another worker is gone, or has come back as
     tf.errors.FailedPreconditionError,
     tf.errors.InternalError,
 )
+GPU_FAILED = re.compile("CUDA|cuDNN|cuBLAS|PTX|NCCL|DNN library", re.IGNORECASE)
 
 
 @contextlib.contextmanager
@@ -41,8 +43,8 @@ def open_devices(strategy: str, batch_size: int, agreement: str) -> Iterator[Dev
 
     Args:
         strategy: one of `hacnn_tf.training.settings.STRATEGIES`; "auto" takes the workers of TF_CONFIG if it names
-            several, else all GPUs if the batch divides equally among them, else one. "one" and "mirrored" do not look
-            at TF_CONFIG.
+            several, else one device; "mirrored" all GPUs of this machine. "one" and "mirrored" do not look at
+            TF_CONFIG.
         batch_size: images a step, on all devices together.
         agreement: text that must be the same on all workers.
 
@@ -52,17 +54,19 @@ def open_devices(strategy: str, batch_size: int, agreement: str) -> Iterator[Dev
     """
     addresses, index = find_workers(strategy)
     if len(addresses) < 2:
-        yield Devices.choose(strategy, batch_size)
+        yield Devices.choose(strategy)
         return
     if batch_size % len(addresses):
         raise InputError(f"--batch_size {batch_size} cannot be divided among {len(addresses)} workers.")
-    meet(addresses, index, agreement)
+    meet(addresses, index, f"{agreement} {len(tf.config.list_physical_devices('GPU'))} GPUs")  # equally many of each
     workers = Workers(index, len(addresses))
     try:
         yield workers
         workers.wait()
     except LOST as error:
         reason = error.message.partition("\n")[0].rpartition(" aborted by: ")[2]  # it names the address
+        if GPU_FAILED.search(reason):
+            raise InputError(f"A GPU of this worker failed ({reason}).") from error
         raise InputError(
             f"Another worker has ended or cannot be reached any more ({type(error).__name__}: {reason}): start the "
             "same command on all of them, and it goes on from the last checkpoint."

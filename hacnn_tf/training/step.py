@@ -39,8 +39,8 @@ def make_train_step(
             loss = optimizer.scale_loss(tf.add_n([*losses.values()]) / replicas)  # gradients are summed
         # Eq. 7: the crops of Eq. 6 let the local loss's gradient into the global branch, beside its own.
         optimizer.apply(tape.gradient(loss, model.trainable_variables))
-        predicted = tf.argmax(tf.add_n([*logits.values()]), axis=-1, output_type=labels.dtype)
-        accuracy = tf.reduce_mean(tf.cast(predicted == labels, tf.float32))
+        predicted = tf.argmax(tf.add_n([*logits.values()]), axis=-1)  # int64, which a GPU compares by itself
+        accuracy = tf.reduce_mean(tf.cast(predicted == tf.cast(labels, tf.int64), tf.float32))
         return tf.stack([*(losses[branch] for branch in model.branches), accuracy]) / replicas
 
     return train_step

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from absl import flags, logging
 
-from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.errors import InputError, device_failure
 from hacnn_tf.utils.files import expanded
 from hacnn_tf.utils.options import PRECISIONS, kind, options
 from hacnn_tf.utils.signals import stoppable
@@ -174,6 +174,10 @@ def ending(name: str) -> Iterator[None]:
             with contextlib.suppress(OSError):  # Ctrl-C has ended a `| tee` too
                 print(f"{name}: {stopped}", file=sys.stderr, flush=True)
         sys.exit(128 + getattr(stopped, "number", signal.SIGINT))
+    except Exception as error:
+        if said := device_failure(error):
+            sys.exit(f"{name}: {said}")
+        raise
 
 
 def print_line(text: str) -> None:

@@ -1,4 +1,6 @@
-"""The error that commands turn into a sentence."""
+"""The error that commands turn into a sentence, and what becomes one."""
+
+import sys
 
 
 class InputError(Exception):
@@ -7,3 +9,19 @@ class InputError(Exception):
 
 class FormatError(InputError):
     """A file was written by a newer version of hacnn_tf, in a format that this one cannot read."""
+
+
+def device_failure(error: BaseException) -> str | None:
+    """The sentence for what is raised where memory is used up, or a GPU fails; None if it is something else."""
+    if isinstance(error, MemoryError):
+        return f"There is not enough memory ({error}): give this machine more, or the command less at once."
+    tf = sys.modules.get("tensorflow")
+    if not tf or not isinstance(error, tf.errors.OpError):
+        return None
+    reason = error.message.partition("\n")[0][:200]
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return f"There is not enough memory ({reason}): end what else uses it, or take smaller batches."
+    failed = isinstance(error, tf.errors.InternalError | tf.errors.UnknownError)
+    if failed and tf.config.list_physical_devices("GPU"):
+        return f"The GPU failed ({reason}): CUDA_VISIBLE_DEVICES=-1 computes on the CPU."
+    return None

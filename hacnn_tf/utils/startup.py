@@ -1,6 +1,7 @@
 """What comes before Keras and its backend are imported. A program that imports hacnn_tf keeps its own streams."""
 
 import contextlib
+import functools
 import gc
 import importlib
 import importlib.util
@@ -15,8 +16,13 @@ from hacnn_tf.utils.forks import claim
 from hacnn_tf.utils.waiting import announced
 
 BACKENDS = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}  # of Keras, by which networks are computed
+NVIDIA = "/dev/nvidiactl"  # is there where a driver is
 _in_command = False
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what matters is raised too; read when TensorFlow loads
+# Read when TensorFlow or JAX loads. What matters is raised too, but not why a GPU cannot be used; and others, such as
+# a detector, may need the GPU's memory as well.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if os.path.exists(NVIDIA) else "3")
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 
 def running_command() -> bool:
@@ -85,6 +91,8 @@ def load_keras() -> None:
     if backend not in BACKENDS:
         raise _no_backend(backend)
     claim(BACKENDS[backend])
+    if _in_command and backend == "tensorflow":
+        _warn_of_unused_gpu()
 
 
 def load_tensorflow() -> None:
@@ -124,6 +132,21 @@ def _load(package: str) -> None:
             if "KERAS_BACKEND" not in os.environ:
                 raise
             raise _no_backend(os.environ["KERAS_BACKEND"]) from None
+
+
+@functools.cache  # once
+def _warn_of_unused_gpu() -> None:
+    """Says if there is an NVIDIA GPU that TensorFlow does not use, and nobody asked for that."""
+    if not os.path.exists(NVIDIA) or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        print(
+            "TensorFlow does not use the NVIDIA GPU that is here: install its libraries with pip install -c "
+            'constraints.txt -e ".[gpu]", or set CUDA_VISIBLE_DEVICES=-1 to compute on the CPU.',
+            file=sys.stderr,
+        )
 
 
 @contextlib.contextmanager

@@ -1,10 +1,13 @@
 """Extraction with constant weights gives what the network gives."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
-from hacnn_tf.evaluation.features import EXTRACTION_BATCH, extract_features, feature_function
+from hacnn_tf.data.dataset import ReidDataset, make_table
+from hacnn_tf.evaluation import Evaluator, features
+from hacnn_tf.evaluation.features import EXTRACTION_BATCH, array_function, extract_features, feature_function
 from hacnn_tf.models import HACNN
 from hacnn_tf.utils.errors import InputError
 
@@ -39,6 +42,38 @@ def test_training_does_not_change_it(model, images):
     kernel.assign(value * 0)
     np.testing.assert_array_equal(function(tf.constant(images[:2])), before)
     kernel.assign(value)
+
+
+def test_on_a_gpu_batches_are_filled_up_to_powers_of_two(model, images, monkeypatch):
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind=None: ["gpu"])
+    filled = array_function(model)
+    monkeypatch.undo()
+    for count in (1, 3, 5):
+        np.testing.assert_allclose(filled(images[:count]), model.feature_extractor()(images[:count]), atol=1e-5)
+    shapes = []
+    features._filled_up(lambda batch: shapes.append(len(batch)) or batch)(images[:5])
+    assert shapes == [8]
+
+
+def test_xla_compiles_one_evaluation_for_all_weights(model, images):
+    table = pd.concat(
+        [
+            make_table([f"{split}{i}.jpg" for i in range(4)], range(4), [camera] * 4, split)
+            for split, camera in (("query", 1), ("gallery", 2))
+        ],
+        ignore_index=True,
+    )
+    dataset = ReidDataset("drawn", table)
+    pixels = {"query": images[:4], "gallery": images[4:8]}
+    compiled = Evaluator(dataset, pixels, xla=True)
+    kernel = model.trainable_variables[0]
+    value = kernel.numpy()
+    for factor in (1, -1):
+        kernel.assign(value * factor)
+        expected, found = (e.run(model)["single_query"]["joint"]["mAP"] for e in (Evaluator(dataset, pixels), compiled))
+        assert found == pytest.approx(expected)
+    kernel.assign(value)
+    assert compiled._program.experimental_get_tracing_count() == 1
 
 
 def test_images_that_are_no_bytes_are_refused():

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from hacnn_tf.data.decode import MAX_PIXELS
+from hacnn_tf.export.decoding import resize
 
 RESIZED = 1e-2  # distance of features of pixels that TensorFlow and Pillow have resized
 FOREIGN_SCRIPT = """
@@ -24,6 +25,15 @@ decoded = [tf.io.decode_jpeg(x, dct_method="INTEGER_ACCURATE")[None] for x in en
 one_by_one = [model.signatures["images"](images=x)["features"] for x in decoded]
 np.savez(output, from_bytes=from_bytes, from_images=tf.concat(one_by_one, 0))
 """
+
+
+def test_images_of_the_size_asked_for_are_not_resized():
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 8, 3), np.uint8)
+    for given in (images, images[0]):
+        np.testing.assert_array_equal(resize(tf.constant(given), (16, 8)), given)
+    doubled = resize(tf.constant(images.repeat(2, axis=1).repeat(2, axis=2)), (16, 8))
+    assert np.abs(doubled.numpy().astype(int) - images).max() > 0  # antialiased, over more than one pixel
+    assert doubled.shape == images.shape
 
 
 @pytest.mark.slow

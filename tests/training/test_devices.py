@@ -16,6 +16,11 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 """
 
+MIRRORED = """
+import sys
+sys.argv.append("--strategy=mirrored")
+"""
+
 GRADIENTS = """
 import sys
 import keras, numpy as np, tensorflow as tf
@@ -35,7 +40,8 @@ def make():
 
 random = np.random.default_rng(0)
 images, labels = random.integers(0, 256, (16, 160, 64, 3), dtype=np.uint8), np.arange(16) % 4
-devices = Devices.choose("auto", 16)
+assert Devices.choose("auto").replicas == 1
+devices = Devices.choose("mirrored")
 assert devices.replicas == replicas
 keras.utils.set_random_seed(0)
 state = devices.build(make, lambda state: None)
@@ -74,7 +80,7 @@ REFUSED = {
     "--precision=mixed_float16": "--precision mixed_float16 needs one device",
     "--debug_nans": "--debug_nans needs one device",
     "--xla=on": "--xla on needs one device",
-    "--strategy=mirrored --batch_size=15": "--batch_size 15 cannot be divided among 2 devices",
+    "--batch_size=15": "--batch_size 15 cannot be divided among 2 devices",
     "--batch_identities=2 --triplet=1": "--triplet needs one device",
 }
 REFUSALS = f"""
@@ -95,7 +101,7 @@ print(json.dumps([refusal(flags) for flags in json.loads(sys.argv[-1])]))
 def test_what_needs_one_device_is_refused_on_two(data_root, tmp_path):
     """One after the other in a process, to which the devices are given before TensorFlow begins."""
     args = [sys.executable, "-c", REFUSALS, f"--data_root={data_root}", "--allow_subset", "--batch_size=16"]
-    args += [f"--run_dir={tmp_path / 'run'}", json.dumps([*REFUSED])]
+    args += ["--strategy=mirrored", f"--run_dir={tmp_path / 'run'}", json.dumps([*REFUSED])]
     done = subprocess.run(args, check=True, stdout=subprocess.PIPE, text=True)
     for said, sentence in zip(json.loads(done.stdout.splitlines()[-1]), REFUSED.values(), strict=True):
         assert said.startswith(f"hacnn_tf.train: {sentence}")
@@ -113,5 +119,5 @@ def test_xla_compiles_on_one_gpu_and_where_it_is_told_to(choice, gpus, replicas,
 
 @pytest.mark.slow
 def test_two_devices_follow_one(data_root, one_device, tmp_path):
-    end(start(data_root, tmp_path / "run", TWO_DEVICES + TINY))
+    end(start(data_root, tmp_path / "run", TWO_DEVICES + MIRRORED + TINY))
     np.testing.assert_allclose(curve(tmp_path / "run"), one_device, atol=1e-3)

@@ -7,7 +7,9 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from hacnn_tf.training import multi_worker
 from hacnn_tf.training.cluster import read_cluster
 from hacnn_tf.training.multi_worker import open_devices
 from hacnn_tf.training.run_folder import RunFolder
@@ -89,6 +91,24 @@ def test_a_batch_that_does_not_divide(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", json.dumps(config))
     with pytest.raises(InputError, match="--batch_size 32 cannot be divided among 3 workers"):
         choose("auto")
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("Collective ops is aborted by: Connection reset by peer", "Another worker has ended or cannot be reached"),
+        ("cuLaunchKernel failed: CUDA_ERROR_INVALID_HANDLE", r"A GPU of this worker failed \(cuLaunchKernel"),
+    ],
+)
+def test_a_gpu_that_fails_is_no_other_worker_that_ended(reason, said, monkeypatch):
+    config = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    met = []
+    monkeypatch.setattr(multi_worker, "meet", lambda _, __, agreement: met.append(agreement))
+    monkeypatch.setattr(multi_worker, "Workers", lambda *_: None)
+    with pytest.raises(InputError, match=f"^{said}"), open_devices("auto", 32, "settings"):
+        raise tf.errors.InternalError(None, None, reason)
+    assert met == ["settings 0 GPUs"]
 
 
 def start_workers(data_root, run_dir, epochs=STEPS, chief=False):

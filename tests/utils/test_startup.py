@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from hacnn_tf.utils import startup
 from tests.test_commands import COMMANDS
 
 NOWHERE = "/proc/none"  # where nobody can make a folder
@@ -199,3 +200,23 @@ def test_a_page_without_a_folder_for_temporary_files(tmp_path):
     done = run([sys.executable, "-c", script, f"--database={tmp_path}/p.lance", "--port=7899"])
     sentence = f"hacnn_tf.app: No usable temporary directory found in ['{NOWHERE}']; set TMPDIR to a folder that may be"
     assert done.returncode == 1 and sentence in done.stderr
+
+
+def test_a_gpu_that_tensorflow_does_not_use_is_said(tmp_path, monkeypatch, capsys):
+    warn = startup._warn_of_unused_gpu.__wrapped__
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(startup, "NVIDIA", str(tmp_path / "none"))
+    warn()
+    (tmp_path / "nvidiactl").touch()
+    monkeypatch.setattr(startup, "NVIDIA", str(tmp_path / "nvidiactl"))
+    with monkeypatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+        warn()
+    assert not capsys.readouterr().err
+    warn()
+    said = capsys.readouterr().err
+    assert said.startswith("TensorFlow does not use the NVIDIA GPU that is here: ") and '-e ".[gpu]", or set' in said
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: ["gpu"])
+    warn()
+    assert not capsys.readouterr().err

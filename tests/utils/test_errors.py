@@ -1,0 +1,55 @@
+"""Which errors of others are sentences: memory that is used up, and a GPU that fails."""
+
+import pytest
+import tensorflow as tf
+
+from hacnn_tf.export import load_export
+from hacnn_tf.preset import load_model
+from hacnn_tf.utils.cli import ending
+from hacnn_tf.utils.errors import InputError, device_failure
+
+OUT_OF_MEMORY = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nand more")
+FAILED = tf.errors.InternalError(None, None, "CUDA_ERROR_INVALID_HANDLE")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OUT_OF_MEMORY, "There is not enough memory (OOM when allocating tensor): end what else uses it"),
+        (MemoryError("3 GiB"), "There is not enough memory (3 GiB): give this machine more"),
+    ],
+)
+def test_a_command_ends_with_a_sentence(error, said):
+    with pytest.raises(SystemExit) as stopped, ending("train"):
+        raise error
+    assert stopped.value.code.startswith(f"train: {said}")
+
+
+def test_where_there_is_no_gpu_other_errors_are_our_own(monkeypatch):
+    with pytest.raises(tf.errors.InternalError), ending("train"):
+        raise FAILED
+    assert device_failure(ValueError("x")) is None
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: ["gpu"])
+    assert device_failure(FAILED) == (
+        "The GPU failed (CUDA_ERROR_INVALID_HANDLE): CUDA_VISIBLE_DEVICES=-1 computes on the CPU."
+    )
+    assert device_failure(tf.errors.NotFoundError(None, None, "no such file")) is None
+
+
+def test_weights_that_do_not_fit_are_not_called_damaged(monkeypatch):
+    def full(*_, **__):
+        raise OUT_OF_MEMORY
+
+    monkeypatch.setattr("hacnn_tf.models.legacy.load_weights", full)
+    with pytest.raises(InputError, match=r"^There is not enough memory"):
+        load_model("hacnn_cuhk03_detected")
+
+
+def test_an_export_that_does_not_fit_is_not_called_damaged(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OUT_OF_MEMORY
+
+    (tmp_path / "hacnn.keras").touch()
+    monkeypatch.setattr("hacnn_tf.export.keras_file.load", full)
+    with pytest.raises(InputError, match=r"^There is not enough memory"):
+        load_export(tmp_path / "hacnn.keras")
