@@ -1,7 +1,7 @@
 # Sourced by the scripts: makes .venv if there is none, and installs the project there at the tested versions.
 # A second time it installs nothing. PYTHON names the interpreter to begin with; EXTRAS adds extras, as in "dev,plot".
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH="" cd -- "$(dirname "${BASH_SOURCE[0]}")/.."
 
 python=$PWD/.venv/bin/python
 if [ -e .venv ] && ! "$python" -m pip --version > /dev/null 2>&1; then

@@ -30,7 +30,7 @@ from hacnn_tf.gallery.auth import Users, check_name, set_password
 from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import locked
+from hacnn_tf.utils.files import locked, printable
 from hacnn_tf.utils.waiting import announced
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.app", once=True)
@@ -126,9 +126,10 @@ def _check_listening(host: str, port: int) -> None:
     try:
         with socket.create_server((host, port)):
             pass
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"{host}:{port} cannot be listened on ({reason}): name another --host or --port.") from None
+    except (OSError, TypeError) as error:  # of what is no text
+        reason = getattr(error, "strerror", None) or error
+        where = f"{printable(host)}:{port}"
+        raise InputError(f"{where} cannot be listened on ({reason}): name another --host or --port.") from None
 
 
 @contextlib.contextmanager

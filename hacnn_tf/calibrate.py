@@ -88,9 +88,9 @@ def main(flags: FlagValues) -> None:
     images = load_splits(dataset, ("query", "gallery"), model.input_size)
     features = Evaluator(dataset, images).features(model.extract)
     calibration, measured, former = calibrate(dataset, features, model.fingerprint, flags.seed, before)
-    print(_told(calibration, measured))
+    cli.print_line(_told(calibration, measured))
     if before and former:
-        print(f"The calibration that was there, of {before.dataset}, on the same persons:\n{_summary(former)}")
+        cli.print_line(f"The calibration that was there, of {before.dataset}, on the same persons:\n{_summary(former)}")
     if database is not None:
         database.calibrate(calibration)
     else:

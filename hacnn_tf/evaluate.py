@@ -104,19 +104,17 @@ def main(flags: FlagValues) -> None:
     images = load_splits(dataset, TEST_SPLITS, size, flags.cache_dir)
     features = Evaluator(dataset, images).features(function)
     results = evaluate_features(dataset, features, branches=branches)
-    print(f"{title} on {dataset.name}:\n{results_table(results)}\n\n{verification_table(results)}", flush=True)
+    cli.print_line(f"{title} on {dataset.name}:\n{results_table(results)}\n\n{verification_table(results)}")
+    if flags.features:
+        write_npz(flags.features, _arrays(dataset, features), private=True)
+        cli.print_line(f"Features: {flags.features}")
     if run and not flags.export and flags.precision in (None, run.settings.precision):
         if step:
             print("This is a checkpoint from within an epoch: the results are not kept.")
         elif asked:
             print(f"Results: {run.write_other_metrics(dataset, results, epoch)}")
-        elif epoch < run.tested_after:
+        elif not run.write_metrics(results, epoch, dataset.fingerprint(TEST_SPLITS)):
             print("The training has been tested after a later epoch meanwhile: the results are not kept.")
-        else:
-            run.write_metrics(results, epoch, dataset.fingerprint(TEST_SPLITS))
-    if flags.features:
-        write_npz(flags.features, _arrays(dataset, features), private=True)
-        print(f"Features: {flags.features}", flush=True)
     if flags.rerank:
         results = evaluate_features(dataset, features, distances=rerank, branches=branches)
         print(f"After k-reciprocal re-ranking:\n{results_table(results)}")

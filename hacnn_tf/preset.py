@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hacnn_tf
+from hacnn_tf.evaluation.calibration import CALIBRATION
 from hacnn_tf.export import Export, find_export, load_export
 from hacnn_tf.utils.errors import FormatError, InputError, device_failure
 from hacnn_tf.utils.files import check_format, expanded
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from hacnn_tf.models import HACNN
 
 WEIGHTS, CONFIG, METADATA = "model.weights.h5", "config.json", "metadata.json"  # of a preset, as Keras Hub calls them
-CALIBRATION = "calibration.json"  # beside a model
 FORMAT = 1  # of a preset; raised when older code would misread a newer one
 SHIPPED = Path(__file__).parent / "presets"
 

@@ -5,14 +5,17 @@ A path is a file name, or `FILE.mat#BOXES/PAIR/IDENTITY/VIEW` (numbers from 1) f
 EXIF alone, where Pillow also takes it from XMP.
 """
 
+import collections
 import contextlib
 import functools
 import io
 import os
+import queue
 import re
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import PIL.Image
@@ -27,6 +30,7 @@ from hacnn_tf.utils.waiting import bar
 if TYPE_CHECKING:
     import h5py
 
+T = TypeVar("T")
 MAX_PIXELS = 2**25  # of an image to decode; a little more than an 8K video frame
 MAX_BYTES = 8 * MAX_PIXELS  # of its file: 16 bits in each of four channels, as they are
 NO_IMAGE, TOO_LARGE = "not an image that Pillow reads", "image of too many pixels"
@@ -77,8 +81,12 @@ def decoding_pool() -> ThreadPoolExecutor:
 
     At most `MOST_THREADS`: each may hold an image of 100 MB and its RGB copy, while a machine may have 128 processors.
     """
+    return ThreadPoolExecutor(_threads())
+
+
+def _threads() -> int:
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return ThreadPoolExecutor(min(allowed, MOST_THREADS))
+    return min(allowed, MOST_THREADS)
 
 
 def read_image(image: Picture, size: Size | None = None) -> Pixels:
@@ -119,11 +127,39 @@ def read_each(paths: Sequence[FilePath], read: Callable[[int], object]) -> None:
             return f"{paths[i]} ({reason})"
         return None
 
-    with decoding_pool() as pool:  # all are tried, so that all broken ones are named
-        outcomes = bar(pool.map(problem, range(len(paths))), "Decoding", len(paths))
-        problems = [outcome for outcome in outcomes if outcome]
-    if problems:
+    # All are tried, so that all broken ones are named.
+    if problems := [said for said in in_threads(problem, len(paths), "Decoding") if said]:
         raise UnreadableImagesError(problems, len(paths))
+
+
+def in_threads(function: Callable[[int], T], count: int, what: str) -> list[T]:
+    """What a function gives for each number below `count`, computed in parallel, with a bar on a terminal.
+
+    Threads fetch the numbers themselves: what stops this may come while it waits, and nothing that is begun is left.
+    """
+    numbers = iter(range(count))
+    done: queue.SimpleQueue[tuple[int, T] | BaseException] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            for i in numbers:
+                done.put((i, function(i)))
+        except BaseException as error:
+            done.put(error)
+
+    found: dict[int, T] = {}
+    with decoding_pool() as pool:
+        try:
+            for _ in range(_threads()):
+                pool.submit(work)
+            for _ in bar(range(count), what, count):
+                outcome = done.get()
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                found[outcome[0]] = outcome[1]
+        finally:
+            collections.deque(numbers, maxlen=0)  # whoever stops us leaves the others undone
+    return [found[i] for i in range(count)]
 
 
 def own_copy(image: Picture | InputError, once: bool) -> Picture | InputError:
@@ -185,6 +221,8 @@ def _opened(image: Picture) -> PIL.Image.Image:
 def _content(path: str) -> bytes:
     """What is in an image file. Raises `InputError` if it is too much."""
     with open(path, "rb") as file:  # by its size: Python sets so much memory aside as is asked for
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise InputError("a pipe or device, not a file")
         content = file.read(min(os.fstat(file.fileno()).st_size, MAX_BYTES) + 1)
     if len(content) > MAX_BYTES:
         raise InputError(f"file of more than {MAX_BYTES // 2**20} MiB")

@@ -1,6 +1,9 @@
 """From the paths of a table to pixels, in parallel, in memory or in a file."""
 
+import contextlib
+import fcntl
 import hashlib
+import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,7 +14,7 @@ import PIL
 
 from hacnn_tf.data.decode import PIXELS, UnreadableImagesError, mat_of, read_each, read_image
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import atomic_write, expanded
+from hacnn_tf.utils.files import atomic_write, check_folder, expanded
 from hacnn_tf.utils.types import FilePath, Pixels, Size
 
 if TYPE_CHECKING:
@@ -68,23 +71,41 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
     paths = list(paths)
     shape = (len(paths), *size, 3)
     if cache_dir is None:
-        images = np.empty(shape, np.uint8)
+        try:
+            images = np.empty(shape, np.uint8)
+        except MemoryError:
+            raise InputError(
+                f"{len(paths):,} images take {math.prod(shape) / 2**30:,.0f} GiB of memory, more than there is: keep "
+                "them in a file with --cache_dir, or take fewer."
+            ) from None
         _decode_into(images, paths, size)
         return images
 
     cached = Path(expanded(cache_dir)) / f"{_fingerprint(paths, size)}.npy"
     if not cached.is_file():
+        check_folder(cached.parent)
+        _sweep(cached.parent)
         with atomic_write(cached) as part:
             images = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
             with open(part, "r+b") as file:  # a full disk is an error here, and a crash where a map is written
+                with contextlib.suppress(OSError):  # there are disks without locks
+                    fcntl.flock(file, fcntl.LOCK_EX)
                 if hasattr(os, "posix_fallocate"):  # not on macOS
                     os.posix_fallocate(file.fileno(), 0, os.path.getsize(part))
-            _decode_into(images, paths, size)
-            images.flush()
+                _decode_into(images, paths, size)
+                images.flush()
     try:
         return np.load(cached, mmap_mode="r")
     except (OSError, ValueError) as error:
         raise InputError(f"{cached} cannot be read ({error}): remove it, and it is rebuilt.") from None
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what processes that were killed have left; each may be as large as a dataset. Writers hold a lock."""
+    for part in folder.glob(".*.part.npy"):
+        with contextlib.suppress(OSError), open(part, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            part.unlink()
 
 
 def _decode_into(images: Pixels, paths: Sequence[str], size: Size) -> None:

@@ -8,10 +8,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from hacnn_tf.data.dataset import ReidDataset, matched
-from hacnn_tf.data.decode import decoding_pool, mat_of, read_image
+from hacnn_tf.data.decode import in_threads, mat_of, read_image
 from hacnn_tf.data.listing import NESTED, open_image
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.waiting import bar
 
 COLUMNS = ["problem", "path", "detail"]
 Problem = tuple[str, str, str]
@@ -35,8 +34,7 @@ def check_images(dataset: ReidDataset, listed_elsewhere: Iterable[str] = ()) -> 
     """
     table = dataset.table
     paths = list(dict.fromkeys(table.path))
-    with decoding_pool() as pool:
-        inspected = dict(zip(paths, bar(pool.map(_inspect, paths), "Checking", len(paths)), strict=True))
+    inspected = dict(zip(paths, in_threads(lambda i: _inspect(paths[i]), len(paths), "Checking"), strict=True))
     problems = [
         *_broken(inspected),
         *_sizes(inspected),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hacnn_tf.evaluation.calibration import CALIBRATION, Calibration
 from hacnn_tf.export import keras_file, litert, onnx, openvino, saved_model
 from hacnn_tf.export.exported import NEEDED_BY, Export
 from hacnn_tf.utils.errors import InputError, device_failure
@@ -51,6 +52,7 @@ def export_model(
     formats: Sequence[str] = ("saved_model", "keras"),
     precision: str | None = None,
     images: Pixels | None = None,
+    calibration: Calibration | None = None,
 ) -> None:
     """Writes a network into a new folder in some formats, whole or not at all.
 
@@ -64,6 +66,7 @@ def export_model(
         precision: for "saved_model" and "keras" the dtype policy to compute in, by default the network's; for the
             others "float32" (the default), "float16" (weights in half the room, arithmetic in float32) or "int8".
         images: `(n, height, width, 3)` uint8 images of the network's input size to calibrate "int8" on; some hundred.
+        calibration: of the network's distances, kept beside them; not for "int8", whose distances differ.
 
     Raises:
         InputError: an unknown format, a precision that it does not have, a converter that is not installed, "int8"
@@ -83,6 +86,8 @@ def export_model(
                     form.write(network.with_dtype(policy), part / form.FILE, policy)
                 else:
                     form.write(network.with_dtype("float32"), part / form.FILE, precision or "float32", images)
+        if calibration:
+            calibration.write(part / CALIBRATION)
 
 
 def find_export(path: FilePath) -> tuple[ModuleType, Path] | None:

@@ -25,7 +25,6 @@ from absl.flags import FlagValues
 from hacnn_tf.data.listing import count_kinds, list_images, only
 from hacnn_tf.data.load import load_images
 from hacnn_tf.export import FORMATS, WEIGHT_PRECISIONS, check_formats, export_model
-from hacnn_tf.preset import CALIBRATION
 from hacnn_tf.reid import ReID
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils import cli
@@ -73,9 +72,7 @@ def main(flags: FlagValues) -> None:
     images = None
     if paths:
         images = calibration_images(paths, network.input_shape[1:3])
-    export_model(network, flags.output, formats, flags.precision, images)
-    if calibration:
-        calibration.write(Path(flags.output) / CALIBRATION)
+    export_model(network, flags.output, formats, flags.precision, images, calibration)
     print(f"{flags.run_dir} exported:")
     for name in formats:
         print(f"  {flags.output}/{FORMATS[name].FILE}  {FORMATS[name].ABOUT}")

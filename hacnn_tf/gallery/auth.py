@@ -58,7 +58,7 @@ def set_password(path: FilePath, name: str, password: str) -> bool:
         InputError: no user can have this name or password, or the file cannot be used or written.
     """
     check_name(name)
-    path, name = Path(expanded(path)), normal(name)
+    path, name = Path(os.path.realpath(expanded(path))), normal(name)  # not a link: what it leads to
     if len(password) < SHORTEST:
         raise InputError(f"A password has {SHORTEST} characters at least: nothing was written.")
     salt = secrets.token_bytes(16)

@@ -149,6 +149,7 @@ class Database:
                 f"{self.path} has the columns {preview(self.columns, most=10)}, and these pictures "
                 f"{preview(rows.columns, most=10)}: index them into another database, or give them the same columns."
             )
+        rows = self.as_kept(rows)
         try:
             return [array_of(rows[name], self._table.schema.field(name).type) for name in self.columns]
         except (pa.ArrowException, ValueError, TypeError) as error:
@@ -285,7 +286,12 @@ class Database:
         """Rows as they would be read again: numbers are texts in a column of texts."""
         schema = self._table.schema
         texts = [name for name in rows.columns if pa.types.is_string(schema.field(name).type)]
-        return rows.assign(**{name: texts_of(rows[name]) for name in texts})
+        rows = rows.assign(**{name: texts_of(rows[name]) for name in texts})
+        for name in {"camid", "track"} & set(rows.columns):  # made when a pattern's 01 was a number
+            whole = pa.types.is_integer(schema.field(name).type) and rows[name].dtype == object
+            if whole and rows[name].dropna().map(str).str.fullmatch(r"\d{1,18}").all():
+                rows[name] = rows[name].astype("Int64")
+        return rows
 
     @property
     def tidied(self) -> bool:
@@ -331,6 +337,11 @@ class Database:
         with writing(self.path):
             removed = self._table.remove(condition)
             self.tidy()
+            if not in_bucket(self.path) and len(self._table.lance.list_versions()) > 1:
+                raise InputError(  # LanceDB keeps versions that are later than now
+                    f"What was removed from {self.path} is still in its files, which a clock that was ahead has dated: "
+                    "set this machine's clock right, or wait until then, and repeat."
+                )
         return removed
 
     def search(

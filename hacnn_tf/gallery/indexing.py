@@ -1,5 +1,6 @@
 """Brings a database up to date with the pictures that there are."""
 
+import contextlib
 import sys
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -87,7 +88,8 @@ def _extracted(model: ReID, pictures: pd.DataFrame) -> Iterator[tuple[pd.DataFra
         for picture, outcome in zip(rows.path, batch, strict=True):
             if isinstance(outcome, InputError):
                 shown.clear()
-                print(f"{printable(picture)} cannot be read: {outcome}; left out.", file=sys.stderr)
+                with contextlib.suppress(OSError):  # the terminal may be closed
+                    print(f"{printable(picture)} cannot be read: {outcome}; left out.", file=sys.stderr)
         if features := [outcome for outcome in batch if not isinstance(outcome, InputError)]:
             yield rows[readable].reset_index(drop=True), np.stack(features)
 

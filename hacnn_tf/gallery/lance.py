@@ -81,9 +81,10 @@ class LanceTable:
         metadata = {FORMAT_KEY: str(FORMAT), FINGERPRINT: fingerprint, PRESET: preset, DECODER: str(PIXELS)}
         schema = pa.schema([*fields_of(rows), feature], metadata=metadata)
         with refused(f"Cannot make {path}"):
+            if not in_bucket(path):
+                os.makedirs(path, 0o700, exist_ok=True)  # it is about people, also if this is stopped
+                os.chmod(path, 0o700)
             connection.create_table(name, schema=schema)
-            if os.path.isdir(path):
-                os.chmod(path, 0o700)  # it is about people
 
     @property
     def lance(self) -> Any:
@@ -176,10 +177,9 @@ class LanceTable:
         with refused(f"Cannot write {self.path}"):
             if not in_bucket(self.path):
                 self._mark.touch()
-        with self.readable(condition):
-            self.lance.delete(condition.sql)
-        removed = before - len(self)
         with refused(f"Cannot write {self.path}"):
+            self.lance.delete(condition.sql)
+            removed = before - len(self)
             self.write_anew()
         return removed
 

@@ -149,13 +149,13 @@ def _found(what: str, names: Sequence[str], pattern: str) -> pd.Series:
     found = [(match and match[1]) or None for match in map(regex.search, names)]
     if not any(found):
         raise InputError(f"--{what}_pattern {pattern} finds no {what} in any of the paths, as {names[0]}.")
-    return _numbers(found)
+    return _numbers(found, r"0|[1-9]\d{0,17}")  # 01 is a name, as in manifests
 
 
-def _numbers(texts: Iterable[str | None]) -> pd.Series:
+def _numbers(texts: Iterable[str | None], number: str = r"\d{1,18}") -> pd.Series:
     """Texts or None as a column, of numbers if all of them are."""
     column = pd.Series(list(texts), dtype=object)
-    return column.astype("Int64") if column.dropna().str.fullmatch(r"\d{1,18}").all() else column
+    return column.astype("Int64") if column.dropna().str.fullmatch(number).all() else column
 
 
 def _status(path: str) -> tuple[int, int]:

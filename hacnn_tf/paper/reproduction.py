@@ -22,6 +22,7 @@ from hacnn_tf.paper.table1 import protocol_table
 from hacnn_tf.paper.table8 import networks_table
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import Settings
+from hacnn_tf.utils.cli import print_line
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_folder
 from hacnn_tf.utils.types import TEST_SPLITS, FilePath
@@ -112,7 +113,7 @@ class Reproduction:
         if made is None:
             return False
         paths = made.write(self._results_dir)
-        print(f"\n{made.markdown()}" + ", ".join(map(str, paths)), flush=True)
+        print_line(f"\n{made.markdown()}" + ", ".join(map(str, paths)))
         return True
 
     def _make(self, name: str) -> "Table | Figure | None":

@@ -79,8 +79,9 @@ class Checkpoints:
         return None
 
     def _paths(self) -> list[Path]:
-        """Newest first."""
-        return sorted(self.folder.glob("epoch*-step*.npz"), key=_place, reverse=True)
+        """Newest first; copies by other names are their owner's."""
+        named = [path for path in self.folder.glob("epoch*.npz") if re.fullmatch(r"epoch\d+-step\d+\.npz", path.name)]
+        return sorted(named, key=_place, reverse=True)
 
 
 def _place(path: Path) -> tuple[int, ...]:

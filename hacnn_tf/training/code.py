@@ -38,8 +38,9 @@ def code_revision() -> str | None:
     """The git revision of the code, or None where there is no git, or the code is not in a checkout of its own."""
     here = Path(__file__)
 
-    def git(*args: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["git", "-C", here.parent, *args], capture_output=True, text=True)
+    def git(*args: str | Path) -> subprocess.CompletedProcess[str]:  # the checkout may be another user's
+        command = ["git", "-c", "safe.directory=*", "-C", here.parent, *args]
+        return subprocess.run(command, capture_output=True, text=True)
 
     # A package may be installed below a checkout of something else.
     if not shutil.which("git") or git("ls-files", "--error-unmatch", here.name).returncode:

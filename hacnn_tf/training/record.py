@@ -15,6 +15,7 @@ from hacnn_tf.training.progress import Progress
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.state import TrainingState
 from hacnn_tf.utils.cli import print_line
+from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import preview
 from hacnn_tf.utils.types import Results
 
@@ -48,7 +49,9 @@ class Record:
 
         Trained weights that it begins from are its first checkpoint: it does not ask for them again.
         """
-        if not self._run.restore(state) and self._initial:
+        if not self._run.restore(state) and self._settings.init_from:
+            if not self._initial:  # it had begun when that was asked
+                raise InputError(f"{self._run.path} was removed while images were read: repeat the command.")
             self._initial.give(state.model)
             self._run.save(state)
         print_line(f"{self._place(state)}{self._updates(state)}")
@@ -102,7 +105,9 @@ class Record:
             layer: where it began, if that is known.
         """
         began = f"It began in {layer}." if layer else "--debug_nans says in which layer it began."
-        listed = self._list(batch)
+        listed = None
+        with contextlib.suppress(InputError):  # the disk may be full as well
+            listed = self._list(batch)
         return (
             f"The loss or a weight is not finite after step {self._state.step} of epoch {self._state.epoch + 1}. "
             f"{began} Lower --learning_rate and name another --run_dir, or look at the images of this batch; earlier "

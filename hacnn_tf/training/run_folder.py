@@ -50,6 +50,7 @@ COLUMNS = {  # the columns of its .csv files, which have a row an epoch
     "evaluations": ["epoch", *(f"{part}_{measure}" for part in PARTS for measure in EVALUATED)],
 }
 LOCK = "lock"
+METRICS_LOCK, METRICS_WAIT = ".metrics.lock", 60  # of trainings and evaluations that end at once; seconds
 
 
 class RunFolder:
@@ -140,8 +141,8 @@ class RunFolder:
                     f"{initial}): restore them, or name another folder with --run_dir."
                 )
             run._still_ours = still_ours
-            for folder in (run.path, run.path / "checkpoints"):
-                sweep(folder)
+            sweep(run.path, {"config", "split", "not_finite", *COLUMNS})  # evaluate and export take no lock
+            sweep(run.path / "checkpoints")
             yield run
 
     @classmethod
@@ -266,8 +267,8 @@ class RunFolder:
         write_csv(path, ["path", "pid"], rows[["path", "pid"]].to_dict("records"))
         return path
 
-    def write_metrics(self, results: Results, epoch: int, tested: str | None, revision: str | None = None) -> None:
-        """Writes `metrics.json`.
+    def write_metrics(self, results: Results, epoch: int, tested: str | None, revision: str | None = None) -> bool:
+        """Writes `metrics.json`, unless it is of a later epoch already, and says whether it did.
 
         Args:
             results: of `evaluate_features`.
@@ -277,7 +278,12 @@ class RunFolder:
         """
         self._check_present()
         how = {"tested": tested, "revision": revision or code_revision(), "epoch": epoch}
-        write_json(self.path / "metrics.json", {"dataset": self.dataset_name, **how, "results": results})
+        with locked(self.path / METRICS_LOCK, self.path, METRICS_WAIT):
+            later = readable(self.path / "metrics.json").get("epoch")
+            if isinstance(later, int) and later > epoch:
+                return False
+            write_json(self.path / "metrics.json", {"dataset": self.dataset_name, **how, "results": results})
+        return True
 
     def write_other_metrics(self, dataset: "ReidDataset", results: Results, epoch: int) -> Path:
         """Writes `metrics-DATASET.json`, results on the test set of another `ReidDataset`, and gives its path.
@@ -293,12 +299,6 @@ class RunFolder:
         names = {"trained_on": self.dataset_name, "tested_on": dataset.name}
         write_json(path, {**names, **how, "results": results})
         return path
-
-    @property
-    def tested_after(self) -> int:
-        """The epoch that `metrics.json` is of; 0 if there is none, or it cannot be read."""
-        epoch = readable(self.path / "metrics.json").get("epoch")
-        return epoch if isinstance(epoch, int) else 0
 
     def read_metrics(self) -> Results:
         """The results of `evaluate_features` for the finished training; older ones lack some measures (`ADDED`).

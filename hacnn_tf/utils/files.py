@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import json
 import os
 import re
@@ -34,7 +35,7 @@ def expanded(path: FilePath) -> str:
     home, below, _ = text.partition("/")
     try:
         if text.startswith("file:/"):
-            return url2pathname(urlsplit(text).path)
+            return _of_file_url(text)
         full = os.path.expanduser(text)
         known = full != text or not (home == "~" or (home.startswith("~") and below)) or os.path.lexists(home)
     except ValueError:  # of zero bytes, lone surrogates and odd URLs
@@ -44,6 +45,14 @@ def expanded(path: FilePath) -> str:
     return full
 
 
+def _of_file_url(text: str) -> str:
+    url = urlsplit(text)
+    if url.netloc not in ("", "localhost") or not url.path or url.query or url.fragment:
+        raise InputError(f"{text} is no file of this machine: write its path, or file:///PATH.")
+    return url2pathname(url.path)
+
+
+URL = re.compile("(?!file:)[a-z][a-z0-9+.-]+:/")  # Path makes s3:/ of s3://
 SHOWN, LONGEST = 3, 300  # of many things in a sentence, and characters of each
 
 
@@ -80,11 +89,18 @@ def atomic_write(path: FilePath, private: bool = False) -> Iterator[Path]:
             part.unlink()
 
 
-def sweep(folder: FilePath) -> None:
-    """Removes what processes that were killed while they wrote have left in a folder. Nobody may be writing there."""
+def sweep(folder: FilePath, stems: Collection[str] | None = None) -> None:
+    """Removes what processes that were killed while they wrote have left in a folder. Nobody may be writing there.
+
+    Args:
+        folder: to look in.
+        stems: of the files that are meant, where others may be written; all if None.
+    """
     for part in Path(folder).glob(".*.part*"):
-        with contextlib.suppress(OSError):
-            shutil.rmtree(part) if part.is_dir() else part.unlink()
+        stem = part.name[1:].rpartition(".part")[0].rpartition(".")[0]
+        if stems is None or stem in stems:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
 @contextlib.contextmanager
@@ -112,9 +128,9 @@ def locked(path: FilePath, kept: FilePath | None = None, wait: float = 0) -> Ite
     try:
         lock.acquire()
     except filelock.Timeout:
+        who = path.read_text(errors="replace").strip() or "another process"
         raise InputError(
-            f"{kept or path.parent} is being written by {path.read_text().strip() or 'another process'}: "
-            "wait until it has ended, or name another."
+            f"{kept or path.parent} is being written by {who}: wait until it has ended, or name another."
         ) from None
     except OSError as error:
         raise InputError(f"Cannot lock {path}: {error.strerror or error}; name a folder on another disk.") from None
@@ -202,6 +218,8 @@ def check_new_path(path: FilePath, suffix: str = "") -> None:
 
 def check_folder(path: FilePath) -> None:
     """Raises `InputError` if a folder cannot be written, or if it is not there, not made."""
+    if URL.match(str(path)):
+        raise InputError(f"{path} is a URL, and only databases may lie at one: name a folder of this machine.")
     path = Path(expanded(path))
     existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
@@ -212,5 +230,8 @@ def _to_disk(path: Path) -> None:
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP) or not path.is_dir():  # disks that have no such thing
+            raise
     finally:
         os.close(file)

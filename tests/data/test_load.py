@@ -137,7 +137,7 @@ def test_a_disk_cache_that_cannot_be_used_is_one_sentence(tmp_path, cache):
     else:
         load_images(paths, SIZE, tmp_path / "cache")
         next((tmp_path / "cache").iterdir()).write_bytes(b"broken")
-    with pytest.raises(InputError, match=r"Cannot write|remove it, and it is rebuilt"):
+    with pytest.raises(InputError, match=r"is not a folder that you may write to|remove it, and it is rebuilt"):
         load_images(paths, SIZE, tmp_path / "cache")
 
 

@@ -168,6 +168,17 @@ def test_arrays_that_came_from_another_process_may_lie_anywhere_in_memory(filled
     np.testing.assert_array_equal(people.feature(rows.path), features)
 
 
+def test_one_that_took_01_for_a_number_goes_on_to(tmp_path):
+    """As it was until a pattern's 01 became a name, beside 1."""
+    people = Database.create(tmp_path / "people.lance", MODEL, make_rows([0]))
+    rows = make_rows([0, 1, 2]).assign(camid=["01", "2", None])
+    assert people.as_kept(rows).camid.tolist() == [1, 2, pd.NA]
+    people.write(rows, make_features(3))
+    assert people.count("camid = 1") == 1 and people.count("camid is null") == 1
+    with pytest.raises(InputError, match="other types of columns"):
+        people.write(make_rows([3]).assign(camid=["door"]), make_features(1))
+
+
 def test_numbers_with_gaps_are_the_same_texts(tmp_path):
     rows = make_rows([0, 1], camid=["north", "1"])
     people = Database.create(tmp_path / "people.lance", MODEL, rows)

@@ -192,6 +192,34 @@ def test_a_removal_that_was_interrupted_is_finished_by_whoever_tidies(filled, tm
     assert Database(people.path).tidied and len(Database(people.path)) == 49
 
 
+def test_a_clock_that_was_ahead_is_said_and_not_that_all_is_gone(filled, monkeypatch):
+    people, _ = filled
+    people.tidy()
+    ahead = [*range(2)]  # versions, as of writes that are later than now
+    monkeypatch.setattr(type(people._table.lance), "list_versions", lambda _: ahead)
+    with pytest.raises(InputError, match=r"is still in its files, which a clock that was ahead has dated"):
+        people.remove("path = '/people/7.jpg'")
+    monkeypatch.undo()
+    assert people.remove("path = '/people/7.jpg'") == 0
+
+
+def test_one_that_is_half_made_is_for_its_owner_alone_too(tmp_path, monkeypatch):
+    modes = []
+
+    def killed(*_, **__):
+        modes.append((tmp_path / "people.lance").stat().st_mode & 0o777)
+        raise OSError("killed")
+
+    connection, _ = lance.connect(tmp_path / "people.lance")
+    monkeypatch.setattr(type(connection), "create_table", killed)
+    with pytest.raises(InputError, match="Cannot make"):
+        Database.create(tmp_path / "people.lance", MODEL, make_rows([]))
+    assert modes == [0o700]
+    monkeypatch.undo()
+    assert Database.find(tmp_path / "people.lance", MODEL, make_rows([])) is None
+    assert len(Database.create(tmp_path / "people.lance", MODEL, make_rows([]))) == 0
+
+
 def test_all_can_be_removed_and_the_database_still_be_used(filled):
     people, features = filled
     assert people.remove("true") == 50

@@ -139,7 +139,25 @@ def test_leftovers_of_killed_processes_are_swept(tmp_path):
     done = subprocess.run([sys.executable, "-c", script, path])
     assert done.returncode == -signal.SIGKILL
     assert len(list(tmp_path.iterdir())) == 1 and not path.exists()
-    files.sweep(tmp_path)
+    files.sweep(tmp_path, {"other"})
+    assert len(list(tmp_path.iterdir())) == 1
+    files.sweep(tmp_path, {"file"})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("url", ["file://users", "file://srv/users", "file:///users#1", "file:///users?1", "file://"])
+def test_a_file_url_that_names_no_file_here_is_refused(url):
+    with pytest.raises(InputError, match="is no file of this machine: write its path, or file:///PATH"):
+        files.expanded(url)
+
+
+def test_a_url_is_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for output in ("s3://bucket/run", Path("s3://bucket/run")):
+        with pytest.raises(InputError, match="is a URL, and only databases may lie at one"):
+            files.check_new_path(output)
+    files.check_new_path(f"file://{tmp_path}/run")
+    files.check_new_path("odd:name/run")
     assert not list(tmp_path.iterdir())
 
 
