@@ -111,6 +111,16 @@ def test_what_a_killed_page_left_goes_when_the_next_one_opens(tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == [mine] and (mine / "config.json").exists()
 
 
+def test_what_another_users_page_left_stays(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    theirs = tmp_path / f"{app.PREFIX}theirs"
+    theirs.mkdir()
+    (theirs / app.LOCK).touch()
+    monkeypatch.setattr("os.getuid", lambda: theirs.stat().st_uid + 1)
+    with app._temporary_folder():
+        assert (theirs / app.LOCK).exists()
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "JPEG of orientation 6", "CMYK JPEG", "PNG of 16 bits", "animated GIF"])
 def test_an_upload_is_the_picture_that_the_index_reads(kind, people, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
@@ -214,7 +224,12 @@ def test_other_web_sites_get_nothing(address, query):
     own = address.removeprefix("http://")
     upload_of = [f"{address}/gradio_api/upload", b"--x--\r\n"]
     form = {"Content-Type": "multipart/form-data; boundary=x"}
-    for host, origin in ((own, "http://evil.example"), ("evil.example", "http://evil.example"), (own, "null")):
+    for host, origin in (
+        (own, "http://evil.example"),
+        ("evil.example", "http://evil.example"),
+        (own, "null"),
+        (own, "http://127.0.0.1:1"),
+    ):
         headers = {"Host": host, "Origin": origin}
         assert status(address, headers=headers) == 403
         assert status(*upload_of, headers | form) == 403
@@ -401,6 +416,7 @@ def test_the_filters_of_the_page_as_conditions():
         "camid in ('a''b') and time >= timestamp '2026-11-24 08:00:00' "
         "and time <= timestamp '2026-11-24 23:59:59.999999'"
     )
+    assert _condition([], "", "2026-11-24 15:30") == "time <= timestamp '2026-11-24 15:30:00'"
     for text in ("soon", "NaT", "' or 1=1 --", "24/11/2026", "nan", "2026-11", "2026"):
         with pytest.raises(InputError, match=r"From is no time: write it as 2026-11-24 15:30\."):
             _condition([], text, "")

@@ -7,6 +7,7 @@ import types
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("sklearn", reason='needs the extra "calibrate"')
@@ -14,6 +15,7 @@ pytest.importorskip("lancedb", reason='needs the extra "search"')
 
 from hacnn_tf import ReID, calibrate, index, search
 from hacnn_tf.data.synthetic import make_synthetic
+from hacnn_tf.evaluation.calibrating import Reliability
 from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.export import __main__ as export
 from hacnn_tf.gallery import Database
@@ -85,6 +87,16 @@ def test_a_run_is_calibrated_and_its_copies_too(run, labelled, tmp_path, capsys)
     again = capsys.readouterr().out
     assert "The calibration that was there, of synthetic, detected boxes, on the same persons:\nBrier score" in again
     assert ReID.from_preset(run).calibration == model.calibration, "the same each time"
+
+
+def test_what_is_told_of_a_curve():
+    table = pd.DataFrame({"low": [0, 0.9], "high": [0.1, 1], "predicted": [0.05, 0.95], "observed": [0.2, 0.7]})
+    measured = Reliability(0.05, table.assign(pairs=[9, 3], weight=0.5), 1000, (0.75, 0.25))
+    fitted, _, _, _, last, brier, searched, _ = calibrate._told(ANY, measured).splitlines()
+    assert fitted == "Fitted to 90 pairs of one person and 2,000 of two, of 30 persons."
+    assert last.split() == ["0.9", "to", "1.0", "0.950", "0.700", "3"]
+    assert brier == "Brier score 0.0500; of pairs at 0.9 or above 70.0% are of one person, 77.8% of all that are."
+    assert searched.endswith(": of pairs at 0.5 or above 75.0% are of one person, 25.0% of all that are.")
 
 
 def test_persons_of_the_training_are_refused(run, small_data_root, tmp_path, capsys):

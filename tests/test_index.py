@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 
 pytest.importorskip("lancedb", reason='needs the extra "search"')
@@ -81,6 +82,16 @@ def test_indexing_again_takes_only_what_is_new_or_has_changed(small_run, gallery
     (images / "0099_c3_1.jpg").write_text("no image any more")
     command(index, *args)
     assert "0 added, 0 replaced, 32 as they were, 0 metadata updated, 1 that cannot" in capsys.readouterr().out
+
+
+def test_a_replaced_file_of_the_same_size_is_indexed_again(small_run, tmp_path, capsys):
+    path, features = tmp_path / "people.lance", []
+    for colour in ("red", "blue"):
+        PIL.Image.new("RGB", (8, 16), colour).save(tmp_path / "a.bmp")
+        command(index, f"--model={small_run}", f"--images={tmp_path}", f"--database={path}")
+        features.append(Database(path).feature([tmp_path / "a.bmp"]))
+    assert "0 added, 1 replaced, 0 as they were, 0 metadata updated" in capsys.readouterr().out
+    assert not np.array_equal(*features)
 
 
 def test_what_is_said_of_a_picture_can_be_corrected_without_extracting_it_again(

@@ -25,7 +25,7 @@ from hacnn_tf import index
 from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.audit import system_user
 from hacnn_tf.gallery.lock import writing
-from hacnn_tf.gallery.retention import older_than
+from hacnn_tf.gallery.retention import kept_anyway, older_than
 from tests.conftest import command
 from tests.test_commands import fails
 
@@ -166,6 +166,13 @@ def test_what_is_older_than_days_is_gone_for_good_and_what_has_no_time_is_counte
     assert first["where"] in line and first["time"] == said[1]
     assert (second["removed"], second["left"]) == (0, 3), "that it ran is known too"
     assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_may_be_of_another_zone_is_not_from_the_future(ages):
+    latest = ages.rows(["time"]).time.max()
+    for hours, future in ((23, 0), (25, 1)):
+        said = kept_anyway(ages, latest - datetime.timedelta(hours=hours))
+        assert said == f"1 without a time and {future} from the future are kept."
 
 
 def test_days_are_by_the_local_clock(ages, capsys, monkeypatch):

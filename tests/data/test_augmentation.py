@@ -71,7 +71,7 @@ def test_shifts_are_uniform_and_independent(changes):
     assert ((counts - expected) ** 2 / expected).sum() < 80 + 4 * math.sqrt(160)  # chi-squared of 80 degrees
 
 
-def test_holes_have_the_sizes_of_the_paper_on_random_erasing():
+def test_holes_are_anywhere_and_have_the_sizes_of_the_paper_on_random_erasing():
     height, width = 160, 64
     changes = [draw(STRONG, (height, width), 0, 1, row) for row in range(5000)]
     holes = [c.hole for c in changes if c.hole]
@@ -81,6 +81,9 @@ def test_holes_have_the_sizes_of_the_paper_on_random_erasing():
         assert 0 <= top <= height - rows and 0 <= left <= width - columns
         low, high = (rows - 0.5) / (columns + 0.5), (rows + 0.5) / (columns - 0.5)  # before it was rounded
         assert high > ERASED_ASPECT[0] * 0.99 and low < ERASED_ASPECT[1] * 1.01
+    inside = [hole for hole in holes if hole[3] < width]
+    places = [(top / (height - rows), left / (width - columns)) for top, left, rows, columns in inside]
+    assert np.abs(np.mean(places, axis=0) - 0.5).max() < 4 * math.sqrt(0.25 / len(places))
 
 
 def test_a_part_does_not_change_what_another_draws():

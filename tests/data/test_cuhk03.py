@@ -1,5 +1,7 @@
 """CUHK03 from a `.mat` built like the real one, and the real protocol files."""
 
+import shutil
+
 import h5py
 import numpy as np
 import pytest
@@ -88,7 +90,16 @@ def test_1367_100_tests_on_one_testset(small, testset, pid):
     assert set(dataset.split("query").camid) == {1}
     assert set(dataset.split("gallery").camid) == {2}
     assert pid not in set(dataset.split("train").pid)
-    assert len(dataset.table) == 7
+    assert dataset.table.camid.tolist() == [1, 2, 1, 2, 2, 1, 2]  # views 1, 6, 2, 7, 8, 5, 10
+
+
+@pytest.mark.parametrize("split", ["767_700", "1367_100"])
+@pytest.mark.parametrize(("boxes", "name"), [("detected", "detected"), ("labelled", "labeled")])
+def test_images_are_of_the_boxes_that_are_asked_for(small, split, boxes, name):
+    config = small / "cuhk03_new_protocol_config_detected.mat"
+    shutil.copy(config, small / "cuhk03_new_protocol_config_labeled.mat")
+    table = read_dataset("cuhk03", small, split=split, boxes=boxes, allow_subset=True).table
+    assert table.path.str.contains(f"cuhk-03.mat#{name}/", regex=False).all()
 
 
 def test_there_is_no_such_testset(small):

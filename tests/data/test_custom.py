@@ -245,6 +245,8 @@ def test_a_split_that_is_drawn(share, tmp_path):
     assert list(again.table.split) == list(dataset.table.split) and again.fingerprint() == dataset.fingerprint()
     other = read_custom(tmp_path / "a", share, split_seed=1)
     check_split(other, 40, share)
+    one, another = ({Path(path).parts[-3] for path in d.split("query").path} for d in (dataset, other))
+    assert (one == another) == (share == 1), "other identities are tested on"
     assert set(other.split("query").path) != set(dataset.split("query").path)
 
 
@@ -484,6 +486,12 @@ def test_unknown_cameras_are_not_one_camera():
     with pytest.raises(ValueError, match="needs a negative number of its own"):
         ReidDataset("toy", table)
     ReidDataset("toy", pd.concat([table[:1], table[:1].assign(split="gallery")]))  # the same image, in two splits
+
+
+def test_a_fingerprint_is_of_identities_and_cameras_too():
+    table = make_table(["a.jpg", "b.jpg"], [1, 2], [1, 2], "train")
+    tables = (table, table.assign(pid=[2, 1]), table.assign(camid=[2, 1]))
+    assert len({ReidDataset("toy", rows).fingerprint() for rows in tables}) == 3
 
 
 def test_queries_without_further_images_are_counted():

@@ -12,11 +12,12 @@ from hacnn_tf.data.synthetic.person import Person, draw_person
 from hacnn_tf.utils.errors import InputError
 
 
-@pytest.mark.parametrize("boxes", ["detected", "labelled"])
-def test_read_like_cuhk03_np(small_data_root, boxes):
+@pytest.mark.parametrize(("boxes", "folder"), [("detected", "detected"), ("labelled", "labeled")])
+def test_read_like_cuhk03_np(small_data_root, boxes, folder):
     dataset = read_dataset("synthetic", small_data_root, boxes=boxes, allow_subset=True)
     counts = {split: len(dataset.split(split)) for split in ("train", "query", "gallery")}
     assert counts == {"train": 6 * 4 * 2, "query": 4 * 4, "gallery": 4 * 4 * 2}
+    assert dataset.table.path.str.startswith(f"{small_data_root}/synthetic/{folder}/").all()
     assert not set(dataset.split("train").pid) & set(dataset.split("query").pid)
     assert set(dataset.split("query").camid) == {1, 2, 3, 4}
 
@@ -62,6 +63,8 @@ def test_pictures_differ_by_camera_and_keep_the_shape_of_a_pedestrian():
     assert all(1.2 < picture.height / picture.width < 4 for picture in pictures)
     means = [np.asarray(picture).mean((0, 1)) for picture in pictures]
     assert min(np.abs(a - b).max() for i, a in enumerate(means) for b in means[:i]) > 5
+    expected = [[147.7, 111.3, 86.5], [87.9, 99.7, 46.6], [181.2, 140.2, 138.6], [142.2, 109.0, 116.5]]
+    np.testing.assert_allclose(means, expected, atol=2, err_msg="other pictures are another VERSION")
 
 
 def test_a_folder_of_another_version_is_refused(tmp_path):

@@ -105,6 +105,24 @@ def test_reliability_as_counted_pair_by_pair():
     assert measured.searched == pytest.approx((np.mean(same[likely]), np.mean(likely[same])))
 
 
+def test_a_probability_of_1_is_in_the_last_tenth():
+    sure = Calibration("aa", 60.0, -1.0, "drawn", 20, 1, 1, 0.1)
+    measured = calibrating.reliability(sure, np.ones((2, 1), np.int64), gallery=50)
+    assert measured.table[["low", "high", "predicted", "pairs"]].to_numpy().tolist() == [[0.9, 1, 1, 2]]
+
+
+def test_the_diagram_has_predictions_across_and_what_was_observed_upwards():
+    pytest.importorskip("matplotlib")
+    from hacnn_tf.evaluation.reliability_diagram import reliability_diagram
+
+    counts = np.random.default_rng(0).integers(0, 5, (2, 1500))
+    measured = calibrating.reliability(Calibration("aa", 4.0, -4.0, "drawn", 20, 1, 1, 0.1), counts, gallery=50)
+    shares, pairs = reliability_diagram(measured, "drawn").axes
+    _, curve = shares.lines
+    np.testing.assert_array_equal(curve.get_xydata(), measured.table[["predicted", "observed"]])
+    assert [bar.get_height() for bar in pairs.patches] == measured.table.pairs.tolist()
+
+
 def test_another_calibration_is_measured_on_the_same_persons():
     dataset, features = case()
     calibration, measured, _ = calibrating.calibrate(dataset, features, "aa")

@@ -1,4 +1,4 @@
-"""Pictures: what is drawn where, with an untrained network and persons of one flat colour each."""
+"""Pictures: what is drawn where, with an untrained network and persons of one flat colour, a shade a camera."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from hacnn_tf.evaluation import drawing
 from hacnn_tf.models import HACNN
 from hacnn_tf.utils.errors import InputError
 
-COLOURS = {1: (200, 40, 40), 2: (40, 200, 40), 3: (40, 40, 200)}  # of the persons
+COLOURS = {1: (200, 40, 40), 2: (40, 200, 40), 3: (40, 40, 200)}  # of the persons before camera 2
 JUNK = (128, 128, 128)
 CELL = (64 * 2 + 8, 160 * 2 + 8)  # from one picture to the next, in pixels
 
@@ -27,7 +27,7 @@ def dataset(tmp_path):
     views = [(pid, camid) for pid in COLOURS for camid in (1, 2, 3)]
     tables = [
         make_table(
-            [save(COLOURS[p], p, c, split, i) for p, c in views for i in range(n)],
+            [save(tuple(np.add(COLOURS[p], 8 * c - 16)), p, c, split, i) for p, c in views for i in range(n)],
             [p for p, _ in views for _ in range(n)],
             [c for _, c in views for _ in range(n)],
             split,
@@ -158,8 +158,9 @@ def test_pairs_show_one_person_under_two_cameras(dataset):
     assert image.size == (6 * CELL[0] + 8 + 2 * 16, CELL[1] + 8), "three pairs, since there are three persons"
     shown = []
     for pair in range(3):
-        left, right = (person(image, 8 + (2 * pair + i) * CELL[0] + 16 * pair + 64, 160) for i in (0, 1))
-        assert left == right
+        places = [(8 + (2 * pair + i) * CELL[0] + 16 * pair + 64, 160) for i in (0, 1)]
+        left, right = (person(image, *place) for place in places)
+        assert left == right and len(set(map(image.getpixel, places))) == 2
         shown.append(left)
     assert sorted(shown) == [1, 2, 3]
 

@@ -67,7 +67,7 @@ def test_single_shot_averages_over_random_gallery_images():
     data = dataset(True, query=[(1, 1)], gallery=[(1, 2), (1, 2), (2, 2)])
     features = {"query": np.array([[0, 0]], np.float32), "gallery": np.array([[1, 1], [3, 3], [2, 2]], np.float32)}
     results = [evaluate_features(data, features, seed)["single_query"]["joint"] for seed in (0, 0, 1)]
-    assert results[0] == results[1]
+    assert results[0] == results[1] and results[0]["rank1"] != results[2]["rank1"]
     for measures in results:
         hits = measures["rank1"] / 100
         assert abs(hits - 0.5) < 4 * 0.5 / SINGLE_SHOT_REPEATS**0.5
@@ -174,17 +174,27 @@ def test_reranked_distances_have_no_thresholds():
     assert not {"verification", "open_set"} & set(measures)
 
 
-def test_the_table_of_thresholds_fits_a_terminal():
-    data, features = persons(40)
+def test_the_table_of_thresholds_has_all_of_them_and_fits_a_terminal():
+    data, features = persons(41)
     joint = evaluate_features(data, features)["single_query"]["joint"]
-    head, tar, below, found, nearest, *notes = verification_table({"single_query": {"joint": joint}}).splitlines()
-    assert max(map(len, [head, tar, below, found, nearest, *notes])) < 120
+    head, *lines, pairs, queries = verification_table({"single_query": {"joint": joint}}).splitlines()
+    assert max(map(len, [head, *lines, pairs, queries])) < 120
     assert " ".join(head.split()) == "joint feature FAR 10% FAR 1% FAR 0.1% FAR 0.01% EER"
-    rates = [joint["verification"]["tar"][joint["verification"]["far"].index(far)] for far in (10, 1, 0.1)]
-    expected = [*(f"{rate:.1f}" for rate in rates), "–", f"{joint['verification']['eer']:.1f}"]
-    assert tar.split() == ["single-query", "TAR", *expected]
-    assert found.split()[0] == "DIR" and found.split()[2:] == ["–"] * 3  # of 20 queries
-    assert "40 pairs of one person" in notes[0] and "1,560 pairs of two" in notes[0]
+
+    def shown(measured, name, digits, rates):
+        values = [joint[measured][name][joint[measured]["far"].index(far)] for far in rates]
+        return [f"{value:.{digits}f}" for value in values] + ["–"] * (4 - len(rates))
+
+    equal = joint["verification"]
+    few, fewer = (10, 1, 0.1), (10,)  # the rates that 1,640 pairs and 20 queries have
+    assert [line.split() for line in lines] == [
+        ["single-query", "TAR", *shown("verification", "tar", 1, few), f"{equal['eer']:.1f}"],
+        ["distance", "below", *shown("verification", "threshold", 3, few), f"{equal['eer_threshold']:.3f}"],
+        ["DIR", *shown("open_set", "dir", 1, fewer)],
+        ["distance", "below", *shown("open_set", "threshold", 3, fewer)],
+    ]
+    assert "41 pairs of one person" in pairs and "1,640 pairs of two" in pairs
+    assert "21 queries found first" in queries and "FAR of 20 whose person is not there" in queries
 
 
 def test_a_person_alone_has_no_rate():

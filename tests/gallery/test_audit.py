@@ -57,6 +57,11 @@ def test_a_line_says_who_asked_for_what_and_names_no_picture(pictures, tmp_path,
     assert "anna" not in path.read_text() and "door" not in path.read_text()
 
 
+def test_a_database_in_a_bucket_is_named_as_it_was_given(tmp_path):
+    Audit(tmp_path / "a", "c").removed("s3://bucket/p.lance", "true", 1, 0)
+    assert json.loads((tmp_path / "a").read_text())["database"] == "s3://bucket/p.lance"
+
+
 def test_a_line_has_reached_the_disk_before_there_is_an_answer(pictures, tmp_path, monkeypatch):
     synced, fsync = [], os.fsync
     monkeypatch.setattr(

@@ -124,6 +124,7 @@ def test_a_short_password_is_refused(tmp_path):
     with pytest.raises(InputError, match="8 characters at least"):
         set_password(tmp_path / "users", "anna", "1234567")
     assert not (tmp_path / "users").exists()
+    assert set_password(tmp_path / "users", "anna", "12345678") is True
 
 
 @pytest.mark.parametrize(

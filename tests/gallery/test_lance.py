@@ -27,8 +27,9 @@ def test_a_folder_that_is_no_database(tmp_path):
         Database(tmp_path / "none.lance")
     (tmp_path / "other.lance").mkdir()
     (tmp_path / "other.lance/thesis.tex").touch()
-    with pytest.raises(InputError, match="is not a database of features"):
-        Database(tmp_path / "other.lance")
+    for opened in (Database, lambda path: Database.find(path, MODEL, make_rows([]))):
+        with pytest.raises(InputError, match="is not a database of features"):
+            opened(tmp_path / "other.lance")
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"Cannot (open|make)"):
         Database.create(tmp_path / "file/people.lance", MODEL, make_rows([]))
@@ -46,6 +47,14 @@ def test_one_of_no_format_is_opened_and_one_of_a_newer_one_is_one_sentence(tmp_p
     Database.create(tmp_path / "former.lance", MODEL, make_rows([]))
     monkeypatch.undo()
     assert Database(tmp_path / "former.lance").fingerprint == MODEL.fingerprint
+
+
+def test_one_that_does_not_say_how_pictures_were_read_is_of_the_first_version(tmp_path, monkeypatch):
+    assert Database.create(tmp_path / "now.lance", MODEL, make_rows([])).outdated is None
+    monkeypatch.setattr(lance, "DECODER", b"unknown")  # as of before it did
+    Database.create(tmp_path / "former.lance", MODEL, make_rows([]))
+    monkeypatch.undo()
+    assert "decoded JPEGs less exactly" in Database(tmp_path / "former.lance").outdated
 
 
 def test_without_lancedb_it_says_how_to_get_it(monkeypatch, tmp_path):
@@ -157,6 +166,13 @@ def test_what_is_removed_is_in_no_file_any_more(filled, tmp_path):
     assert people.remove("camid = 1 or time > timestamp '2026-11-24 08:30:00'") == 49 - len(left)
     assert numbers(people.rows(["path"])).tolist() == left
     assert Database(people.path).fingerprint == "aa"
+
+
+def test_what_another_process_has_written_is_removed_too(filled):
+    people, features = filled
+    Database(people.path).write(make_rows([60, 61]), features[:2])
+    assert people.remove("path in ('/people/7.jpg', '/people/60.jpg')") == 2
+    assert sorted(numbers(Database(people.path).rows(["path"]))) == [*range(7), *range(8, 50), 61]
 
 
 def interrupt_removal(people, monkeypatch):

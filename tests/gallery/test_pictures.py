@@ -254,15 +254,18 @@ def test_a_time_in_exif_unless_the_name_has_one(tmp_path):
     exif = PIL.Image.Exif()
     exif[0x0132] = "2026:01:02 03:04:05"
     changed = picture(tmp_path / "a.jpg", exif)
+    exif.get_ifd(0x8769)[0x9004] = "2026:01:01 08:00:00"
+    digitized = picture(tmp_path / "b.jpg", exif)
     exif.get_ifd(0x8769)[0x9003] = "2025:12:31 23:59:59"
-    taken, named = (picture(tmp_path / name, exif) for name in ("b.jpg", "20261124_153005.jpg"))
+    taken, named = (picture(tmp_path / name, exif) for name in ("c.jpg", "20261124_153005.jpg"))
     exif[0x0132] = "0000:00:00 00:00:00"
-    del exif.get_ifd(0x8769)[0x9003]
-    never = picture(tmp_path / "c.jpg", exif)
+    del exif.get_ifd(0x8769)[0x9003], exif.get_ifd(0x8769)[0x9004]
+    never = picture(tmp_path / "d.jpg", exif)
     (tmp_path / "text.jpg").write_text("no image")
-    found = times([changed, taken, named, never, tmp_path / "text.jpg"])
-    assert found[:3].astype(str).tolist() == ["2026-01-02 03:04:05", "2025-12-31 23:59:59", "2026-11-24 15:30:05"]
-    assert found[3:].isna().all()
+    found = times([changed, digitized, taken, named, never, tmp_path / "text.jpg"])
+    assert found[:2].astype(str).tolist() == ["2026-01-02 03:04:05", "2026-01-01 08:00:00"]
+    assert found[2:4].astype(str).tolist() == ["2025-12-31 23:59:59", "2026-11-24 15:30:05"]
+    assert found[4:].isna().all()
 
 
 def test_times_need_a_day_and_are_found_however_the_column_is_spelled(tmp_path):
@@ -285,6 +288,13 @@ def test_texts_of_parquet_are_texts(tmp_path):
     rows.to_parquet(tmp_path / "manifest.parquet")
     read, _ = list_pictures(tmp_path)
     assert read.badge.tolist() == ["7", "12"] and read.floor[0] == 1 and pd.isna(read.floor[1])
+
+
+def test_times_of_parquet_that_have_a_zone_are_in_utc(tmp_path):
+    picture(tmp_path / "a.jpg")
+    taken = pd.to_datetime(["2026-11-24T10:00:00"]).tz_localize("Europe/Helsinki")
+    pd.DataFrame({"path": ["a.jpg"], "time": taken}).to_parquet(tmp_path / "manifest.parquet")
+    assert list_pictures(tmp_path)[0].time.tolist() == [pd.Timestamp("2026-11-24 08:00:00")]
 
 
 def test_what_a_manifest_lists_may_be_gone_but_not_all_of_it(tmp_path):

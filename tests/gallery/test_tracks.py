@@ -89,7 +89,7 @@ def test_of_what_was_removed_nothing_is_left_in_its_track(people):
     assert_same(found, nearest(rows[~gone], query))
 
 
-def test_reranking_is_among_the_tracks(people):
+def test_reranking_is_among_the_tracks(people, monkeypatch):
     database, rows = people
     query = random_features(1, seed=1)
     (found,) = search_tracks(database, query, top=100, reranked=True)
@@ -99,6 +99,8 @@ def test_reranking_is_among_the_tracks(people):
     np.testing.assert_allclose(found.distance, np.sort(expected), atol=1e-5)
     (few,) = search_tracks(database, query, top=3, reranked=True)  # out of many candidates
     pd.testing.assert_frame_equal(few, found[:3])
+    monkeypatch.setattr("hacnn_tf.gallery.tracks.CANDIDATES", 2)
+    assert len(search_tracks(database, query, top=3, reranked=True)[0]) == 3
 
 
 def test_of_one_branch(people):

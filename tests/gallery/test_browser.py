@@ -1,0 +1,71 @@
+"""The page without a browser: its filters, a click, its line in the audit file, and what goes nowhere."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tests.gallery.conftest import DIM, MODEL, make_rows, numbers
+
+pytest.importorskip("gradio", reason='needs the extra "app"')
+
+import gradio
+
+from hacnn_tf.gallery import Database, browser
+from hacnn_tf.gallery.audit import Audit
+
+REQUEST = SimpleNamespace(username="ａｎｎａ")  # anna, from another keyboard
+
+
+class Page:
+    """A page of a database, for whose model every picture is at the origin; `log` is its audit file."""
+
+    def __init__(self, people, folder):
+        self.log, self._query = folder / "audit.jsonl", folder / "query.png"
+        self._query.touch()
+        feature = np.zeros((1, DIM), np.float32)
+        model = SimpleNamespace(**vars(MODEL), calibration=None, network=None, embed=lambda _: feature)
+        self.blocks = browser.page(people, model, Audit(self.log, "hacnn_tf.app"))
+        self._functions = {function.name: function.fn for function in self.blocks.fns.values()}
+
+    def search(self, since="", until="", top=100):
+        return self._functions["search"](str(self._query), [], since, until, top, 0.0, False, REQUEST)[0]
+
+    def click(self, rows, index):
+        """What stands above the picture that was clicked."""
+        return self._functions["select"](None, rows, SimpleNamespace(index=index))[1]
+
+
+@pytest.fixture
+def page(filled, tmp_path):
+    return Page(filled[0], tmp_path)
+
+
+def test_a_search_is_from_a_time_to_a_time(page):
+    assert sorted(numbers(page.search(since="2026-11-24 08:20"))) == list(range(20, 50))
+    assert sorted(numbers(page.search(until="2026-11-24 08:20"))) == list(range(21))
+
+
+def test_a_click_shows_the_picture_that_was_clicked(page):
+    rows = page.search()
+    for index in (0, 3):
+        assert page.click(rows, index) == f"**{browser._plain(rows.path[index])}**"
+
+
+def test_a_search_is_recorded_under_the_name_that_the_file_of_users_has(page):
+    page.search()
+    assert json.loads(page.log.read_text())["user"] == "anna"
+
+
+def test_what_another_process_has_written_is_found(filled, page):
+    Database(filled[0].path).write(make_rows([77]), np.zeros((1, DIM), np.float32))
+    assert numbers(page.search(top=1)).tolist() == [77]
+
+
+def test_nothing_goes_elsewhere_and_pictures_go_after_an_hour(page, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(gradio.Blocks, "launch", lambda _, **how: asked.update(how) or (None, "http://x/", None))
+    assert browser.launch(page.blocks, "127.0.0.1", 7860) == "http://x/"
+    assert not (asked["share"] or asked["enable_monitoring"] or asked["mcp_server"] or page.blocks.analytics_enabled)
+    assert page.blocks.delete_cache == (3600, 3600)
