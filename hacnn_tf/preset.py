@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hacnn_tf
-from hacnn_tf.evaluation.calibration import CALIBRATION
 from hacnn_tf.export import Export, find_export, load_export
+from hacnn_tf.export.exported import CALIBRATION
 from hacnn_tf.utils.errors import FormatError, InputError, device_failure
 from hacnn_tf.utils.files import check_format, expanded
 from hacnn_tf.utils.startup import load_keras

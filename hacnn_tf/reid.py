@@ -14,8 +14,8 @@ import PIL.Image
 from numpy.typing import ArrayLike, NDArray
 
 from hacnn_tf.data.decode import UnreadableImagesError, decoding_pool, own_copy, read_image
-from hacnn_tf.evaluation.calibration import CALIBRATION
 from hacnn_tf.export import Export
+from hacnn_tf.export.exported import CALIBRATION
 from hacnn_tf.preset import find_model, load_model, write_preset
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, check_new_path, expanded

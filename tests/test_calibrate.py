@@ -4,7 +4,6 @@ import dataclasses
 import json
 import shutil
 import types
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -117,11 +116,12 @@ def test_persons_of_the_training_are_refused(run, small_data_root, tmp_path, cap
 
 def test_int8_takes_no_calibration_along(run, small_data_root, tmp_path, monkeypatch):
     curve(run).write(run / "calibration.json")
-    monkeypatch.setattr(export, "export_model", lambda network, folder, *_: Path(folder).mkdir())
+    given = {}
+    monkeypatch.setattr(export, "export_model", lambda *args: given.update({args[3]: args[5]}))
     args = [f"--run_dir={run}", "--format=onnx", f"--data_root={small_data_root}"]
     for precision, calibrated in (("int8", False), ("float16", True)):
         command(export, *args, f"--output={tmp_path}/{precision}", f"--precision={precision}")
-        assert (tmp_path / precision / "calibration.json").exists() == calibrated
+        assert (given[precision] == curve(run)) == calibrated and (given[precision] is None) != calibrated
 
 
 def test_a_curve_is_written_elsewhere_and_measured_on_other_persons_by_another_seed(program, labelled, tmp_path):

@@ -16,7 +16,6 @@ from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import check_format, expanded, write_json
 from hacnn_tf.utils.types import FilePath
 
-CALIBRATION = "calibration.json"  # beside a model
 FORMAT = 1  # of a calibration's file; raised when older code would misread a newer one
 METHOD = "logistic"
 PRIOR = 0.5  # as many pairs of one person as of two

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hacnn_tf.evaluation.calibration import CALIBRATION, Calibration
 from hacnn_tf.export import keras_file, litert, onnx, openvino, saved_model
-from hacnn_tf.export.exported import NEEDED_BY, Export
+from hacnn_tf.export.exported import CALIBRATION, NEEDED_BY, Export
 from hacnn_tf.utils.errors import InputError, device_failure
 from hacnn_tf.utils.files import atomic_write, expanded
 from hacnn_tf.utils.options import PRECISIONS
@@ -20,6 +19,7 @@ from hacnn_tf.utils.types import FilePath, Pixels
 from hacnn_tf.utils.waiting import announced
 
 if TYPE_CHECKING:
+    from hacnn_tf.evaluation.calibration import Calibration
     from hacnn_tf.models import HACNN
 
 __all__ = ["FORMATS", "WEIGHT_PRECISIONS", "Export", "check_export", "export_model", "find_export", "load_export"]
@@ -52,7 +52,7 @@ def export_model(
     formats: Sequence[str] = ("saved_model", "keras"),
     precision: str | None = None,
     images: Pixels | None = None,
-    calibration: Calibration | None = None,
+    calibration: "Calibration | None" = None,
 ) -> None:
     """Writes a network into a new folder in some formats, whole or not at all.
 

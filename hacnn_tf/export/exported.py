@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # little, and in int8 they take a third of the Rank-1 with them.
 KEPT_FLOAT = ("attention", "regions", "unit_norm")
 FORMAT = 1  # of an export; raised when older code would misread a newer one
+CALIBRATION = "calibration.json"  # of a network's distances, beside it
 NEEDED_BY = "this format", "export"  # what needs a module that is missing, and the extra that brings it
 
 

@@ -1,5 +1,6 @@
 """Decoding: every kind of picture that can be read is read as RGB, and every one that cannot be is named."""
 
+import fcntl
 import os
 import time
 
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from hacnn_tf.data import load
-from hacnn_tf.data.decode import mat_image_path
+from hacnn_tf.data.decode import in_threads, mat_image_path
 from hacnn_tf.data.load import load_images
 from hacnn_tf.utils.errors import InputError
 
@@ -139,6 +140,40 @@ def test_a_disk_cache_that_cannot_be_used_is_one_sentence(tmp_path, cache):
         next((tmp_path / "cache").iterdir()).write_bytes(b"broken")
     with pytest.raises(InputError, match=r"is not a folder that you may write to|remove it, and it is rebuilt"):
         load_images(paths, SIZE, tmp_path / "cache")
+
+
+def test_parts_of_killed_processes_are_swept_and_those_of_others_left(tmp_path):
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    for name in ("killed", "living"):
+        (cache / f".{name}.0123abcd.part.npy").touch()
+    with open(cache / ".living.0123abcd.part.npy", "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        load_images([save(tmp_path / "a.png")], SIZE, cache)
+    assert sorted(path.name.split(".")[1] for path in cache.glob(".*")) == ["living"]
+
+
+def test_more_images_than_memory_holds_is_one_sentence(tmp_path):
+    paths = [save(tmp_path / "a.png")]
+    with pytest.raises(InputError, match=r"1 images take .* GiB of memory, .*keep them in a file with --cache_dir"):
+        load_images(paths, (2**22, 2**22))
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError])
+def test_what_stops_a_thread_stops_all_at_once(stop):
+    done = []
+
+    def work(i):
+        done.append(i)
+        time.sleep(0.001)
+        if i == 20:
+            raise stop
+
+    with pytest.raises(stop):
+        in_threads(work, 10_000, "Working")
+    assert len(done) < 200
+    assert in_threads(lambda i: i * i, 100, "Working") == [i * i for i in range(100)]
+    assert in_threads(str, 0, "Working") == []
 
 
 def test_a_failed_disk_cache_leaves_nothing(tmp_path):

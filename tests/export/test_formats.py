@@ -15,6 +15,7 @@ from hacnn_tf.data import read_dataset
 from hacnn_tf.data.load import load_splits
 from hacnn_tf.data.synthetic import make_synthetic
 from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, fingerprint
+from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.export import FORMATS, export_model, load_export
 from hacnn_tf.export import __main__ as export
 from hacnn_tf.training.run_folder import RunFolder
@@ -229,7 +230,7 @@ def test_int8_is_calibrated_on_the_training_images(small_run, small_data_root, t
     monkeypatch.setattr(export, "export_model", lambda *args: calls.append(args))
     args = [f"--run_dir={small_run}", f"--output={tmp_path}/out", "--format=onnx", "--precision=int8"]
     command(export, *args, f"--data_root={small_data_root}")
-    ((_, _, formats, precision, images),) = calls
+    ((_, _, formats, precision, images, _),) = calls
     assert (formats, precision) == (["onnx"], "int8")
     train = load_splits(RunFolder(small_run).settings.read_dataset(small_data_root), ["train"], (160, 64))["train"]
     assert np.array_equal(images, train), "all 48, which are fewer than it takes"
@@ -237,6 +238,12 @@ def test_int8_is_calibrated_on_the_training_images(small_run, small_data_root, t
     with pytest.raises(SystemExit, match="was trained on other images"):
         command(export, *args, f"--data_root={tmp_path}")
     assert len(calls) == 1
+
+
+def test_a_calibration_is_a_part_of_the_export(network, tmp_path):
+    calibration = Calibration("aa", 6.0, -4.0, "doors", 30, 90, 2000, 0.1)
+    export_model(network, tmp_path / "out", ["keras"], calibration=calibration)
+    assert Calibration.read(tmp_path / "out/calibration.json", "aa") == calibration
 
 
 def test_images_to_calibrate_on_are_taken_evenly(monkeypatch):
@@ -258,7 +265,7 @@ def test_a_folder_to_calibrate_on_is_read_as_every_other(small_run, small_data_r
     calls = []
     monkeypatch.setattr(export, "export_model", lambda *args: calls.append(args))
     command(export, *args)
-    assert len(calls[0][-1]) == 16
+    assert len(calls[0][4]) == 16
     assert f"{folder}: 16 images; left out: 1 .heic." in capsys.readouterr().out
 
 

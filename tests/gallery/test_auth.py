@@ -59,6 +59,10 @@ def test_a_new_password_takes_the_place_of_the_old_one(users, tmp_path):
     path.touch(0o600)
     path.write_text(users.read_text())
     assert set_password(path, "anna", "another one") is False
+    (tmp_path / "link").symlink_to(path)
+    assert set_password(tmp_path / "link", "anna", "a third one") is False and (tmp_path / "link").is_symlink()
+    assert Users(path).check("anna", "a third one") and not Users(path).check("anna", "another one")
+    set_password(path, "anna", "another one")
     now = Users(path)
     asked = [("anna", "another one"), ("anna", "correct horse"), ("ben@door", "battery staple")]
     assert [now.check(*guess) for guess in asked] == [True, False, True]

@@ -50,7 +50,11 @@ def test_a_pattern_finds_the_camera_in_the_path(tmp_path, pattern, cameras):
 
 @pytest.mark.parametrize(
     ("pattern", "tracks"),
-    [(r"/t(\d+)_", ["07", "07", "12", None]), (r"/t0?(\d+)_", [7, 7, 12, None]), (r"(cam.*/t\d+)_", ["cam1/t07", "cam1/t07", "cam2/t12", None])],
+    [
+        (r"/t(\d+)_", ["07", "07", "12", None]),
+        (r"/t0?(\d+)_", [7, 7, 12, None]),
+        (r"(cam.*/t\d+)_", ["cam1/t07", "cam1/t07", "cam2/t12", None]),
+    ],
 )
 def test_a_pattern_finds_the_track_in_the_path(tmp_path, pattern, tracks):
     for name in ("cam1/t07_0.jpg", "cam1/t07_1.jpg", "cam2/t12_0.jpg", "cam2/x.jpg"):

@@ -34,6 +34,17 @@ def test_two_are_kept(tmp_path):
     assert names(tmp_path) == ["epoch0001-step00000.npz", "epoch0001-step00005.npz"]
 
 
+def test_copies_by_other_names_are_left_alone(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, 0, ARRAYS)
+    (tmp_path / "epoch0001-step00000.npz").rename(tmp_path / "epoch0009-step00000-before-the-move.npz")
+    assert checkpoints.newest() is None
+    for epoch in (1, 2, 3):
+        checkpoints.save(epoch, 0, ARRAYS)
+    assert checkpoints.newest()[0].name == "epoch0003-step00000.npz"
+    assert "epoch0009-step00000-before-the-move.npz" in names(tmp_path)
+
+
 def test_a_damaged_newest_one_does_not_outlive_the_next(tmp_path, capsys):
     checkpoints = Checkpoints(tmp_path)
     for epoch in (1, 2):

@@ -98,9 +98,24 @@ def test_results_on_another_test_set_of_that_name_stay(tmp_path):
     assert paths[2:] == paths[:2]
 
 
-def test_the_epoch_that_was_tested(tmp_path):
+def test_results_of_an_earlier_epoch_replace_none_of_a_later_one(tmp_path):
     run = make_run(tmp_path / "run", 60, epochs=7)
-    assert run.tested_after == 7
+    assert run.write_metrics({}, 6, None) is False and run.read_metrics()
+    assert run.write_metrics(run.read_metrics(), 7, "again") is True and run.read_test()[0] == "again"
     for content in ("[]", "{", "{}", '{"epoch": null}'):
         (run.path / "metrics.json").write_text(content)
-        assert run.tested_after == 0
+        assert run.write_metrics({}, 1, None) is True
+
+
+def test_a_training_that_begins_leaves_what_others_are_writing(tmp_path):
+    run = make_run(tmp_path / "run", 60, finished=False)
+    (run.path / "checkpoints").mkdir()
+    (run.path / ".exports.0123abcd.part").mkdir()
+    parts = [".metrics.0123abcd.part.json", ".exports.0123abcd.part"]
+    left = [".log.0123abcd.part.csv", "checkpoints/.epoch0001-step00000.0123abcd.part.npz"]
+    for part in (parts[0], *left):
+        (run.path / part).touch()
+    dataset = ReidDataset("synthetic", make_table(["a.jpg", "b.jpg"], range(2), [1] * 2, "train"))
+    with run_folder.RunFolder.opened(run.path, run.settings, dataset):
+        assert all((run.path / part).exists() for part in parts)
+        assert not any((run.path / part).exists() for part in left)
