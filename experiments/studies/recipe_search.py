@@ -36,6 +36,7 @@ VARIANTS = {  # name: (flags, reading)
     "norm-momentum": ("--recipe adamw", "norm-momentum"),
     "glorot": ("--recipe adamw", "glorot"),
     "crop-scale": ("--recipe adamw", "crop-scale"),
+    "region-norm": ("--recipe adamw", "region-norm"),
     "free-regions": ("--recipe adamw", "decayed-spatial"),
     "free-attention": ("--recipe adamw", None),
     "float32": ("--recipe adamw --precision float32", None),
@@ -74,6 +75,23 @@ def change_regions():
     hacnn.REGION_SCALE = (0.25, 1.0)
 
 
+def change_region_norm():
+    """Calls the local branch's Inceptions once for each region, whose maps then have statistics of their own."""
+    from keras import ops
+
+    from hacnn_tf.models import hacnn
+
+    class InceptionB(hacnn.InceptionB):
+        def call(self, inputs):
+            if "local" not in self.name:
+                return super().call(inputs)
+            regions = ops.reshape(inputs, (-1, 4, *inputs.shape[1:]))
+            maps = ops.stack([super(InceptionB, self).call(regions[:, i]) for i in range(4)], axis=1)
+            return ops.reshape(maps, (-1, *maps.shape[2:]))
+
+    hacnn.InceptionB = InceptionB
+
+
 def change_decay(*undecayed):
     from hacnn_tf.training import loop
 
@@ -86,6 +104,7 @@ READINGS = {
     "adam-epsilon": change_adam,
     "glorot": change_initializer,
     "crop-scale": change_regions,
+    "region-norm": change_region_norm,
     "decayed-attention": change_decay,
     "decayed-spatial": functools.partial(change_decay, "hard_attention/"),
 }

@@ -29,6 +29,7 @@ print(json.dumps({
     "norm": [stem.norm.momentum, stem.norm.epsilon],
     "initializer": type(stem.conv.kernel_initializer).__name__,
     "region": model.get_layer("level3_regions").size,
+    "local": type(model.get_layer("level2_local_inception_b")).__qualname__.partition(".")[0],
     "epsilon": make_optimizer(RECIPES["adamw"], 10).epsilon,
     "undecayed": UNDECAYED,
 }))
@@ -48,7 +49,7 @@ def test_readings_change_the_network():
     done = subprocess.run([sys.executable, "-c", CHANGED], check=True, capture_output=True, text=True)
     found = json.loads(done.stdout)
     expected = {"norm": [0.99, 1e-3], "initializer": "GlorotUniform", "region": [5, 8], "epsilon": 1e-4}
-    assert found == expected | {"undecayed": ["hard_attention/"]}
+    assert found == expected | {"undecayed": ["hard_attention/"], "local": "change_region_norm"}
 
 
 def test_the_table_has_a_line_for_each_finished_training(tmp_path):
