@@ -31,6 +31,7 @@ from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import locked, printable
+from hacnn_tf.utils.startup import not_installed
 from hacnn_tf.utils.waiting import announced
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.app", once=True)
@@ -155,7 +156,7 @@ def _import_browser(folder: str) -> ModuleType:
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in ("gradio", "starlette"):
             raise
-        raise InputError('The page needs Gradio: install it with pip install -c constraints.txt -e ".[app]".') from None
+        raise not_installed(["gradio"], "the page", "app") from None
     return browser
 
 

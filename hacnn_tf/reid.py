@@ -18,7 +18,7 @@ from hacnn_tf.export import Export
 from hacnn_tf.export.exported import CALIBRATION
 from hacnn_tf.preset import find_model, load_model, write_preset
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import atomic_write, check_new_path, expanded
+from hacnn_tf.utils.files import atomic_write, check_new_path, expanded, preview
 from hacnn_tf.utils.options import PRECISIONS
 from hacnn_tf.utils.types import Features, FilePath, Picture, Pixels
 from hacnn_tf.utils.waiting import bar
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from hacnn_tf.evaluation.calibration import Calibration
 
 BATCH = 64  # images extracted at a time
-BOXES_NAMED = 10  # at most, in a sentence
 READ_AHEAD = 2  # batches that are decoded while one is extracted
 ALONE = (str, os.PathLike, bytes, bytearray, memoryview, PIL.Image.Image)  # what is one picture, and no list of them
 
@@ -282,11 +281,9 @@ class ReID:
         whole = [crop for crop in crops if not isinstance(crop, InputError)]
         if len(whole) < len(crops):
             problems = [f"box {i} {crop}" for i, crop in enumerate(crops) if isinstance(crop, InputError)]
-            more = len(problems) - BOXES_NAMED
             raise InputError(
                 f"{len(problems):,} of {len(crops):,} boxes cannot be cut out of the frame: "
-                f"{'; '.join(problems[:BOXES_NAMED])}{f'; and {more:,} more' if more > 0 else ''}. embed_boxes_each "
-                "gives the features of the others."
+                f"{preview(problems, 10, '; ')}. embed_boxes_each gives the features of the others."
             )
         return self.embed(whole)
 

@@ -40,8 +40,8 @@ def main(flags: FlagValues) -> None:
     experiments, selection, seeds = _experiments(flags), cli.given_options(Selection, flags), _seeds(flags)
 
     require_tensorflow()
+    from hacnn_tf.paper.report import write_report
     from hacnn_tf.paper.reproduction import Reproduction
-    from hacnn_tf.report import write_report
 
     reproduction = Reproduction(
         experiments,

@@ -102,7 +102,7 @@ def main(flags: FlagValues) -> None:
         return found
 
     how = {name: flags[name].value for name in ASKED}
-    found = audit.searched(search, contents, database.path, system_user(), how)
+    found = audit.run_search(search, contents, database.path, system_user(), how)
     notes = [note] if probabilities else []
     for line in notes:
         print(line)

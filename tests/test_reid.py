@@ -278,7 +278,7 @@ def test_no_more_than_ten_boxes_are_named(model):
     with pytest.raises(InputError) as error:
         model.embed_boxes(np.zeros((120, 200, 3), np.uint8), [[0, 0, 9, 9]] + [[300, 0, 400, 50]] * 1234)
     sentence = str(error.value)
-    assert sentence.startswith("1,234 of 1,235 boxes cannot") and "; and 1,224 more. embed_boxes_each" in sentence
+    assert sentence.startswith("1,234 of 1,235 boxes cannot") and " and 1,224 more. embed_boxes_each" in sentence
     assert sentence.count("(300, 0, 400, 50)") == 10
 
 

@@ -177,7 +177,9 @@ def test_what_cannot_be_made_is_said_before_any_training(places, trainings, tmp_
     assert "is not a folder that you may write to" in fails(reproduce, ["--experiment=table7", *SMALL, *closed], capsys)
     monkeypatch.setitem(sys.modules, "hacnn_tf.paper.figures", None)
     monkeypatch.delattr("hacnn_tf.paper.figures", raising=False)
-    assert "Figures need matplotlib" in fails(reproduce, ["--experiment=all", *SMALL, *places], capsys)
+    assert "matplotlib is not installed, which a figure needs" in fails(
+        reproduce, ["--experiment=all", *SMALL, *places], capsys
+    )
     assert not trainings
 
 

@@ -15,6 +15,7 @@ from hacnn_tf.data.dataset import SPLITS
 from hacnn_tf.data.listing import list_images
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview
+from hacnn_tf.utils.startup import not_installed
 from hacnn_tf.utils.types import FilePath
 
 NAMES = ("manifest.csv", "manifest.parquet")  # in the folder of its images
@@ -171,9 +172,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         import pyarrow.parquet
     except ImportError:
-        raise InputError(
-            f'{path} needs pyarrow: pip install -c constraints.txt -e ".[search]", or make it a .csv file.'
-        ) from None
+        raise not_installed(["pyarrow"], str(path), "search") from None
     with open(path, "rb") as file:
         try:
             # Whole numbers with gaps would be floats otherwise, and large ones others.

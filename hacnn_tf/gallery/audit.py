@@ -49,7 +49,7 @@ class Audit:
         elif self.path and not (self.path.is_file() and os.access(self.path, os.W_OK)):
             raise InputError(f"{self.path} is not a file that you may append to: name another for --audit.")
 
-    def searched(
+    def run_search(
         self,
         search: Callable[[], list["pd.DataFrame"]],
         queries: Iterable[Sequence[bytes]],
@@ -103,7 +103,8 @@ class Audit:
         first = {"time": utc_now(), "command": self._command, "sudo_user": os.environ.get("SUDO_USER")}
         lines = [json.dumps(first | event | {"database": _place(event["database"])}) + "\n" for event in events]
         try:
-            _append(Path(str(self.path)), "".join(lines).encode())
+            assert self.path, "there is no file to write to"
+            _append_to_file(self.path, "".join(lines).encode())
         except OSError as error:
             raise InputError(
                 f"Cannot write the audit file {self.path} ({error.strerror or error}): {consequence}."
@@ -134,7 +135,7 @@ def _place(database: FilePath) -> str:
     return str(database) if in_bucket(database) else os.path.abspath(database)
 
 
-def _append(path: Path, content: bytes) -> None:
+def _append_to_file(path: Path, content: bytes) -> None:
     """Appends all of it or nothing, whoever else does at the same time, and waits until it has reached the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)

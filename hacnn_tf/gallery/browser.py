@@ -135,7 +135,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
 
                 limit = at_least if probabilities else None
                 asked = {"where": where, "top": int(top), "rerank": reranked, "at_least": limit}
-                (rows,) = audit.searched(find, [[content]], database.path, _user(request), asked)
+                (rows,) = audit.run_search(find, [[content]], database.path, _user(request), asked)
                 if reranked and at_least:
                     note = NO_LIMIT
                 elif not (reranked or probabilities or note):

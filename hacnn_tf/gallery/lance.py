@@ -14,6 +14,7 @@ from hacnn_tf.gallery.naming import FEATURE, check_path, in_bucket, no_database
 from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import check_format, expanded, preview
 from hacnn_tf.utils.forks import check_process, claim
+from hacnn_tf.utils.startup import not_installed
 from hacnn_tf.utils.types import FilePath
 
 try:
@@ -199,9 +200,7 @@ def connect(path: FilePath) -> tuple[Any, str]:
         InputError: LanceDB is not installed, no database can have that path, or the place cannot be opened.
     """
     if lancedb is None:
-        raise InputError(
-            'A database needs LanceDB and SQLGlot: install it with pip install -c constraints.txt -e ".[search]".'
-        )
+        raise not_installed(["lancedb or sqlglot"], "a database", "search")
     claim("LanceDB")
     place, name = check_path(path)
     with refused(f"Cannot open {path}"):

@@ -25,6 +25,7 @@ from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.cli import print_line
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_folder
+from hacnn_tf.utils.startup import not_installed
 from hacnn_tf.utils.types import TEST_SPLITS, FilePath
 
 if TYPE_CHECKING:
@@ -184,8 +185,8 @@ def _figures() -> ModuleType:
     """The module that makes figures. Raises `InputError` where it cannot be imported."""
     try:
         from hacnn_tf.paper import figures
-    except ImportError as error:
-        raise InputError(f'Figures need matplotlib ({error}): pip install -e ".[plot]".') from None
+    except ImportError:
+        raise not_installed(["matplotlib"], "a figure", "plot") from None
     return figures
 
 

@@ -55,7 +55,7 @@ class RunFolders:
         """The finished runs of an experiment.
 
         Args:
-            settings: `Settings`; its seed is of no account.
+            settings: `Settings`; its seed is ignored.
 
         Returns:
             List of (`RunFolder`, results as of `evaluate_features`), one a seed, by seed.

@@ -86,7 +86,7 @@ def train(
                     if not np.isfinite(state.totals).all() or ((due or search) and not state.finite()):
                         order = epoch_order(rows.pid, settings.batch_size, recipe, settings.seed, epoch)
                         layer = search.find() if search else None
-                        raise InputError(record.not_finite(rows.iloc[order[state.step - 1]], layer))
+                        raise InputError(record.report_not_finite(rows.iloc[order[state.step - 1]], layer))
                 record.show_step()
                 if step == steps:
                     record.log_epoch(epoch * steps, state.count_epoch())

@@ -151,5 +151,5 @@ class Follower(Record):
     def stopped(self) -> str:
         return "stopped with the other workers."
 
-    def _list(self, batch: pd.DataFrame) -> Path | None:
+    def _write_batch(self, batch: pd.DataFrame) -> Path | None:
         return None

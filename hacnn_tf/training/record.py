@@ -97,7 +97,7 @@ class Record:
         done = f"step {state.step} of epoch {state.epoch + 1}" if state.step else f"epoch {state.epoch}"
         return f"stopped after {done}; the same command again goes on from there."
 
-    def not_finite(self, batch: pd.DataFrame, layer: str | None) -> str:
+    def report_not_finite(self, batch: pd.DataFrame, layer: str | None) -> str:
         """What to say of a step after which the loss or a weight is not finite.
 
         Args:
@@ -107,14 +107,14 @@ class Record:
         began = f"It began in {layer}." if layer else "--debug_nans says in which layer it began."
         listed = None
         with contextlib.suppress(InputError):  # the disk may be full as well
-            listed = self._list(batch)
+            listed = self._write_batch(batch)
         return (
             f"The loss or a weight is not finite after step {self._state.step} of epoch {self._state.epoch + 1}. "
             f"{began} Lower --learning_rate and name another --run_dir, or look at the images of this batch; earlier "
             f"checkpoints are kept. The batch: {preview(batch.path)}{f', all of them in {listed}' if listed else ''}."
         )
 
-    def _list(self, batch: pd.DataFrame) -> Path | None:
+    def _write_batch(self, batch: pd.DataFrame) -> Path | None:
         return self._run.write_not_finite(batch)
 
     def _place(self, state: TrainingState) -> str:

@@ -217,7 +217,7 @@ def check_new_path(path: FilePath, suffix: str = "") -> None:
 
 
 def check_folder(path: FilePath) -> None:
-    """Raises `InputError` if a folder cannot be written, or if it is not there, not made."""
+    """Raises `InputError` if a folder cannot be written, or does not exist and cannot be made."""
     if URL.match(str(path)):
         raise InputError(f"{path} is a URL, and only databases may lie at one: name a folder of this machine.")
     path = Path(expanded(path))

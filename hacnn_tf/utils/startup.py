@@ -47,11 +47,11 @@ def check_tensorflow() -> None:
     """Raises `InputError` if it is plain that `require_tensorflow` would; loads nothing."""
     for package in ("tensorflow", "keras"):
         if package not in sys.modules and not importlib.util.find_spec(package):
-            raise _not_installed(package)
+            raise _backend_missing(package)
     keras = sys.modules.get("keras")
     backend = keras.backend.backend() if keras else os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend != "tensorflow":
-        raise _needs_tensorflow(backend)
+        raise InputError(f"This needs TensorFlow, and Keras is set to {backend}: set KERAS_BACKEND=tensorflow.")
 
 
 def check_installed(names: Iterable[str], user: str, extra: str) -> None:
@@ -128,7 +128,7 @@ def _load(package: str) -> None:
             importlib.import_module(package)
         except (ImportError, ValueError) as error:
             if (missing := getattr(error, "name", None)) in ("keras", *BACKENDS):
-                raise _not_installed(missing) from None
+                raise _backend_missing(missing) from None
             if "KERAS_BACKEND" not in os.environ:
                 raise
             raise _no_backend(os.environ["KERAS_BACKEND"]) from None
@@ -185,17 +185,12 @@ def _anywhere() -> Iterator[None]:
         yield
 
 
-def _not_installed(package: str) -> InputError:
+def _backend_missing(package: str) -> InputError:
     others = "" if package == "keras" else f", or set KERAS_BACKEND to {_others(package)}"
     return InputError(
         f"{package} is not installed: pip install {package}{others}, or take an export for ONNX Runtime, OpenVINO or "
         "LiteRT, which needs none."
     )
-
-
-def _needs_tensorflow(backend: str) -> InputError:
-    """The error for a backend of Keras by which this cannot be done."""
-    return InputError(f"This needs TensorFlow, and Keras is set to {backend}: set KERAS_BACKEND=tensorflow.")
 
 
 def _no_backend(name: str) -> InputError:

@@ -237,7 +237,9 @@ def test_paths_as_windows_and_macos_write_them(folder):
 def test_parquet_without_pyarrow(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (folder / "manifest.parquet").touch()
-    with pytest.raises(InputError, match=r'needs pyarrow: pip install -c constraints.txt -e "\.\[search\]"'):
+    with pytest.raises(
+        InputError, match=r'pyarrow is not installed, which .* needs: pip install -c constraints.txt -e "\.\[search\]"'
+    ):
         read_manifest(folder / "manifest.parquet")
 
 

@@ -25,7 +25,7 @@ def pictures():
 
 def ask(audit, pictures, found=("/door/1.jpg", "/door/\udcff.jpg")):
     """A search by two pictures of one person."""
-    return audit.searched(
+    return audit.run_search(
         lambda: [pd.DataFrame({"path": list(found)})],
         [pictures],
         "people.lance",
@@ -81,7 +81,7 @@ def test_each_query_has_a_line_and_what_was_there_stays(pictures, tmp_path):
     path = tmp_path / "audit.jsonl"
     path.write_text("before\n")
     rows = [pd.DataFrame({"path": ["/1.jpg"]}), pd.DataFrame({"path": ["/2.jpg"]})]
-    Audit(path, "c").searched(lambda: rows, [[picture] for picture in pictures], "p.lance", None, {})
+    Audit(path, "c").run_search(lambda: rows, [[picture] for picture in pictures], "p.lance", None, {})
     first, *lines = path.read_text().splitlines()
     assert first == "before"
     assert [json.loads(line)["found"] for line in lines] == [[sha256sum(b"/1.jpg")], [sha256sum(b"/2.jpg")]]
@@ -92,7 +92,7 @@ def test_a_search_that_finds_nobody_has_a_line_too(pictures, tmp_path):
         raise InputError("p.lance has no pictures for which 'camid = 7' holds.")
 
     with pytest.raises(InputError, match="has no pictures"):
-        Audit(tmp_path / "a", "c").searched(search, [pictures], "p.lance", "ben", {"where": "camid = 7"})
+        Audit(tmp_path / "a", "c").run_search(search, [pictures], "p.lance", "ben", {"where": "camid = 7"})
     line = json.loads((tmp_path / "a").read_text())
     assert (line["where"], line["found"]) == ("camid = 7", [])
 
