@@ -1,15 +1,11 @@
 """A page to search a database by picture, in a browser, made with Gradio."""
 
 import contextlib
-import functools
-import ipaddress
 import os
 import re
-import socket
 import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import gradio as gr
 import numpy as np
@@ -17,8 +13,6 @@ import pandas as pd
 import PIL.Image
 from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hacnn_tf.data.augmentation import GREY
 from hacnn_tf.data.decode import read_image
@@ -26,6 +20,7 @@ from hacnn_tf.gallery.audit import Audit
 from hacnn_tf.gallery.auth import Users, normal
 from hacnn_tf.gallery.condition import sql_literal
 from hacnn_tf.gallery.database import Database
+from hacnn_tf.gallery.own_page import OwnPageOnly
 from hacnn_tf.gallery.probabilities import Probabilities, limits, not_calibrated
 from hacnn_tf.gallery.results import captions, time_text
 from hacnn_tf.gallery.times import as_time
@@ -68,7 +63,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
     Returns:
         `gradio.Blocks`, to be given to `launch`.
     """
-    cameras = _cameras(database)
+    answers, cameras = _Answers(database, model, audit), _cameras(database)
     known = database.rows(["time"])
     calibrated = Probabilities.find(database, model)[0] is not None
     with gr.Blocks(analytics_enabled=False, title="hacnn_tf", delete_cache=(KEPT, KEPT)) as blocks:
@@ -107,76 +102,88 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                 told = gr.Markdown()
                 gallery = gr.Gallery(show_label=False, height="auto", allow_preview=False, buttons=[], elem_id="found")
 
-        def search(
-            picture: str | None,
-            cameras: list[int | str],
-            since: str,
-            until: str,
-            top: float,
-            at_least: float,
-            reranked: bool,
-            request: gr.Request,
-        ) -> tuple:
-            if picture is None:
-                return None, None, "", gr.update(visible=False)
-            with _shown_errors():
-                where = _condition(cameras, since, until)
-                database.refresh()
-                probabilities, note = (None, "") if reranked else Probabilities.find(database, model, where)
-                content, less = read_bytes(picture), 0
-                feature = model.embed(content)
-
-                def find() -> list[pd.DataFrame]:
-                    nonlocal less
-                    (rows,) = database.search(feature, where, int(top), reranked=reranked)
-                    if probabilities:
-                        rows, less = probabilities.add(rows, at_least)
-                    return [rows]
-
-                limit = at_least if probabilities else None
-                asked = {"where": where, "top": int(top), "rerank": reranked, "at_least": limit}
-                (rows,) = audit.run_search(find, [[content]], database.path, _user(request), asked)
-                if reranked and at_least:
-                    note = NO_LIMIT
-                elif not (reranked or probabilities or note):
-                    note = not_calibrated(database.path)
-            notes = [*limits(len(rows), less, limit or 0, int(top)), note]
-            return rows, _pictures(rows), _plain(" ".join(filter(None, notes))), gr.update(visible=False)
-
-        def select(picture: Any, rows: pd.DataFrame, event: gr.SelectData) -> tuple:
-            with _shown_errors():
-                row = rows.iloc[event.index]
-                match = _read(row.path)
-                drawn = None
-                if model.network is not None:  # loads Keras, which a program does without
-                    from hacnn_tf.evaluation.drawing import attention_of
-
-                    images = [read_image(image, model.input_size) for image in (picture, match)]
-                    drawn = attention_of(model.network, np.stack(images))
-            shown = gr.update(value=drawn, visible=drawn is not None)
-            return match, f"**{_plain(row.path)}**", shown, gr.update(visible=True)
-
-        def cameras_now() -> Any:
-            with _shown_errors():
-                database.refresh()
-                return gr.update(choices=_cameras(database))
-
-        def who(request: gr.Request) -> tuple:
-            said = [f"You are {_plain(normal(request.username))}."] if request.username else []
-            said += ["Each search is written to an audit log."] if audit.path else []
-            return " ".join(said), gr.update(visible=bool(request.username))
-
         filters = [query, camera, since, until, top, at_least, rerank]
         private: dict[str, Any] = {"api_visibility": "private"}
         changes = (query.change, camera.change, rerank.change, top.release, at_least.release)
         for event in (*changes, go.click, since.submit, until.submit):
-            event(search, filters, [found, gallery, told, details], show_progress_on=gallery, **private)
+            event(answers.search, filters, [found, gallery, told, details], show_progress_on=gallery, **private)
         shown = [selected, caption, seen, details]
-        blocks.load(cameras_now, None, camera, **private)
-        blocks.load(who, None, [watched, leave], **private)
-        gallery.select(select, [query, found], shown, show_progress_on=seen, scroll_to_output=True, **private)
+        blocks.load(answers.cameras_now, None, camera, **private)
+        blocks.load(answers.who, None, [watched, leave], **private)
+        gallery.select(answers.select, [query, found], shown, show_progress_on=seen, scroll_to_output=True, **private)
         onwards.click(lambda picture: picture, selected, query, **private)
     return blocks
+
+
+class _Answers:
+    """What the page does when somebody asks; arguments as of `page`."""
+
+    def __init__(self, database: Database, model: ReID, audit: Audit) -> None:
+        self._database, self._model, self._audit = database, model, audit
+
+    def search(
+        self,
+        picture: str | None,
+        cameras: list[int | str],
+        since: str,
+        until: str,
+        top: float,
+        at_least: float,
+        reranked: bool,
+        request: gr.Request,
+    ) -> tuple:
+        """The pictures that are nearest to an upload, as the filters say."""
+        if picture is None:
+            return None, None, "", gr.update(visible=False)
+        with _shown_errors():
+            where = _condition(cameras, since, until)
+            self._database.refresh()
+            probabilities, note = (None, "") if reranked else Probabilities.find(self._database, self._model, where)
+            content, less = read_bytes(picture), 0
+            feature = self._model.embed(content)
+
+            def find() -> list[pd.DataFrame]:
+                nonlocal less
+                (rows,) = self._database.search(feature, where, int(top), reranked=reranked)
+                if probabilities:
+                    rows, less = probabilities.add(rows, at_least)
+                return [rows]
+
+            limit = at_least if probabilities else None
+            asked = {"where": where, "top": int(top), "rerank": reranked, "at_least": limit}
+            (rows,) = self._audit.run_search(find, [[content]], self._database.path, _user(request), asked)
+            if reranked and at_least:
+                note = NO_LIMIT
+            elif not (reranked or probabilities or note):
+                note = not_calibrated(self._database.path)
+        notes = [*limits(len(rows), less, limit or 0, int(top)), note]
+        return rows, _pictures(rows), _plain(" ".join(filter(None, notes))), gr.update(visible=False)
+
+    def select(self, picture: Any, rows: pd.DataFrame, event: gr.SelectData) -> tuple:
+        """A picture that was clicked, and what the network looks at in it and in the query."""
+        with _shown_errors():
+            row = rows.iloc[event.index]
+            match = _read(row.path)
+            drawn = None
+            if self._model.network is not None:  # loads Keras, which a program does without
+                from hacnn_tf.evaluation.drawing import attention_of
+
+                images = [read_image(image, self._model.input_size) for image in (picture, match)]
+                drawn = attention_of(self._model.network, np.stack(images))
+        shown = gr.update(value=drawn, visible=drawn is not None)
+        return match, f"**{_plain(row.path)}**", shown, gr.update(visible=True)
+
+    def cameras_now(self) -> Any:
+        """The cameras that there are when the page is loaded."""
+        with _shown_errors():
+            self._database.refresh()
+            return gr.update(choices=_cameras(self._database))
+
+    def who(self, request: gr.Request) -> tuple:
+        """Who has logged in, and whether searches are recorded."""
+        said = [f"You are {_plain(normal(request.username))}."] if request.username else []
+        said += ["Each search is written to an audit log."] if self._audit.path else []
+        return " ".join(said), gr.update(visible=bool(request.username))
 
 
 def launch(blocks: gr.Blocks, host: str, port: int, users: Users | None = None) -> str:
@@ -210,41 +217,6 @@ def launch(blocks: gr.Blocks, host: str, port: int, users: Users | None = None) 
         app_kwargs={"middleware": [Middleware(OwnPageOnly)]},
     )
     return address
-
-
-class OwnPageOnly:
-    """Refuses what other web sites make a browser ask of this server, directly or by a name that they own."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._ours(dict(scope["headers"])):
-            await PlainTextResponse("This page is for its own address only.", 403)(scope, receive, send)
-        else:
-            await self._app(scope, receive, send)
-
-    @staticmethod
-    def _ours(headers: Mapping[bytes, bytes]) -> bool:
-        host, origin = (headers.get(name, b"").decode("latin1") for name in (b"host", b"origin"))
-        try:
-            return _is_ours(urlsplit(f"//{host}").hostname) and (not origin or urlsplit(origin).netloc == host)
-        except ValueError:
-            return False
-
-
-def _is_ours(name: str | None) -> bool:
-    """Whether a host's name is this machine's, or an address and so nobody's to redirect."""
-    try:
-        return bool(ipaddress.ip_address(name or ""))
-    except ValueError:
-        return name == "localhost" or name in _own_names()
-
-
-@functools.cache
-def _own_names() -> set[str]:
-    """What this machine calls itself, for which it may ask the network."""
-    return {socket.gethostname().lower(), socket.getfqdn().lower()}
 
 
 @contextlib.contextmanager

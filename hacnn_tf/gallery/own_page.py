@@ -1,0 +1,45 @@
+"""A server that answers nobody but its own page."""
+
+import functools
+import ipaddress
+import socket
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class OwnPageOnly:
+    """Refuses what other web sites make a browser ask of this server, directly or by a name that they own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._ours(dict(scope["headers"])):
+            await PlainTextResponse("This page is for its own address only.", 403)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    @staticmethod
+    def _ours(headers: Mapping[bytes, bytes]) -> bool:
+        host, origin = (headers.get(name, b"").decode("latin1") for name in (b"host", b"origin"))
+        try:
+            return _is_ours(urlsplit(f"//{host}").hostname) and (not origin or urlsplit(origin).netloc == host)
+        except ValueError:
+            return False
+
+
+def _is_ours(name: str | None) -> bool:
+    """Whether a host's name is this machine's, or an address and so nobody's to redirect."""
+    try:
+        return bool(ipaddress.ip_address(name or ""))
+    except ValueError:
+        return name == "localhost" or name in _own_names()
+
+
+@functools.cache
+def _own_names() -> set[str]:
+    """What this machine calls itself, for which it may ask the network."""
+    return {socket.gethostname().lower(), socket.getfqdn().lower()}
