@@ -80,9 +80,8 @@ class Devices:
         self, images: Pixels, labels: Integers, batch_size: int, recipe: Recipe, seed: int, epoch: int, done: int
     ) -> Iterable[tuple[Tensor, Tensor]]:
         """The batches of `training_batches`, each device's part to each device."""
-        dataset = training_batches(
-            images, labels, batch_size, recipe, seed, epoch, done, self._part, self._parts, replicas=self._here
-        )
+        share = {"part": self._part, "parts": self._parts, "replicas": self._here}
+        dataset = training_batches(images, labels, batch_size, recipe, seed, epoch, done, **share)
         if self.replicas == 1:
             return dataset
         return self._strategy.distribute_datasets_from_function(lambda _: dataset)

@@ -1,14 +1,20 @@
-"""Trainings of a tiny network as processes; as many images as a batch, so that log.csv has a row a step."""
+"""Trainings of a tiny network: in this process, and in others with a step an epoch, for a row a step in log.csv."""
 
 import csv
+import functools
 import os
+import signal
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from hacnn_tf import train
 from hacnn_tf.data.synthetic import make_synthetic
+from hacnn_tf.training.devices import Devices
+from tests.conftest import train_args
+from tests.training.tiny import TinyNetwork
 
 STEPS = 20
 TINY = """
@@ -55,3 +61,50 @@ def one_device(data_root, once):
     assert curve(run_dir).shape == (STEPS, 2)
     assert abs(np.diff(curve(run_dir), axis=0)).min() > 2e-3  # each step shows
     return curve(run_dir)
+
+
+@pytest.fixture
+def small_network(monkeypatch):
+    """Trainings of a tiny network, which are as good for testing the loop."""
+    monkeypatch.setattr("hacnn_tf.models.HACNN", TinyNetwork)
+
+
+def run(data_root, run_dir, *more):
+    train.COMMAND.run(train.main, train_args(data_root, run_dir, *more))
+
+
+@pytest.fixture(scope="session")
+def whole(small_data_root, tmp_path_factory):
+    """A function that gives the run folder of a training of the tiny network that nothing stopped, trained once."""
+    folder = tmp_path_factory.mktemp("whole")
+
+    @functools.cache
+    def trained(*flags):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("hacnn_tf.models.HACNN", TinyNetwork)
+            run(small_data_root, folder / " ".join(flags), *flags)
+        return folder / " ".join(flags)
+
+    return trained
+
+
+def log(run_dir):
+    with open(run_dir / "log.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def press_ctrl_c(*_):
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def at_step(count, do, monkeypatch):
+    """Has `do` done while a step is on its way, the count-th of the training."""
+    steps, stopping = [], Devices.stopping
+
+    def count_steps(devices, request):
+        steps.append(stopping(devices, request))
+        if len(steps) == count:
+            do()
+        return steps[-1]
+
+    monkeypatch.setattr(Devices, "stopping", count_steps)
