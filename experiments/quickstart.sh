@@ -24,7 +24,7 @@ run() { # a command, and how long it takes
 
 run train --run_dir "$run_dir" --init_from hacnn_cuhk03_detected --epochs 2 "$@"
 
-if [ -d "$output.new" ] || [ ! "$output/hacnn.keras" -nt "$run_dir/checkpoints" ]; then # none whole, or of an older run
+if { [ -z "${OUTPUT:-}" ] && [ -d "$output.new" ]; } || [ ! "$output/hacnn.keras" -nt "$run_dir/checkpoints" ]; then # none whole, or of an older run
   if [ -n "${OUTPUT:-}" ] || [ ! -d "$output" ]; then
     run export --run_dir "$run_dir" --output "$output"
   else

@@ -1,4 +1,4 @@
-"""Fixtures that several test files share: a small dataset of the embedded kind, a run trained on it, and its export."""
+"""Fixtures that several test files share: a small dataset of synthetic people, a run trained on it, and its export."""
 
 import functools
 import gc

@@ -190,7 +190,7 @@ def test_what_is_missing_is_said_before_any_picture_is_extracted(small_run, gall
     monkeypatch.setattr("hacnn_tf.gallery.lance.lancedb", None)
     monkeypatch.setattr(ReID, "embed_each", None)
     args = [f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance"]
-    assert "A database needs LanceDB" in fails(index, args, capsys)
+    assert "lancedb or sqlglot is not installed, which a database needs" in fails(index, args, capsys)
 
 
 def test_search_prints_the_nearest_and_writes_a_page(people, query, tmp_path, capsys):

@@ -175,8 +175,10 @@ def test_what_cannot_be_made_is_said_before_any_training(places, trainings, tmp_
     (tmp_path / "file").touch()
     closed = [*places, f"--results_dir={tmp_path}/file/results"]
     assert "is not a folder that you may write to" in fails(reproduce, ["--experiment=table7", *SMALL, *closed], capsys)
-    monkeypatch.setitem(sys.modules, "hacnn_tf.paper.figures", None)
-    monkeypatch.delattr("hacnn_tf.paper.figures", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    for module in ("hacnn_tf.paper.figures", "hacnn_tf.evaluation.drawing"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        monkeypatch.delattr(module, raising=False)
     assert "matplotlib is not installed, which a figure needs" in fails(
         reproduce, ["--experiment=all", *SMALL, *places], capsys
     )

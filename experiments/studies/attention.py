@@ -1,4 +1,4 @@
-"""Does a trained network use its attention? Its accuracy with parts of the attention held still.
+"""Does a trained network use its attention? Its accuracy with parts of the attention frozen.
 
     python experiments/studies/attention.py --model RUN_OR_PRESET --dataset cuhk03 --data_root DATA
 
@@ -42,7 +42,7 @@ def main(flags):
     cli.require(flags, "model")
     model = ReID.from_preset(flags.model, flags.precision)
     if model.network is None:
-        raise InputError(f"{flags.model} is an export, whose attention cannot be held still: name its run or a preset.")
+        raise InputError(f"{flags.model} is an export, whose attention cannot be frozen: name its run or a preset.")
     dataset = read_options(cli.given_options(DatasetOptions, flags).completed(), flags.data_root)
     images = load_splits(dataset, TEST_SPLITS, model.input_size)
     soft, centres = moments(model.network, images["gallery"])
@@ -53,7 +53,7 @@ def main(flags):
     evaluator = Evaluator(dataset, images)
     print("| | Rank-1 | mAP |\n|---|---|---|")
     for what, changes in variants([mean for mean, _ in soft], [mean for mean, _ in centres], model.network).items():
-        features = evaluator.features(held_still(model.network, **changes))
+        features = evaluator.features(frozen(model.network, **changes))
         joint = evaluate_features(dataset, features, branches=model.branches)["single_query"]["joint"]
         print(f"| {what} | {joint['rank1']:.1f} | {joint['mAP']:.1f} |", flush=True)
 
@@ -107,7 +107,7 @@ def spatial_table(network):
 
 
 def variants(soft, centres, network):
-    """Dict from what is held still, for people, to the arguments of `held_still`."""
+    """Dict from what is frozen, for people, to the arguments of `frozen`."""
     found = {"as trained": {}}
     if soft:
         for what, (kept, follows) in SOFT_HELD.items():
@@ -139,7 +139,7 @@ def as_in(x, value):
     return ops.zeros_like(x) + ops.convert_to_tensor(value, x.dtype)
 
 
-def held_still(network, soft=lambda level, x: x, centres=lambda level, x: x):
+def frozen(network, soft=lambda level, x: x, centres=lambda level, x: x):
     """The function from images to features of a `HACNN` whose attention goes through `soft` and `centres`.
 
     Both are functions of the level, from 0, and of what the attention gives there.

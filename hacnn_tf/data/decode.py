@@ -135,7 +135,8 @@ def read_each(paths: Sequence[FilePath], read: Callable[[int], object]) -> None:
 def in_threads(function: Callable[[int], T], count: int, what: str) -> list[T]:
     """What a function gives for each number below `count`, computed in parallel, with a bar on a terminal.
 
-    Threads fetch the numbers themselves: what stops this may come while it waits, and nothing that is begun is left.
+    Threads take the numbers themselves, so that Ctrl-C is heard while this waits; then what has begun is finished, and
+    nothing else begins.
     """
     numbers = iter(range(count))
     done: queue.SimpleQueue[tuple[int, T] | BaseException] = queue.SimpleQueue()

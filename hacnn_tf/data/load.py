@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import PIL
@@ -75,8 +75,8 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
             images = np.empty(shape, np.uint8)
         except MemoryError:
             raise InputError(
-                f"{len(paths):,} images take {math.prod(shape) / 2**30:,.0f} GiB of memory, more than there is: keep "
-                "them in a file with --cache_dir, or take fewer."
+                f"{len(paths):,} images take {math.prod(shape) / 2**30:,.0f} GiB of memory, more than there is: take "
+                "fewer, or keep them in a file (`cache_dir`; --cache_dir of train and evaluate)."
             ) from None
         _decode_into(images, paths, size)
         return images
@@ -85,19 +85,28 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
     if not cached.is_file():
         check_folder(cached.parent)
         _sweep(cached.parent)
-        with atomic_write(cached) as part:
+        with contextlib.ExitStack() as held, atomic_write(cached) as part:  # locked until it has its name
+            file = held.enter_context(_locked(part))
             images = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
-            with open(part, "r+b") as file:  # a full disk is an error here, and a crash where a map is written
-                with contextlib.suppress(OSError):  # there are disks without locks
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                if hasattr(os, "posix_fallocate"):  # not on macOS
-                    os.posix_fallocate(file.fileno(), 0, os.path.getsize(part))
-                _decode_into(images, paths, size)
-                images.flush()
+            if hasattr(os, "posix_fallocate"):  # not on macOS; a full disk is an error here, and a crash in a map
+                os.posix_fallocate(file.fileno(), 0, os.path.getsize(part))
+            _decode_into(images, paths, size)
+            images.flush()
     try:
         return np.load(cached, mmap_mode="r")
     except (OSError, ValueError) as error:
         raise InputError(f"{cached} cannot be read ({error}): remove it, and it is rebuilt.") from None
+
+
+def _locked(part: Path) -> BinaryIO:
+    """A new file, locked; made again if another process swept it before it was."""
+    while True:
+        file = open(part, "w+b")  # noqa: SIM115  # the caller closes it
+        with contextlib.suppress(OSError):  # there are disks without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if part.exists():
+            return file
+        file.close()
 
 
 def _sweep(folder: Path) -> None:

@@ -35,12 +35,14 @@ class Evaluator:
     def run(self, model: "HACNN") -> Results:
         """The results of `evaluate_features` for a `HACNN`.
 
-        Traces its extraction anew, which takes seconds. With XLA it is compiled once, for a first one and all that have
-        its arguments.
+        Traces its extraction anew, which takes seconds. With XLA it is compiled once, for the first network: all others
+        must have its arguments.
         """
         features = self.features(self._compiled(model) if self._xla else feature_function(model))
         return evaluate_features(self._dataset, features, branches=model.branches)
 
     def _compiled(self, model: "HACNN") -> Callable[[Tensor], Tensor]:
+        import tensorflow as tf
+
         self._program = self._program or xla_program(model)
-        return functools.partial(self._program, current_weights(model))
+        return functools.partial(self._program, tf.nest.map_structure(tf.constant, current_weights(model)))

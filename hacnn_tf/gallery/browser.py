@@ -105,8 +105,9 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
         filters = [query, camera, since, until, top, at_least, rerank]
         private: dict[str, Any] = {"api_visibility": "private"}
         changes = (query.change, camera.change, rerank.change, top.release, at_least.release)
+        search = answers.search  # one object: of each function Gradio runs one call at a time
         for event in (*changes, go.click, since.submit, until.submit):
-            event(answers.search, filters, [found, gallery, told, details], show_progress_on=gallery, **private)
+            event(search, filters, [found, gallery, told, details], show_progress_on=gallery, **private)
         shown = [selected, caption, seen, details]
         blocks.load(answers.cameras_now, None, camera, **private)
         blocks.load(answers.who, None, [watched, leave], **private)

@@ -318,7 +318,8 @@ class Database:
                 warnings.simplefilter("ignore")  # it warns of what the docstring says
                 # Of buckets, which have no lock, another writer's files may be on their way.
                 unverified = not in_bucket(self.path)
-                self._table.lance.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=unverified)
+                for _ in range(2):  # updating the index makes a version after those before were removed
+                    self._table.lance.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=unverified)
 
     def remove(self, where: str) -> int:
         """Deletes the rows for which a condition holds, for good: nothing of them is left in its files.
@@ -331,14 +332,17 @@ class Database:
             How many there were.
 
         Raises:
-            InputError: the condition cannot be used; says why, and removes nothing.
+            InputError: the condition cannot be used, and nothing is removed; it cannot be written; or rows are deleted
+                but still in the files, because a clock was ahead: repeat the call.
         """
         condition = self._parsed(where)
         with writing(self.path):
             removed = self._table.remove(condition)
             self.tidy()
-            if not in_bucket(self.path) and len(self._table.lance.list_versions()) > 1:
-                raise InputError(  # LanceDB keeps versions that are later than now
+            with refused(f"Cannot read {self.path}"):
+                versions = len(self._table.lance.list_versions())
+            if versions > 1 and not in_bucket(self.path):  # LanceDB keeps those that are later than now
+                raise InputError(
                     f"What was removed from {self.path} is still in its files, which a clock that was ahead has dated: "
                     "set this machine's clock right, or wait until then, and repeat."
                 )

@@ -84,8 +84,9 @@ class LanceTable:
         with refused(f"Cannot make {path}"):
             if not in_bucket(path):
                 os.makedirs(path, 0o700, exist_ok=True)  # it is about people, also if this is stopped
-                os.chmod(path, 0o700)
             connection.create_table(name, schema=schema)
+            if not in_bucket(path):
+                os.chmod(path, 0o700)
 
     @property
     def lance(self) -> Any:

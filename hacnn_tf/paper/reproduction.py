@@ -185,7 +185,9 @@ def _figures() -> ModuleType:
     """The module that makes figures. Raises `InputError` where it cannot be imported."""
     try:
         from hacnn_tf.paper import figures
-    except ImportError:
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "matplotlib":
+            raise
         raise not_installed(["matplotlib"], "a figure", "plot") from None
     return figures
 

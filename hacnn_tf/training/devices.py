@@ -42,7 +42,7 @@ class Devices:
 
     @classmethod
     def choose(cls, name: str) -> "Devices":
-        """With "mirrored" all GPUs that are there, else one: at 32 images a step, several would rather wait."""
+        """With "mirrored" all GPUs that are there, else one device: at 32 images a step several would mostly wait."""
         several = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         if name != "mirrored" or len(several) == 1:
             return cls(tf.distribute.get_strategy())

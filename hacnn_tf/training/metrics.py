@@ -39,7 +39,7 @@ def read_metrics(path: Path, branches: Sequence[str], epochs: int | None) -> dic
     return content
 
 
-def readable(path: Path) -> dict[str, Any]:
+def read_if_whole(path: Path) -> dict[str, Any]:
     """What is in a `.json` file; nothing if that is not there, or damaged."""
     try:
         content = json.loads(path.read_text())

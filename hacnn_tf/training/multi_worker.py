@@ -21,7 +21,7 @@ from hacnn_tf.training.record import Record
 from hacnn_tf.training.rendezvous import meet
 from hacnn_tf.training.state import TrainingState
 from hacnn_tf.utils import signals
-from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.errors import InputError, reason_of
 
 LOST = (  # how TensorFlow says that another worker is gone, or has come back as another process, but for GPU_FAILED
     tf.errors.UnavailableError,
@@ -64,9 +64,12 @@ def open_devices(strategy: str, batch_size: int, agreement: str) -> Iterator[Dev
         yield workers
         workers.wait()
     except LOST as error:
-        reason = error.message.partition("\n")[0].rpartition(" aborted by: ")[2]  # it names the address
+        reason = reason_of(error.message).rpartition(" aborted by: ")[2]  # it names the address
         if GPU_FAILED.search(reason):
-            raise InputError(f"A GPU of this worker failed ({reason}).") from error
+            raise InputError(
+                f"A GPU of this worker failed ({reason}): see to it, and start the same command on all workers, which "
+                "goes on from the last checkpoint."
+            ) from error
         raise InputError(
             f"Another worker has ended or cannot be reached any more ({type(error).__name__}: {reason}): start the "
             "same command on all of them, and it goes on from the last checkpoint."

@@ -84,7 +84,8 @@ def _answer(listener: socket.socket, addresses: Sequence[str], digest: str, wait
     if absent := [f"{i} at {address}" for i, address in enumerate(addresses) if i and i not in callers]:
         refusal = ABSENT.format(preview(absent), wait_seconds)
     elif others := sorted(worker for worker, (_, theirs) in callers.items() if theirs != digest):
-        refusal = f"Worker {others[0]} was started with other flags or data than worker 0: start all alike."
+        different = "flags, data or number of GPUs"
+        refusal = f"Worker {others[0]} was started with other {different} than worker 0: start all alike."
     for connection, _ in callers.values():
         with connection, contextlib.suppress(OSError):  # it has left again
             connection.sendall(json.dumps(refusal).encode())

@@ -52,6 +52,8 @@ class RunConfig:
                 raise ValueError(f"num_identities is {config.num_identities!r}")
             if not isinstance(config.data_root, str | None):
                 raise ValueError(f"data_root is {config.data_root!r}")
+            if not all(isinstance(code["revision"], str | None) for code in config.code):
+                raise ValueError("a revision is no text")
             return config
         except FormatError:
             raise

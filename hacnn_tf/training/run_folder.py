@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hacnn_tf.evaluation import PARTS
 from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.code import code_revision
-from hacnn_tf.training.metrics import read_metrics, readable
+from hacnn_tf.training.metrics import read_if_whole, read_metrics
 from hacnn_tf.training.run_config import RunConfig, go_on, write_config
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.errors import InputError
@@ -134,7 +134,10 @@ class RunFolder:
                 other weights.
         """
         with locked(Path(path) / LOCK) as still_ours:
-            run = cls.find(path, settings, dataset) or cls.create(path, settings, dataset, initial, **places)
+            run = cls.find(path, settings, dataset)
+            if run is None and settings.init_from and initial is None:  # it had begun when that was asked
+                raise InputError(f"{path} was removed while images were read: repeat the command.")
+            run = run or cls.create(path, settings, dataset, initial, **places)
             if initial and initial != run.initial:
                 raise InputError(
                     f"The weights in {settings.init_from} have changed since {path} was set up ({run.initial}, now "
@@ -279,7 +282,8 @@ class RunFolder:
         self._check_present()
         how = {"tested": tested, "revision": revision or code_revision(), "epoch": epoch}
         with locked(self.path / METRICS_LOCK, self.path, METRICS_WAIT):
-            later = readable(self.path / "metrics.json").get("epoch")
+            sweep(self.path, {"metrics"})
+            later = read_if_whole(self.path / "metrics.json").get("epoch")
             if isinstance(later, int) and later > epoch:
                 return False
             write_json(self.path / "metrics.json", {"dataset": self.dataset_name, **how, "results": results})
@@ -293,7 +297,7 @@ class RunFolder:
         self._check_present()
         tested = dataset.fingerprint(TEST_SPLITS)
         path = self.path / f"metrics-{as_file_name(dataset.name)}.json"
-        if readable(path).get("tested") not in (None, tested):
+        if read_if_whole(path).get("tested") not in (None, tested):
             path = path.with_name(f"{path.stem}-{tested}.json")
         how = {"tested": tested, "revision": code_revision(), "epoch": epoch}
         names = {"trained_on": self.dataset_name, "tested_on": dataset.name}

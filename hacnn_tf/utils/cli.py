@@ -242,7 +242,7 @@ def parse(values: flags.FlagValues, argv: Sequence[str]) -> flags.FlagValues:
 
 
 def _requirement(values: flags.FlagValues, error: flags.IllegalFlagValueError) -> str:
-    """What the value of a flag must be; empty if not known. absl says "flag --NAME=VALUE: REASON", as Python does."""
+    """What the value of a flag must be; empty if not known. absl says "flag --NAME=VALUE: REASON", with Python's."""
     name, _, value = str(error).removeprefix("flag --").removesuffix(f": {error.__context__}").partition("=")
     if error.__context__ is None:  # it is not of a value
         return f"--{name} is given more than once" if ": already defined as " in str(error) else ""

@@ -1,5 +1,6 @@
 """The error that commands turn into a sentence, and what becomes one."""
 
+import re
 import sys
 
 
@@ -11,6 +12,13 @@ class FormatError(InputError):
     """A file was written by a newer version of hacnn_tf, in a format that this one cannot read."""
 
 
+def reason_of(message: str) -> str:
+    """The line of a TensorFlow error's message that says what happened; that of a graph begins with where."""
+    where = ("Graph execution error", "Detected at node", " ", "\t")
+    lines = [line for line in message.splitlines() if line.strip() and not line.startswith(where)]
+    return re.sub(r"\{\{\w+ [^}]*\}\} ?", "", lines[0] if lines else message)
+
+
 def device_failure(error: BaseException) -> str | None:
     """The sentence for what is raised where memory is used up, or a GPU fails; None if it is something else."""
     if isinstance(error, MemoryError):
@@ -18,7 +26,7 @@ def device_failure(error: BaseException) -> str | None:
     tf = sys.modules.get("tensorflow")
     if not tf or not isinstance(error, tf.errors.OpError):
         return None
-    reason = error.message.partition("\n")[0][:200]
+    reason = reason_of(error.message)[:200]
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return f"There is not enough memory ({reason}): end what else uses it, or take smaller batches."
     failed = isinstance(error, tf.errors.InternalError | tf.errors.UnknownError)

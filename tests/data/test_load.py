@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 import time
 
 import h5py
@@ -155,7 +156,7 @@ def test_parts_of_killed_processes_are_swept_and_those_of_others_left(tmp_path):
 
 def test_more_images_than_memory_holds_is_one_sentence(tmp_path):
     paths = [save(tmp_path / "a.png")]
-    with pytest.raises(InputError, match=r"1 images take .* GiB of memory, .*keep them in a file with --cache_dir"):
+    with pytest.raises(InputError, match=r"1 images take .* GiB of memory, .*keep them in a file"):
         load_images(paths, (2**22, 2**22))
 
 
@@ -174,6 +175,20 @@ def test_what_stops_a_thread_stops_all_at_once(stop):
     assert len(done) < 200
     assert in_threads(lambda i: i * i, 100, "Working") == [i * i for i in range(100)]
     assert in_threads(str, 0, "Working") == []
+
+
+def test_ctrl_c_stops_all_at_once():
+    done = []
+
+    def work(i):
+        done.append(i)
+        time.sleep(0.001)
+        if i == 20:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        in_threads(work, 10_000, "Working")
+    assert len(done) < 200
 
 
 def test_a_failed_disk_cache_leaves_nothing(tmp_path):

@@ -25,7 +25,7 @@ def check(dataset, count):
     return held
 
 
-def test_the_embedded_dataset(small_data_root):
+def test_the_synthetic_dataset(small_data_root):
     held = check(read_dataset("synthetic", small_data_root, allow_subset=True), 2)
     assert held.name.endswith(", 2 training identities for validation")
     assert set(held.table.split) == {"train", "query", "gallery"}

@@ -63,6 +63,10 @@ def test_what_another_process_has_written_is_found(filled, page):
     assert numbers(page.search(top=1)).tolist() == [77]
 
 
+def test_one_search_runs_after_another(page):
+    assert len({f.concurrency_id for f in page.blocks.fns.values() if f.name == "search"}) == 1
+
+
 def test_nothing_goes_elsewhere_and_pictures_go_after_an_hour(page, monkeypatch):
     asked = {}
     monkeypatch.setattr(gradio.Blocks, "launch", lambda _, **how: asked.update(how) or (None, "http://x/", None))

@@ -97,7 +97,10 @@ def test_a_batch_that_does_not_divide(monkeypatch):
     ("reason", "said"),
     [
         ("Collective ops is aborted by: Connection reset by peer", "Another worker has ended or cannot be reached"),
-        ("cuLaunchKernel failed: CUDA_ERROR_INVALID_HANDLE", r"A GPU of this worker failed \(cuLaunchKernel"),
+        (
+            "Graph execution error:\n\nDetected at node x\ncuLaunchKernel failed: CUDA_ERROR_INVALID_HANDLE",
+            r"A GPU of this worker failed \(cuLaunchKernel",
+        ),
     ],
 )
 def test_a_gpu_that_fails_is_no_other_worker_that_ended(reason, said, monkeypatch):

@@ -37,8 +37,8 @@ def test_all_come(addresses):
 
 def test_one_was_started_otherwise(addresses):
     said = together(addresses, ["same", "same", "other"])
-    assert said[0] == "Worker 2 was started with other flags or data than worker 0: start all alike."
-    assert all("was started with other flags or data than" in sentence for sentence in said)
+    assert said[0] == "Worker 2 was started with other flags, data or number of GPUs than worker 0: start all alike."
+    assert all("was started with other flags, data or number of GPUs than" in sentence for sentence in said)
 
 
 def test_one_does_not_come(addresses):

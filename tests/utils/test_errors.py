@@ -25,6 +25,13 @@ def test_a_command_ends_with_a_sentence(error, said):
     assert stopped.value.code.startswith(f"train: {said}")
 
 
+def test_the_reason_is_what_happened_and_not_where_in_a_graph():
+    large = tf.function(lambda n: tf.reduce_sum(tf.zeros([n, 2**20, 2**10])), autograph=False)
+    with pytest.raises(tf.errors.ResourceExhaustedError) as error:
+        large(tf.constant(2**22))
+    assert device_failure(error.value).startswith("There is not enough memory (OOM when allocating")
+
+
 def test_where_there_is_no_gpu_other_errors_are_our_own(monkeypatch):
     with pytest.raises(tf.errors.InternalError), ending("train"):
         raise FAILED
