@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from worker import Worker
 
-from hacnn_tf.data.decode import PIXELS
+from hacnn_tf.data.decode import DECODER_VERSION
 from hacnn_tf.data.load import load_splits
 from hacnn_tf.data.pipeline import steps_per_epoch, training_batches
 from hacnn_tf.evaluation import TEST_SPLITS, evaluate_features
@@ -57,7 +57,7 @@ def main(flags):
         raise InputError(f"{run.path} was trained without the local branch, which the peer always has.")
     if settings.precision == "mixed_float16":
         raise InputError(f"{run.path} was trained in mixed_float16, in which the peer does not train here.")
-    if any(code["pixels"] not in (None, PIXELS) for code in run.code):
+    if any(code["pixels"] not in (None, DECODER_VERSION) for code in run.code):
         raise InputError(f"{run.path} was trained on images decoded otherwise than here: train it anew.")
     if any(code["pixels"] is None for code in run.code):
         print(f"{run.path} does not say how its images were decoded; another way than here is worth a point or two.")

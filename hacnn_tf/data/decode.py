@@ -48,7 +48,7 @@ UPRIGHT = {  # how an image of each orientation is turned upright
     7: PIL.Image.Transpose.TRANSVERSE,
     8: PIL.Image.Transpose.ROTATE_90,
 }
-PIXELS = 2  # raised when the same files give other pixels; 1 was TensorFlow's fast JPEG decoder, without EXIF
+DECODER_VERSION = 2  # raised when the same files give other pixels; 1 was TensorFlow's fast JPEG decoder, without EXIF
 
 
 def mat_image_path(mat: FilePath, boxes: str, pair: int, identity: int, view: int) -> str:

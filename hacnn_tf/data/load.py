@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 import PIL
 
-from hacnn_tf.data.decode import PIXELS, UnreadableImagesError, mat_of, read_each, read_image
+from hacnn_tf.data.decode import DECODER_VERSION, UnreadableImagesError, mat_of, read_each, read_image
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, check_folder, expanded
 from hacnn_tf.utils.types import FilePath, Pixels, Size
@@ -126,7 +126,7 @@ def _decode_into(images: Pixels, paths: Sequence[str], size: Size) -> None:
 
 def _fingerprint(paths: Sequence[str], size: Size) -> str:
     """Changes when any file, their order, the size, or how pixels are made of files does."""
-    digest = hashlib.sha256(repr((*size, PIXELS, PIL.__version__)).encode())
+    digest = hashlib.sha256(repr((*size, DECODER_VERSION, PIL.__version__)).encode())
     for path in paths:
         file = mat_of(path) or path
         status = os.stat(file) if os.path.exists(file) else None  # decoding will name what is not there

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hacnn_tf.data.decode import PIXELS
+from hacnn_tf.data.decode import DECODER_VERSION
 from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.evaluation.ranking import squared_norms
 from hacnn_tf.gallery.lance import MOST_ROWS, LanceTable, connect, refused
@@ -134,7 +134,7 @@ class Database:
     @property
     def outdated(self) -> str | None:
         """What to tell who uses it, if its pictures were read otherwise than they are now; None if they were not."""
-        if self._table.pixels == PIXELS:
+        if self._table.decoder == DECODER_VERSION:
             return None
         return (
             f"{self.path} was indexed by a version of hacnn_tf that decoded JPEGs less exactly and ignored EXIF "

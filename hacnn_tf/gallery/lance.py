@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from hacnn_tf.data.decode import PIXELS
+from hacnn_tf.data.decode import DECODER_VERSION
 from hacnn_tf.gallery.naming import FEATURE, check_path, in_bucket, no_database
 from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import check_format, expanded, preview
@@ -45,7 +45,7 @@ class LanceTable:
     Attributes:
         path: as given, with `~` in full.
         fingerprint, preset, feature_dim: as of `hacnn_tf.gallery.Database`.
-        pixels: the version of `hacnn_tf.data.decode` that read the pictures.
+        decoder: the version of `hacnn_tf.data.decode` that read the pictures.
 
     Raises:
         InputError: LanceDB is not installed, or `path` is no database; says how to get either. Every method raises it
@@ -62,7 +62,7 @@ class LanceTable:
             check_format(path, metadata.get(FORMAT_KEY), FORMAT)
             self.fingerprint, self.preset = metadata[FINGERPRINT].decode(), metadata[PRESET].decode()
             self.feature_dim = self.schema.field(FEATURE).type.list_size
-            self.pixels = int(metadata.get(DECODER, b"1"))
+            self.decoder = int(metadata.get(DECODER, b"1"))
         except FormatError:
             raise
         except Exception as error:  # whatever LanceDB raises for a folder of another kind, or a damaged one
@@ -79,7 +79,7 @@ class LanceTable:
         path = expanded(path)
         connection, name = connect(path)
         feature = pa.field(FEATURE, pa.list_(pa.float32(), feature_dim))
-        metadata = {FORMAT_KEY: str(FORMAT), FINGERPRINT: fingerprint, PRESET: preset, DECODER: str(PIXELS)}
+        metadata = {FORMAT_KEY: str(FORMAT), FINGERPRINT: fingerprint, PRESET: preset, DECODER: str(DECODER_VERSION)}
         schema = pa.schema([*fields_of(rows), feature], metadata=metadata)
         with refused(f"Cannot make {path}"):
             if not in_bucket(path):

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 import hacnn_tf
-from hacnn_tf.data.decode import PIXELS
+from hacnn_tf.data.decode import DECODER_VERSION
 
 
 def code_here() -> dict[str, Any]:
     """What this code computes with, as in `RunFolder.code`."""
-    return {"versions": versions(), "revision": code_revision(), "pixels": PIXELS}
+    return {"versions": versions(), "revision": code_revision(), "pixels": DECODER_VERSION}
 
 
 def versions() -> dict[str, str]:

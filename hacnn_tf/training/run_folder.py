@@ -69,7 +69,7 @@ class RunFolder:
         initial: fingerprint of the weights that it began from; None if those were fresh.
         data_root: where its dataset was read from, as typed; None if it does not say.
         code: what computed it, a dict for each stretch of the training by other code than before: `versions`,
-            `revision` (git's, or None) and `pixels` (`decode.PIXELS`; None if it does not say), and of all but the
+            `revision` (git's, or None) and `pixels` (`DECODER_VERSION`; None if it does not say), and of all but the
             first the `epoch` and `step` after which it began.
         revision: the git revisions it was trained with, for people, as "a1b2c3d" or "a1b2c3d, then e4f5a6b"; or None.
 

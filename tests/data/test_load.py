@@ -126,7 +126,7 @@ def test_the_disk_cache_notices_a_changed_file_of_the_same_size(tmp_path):
 def test_the_disk_cache_of_another_decoder_is_not_taken(tmp_path, monkeypatch):
     path = save(tmp_path / "a.png")
     load_images([path], SIZE, tmp_path / "cache")
-    monkeypatch.setattr(load, "PIXELS", load.PIXELS + 1)
+    monkeypatch.setattr(load, "DECODER_VERSION", load.DECODER_VERSION + 1)
     load_images([path], SIZE, tmp_path / "cache")
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
