@@ -7,12 +7,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL.Image
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from hacnn_tf.data.boxes import Detections, crop_boxes
 from hacnn_tf.data.decode import UnreadableImagesError, decoding_pool, own_copy, read_image
 from hacnn_tf.export import Export
 from hacnn_tf.export.exported import CALIBRATION
@@ -29,13 +30,6 @@ if TYPE_CHECKING:
 BATCH = 64  # images extracted at a time
 READ_AHEAD = 2  # batches that are decoded while one is extracted
 ALONE = (str, os.PathLike, bytes, bytearray, memoryview, PIL.Image.Image)  # what is one picture, and no list of them
-
-
-class Detections(Protocol):
-    """The boxes that a detector found."""
-
-    @property
-    def xyxy(self) -> ArrayLike: ...
 
 
 class ReID:
@@ -318,7 +312,7 @@ class ReID:
             pixels = read_image(_in_full(frame))
         except InputError as reason:
             raise InputError(f"The frame cannot be read ({reason}).") from None
-        return [_crop(pixels, box) for box in _corners(boxes)]
+        return crop_boxes(pixels, boxes)
 
     def save_to_preset(self, folder: FilePath, dtype: str = "float32") -> None:
         """Writes the network without its classifiers into a folder that `from_preset` opens, whole or not at all.
@@ -402,26 +396,3 @@ def _called(images: Any, i: int) -> str:
 
 def _path_or(place: str, image: Any) -> str:
     return os.fspath(image) if isinstance(image, (str, os.PathLike)) else place
-
-
-def _corners(boxes: ArrayLike | Detections) -> NDArray[np.float64]:
-    try:
-        boxes = np.asarray(getattr(boxes, "xyxy", boxes), dtype=float)
-        return boxes.reshape(-1, 4) if boxes.size == 0 else boxes.reshape(len(boxes), 4)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"Boxes must be (n, 4): left, top, right and bottom in pixels ({error}).") from None
-
-
-def _crop(frame: Pixels, box: NDArray[np.float64]) -> Pixels | InputError:
-    """What of a frame is in a box, or what is wrong with the box."""
-    shown = f"({', '.join(f'{value:g}' for value in box)})"
-    if not np.isfinite(box).all():
-        return InputError(f"{shown} is not finite")
-    if not (box[:2] < box[2:]).all():
-        return InputError(f"{shown} is empty: left and top must be less than right and bottom")
-    height, width = frame.shape[:2]
-    left, top = np.floor(np.clip(box[:2], 0, (width, height))).astype(int)
-    right, bottom = np.ceil(np.clip(box[2:], 0, (width, height))).astype(int)
-    if left < right and top < bottom:
-        return frame[top:bottom, left:right]
-    return InputError(f"{shown} is outside of the frame, which is {width} × {height} (width × height) pixels")
