@@ -151,9 +151,10 @@ def gained(flags):
     """The command of `gains` with these flags, and its table."""
     yield _shell(f"python experiments/studies/gains.py {flags}")
     values = parse(gains.COMMAND.values, ["gains", *shlex.split(flags)])
-    selected = values.part, given_options(Selection, values), RunFolders(RECORDS / _dataset(flags))
-    yield gains.gains_table(values.part, gains.find_gains(*selected))
-    yield from gains.noise(*selected)
+    runs = RunFolders(RECORDS / _dataset(flags))
+    measured = gains.measure(values.part, given_options(Selection, values), runs)
+    yield gains.gains_table(values.part, gains.find_gains(measured, runs))
+    yield from gains.noise(measured)
 
 
 def runs_table(runs):

@@ -69,26 +69,25 @@ def main(flags):
             f"--figure shows gains of the joint feature beside the paper's: leave it or --part {flags.part} out."
         )
     runs = RunFolders(flags.runs_dir or RECORDS / selection.dataset[0])
-    gains = find_gains(flags.part, selection, runs)
-    print(gains_table(flags.part, gains), *noise(flags.part, selection, runs), sep="\n\n")
+    measured = measure(flags.part, selection, runs)
+    gains = find_gains(measured, runs)
+    print(gains_table(flags.part, gains), *noise(measured), sep="\n\n")
     for sentence in runs.left_out:
         print(f"Left out: {sentence}", file=sys.stderr)
     if flags.figure:
         gains_figure(gains).savefig(flags.figure, dpi=100)
 
 
-def find_gains(part, selection, runs):
+def find_gains(measured, runs):
     """Dict from each of `GAINS` that can be compared to a dict from seed to the gain, an array of Rank-1 and mAP.
 
     Args:
-        part: of the feature, "joint", "global" or "local".
-        selection: a `Selection` of one dataset.
-        runs: `RunFolders`.
+        measured: as `measure` returns it.
+        runs: the `RunFolders`, for the sentence.
 
     Raises:
         InputError: no two networks can be compared.
     """
-    measured = _measured(part, selection, runs)
     gains = {gain: _differences(*(measured[name] for name in gain)) for gain in GAINS}
     gains = {gain: by_seed for gain, by_seed in gains.items() if by_seed}
     if not gains:
@@ -111,14 +110,13 @@ def gains_table(part, gains):
     return markdown(pd.DataFrame.from_dict(shown, orient="index"))
 
 
-def noise(part, selection, runs):
-    """Sentences on how far a gain may be chance, one for each reading of Table 5; arguments of `find_gains`.
+def noise(measured):
+    """Sentences on how far a gain may be chance, one for each reading of Table 5; `measured` as of `measure`.
 
     Each figure is taken for the sum of one of its network, one of its seed, and chance, which is alike for all networks
     of a reading: what a least-squares fit of the others leaves.
     """
-    measured = _measured(part, selection, runs)
-    del measured["w/ CAIL"]  # is "All"
+    measured = {name: by_seed for name, by_seed in measured.items() if name != "w/ CAIL"}  # which is "All"
     for branches in ("a local branch", "one branch"):
         networks = {n: by_seed for n, by_seed in measured.items() if (ONE_BRANCH in n) == (branches == "one branch")}
         cells = pd.DataFrame([(n, seed, *value) for n, by_seed in networks.items() for seed, value in by_seed.items()])
@@ -165,8 +163,14 @@ def gains_figure(gains):
     return figure
 
 
-def _measured(part, selection, runs):
-    """Dict from the name of a row to a dict from seed to its `MEASURES`."""
+def measure(part, selection, runs):
+    """Dict from the name of a row to a dict from seed to its `MEASURES`.
+
+    Args:
+        part: of the feature, "joint", "global" or "local".
+        selection: a `Selection` of one dataset.
+        runs: `RunFolders`.
+    """
     (column,) = selection.columns(TABLES["table5"])  # Table 6 has the same
     return {
         row.name: {

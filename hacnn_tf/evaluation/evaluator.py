@@ -1,11 +1,10 @@
 """The evaluation of a network on a dataset's test images."""
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from hacnn_tf.data.dataset import ReidDataset
-from hacnn_tf.evaluation.features import current_weights, extract_features, feature_function, xla_program
+from hacnn_tf.evaluation.features import extract_features, feature_function
 from hacnn_tf.evaluation.protocols import evaluate_features
 from hacnn_tf.utils.types import TEST_SPLITS as TEST_SPLITS
 from hacnn_tf.utils.types import Features, Pixels, Results, Tensor
@@ -25,7 +24,7 @@ class Evaluator:
 
     def __init__(self, dataset: ReidDataset, images: Mapping[str, Pixels], xla: bool = False) -> None:
         self._dataset, self._xla = dataset, xla
-        self._program: Callable[..., Tensor] | None = None
+        self._compiled: tuple[HACNN, Callable[[Tensor], Tensor]] | None = None
         self._images = {split: images[split] for split in TEST_SPLITS if split in images}
 
     def features(self, function: Callable[[Pixels], Tensor]) -> dict[str, Features]:
@@ -35,14 +34,16 @@ class Evaluator:
     def run(self, model: "HACNN") -> Results:
         """The results of `evaluate_features` for a `HACNN`.
 
-        Traces its extraction anew, which takes seconds. With XLA it is compiled once, for the first network: all others
-        must have its arguments.
+        Traces its extraction anew, which takes seconds. With XLA it is compiled once for a network, whatever its
+        weights are by then.
         """
-        features = self.features(self._compiled(model) if self._xla else feature_function(model))
+        features = self.features(self._program(model) if self._xla else feature_function(model))
         return evaluate_features(self._dataset, features, branches=model.branches)
 
-    def _compiled(self, model: "HACNN") -> Callable[[Tensor], Tensor]:
+    def _program(self, model: "HACNN") -> Callable[[Tensor], Tensor]:
+        """The extraction with the weights of the time of its call: XLA keeps whatever it has compiled."""
         import tensorflow as tf
 
-        self._program = self._program or xla_program(model)
-        return functools.partial(self._program, tf.nest.map_structure(tf.constant, current_weights(model)))
+        if self._compiled is None or self._compiled[0] is not model:
+            self._compiled = model, tf.function(model.feature_extractor(), jit_compile=True, autograph=False)
+        return self._compiled[1]

@@ -11,12 +11,9 @@ from hacnn_tf.utils.types import BRANCHES, Extract, Features, Pixels, Tensor
 from hacnn_tf.utils.waiting import bar
 
 if TYPE_CHECKING:
-    import keras
-
     from hacnn_tf.models import HACNN
 
 EXTRACTION_BATCH = 64
-Weights = list[list[np.ndarray]]
 PARTS = ("joint", *BRANCHES)
 
 
@@ -38,7 +35,10 @@ def feature_function(model: "HACNN", xla: bool = False) -> Callable[[Tensor], Te
     import keras  # nothing else here needs it, nor its backends
 
     extractor = model.feature_extractor()
-    weights = _weights(extractor)
+    weights = [
+        [keras.ops.convert_to_numpy(v) for v in part]
+        for part in (extractor.trainable_variables, extractor.non_trainable_variables)
+    ]
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
@@ -62,33 +62,6 @@ def feature_function(model: "HACNN", xla: bool = False) -> Callable[[Tensor], Te
             return extractor.stateless_call(*tensors, images)[0].cpu()
 
     return without_gradients
-
-
-def xla_program(model: "HACNN") -> Callable[[Weights, Tensor], Tensor]:
-    """Function of `current_weights` and images, compiled with XLA under TensorFlow, once for all weights of a `HACNN`.
-
-    XLA keeps all that it ever compiled, so that a training that evaluates often makes one program.
-    """
-    import tensorflow as tf
-
-    extractor = model.feature_extractor()
-
-    def features(weights: Weights, images: Tensor) -> Tensor:
-        return extractor.stateless_call(*weights, images)[0]
-
-    return tf.function(features, jit_compile=True, autograph=False)
-
-
-def current_weights(model: "HACNN") -> Weights:
-    """The weights that a `HACNN`'s features depend on, trainable ones and others, as arrays."""
-    return _weights(model.feature_extractor())
-
-
-def _weights(extractor: "keras.Model") -> Weights:
-    import keras
-
-    parts = (extractor.trainable_variables, extractor.non_trainable_variables)
-    return [[keras.ops.convert_to_numpy(v) for v in part] for part in parts]
 
 
 def array_function(model: "HACNN") -> Extract:

@@ -318,8 +318,10 @@ class Database:
                 warnings.simplefilter("ignore")  # it warns of what the docstring says
                 # Of buckets, which have no lock, another writer's files may be on their way.
                 unverified = not in_bucket(self.path)
-                for _ in range(2):  # updating the index makes a version after those before were removed
+                for _ in range(2):
                     self._table.lance.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=unverified)
+                    if not self._table.lance.list_indices():  # updating one makes a version after others were removed
+                        break
 
     def remove(self, where: str) -> int:
         """Deletes the rows for which a condition holds, for good: nothing of them is left in its files.

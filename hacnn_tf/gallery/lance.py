@@ -179,7 +179,6 @@ class LanceTable:
         with refused(f"Cannot write {self.path}"):
             if not in_bucket(self.path):
                 self._mark.touch()
-        with refused(f"Cannot write {self.path}"):
             self.lance.delete(condition.sql)
             removed = before - len(self)
             self.write_anew()

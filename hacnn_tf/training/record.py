@@ -49,9 +49,7 @@ class Record:
 
         Trained weights that it begins from are its first checkpoint: it does not ask for them again.
         """
-        if not self._run.restore(state) and self._settings.init_from:
-            if not self._initial:  # it had begun when that was asked
-                raise InputError(f"{self._run.path} was removed while images were read: repeat the command.")
+        if not self._run.restore(state) and self._initial:
             self._initial.give(state.model)
             self._run.save(state)
         print_line(f"{self._place(state)}{self._updates(state)}")

@@ -135,7 +135,7 @@ class RunFolder:
         """
         with locked(Path(path) / LOCK) as still_ours:
             run = cls.find(path, settings, dataset)
-            if run is None and settings.init_from and initial is None:  # it had begun when that was asked
+            if settings.init_from and not (initial or (run and run.begun)):  # it had begun when that was asked
                 raise InputError(f"{path} was removed while images were read: repeat the command.")
             run = run or cls.create(path, settings, dataset, initial, **places)
             if initial and initial != run.initial:

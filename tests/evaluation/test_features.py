@@ -73,7 +73,7 @@ def test_xla_compiles_one_evaluation_for_all_weights(model, images):
         expected, found = (e.run(model)["single_query"]["joint"]["mAP"] for e in (Evaluator(dataset, pixels), compiled))
         assert found == pytest.approx(expected)
     kernel.assign(value)
-    assert compiled._program.experimental_get_tracing_count() == 1
+    assert compiled._program(model).experimental_get_tracing_count() == 1
 
 
 def test_images_that_are_no_bytes_are_refused():

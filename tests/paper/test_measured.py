@@ -114,10 +114,12 @@ def test_what_a_gain_may_owe_to_chance(tmp_path):
         make_run(tmp_path / f"{network}-{seed}", rank1, seed=seed, **({"regional": False} | switches[network]))
     residuals = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
     sd = np.sqrt((residuals**2).sum() / 6)
-    (said,) = gains.noise("joint", Selection(dataset=("synthetic",)), RunFolders(tmp_path))
+    (said,) = gains.noise(gains.measure("joint", Selection(dataset=("synthetic",)), RunFolders(tmp_path)))
     assert f"chance is {sd:.1f}/{sd / 2:.1f} a run (standard deviation, 6 degrees of freedom)" in said
     assert f"±{2.4469 * sd * 2**0.5:.1f}/" in said and f"±{2.4469 * sd * (2 / 3) ** 0.5:.1f}/" in said
-    assert not list(gains.noise("joint", Selection(dataset=("synthetic",), epochs=9), RunFolders(tmp_path)))
+    assert not list(
+        gains.noise(gains.measure("joint", Selection(dataset=("synthetic",), epochs=9), RunFolders(tmp_path)))
+    )
 
 
 def test_gains_over_one_branch_are_compared_with_the_papers(capsys, tmp_path):
@@ -139,7 +141,8 @@ def test_the_figure_of_gains_shows_both_readings_beside_the_papers(tmp_path):
         make_run(tmp_path / f"stripes{seed}", 40, seed=seed, spatial=False, channel=False, regional=False)
         make_run(tmp_path / f"alone{seed}", 30, seed=seed, spatial=False, channel=False, local=False)
         make_run(tmp_path / f"all{seed}", 50 + 2 * seed, seed=seed)
-    found = gains.find_gains("joint", Selection(dataset=("synthetic",)), RunFolders(tmp_path))
+    runs = RunFolders(tmp_path)
+    found = gains.find_gains(gains.measure("joint", Selection(dataset=("synthetic",)), runs), runs)
     rank1 = gains.gains_figure(found).axes[0]
     marks = [(line.get_label(), [float(y) for y in np.atleast_1d(line.get_ydata())]) for line in rank1.lines]
     assert marks[0] == ("the paper, on Market-1501", pytest.approx([0.8, 2.1, 3.8, 3.5, 6.5]))

@@ -3,17 +3,10 @@
 from types import SimpleNamespace
 
 import pandas as pd
-import pytest
 
 from hacnn_tf.training.record import Record
 from hacnn_tf.utils.errors import InputError
 from tests.paper.runs import make_run
-
-
-def test_a_run_that_was_removed_before_it_went_on_does_not_begin_from_fresh_weights(tmp_path):
-    run = make_run(tmp_path / "run", 60, finished=False, init_from="weights")
-    with pytest.raises(InputError, match="was removed while images were read: repeat the command"):
-        Record(run, None, "tested", initial=None).restore(None)
 
 
 def test_a_loss_that_is_not_finite_is_said_on_a_full_disk_too(tmp_path, monkeypatch):

@@ -107,6 +107,18 @@ def test_results_of_an_earlier_epoch_replace_none_of_a_later_one(tmp_path):
         assert run.write_metrics({}, 1, None) is True
 
 
+def test_a_run_that_was_removed_before_it_went_on_does_not_begin_from_fresh_weights(tmp_path):
+    run = make_run(tmp_path / "run", 60, finished=False, init_from="weights")  # has lost its checkpoints
+    dataset = ReidDataset("synthetic", make_table(["a.jpg", "b.jpg"], range(2), [1] * 2, "train"))
+    for path in (run.path, tmp_path / "gone"):
+        with (
+            pytest.raises(InputError, match="was removed while images were read: repeat the command"),
+            run_folder.RunFolder.opened(path, run.settings, dataset),
+        ):
+            pass
+    assert not (tmp_path / "gone/config.json").exists()
+
+
 def test_a_training_that_begins_leaves_what_others_are_writing(tmp_path):
     run = make_run(tmp_path / "run", 60, finished=False)
     (run.path / "checkpoints").mkdir()
