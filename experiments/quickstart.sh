@@ -9,7 +9,7 @@ for flag in "$@"; do
     exit 1 ;;
   esac
 done
-EXTRAS=app${EXTRAS:+,$EXTRAS}$(command -v nvidia-smi > /dev/null && echo ,gpu || true) source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+EXTRAS=app${EXTRAS:+,$EXTRAS},gpu? source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 run_dir=${RUN_DIR:-runs/quickstart}
 output=${OUTPUT:-exports/quickstart}
 database=${DATABASE:-databases/quickstart.lance}

@@ -11,7 +11,7 @@
 #   EXTRAS        further extras to install in .venv                    [gpu, where nvidia-smi is]
 #   RUNS          where run folders go                                  [runs]
 #   RESULTS       where tables and figures go                           [results]
-EXTRAS=plot${EXTRAS:+,$EXTRAS}$(command -v nvidia-smi > /dev/null && echo ,gpu || true) source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+EXTRAS=plot${EXTRAS:+,$EXTRAS},gpu? source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 experiment=$1
 shift

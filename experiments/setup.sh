@@ -1,5 +1,6 @@
 # Sourced by the scripts: makes .venv if there is none, and installs the project there at the tested versions.
-# A second time it installs nothing. PYTHON names the interpreter to begin with; EXTRAS adds extras, as in "dev,plot".
+# A second time it installs nothing. PYTHON names the interpreter to begin with; EXTRAS adds extras, as in "dev,plot";
+# gpu? is gpu where nvidia-smi is.
 set -euo pipefail
 CDPATH="" cd -- "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -24,6 +25,8 @@ setup_stamp() { # changes when what is to be installed does
 }
 
 setup_extras=${EXTRAS:-}
+setup_gpu=$(command -v nvidia-smi > /dev/null && echo ,gpu || true)
+setup_extras=${setup_extras/,gpu\?/$setup_gpu}
 setup_done=.venv/installed${setup_extras:+-$setup_extras}
 if [ "$(setup_stamp)" != "$(cat "$setup_done" 2>/dev/null)" ]; then
   echo "Installing hacnn_tf${setup_extras:+ with $setup_extras} into .venv, which takes minutes ..."
