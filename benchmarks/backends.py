@@ -13,6 +13,7 @@ import sys
 
 from compare import spread
 
+from hacnn_tf.training.code import processor
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.startup import BACKENDS
@@ -76,11 +77,6 @@ def start(backend, batch):
     if worker.stdout.readline() != "ready\n":
         raise InputError(f"{BACKENDS[backend]} does not open the bundled weights.")
     return worker
-
-
-def processor():
-    with open("/proc/cpuinfo") as file:
-        return next(line.partition(":")[2].strip() for line in file if line.startswith("model name"))
 
 
 if __name__ == "__main__":

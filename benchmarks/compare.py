@@ -18,7 +18,7 @@ from pathlib import Path
 
 from worker import Worker, WorkError
 
-from hacnn_tf.training.code import code_revision
+from hacnn_tf.training.code import code_revision, processor
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import write_json, write_text
@@ -153,13 +153,11 @@ def write(output, machine, comparison, rows, suffix):
 
 def describe(ours, peer):
     """The machine and what runs on it, as a dict."""
-    with open("/proc/cpuinfo") as file:
-        model = next((line.split(": ")[1].strip() for line in file if line.startswith("model name")), "unknown")
     mine, theirs = ours.ask(work="machine"), peer.ask(work="machine")
     if (mine["device"] == "CPU") != (theirs["device"] == "CPU"):
         raise InputError(f"TensorFlow runs on {mine['device']}, PyTorch on {theirs['device']}: install both for one.")
     return {
-        "processor": model,
+        "processor": processor(),
         "cores": mine["cores"],
         "device": theirs["device"],
         "system": platform.platform(),

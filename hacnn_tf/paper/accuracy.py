@@ -124,10 +124,12 @@ def _settings(runs: Iterable[RunFolder]) -> list[str]:
         part = ", a part of it" if s.allow_subset else ""
         tested = run.read_test()[1]
         by = f", tested by {tested}" if tested and not str(run.revision).endswith(tested) else ""
+        devices = dict.fromkeys(code["device"] for code in run.code if code["device"])
+        on = f", on {' and then '.join(devices)}" if devices else ""
         text = (
             f"{run.dataset_name}{part}: {s.epochs} epochs, batch {s.batch_size}, recipe {s.recipe}, "
             f"{s.precision}, {s.num_regions} regions, revision {run.revision}{by}, "
-            f"TensorFlow {run.code[0]['versions'].get('tensorflow')}; runs in "
+            f"TensorFlow {run.code[0]['versions'].get('tensorflow')}{on}; runs in "
         )
         groups.setdefault((text, run.path.parent), []).append(run.path.name)
     return [f"{text}{folder}: {', '.join(folded(names))}." for (text, folder), names in groups.items()]

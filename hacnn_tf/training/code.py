@@ -1,4 +1,4 @@
-"""Which code computes here, for the record: its revision, the versions of what it stands on, and its decoder."""
+"""What computes here, for the record: the code and what it stands on, its decoder, and the device."""
 
 import functools
 import platform
@@ -15,7 +15,7 @@ from hacnn_tf.data.decode import DECODER_VERSION
 
 def code_here() -> dict[str, Any]:
     """What this code computes with, as in `RunFolder.code`."""
-    return {"versions": versions(), "revision": code_revision(), "pixels": DECODER_VERSION}
+    return {"versions": versions(), "revision": code_revision(), "pixels": DECODER_VERSION, "device": device()}
 
 
 def versions() -> dict[str, str]:
@@ -31,6 +31,25 @@ def versions() -> dict[str, str]:
         **{module.__name__: module.__version__ for module in (tf, keras, np, h5py)},
         "pillow": PIL.__version__,
     }
+
+
+def device() -> str:
+    """The kinds of GPU that TensorFlow sees, as "NVIDIA H200", or that of the processor.
+
+    It matters to the digits: newer GPUs multiply float32 as TF32, of which a run's precision says nothing.
+    """
+    import tensorflow as tf
+
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    names = dict.fromkeys(detail.get("device_name", "GPU") for detail in details)
+    return " and ".join(names) or processor()
+
+
+def processor() -> str:
+    """The kind of processor, as in /proc/cpuinfo, or its architecture where that names none."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine())
 
 
 @functools.cache  # when a long command ends, other code may be checked out than was imported

@@ -129,13 +129,16 @@ class Record:
     def _updates(self, state: TrainingState) -> str:
         """What is other now than when it began: what computes it, which the run folder then tells, and what it tests.
 
-        The decoder counts as other only where it is known: run folders did not say at first.
+        The decoder and the device count as other only where they are known: run folders did not say at first.
         """
         said = ""
         if state.epoch != self._settings.epochs:
             self._run.go_on(state.epoch, state.step)
             begun, here = self._run.code[0], code_here()
-            then, now = ({**code["versions"], "revision": code["revision"]} for code in (begun, here))
+            then, now = (
+                code["versions"] | {name: code[name] for name in ("revision", "device")} for code in (begun, here)
+            )
+            then["device"] = then["device"] or now["device"]
             changed = [
                 f"{name} {then.get(name)}, now {now[name]}" for name in now if then.get(name, now[name]) != now[name]
             ]

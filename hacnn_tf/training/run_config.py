@@ -105,7 +105,8 @@ def go_on(path: Path, before: list[dict[str, Any]], epoch: int, step: int) -> li
 
 def _code(content: Mapping[str, Any]) -> dict[str, Any]:
     """What of a `config.json`, or a part of it, says how it was computed."""
-    return {"versions": dict(content["versions"]), "revision": content["revision"], "pixels": content.get("pixels")}
+    added = {name: content.get(name) for name in ("pixels", "device")}  # since there were run folders
+    return {"versions": dict(content["versions"]), "revision": content["revision"], **added}
 
 
 def _flags(content: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -68,9 +68,9 @@ class RunFolder:
         num_identities: number of training identities.
         initial: fingerprint of the weights that it began from; None if those were fresh.
         data_root: where its dataset was read from, as typed; None if it does not say.
-        code: what computed it, a dict for each stretch of the training by other code than before: `versions`,
-            `revision` (git's, or None) and `pixels` (`DECODER_VERSION`; None if it does not say), and of all but the
-            first the `epoch` and `step` after which it began.
+        code: what computed it, a dict for each stretch of the training by other code, or on another device, than
+            before: `versions`, `revision` (git's, or None), `pixels` (`DECODER_VERSION`) and `device` (both None if it
+            does not say), and of all but the first the `epoch` and `step` after which it began.
         revision: the git revisions it was trained with, for people, as "a1b2c3d" or "a1b2c3d, then e4f5a6b"; or None.
 
     Raises:

@@ -243,14 +243,16 @@ def test_boxes_are_asked_for_where_the_table_does_not_say(tmp_path):
         assert cell(table, "Global+Local", f"Synthetic, {boxes or 'detected'}", "R1")["measured"] == rank1
 
 
-def test_runs_by_several_revisions_and_decoders_say_so(tmp_path):
+def test_runs_by_several_revisions_decoders_and_devices_say_so(tmp_path):
     run = make_run(tmp_path / "a", 60)
-    config = json.loads((run.path / "config.json").read_text()) | {"revision": "abc1234", "pixels": 1}
-    then = [{"epoch": 1, "step": 0, "versions": {}, "revision": "def5678", "pixels": 2}]
+    config = json.loads((run.path / "config.json").read_text()) | {"revision": "abc1234", "pixels": 1, "device": None}
+    later = {"versions": {}, "revision": "def5678", "pixels": 2, "device": "NVIDIA H200"}
+    then = [{"epoch": 1, "step": 0, **later}, {"epoch": 2, "step": 0, **later, "device": "AMD EPYC"}]
     (run.path / "config.json").write_text(json.dumps(config | {"then": then}))
     run.write_metrics(run.read_metrics(), 4, None, "0123abc")
     table = accuracy_table("table7", SYNTHETIC, RunFolders(tmp_path))
     assert ", revision abc1234, then def5678, tested by 0123abc, " in table.notes[1]
+    assert ", on NVIDIA H200 and then AMD EPYC; runs in " in table.notes[1]
     note = "Not all of these runs are known to have seen images decoded alike: worth a point or two."
     assert table.notes[-1] == note
     (run.path / "config.json").write_text(json.dumps(config | {"pixels": None}))

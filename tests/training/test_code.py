@@ -1,4 +1,4 @@
-"""The revision that a run folder names: of the checkout that the code is in, and of no other."""
+"""What a run folder says of what computed it: the revision of its own checkout and no other, and the device."""
 
 import subprocess
 
@@ -51,3 +51,27 @@ def test_none_where_there_is_no_git(checkout, tmp_path, monkeypatch):
     commit(module)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert revision_now() is None
+
+
+@pytest.mark.parametrize(
+    ("gpus", "expected"),
+    [
+        (["NVIDIA H200", "NVIDIA H200"], "NVIDIA H200"),
+        (["NVIDIA H200", "Tesla T4", None], "NVIDIA H200 and Tesla T4 and GPU"),
+        ([], code.processor()),
+    ],
+)
+def test_the_device_is_the_kinds_of_gpu_or_the_processor(monkeypatch, gpus, expected):
+    monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: gpus if kind == "GPU" else ["CPU"])
+    details = "tensorflow.config.experimental.get_device_details"
+    monkeypatch.setattr(details, lambda gpu: {"device_name": gpu} if gpu else {})
+    assert code.device() == expected
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"), [("cores : 2\nmodel name\t: A B\n", "A B"), ("CPU part\t: 1\n", "aarch64")]
+)
+def test_a_processor_without_a_name_is_its_architecture(monkeypatch, lines, expected):
+    monkeypatch.setattr(code.Path, "read_text", lambda path: lines)
+    monkeypatch.setattr(code.platform, "machine", lambda: "aarch64")
+    assert code.processor() == expected

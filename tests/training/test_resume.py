@@ -116,12 +116,12 @@ def test_a_run_of_before_there_were_recipes_goes_on_by_section_4(
     for name in ("recipe", "validation", *OPTIONS):
         if name != "learning_rate":
             del config["settings"][name]
-    config["versions"]["hacnn_tf"], config["revision"] = "0.1.0", "abc1234"
+    config["versions"]["hacnn_tf"], config["revision"], config["device"] = "0.1.0", "abc1234", "NVIDIA H200"
     (tmp_path / "old/config.json").write_text(json.dumps(config))
     run(small_data_root, tmp_path / "old", "--epochs=2", "--recipe=paper")
     said = capsys.readouterr().out
     assert "goes on after epoch 1 of 2. It was begun with hacnn_tf 0.1.0, now " in said
-    assert "; revision abc1234, now " in said
+    assert "; revision abc1234, now " in said and "; device NVIDIA H200, now " in said
     (then,) = json.loads((tmp_path / "old/config.json").read_text())["then"]
     assert then == {"epoch": 1, "step": 0, **code_here()}
     assert RunFolder(tmp_path / "old").revision == f"abc1234, then {then['revision']}"
@@ -136,7 +136,7 @@ def test_a_run_of_before_the_local_branch_had_a_switch_goes_on(small_network, wh
         assert "local" not in json.loads(str(checkpoint["network"]))
     config = json.loads((tmp_path / "old/config.json").read_text())
     assert config["settings"].pop("local") is True
-    config |= {"pixels": 1, "tested": "aa"}
+    config |= {"pixels": 1, "tested": "aa", "device": None}  # runs did not say where at first
     (tmp_path / "old/config.json").write_text(json.dumps(config))
     run(small_data_root, tmp_path / "old", "--epochs=2")
     said = capsys.readouterr().out

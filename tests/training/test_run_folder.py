@@ -73,7 +73,7 @@ def test_what_computed_steps_that_count_is_told(tmp_path, monkeypatch):
     run = make_run(tmp_path / "run", 60, finished=False)
 
     def go_on(revision, epoch, step):
-        code = {"versions": {}, "revision": revision, "pixels": 2}
+        code = {"versions": {}, "revision": revision, "pixels": 2, "device": "CPU"}
         monkeypatch.setattr(run_config, "code_here", lambda: code)
         run.go_on(epoch, step)
         assert run_folder.RunFolder(run.path).code == run.code
