@@ -27,7 +27,7 @@ from hacnn_tf.gallery.audit import Audit, system_user
 from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import check_new_path, preview, read_bytes, write_text
+from hacnn_tf.utils.files import check_new_path, preview, printable, read_bytes, write_text
 from hacnn_tf.utils.waiting import on_terminal
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def main(flags: FlagValues) -> None:
         write_text(flags.html, as_page(database.path, list(zip(queries, found, strict=True)), notes), private=True)
         print(f"Page: {flags.html}")
     if model.network is not None and on_terminal():
-        print(SLOW.format(shlex.quote(flags.model or database.preset)), file=sys.stderr)
+        print(SLOW.format(printable(shlex.quote(flags.model or database.preset))), file=sys.stderr)
 
 
 def _asked(flags: FlagValues) -> str:

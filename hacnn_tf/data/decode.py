@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 MAX_PIXELS = 2**25  # of an image to decode; a little more than an 8K video frame
 MAX_BYTES = 8 * MAX_PIXELS  # of its file: 16 bits in each of four channels, as they are
+MOST_SCANS = 100  # of a JPEG, each a pass over all pixels; encoders make about ten
 NO_IMAGE, TOO_LARGE = "not an image that Pillow reads", "image of too many pixels"
 MOST_THREADS = 8
 DAMAGED, NO_PIXELS = "damaged or truncated image", "image without pixels"
 NOT_A_PICTURE = "not an image: a path, bytes, PIL image or uint8 array (height, width, 3) or (height, width), not {}"
 MAT_IMAGE = r".*\.mat#[a-z]+/\d+/\d+/\d+"
 ORIENTATION = 0x0112  # EXIF's tag
+TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF's tags
 UPRIGHT = {  # how an image of each orientation is turned upright
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
     3: PIL.Image.Transpose.ROTATE_180,
@@ -221,13 +223,19 @@ def _opened(image: Picture) -> PIL.Image.Image:
 
 def _content(path: str) -> bytes:
     """What is in an image file. Raises `InputError` if it is too much."""
-    with open(path, "rb") as file:  # by its size: Python sets so much memory aside as is asked for
+    with open(path, "rb", opener=_without_waiting) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise InputError("a pipe or device, not a file")
+        # By its size: Python sets so much memory aside as is asked for.
         content = file.read(min(os.fstat(file.fileno()).st_size, MAX_BYTES) + 1)
     if len(content) > MAX_BYTES:
         raise InputError(f"file of more than {MAX_BYTES // 2**20} MiB")
     return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a pipe even if nobody writes to it, to be refused then."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _decoded(encoded: bytes) -> PIL.Image.Image:
@@ -237,6 +245,8 @@ def _decoded(encoded: bytes) -> PIL.Image.Image:
         image = open_image(io.BytesIO(encoded))
     except PIL.UnidentifiedImageError:
         raise InputError(DAMAGED if encoded.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n")) else NO_IMAGE) from None
+    if image.format in ("JPEG", "MPO") and encoded.count(b"\xff\xda") > MOST_SCANS:
+        raise InputError(f"JPEG of more than {MOST_SCANS} scans, which would take very long to decode")
     return _loaded(image)
 
 
@@ -244,6 +254,9 @@ def _loaded(image: PIL.Image.Image) -> PIL.Image.Image:
     # Known before anything is decoded: a few bytes can stand for more pixels than there is memory.
     if not 0 < image.width * image.height <= MAX_PIXELS:
         raise InputError(TOO_LARGE if image.width * image.height else NO_PIXELS)
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(TILE_WIDTH, 1) * tags.get(TILE_LENGTH, 1) > MAX_PIXELS:  # decoded whole, however small the image is
+        raise InputError(TOO_LARGE)
     image.load()
     return image
 
@@ -289,7 +302,12 @@ def _read_mat_image(path: str) -> Pixels:
     boxes, pair, identity, view = place.split("/")
     file = _open_mat(mat)
     identities = file[file[boxes][:].ravel()[int(pair) - 1]]
-    return file[identities[int(view) - 1, int(identity) - 1]][()].T  # stored 3×W×H
+    stored = file[identities[int(view) - 1, int(identity) - 1]]
+    if stored.size > 3 * MAX_PIXELS:
+        raise InputError(TOO_LARGE)
+    if stored.external or stored.is_virtual or stored.file != file:
+        raise InputError("its pixels are in another file")
+    return stored[()].T  # stored 3×W×H
 
 
 @functools.lru_cache(maxsize=1)

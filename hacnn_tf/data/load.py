@@ -85,7 +85,7 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
     if not cached.is_file():
         check_folder(cached.parent)
         _sweep(cached.parent)
-        with contextlib.ExitStack() as held, atomic_write(cached) as part:  # locked until it has its name
+        with contextlib.ExitStack() as held, atomic_write(cached, private=True) as part:  # locked until it has its name
             file = held.enter_context(_locked(part))
             images = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
             if hasattr(os, "posix_fallocate"):  # not on macOS; a full disk is an error here, and a crash in a map
@@ -93,7 +93,10 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
             _decode_into(images, paths, size)
             images.flush()
     try:
-        return np.load(cached, mmap_mode="r")
+        images = np.load(cached, mmap_mode="r")
+        if (images.shape, images.dtype) != (shape, np.uint8):
+            raise ValueError(f"{images.dtype} {images.shape} instead of uint8 {shape}")
+        return images
     except (OSError, ValueError) as error:
         raise InputError(f"{cached} cannot be read ({error}): remove it, and it is rebuilt.") from None
 

@@ -11,6 +11,7 @@ from hacnn_tf.data.dataset import ReidDataset, matched
 from hacnn_tf.data.decode import in_threads, mat_of, read_image
 from hacnn_tf.data.listing import NESTED, open_image
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import printable
 
 COLUMNS = ["problem", "path", "detail"]
 Problem = tuple[str, str, str]
@@ -93,7 +94,11 @@ def _two_identities(table: pd.DataFrame, inspected: Mapping[str, Inspected]) -> 
         if image.digest:
             other, other_pid = first.setdefault((image.digest, image.size), (path, pid))
             if pid != other_pid:
-                yield "two identities", path, f"identity {pid}: the same pixels as {other}, identity {other_pid}"
+                yield (
+                    "two identities",
+                    path,
+                    f"identity {pid}: the same pixels as {printable(other)}, identity {other_pid}",
+                )
 
 
 def _trained_and_tested(dataset: ReidDataset) -> Iterator[Problem]:

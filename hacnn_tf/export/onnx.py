@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hacnn_tf.export.exported import KEPT_FLOAT, Export, described, description, needed, single_images
+from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.types import Pixels
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ def convert(network: "HACNN") -> "ModelProto":
 def load(path: Path) -> Export:
     """Opens the file as an `Export`, on the CPU."""
     (onnxruntime,) = needed("onnxruntime")
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    content = path.read_bytes()
+    if b"location" in content:  # as ONNX has of weights in other files, which may be any that this user can read
+        raise InputError(f"{path} takes weights from other files, which no export here does: do not trust it.")
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     (images,), (features,) = session.get_inputs(), session.get_outputs()
     known = session.get_modelmeta().custom_metadata_map
     return Export(

@@ -48,6 +48,8 @@ class Audit:
             check_folder(self.path.parent)
         elif self.path and not (self.path.is_file() and os.access(self.path, os.W_OK)):
             raise InputError(f"{self.path} is not a file that you may append to: name another for --audit.")
+        elif self.path and self.path.stat().st_mode & 0o007:
+            raise InputError(f"{self.path} can be read or changed by every user of this machine: chmod 600 it.")
 
     def run_search(
         self,

@@ -10,6 +10,7 @@ from hacnn_tf.gallery.database import Database
 from hacnn_tf.gallery.naming import DISTANCE, PROBABILITY
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Probabilities:
         shown = f"1 in {max(self.count, 2):,}" if self.prior is None else f"a share of {self.prior:g}"
         note = (
             f"Probabilities are as if {shown} of the pictures compared showed the person, on cameras like those of "
-            f"{self.calibration.dataset}."
+            f"{printable(self.calibration.dataset)}."
         )
         if self.uncalibrated is None:
             return note

@@ -87,7 +87,7 @@ def captions(found: pd.DataFrame) -> Iterator[list[str]]:
 
 
 def _text(value: Any) -> str:
-    return "" if pd.isna(value) else str(value)
+    return "" if pd.isna(value) else printable(str(value))
 
 
 def _figure(path: str, caption: str, *lines: str) -> str:

@@ -31,7 +31,7 @@ def read_metrics(path: Path, branches: Sequence[str], epochs: int | None) -> dic
         for parts in ({"single_query": None} | results).values():
             for part in parts_of(branches):
                 _check_measures(parts[part])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         again = f"write it anew with python -m hacnn_tf.evaluate --run_dir {path.parent}"
         raise InputError(f"{path} is damaged ({error!r}): {again}.") from None
     if epoch != epochs:
@@ -44,7 +44,7 @@ def read_if_whole(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
         return content if isinstance(content, dict) else {}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
 
 

@@ -57,7 +57,16 @@ class RunConfig:
             return config
         except FormatError:
             raise
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, InputError) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+            InputError,
+        ) as error:
             raise InputError(f"{path} is damaged: {error}.") from None
 
     @property

@@ -162,7 +162,7 @@ def ending(name: str) -> Iterator[None]:
             yield
         sys.stdout.flush()  # or a full disk would be noticed after this, by Python
     except InputError as error:
-        sys.exit(f"{name}: {error}")
+        sys.exit(f"{name}: {_harmless(str(error))}")
     except BrokenPipeError:  # who read it has left, as `| head` does
         drop_output()
         sys.exit(128 + signal.SIGPIPE)
@@ -178,6 +178,11 @@ def ending(name: str) -> Iterator[None]:
         if said := device_failure(error):
             sys.exit(f"{name}: {said}")
         raise
+
+
+def _harmless(text: str) -> str:
+    """A text without what moves a terminal's cursor or hides letters; names of files and cameras may be anything."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text)
 
 
 def print_line(text: str) -> None:

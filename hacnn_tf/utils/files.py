@@ -119,6 +119,8 @@ def locked(path: FilePath, kept: FilePath | None = None, wait: float = 0) -> Ite
         InputError: another process holds it and goes on to, or it cannot be made.
     """
     path = Path(expanded(path))
+    if path.is_symlink():
+        raise InputError(f"{path} is a link, which no lock may be: remove it.")
     lock = filelock.FileLock(path, timeout=wait, poll_interval=0.05, fallback_to_soft=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,8 @@
 """One picture has the same pixels, and one feature, whichever way it comes in."""
 
 import io
+import os
+import struct
 
 import numpy as np
 import pytest
@@ -192,8 +194,37 @@ def test_icons_and_files_that_are_too_large_are_not_decoded(tmp_path, monkeypatc
     (tmp_path / "large.jpg").write_bytes(bytes(2**20 + 1))
     with pytest.raises(InputError, match="file of more than 1 MiB"):
         read_image(tmp_path / "large.jpg")
-    with pytest.raises(InputError, match="a pipe or device, not a file"):
-        read_image("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for path in ("/dev/zero", tmp_path / "pipe.jpg"):
+        with pytest.raises(InputError, match="a pipe or device, not a file"):
+            read_image(path)
+
+
+def test_a_jpeg_of_many_scans_is_not_decoded(monkeypatch):
+    whole = FILES["progressive JPEG"]
+    scans = whole.count(b"\xff\xda")
+    monkeypatch.setattr(decode, "MOST_SCANS", scans)
+    assert read_image(whole).shape == (100, 48, 3)
+    last = whole[whole.rindex(b"\xff\xda") : -2]
+    with pytest.raises(InputError, match=f"JPEG of more than {scans} scans"):
+        read_image(whole[:-2] + last + whole[-2:])
+
+
+def test_a_small_image_of_a_huge_tile_is_not_decoded():
+    tags = {
+        256: 64,
+        257: 160,
+        258: 8,
+        259: 1,
+        262: 1,
+        decode.TILE_WIDTH: 2**14,
+        decode.TILE_LENGTH: 2**12,
+        324: 0,
+        325: 1,
+    }
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    with pytest.raises(InputError, match="image of too many pixels"):
+        read_image(struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4))
 
 
 def test_a_lack_of_memory_is_no_damage(monkeypatch):

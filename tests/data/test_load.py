@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hacnn_tf.data import load
-from hacnn_tf.data.decode import in_threads, mat_image_path
+from hacnn_tf.data.decode import in_threads, mat_image_path, read_image
 from hacnn_tf.data.load import load_images
 from hacnn_tf.utils.errors import InputError
 
@@ -84,6 +84,20 @@ def test_a_broken_image_inside_a_mat_file_is_named(tmp_path):
     assert paths[1] in str(error.value) and paths[2] in str(error.value) and paths[0] not in str(error.value)
 
 
+def test_a_mat_file_of_no_size_is_read_neither_beyond_memory_nor_out_of_other_files(tmp_path):
+    (tmp_path / "secret.bin").write_bytes(bytes(72))
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        huge = file.create_dataset("huge", (3, 10**6, 10**6), np.uint8, chunks=(3, 64, 64)).ref  # nothing is stored
+        outside = file.create_dataset(
+            "outside", (3, 4, 6), np.uint8, external=[(str(tmp_path / "secret.bin"), 0, 72)]
+        ).ref
+        pair = file.create_dataset("pair", data=np.array([[huge], [outside]], h5py.ref_dtype))
+        file.create_dataset("detected", data=np.array([[pair.ref]], h5py.ref_dtype))
+    for view, reason in ((1, "image of too many pixels"), (2, "its pixels are in another file")):
+        with pytest.raises(InputError, match=reason):
+            read_image(mat_image_path(tmp_path / "a.mat", "detected", 1, 1, view))
+
+
 def test_resizing_is_antialiased(tmp_path):
     stripes = np.zeros((160, 64, 3), np.uint8)
     stripes[::2] = 255
@@ -131,14 +145,25 @@ def test_the_disk_cache_of_another_decoder_is_not_taken(tmp_path, monkeypatch):
     assert len(list((tmp_path / "cache").iterdir())) == 2
 
 
-@pytest.mark.parametrize("cache", ["file", "damaged"])
+def test_the_disk_cache_is_for_its_owner_alone(tmp_path):
+    path = save(tmp_path / "a.png")
+    load_images([path], SIZE, tmp_path / "cache")
+    (cached,) = (tmp_path / "cache").iterdir()
+    assert cached.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("cache", ["file", "damaged", "others", "floats"])
 def test_a_disk_cache_that_cannot_be_used_is_one_sentence(tmp_path, cache):
     paths = [save(tmp_path / "a.png")]
     if cache == "file":
         (tmp_path / "cache").touch()
     else:
         load_images(paths, SIZE, tmp_path / "cache")
-        next((tmp_path / "cache").iterdir()).write_bytes(b"broken")
+        (cached,) = (tmp_path / "cache").iterdir()
+        if cache == "damaged":
+            cached.write_bytes(b"broken")
+        else:
+            np.save(cached, np.zeros((2, *SIZE, 3), np.uint8) if cache == "others" else np.zeros((1, *SIZE, 3)))
     with pytest.raises(InputError, match=r"is not a folder that you may write to|remove it, and it is rebuilt"):
         load_images(paths, SIZE, tmp_path / "cache")
 

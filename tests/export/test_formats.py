@@ -30,6 +30,23 @@ def test_a_failed_export_leaves_nothing(small_run, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("place", ["{}/secret", "secret"])
+def test_an_onnx_file_reads_no_other_file(tmp_path, place):
+    needs("onnx")
+    from onnx import TensorProto, helper
+
+    from hacnn_tf.export import onnx
+
+    (tmp_path / "secret").write_bytes(bytes(64))
+    weights = TensorProto(name="w", data_type=1, dims=[16], data_location=TensorProto.EXTERNAL)
+    weights.external_data.add(key="location", value=place.format(tmp_path))
+    ends = [helper.make_tensor_value_info(name, 1, ["N", 16]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Add", ["x", "w"], ["y"])], "g", ends[:1], ends[1:], [weights])
+    (tmp_path / "hacnn.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    with pytest.raises(InputError, match="takes weights from other files"):
+        onnx.load(tmp_path / "hacnn.onnx")
+
+
 FULL_DISK = """
 import json, resource, signal, sys
 from hacnn_tf.export import __main__ as export

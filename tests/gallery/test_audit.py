@@ -79,6 +79,7 @@ def test_who_became_another_by_sudo_is_told(pictures, tmp_path, monkeypatch):
 
 def test_each_query_has_a_line_and_what_was_there_stays(pictures, tmp_path):
     path = tmp_path / "audit.jsonl"
+    path.touch(0o640)  # as logrotate may make it
     path.write_text("before\n")
     rows = [pd.DataFrame({"path": ["/1.jpg"]}), pd.DataFrame({"path": ["/2.jpg"]})]
     Audit(path, "c").run_search(lambda: rows, [[picture] for picture in pictures], "p.lance", None, {})
@@ -169,6 +170,12 @@ def test_what_is_no_place_for_it_is_said_at_once(tmp_path, place):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match=r"--audit\.$|is not a folder that you may write to\.$"):
         Audit(tmp_path / place, "c")
+
+
+def test_a_file_that_everybody_may_read_is_not_added_to(tmp_path):
+    (tmp_path / "audit.jsonl").touch(0o604)
+    with pytest.raises(InputError, match="read or changed by every user of this machine: chmod 600 it"):
+        Audit(tmp_path / "audit.jsonl", "c")
 
 
 def test_without_a_file_nothing_is_recorded(pictures, tmp_path, monkeypatch):

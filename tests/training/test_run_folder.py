@@ -43,6 +43,14 @@ def test_values_that_it_cannot_have(change, tmp_path):
         edited(path, lambda config: config.update(change))
 
 
+def test_json_that_is_too_deep_is_damage(tmp_path):
+    run = make_run(tmp_path / "run", 60)
+    for name in ("metrics", "config"):
+        (run.path / f"{name}.json").write_text("[" * 100_000)
+        with pytest.raises(InputError, match=f"{name}.json is damaged"):
+            run_folder.RunFolder(run.path).read_metrics()
+
+
 @pytest.mark.parametrize(("former", "now"), [("constant", "paper"), ("paper", "adamw"), ("strong", "strong")])
 def test_without_a_format_recipes_have_their_former_names(former, now, tmp_path):
     path = make_run(tmp_path / "run", 60, recipe=now, erasing=0.25).path

@@ -25,6 +25,12 @@ def test_a_command_ends_with_a_sentence(error, said):
     assert stopped.value.code.startswith(f"train: {said}")
 
 
+def test_no_name_in_a_sentence_moves_the_cursor():
+    with pytest.raises(SystemExit) as stopped, ending("index"):
+        raise InputError("a\x1b[2J\r\u202e of\nträume")
+    assert stopped.value.code == "index: a\\x1b[2J\\r\\u202e of\nträume"
+
+
 def test_the_reason_is_what_happened_and_not_where_in_a_graph():
     large = tf.function(lambda n: tf.reduce_sum(tf.zeros([n, 2**20, 2**10])), autograph=False)
     with pytest.raises(tf.errors.ResourceExhaustedError) as error:

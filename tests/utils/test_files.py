@@ -188,6 +188,13 @@ def test_a_lock_is_held_by_one_and_freed_by_its_death(tmp_path):
         assert not still_ours()
 
 
+def test_a_lock_is_made_through_no_link(tmp_path):
+    (tmp_path / "lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="lock is a link, which no lock may be"), files.locked(tmp_path / "lock"):
+        pass
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_disk_that_has_no_locks(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
