@@ -96,6 +96,14 @@ def small_run(small_data_root, once, tmp_path_factory):
     return shutil.copytree(trained, tmp_path_factory.mktemp("runs") / "small")
 
 
+@pytest.fixture(scope="module")
+def model(small_run):
+    """The small run's network, opened."""
+    from hacnn_tf import ReID
+
+    return ReID.from_preset(small_run)
+
+
 @pytest.fixture(scope="session")
 def exported(small_run, once):
     """The folder of the small run's export, a SavedModel and a Keras file."""
