@@ -170,6 +170,28 @@ def opened_once():
         yield
 
 
+@pytest.fixture(scope="module")
+def gallery(small_data_root):
+    """The folder of the small dataset's gallery."""
+    return small_data_root / "synthetic/detected/bounding_box_test"
+
+
+@pytest.fixture(scope="module")
+def query(small_data_root):
+    """The paths of the small dataset's query images."""
+    return sorted(map(str, small_data_root.glob("synthetic/detected/query/*.jpg")))
+
+
+@pytest.fixture(scope="module")
+def people(small_run, gallery, opened_once, tmp_path_factory):
+    """A database of the small dataset's gallery."""
+    from hacnn_tf import index
+
+    path = tmp_path_factory.mktemp("database") / "people.lance"
+    command(index, f"--model={small_run}", f"--images={gallery}", f"--database={path}")
+    return path
+
+
 @pytest.fixture(scope="session")
 def table8(once):
     """Table 8, for which five well-known networks are built."""
