@@ -1,0 +1,51 @@
+"""Tables of images: which queries can be found, what a fingerprint is of, and what a summary counts."""
+
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hacnn_tf.data.dataset import ReidDataset, make_table, matched
+
+
+def test_many_images_of_few_people_take_no_room(tmp_path):
+    """A thousand queries of a person, each with a thousand matches, are no table of a million rows."""
+    rows = pd.DataFrame({"pid": np.repeat([1, 2, 3], 1000), "camid": np.tile([1, 2], 1500)})
+    tracemalloc.start()
+    assert matched(rows, rows.iloc[:2000]).tolist() == [True] * 2000 + [False] * 1000
+    assert tracemalloc.get_traced_memory()[1] < 10e6
+    tracemalloc.stop()
+
+
+def test_matches_equal_a_slow_search():
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        query, gallery = (pd.DataFrame(rng.integers(-1, 4, (9, 2)), columns=["pid", "camid"]) for _ in range(2))
+        expected = [any((gallery.pid == q.pid) & (gallery.camid != q.camid)) for q in query.itertuples()]
+        assert matched(query, gallery).tolist() == expected
+
+
+def test_unknown_cameras_are_not_one_camera():
+    table = make_table(["a.jpg", "b.jpg"], [1, 1], [-1, -1], "query")
+    with pytest.raises(ValueError, match="needs a negative number of its own"):
+        ReidDataset("toy", table)
+    ReidDataset("toy", pd.concat([table[:1], table[:1].assign(split="gallery")]))  # the same image, in two splits
+
+
+def test_a_fingerprint_is_of_identities_and_cameras_too():
+    table = make_table(["a.jpg", "b.jpg"], [1, 2], [1, 2], "train")
+    tables = (table, table.assign(pid=[2, 1]), table.assign(camid=[2, 1]))
+    assert len({ReidDataset("toy", rows).fingerprint() for rows in tables}) == 3
+
+
+def test_queries_without_further_images_are_counted():
+    table = pd.concat(
+        [
+            make_table(["a.jpg", "b.jpg", "c.jpg"], [1, 1, 2], [1, 2, 1], "query"),
+            make_table(["d.jpg", "e.jpg", "f.jpg"], [1, 1, 2], [1, 1, 2], "multi_query"),
+        ]
+    )
+    lines = ReidDataset("toy", table).summary().splitlines()
+    assert "queries without multi_query images, left out of that setting: 2" in lines
+    assert not any("without multi_query" in line for line in ReidDataset("toy", table[:3]).summary().splitlines())
