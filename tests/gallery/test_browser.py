@@ -14,6 +14,7 @@ import gradio
 
 from hacnn_tf.gallery import Database, browser
 from hacnn_tf.gallery.audit import Audit
+from hacnn_tf.utils.errors import InputError
 
 REQUEST = SimpleNamespace(username="ａｎｎａ")  # anna, from another keyboard
 
@@ -45,6 +46,21 @@ def page(filled, tmp_path):
 def test_a_search_is_from_a_time_to_a_time(page):
     assert sorted(numbers(page.search(since="2026-11-24 08:20"))) == list(range(20, 50))
     assert sorted(numbers(page.search(until="2026-11-24 08:20"))) == list(range(21))
+
+
+def test_the_filters_of_the_page_as_conditions():
+    from hacnn_tf.gallery.browser import _condition
+
+    assert _condition([], "", None) is None
+    assert _condition([3, 1], " ", "") == "camid in (3, 1)"
+    assert _condition(["a'b"], "2026-11-24T10:00+02:00", "2026-11-24") == (
+        "camid in ('a''b') and time >= timestamp '2026-11-24 08:00:00' "
+        "and time <= timestamp '2026-11-24 23:59:59.999999'"
+    )
+    assert _condition([], "", "2026-11-24 15:30") == "time <= timestamp '2026-11-24 15:30:00'"
+    for text in ("soon", "NaT", "' or 1=1 --", "24/11/2026", "nan", "2026-11", "2026"):
+        with pytest.raises(InputError, match=r"From is no time: write it as 2026-11-24 15:30\."):
+            _condition([], text, "")
 
 
 def test_a_click_shows_the_picture_that_was_clicked(page):
