@@ -8,9 +8,9 @@
 Unchanged images are skipped, changed images and metadata replaced, unreadable images named. Other files, and images not
 in the folder's manifest, are left out and counted by type. The same command resumes after a stop.
 
---remove permanently deletes rows: features and metadata. The image files are yours to delete, and deleting a file
-leaves its row. It says how many of how many rows it would delete and asks; scripts add --yes. Rows with a missing value
-fail every comparison with it: "camid != 3" does not match images without a camera.
+--remove permanently deletes rows: features and metadata. The image files are yours to delete (--list prints their
+paths), and deleting a file leaves its row. It says how many of how many rows it would delete and asks; scripts add
+--yes. Rows with a missing value fail every comparison with it: "camid != 3" does not match images without a camera.
 
 --keep_days N likewise deletes images taken more than N times 24 hours ago: their own time, as the camera set it, is
 compared with this machine's local time (TZ sets another). Images without a time are kept and counted.
@@ -32,7 +32,7 @@ from hacnn_tf.gallery.retention import kept_anyway, older_than
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.files import expanded, printable
 from hacnn_tf.utils.types import FilePath
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ COMMAND.define(
 )
 COMMAND.group("Pictures")
 COMMAND.define("path", "database", None, f"where the features go, as in people{SUFFIX}")
+COMMAND.define("string", "list", None, "print the paths of the rows that meet this SQL condition")
 COMMAND.define("string", "remove", None, "permanently delete the rows that meet this SQL condition")
 COMMAND.define(
     "integer",
@@ -73,7 +74,9 @@ COMMAND.group("Database")
 def main(flags: FlagValues) -> None:
     cli.require(flags, "database")
     check_path(flags.database)
-    if flags.remove is None and flags.keep_days is None:
+    if flags.list is not None:
+        _list(flags)
+    elif flags.remove is None and flags.keep_days is None:
         _index(flags)
     else:
         _delete(flags)
@@ -95,11 +98,26 @@ def _index(flags: FlagValues) -> None:
         index(model, pictures, flags.database, left_out)
 
 
+def _list(flags: FlagValues) -> None:
+    _check_alone(flags, "list", "yes", "audit")
+    check_there(flags.database)
+    from hacnn_tf.gallery.database import Database
+
+    for path in Database(flags.database).rows(["path"], flags.list).path.sort_values():
+        print(printable(path))
+
+
+def _check_alone(flags: FlagValues, flag: str, *others: str) -> None:
+    """Raises `InputError` if other flags are given than the one that says what to do, and those that go with it."""
+    others += ("model", "images", "precision", "runtime", "camera_pattern", "track_pattern", "keep_days", "remove")
+    if given := [f"--{name}" for name in others if name != flag and flags[name].value not in (None, False)]:
+        with_it = "--database" if "yes" in others else "--database, --yes and --audit"
+        raise InputError(f"--{flag} takes nothing but {with_it}: leave {' and '.join(given)} out.")
+
+
 def _delete(flags: FlagValues) -> None:
     flag = "--keep_days" if flags.remove is None else "--remove"
-    others = ("model", "images", "precision", "runtime", "camera_pattern", "track_pattern", "keep_days")
-    if given := [f"--{name}" for name in others if flags[name].value and f"--{name}" != flag]:
-        raise InputError(f"{flag} takes nothing but --database, --yes and --audit: leave {' and '.join(given)} out.")
+    _check_alone(flags, flag.removeprefix("--"))
     check_there(flags.database)
     audit = Audit(flags.audit, COMMAND.name)
     from hacnn_tf.gallery.database import Database

@@ -53,7 +53,9 @@ def test_indexing_again_takes_only_what_is_new_or_has_changed(small_run, gallery
     assert sorted(entry.name for entry in path.rglob("*")) == before
     (images / "0099_c3_1.jpg").write_text("no image any more")
     command(index, *args)
-    assert "0 added, 0 replaced, 32 as they were, 0 metadata updated, 1 that cannot" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "0 added, 0 replaced, 32 as they were, 0 metadata updated, 1 that cannot" in told.out
+    assert "0099_c3_1.jpg cannot be read: not an image that Pillow reads; its row stays as it was." in told.err
 
 
 def test_a_replaced_file_of_the_same_size_is_indexed_again(small_run, tmp_path, capsys):
@@ -85,6 +87,41 @@ def test_what_is_said_of_a_picture_can_be_corrected_without_extracting_it_again(
     assert rows.camid.tolist() == [1, 2, 1] and rows.coat.isna().tolist() == [False, False, True]
     assert [f"{time:%Y%m%d_%H%M%S}.jpg" for time in rows.time] == names
     np.testing.assert_array_equal(np.stack(rows.feature), before)
+
+
+def test_rows_of_files_that_are_gone_are_counted_and_can_still_be_corrected(small_run, gallery, tmp_path, capsys):
+    names = [f"c{i}.jpg" for i in range(3)]
+    for name, file in zip(names, sorted(gallery.iterdir()), strict=False):
+        shutil.copy(file, tmp_path / name)
+    path, manifest = tmp_path / "people.lance", tmp_path / "manifest.csv"
+    args = [f"--model={small_run}", f"--images={tmp_path}", f"--database={path}"]
+    manifest.write_text("path,camid\n" + "".join(f"{name},1\n" for name in names))
+    command(index, *args)
+    assert "gone" not in capsys.readouterr().out
+    (tmp_path / names[0]).unlink()
+    (tmp_path / names[1]).unlink()
+    before = Database(path).rows(["path", "bytes", "modified"])
+    manifest.write_text(f"path,camid\n{names[0]},2\n{names[2]},1\n")
+    command(index, *args)
+    told = capsys.readouterr()
+    assert "0 replaced, 1 as they were, 1 metadata updated, 0 that cannot be read; 3 in all" in told.out
+    assert f"; 2 rows are of files that are gone from {tmp_path}, which --remove would delete." in told.out
+    assert not told.err
+    rows = Database(path).rows(["path", "camid", "bytes", "modified"]).sort_values("path", ignore_index=True)
+    assert rows.camid.tolist() == [2, 1, 1]
+    pd.testing.assert_frame_equal(rows[before.columns], before.sort_values("path", ignore_index=True))
+    command(index, f"--database={path}", "--list=camid = 1")
+    assert capsys.readouterr().out == "".join(f"{tmp_path}/{name}\n" for name in names[1:])
+
+
+def test_tracks_that_last_for_hours_are_counted(small_run, gallery, tmp_path, capsys):
+    for name, file in zip(
+        ("a_080000.jpg", "a_090001.jpg", "b_080000.jpg", "b_090000.jpg"), sorted(gallery.iterdir()), strict=False
+    ):
+        shutil.copy(file, tmp_path / name.replace("_", "_20261124_"))
+    args = [f"--model={small_run}", f"--images={tmp_path}", f"--database={tmp_path}/p.lance", "--track_pattern=([ab])_"]
+    command(index, *args)
+    assert "4 in all in 2 tracks, 1 of them longer than an hour, none with a camera." in capsys.readouterr().out
 
 
 def test_a_manifest_of_another_day_may_hold_other_kinds_of_values(small_run, gallery, tmp_path, capsys):
@@ -218,6 +255,9 @@ def test_index_refuses_what_it_cannot_use(small_run, gallery, people, tmp_path, 
             "--keep_days takes nothing but --database, --yes and --audit: leave --im",
         ),
         ([database, "--keep_days=9", "--remove=true"], "--remove takes nothing but --database, --yes and --audit: lea"),
+        ([database, "--list=true", "--yes"], "--list takes nothing but --database: leave --yes out"),
+        ([database, "--list=true", "--remove=true"], "--list takes nothing but --database: leave --remove out"),
+        ([f"--database={people}", "--list=camid ="], "cannot be used: it is not one whole condition"),
         ([database, "--keep_days=0"], "--keep_days"),
         ([database, "--keep_days=9"], "is not a database of features"),
         ([database, "--remove=true"], "is not a database of features"),

@@ -31,6 +31,10 @@ def _type(column: pd.Series) -> pa.DataType:
 
 def array_of(column: pd.Series, kind: pa.DataType | None) -> pa.Array:
     """A column in Arrow, of a type, by default its own."""
+    if kind is not None and pa.types.is_timestamp(kind):
+        known = column.dropna().infer_objects()
+        if len(known) and pd.api.types.is_numeric_dtype(known):  # seconds since 1970 would be microseconds
+            raise TypeError(f"{column.name} holds numbers: pandas.to_datetime with a unit makes times of them")
     texts = kind is not None and pa.types.is_string(kind)
     array = pa.array(texts_of(column) if texts else column, kind, from_pandas=True)
     if array.type in (pa.float32(), pa.float64()):

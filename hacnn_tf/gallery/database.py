@@ -369,8 +369,8 @@ class Database:
             `hacnn_tf.evaluation.rerank`), nearest first, those that are found at the same distance by path.
 
         Raises:
-            InputError: the condition cannot be used (says why), none is left by it, or features are not finite or of
-                another shape.
+            InputError: the condition cannot be used (says why), or features are not finite or of another shape.
+            NoPicturesError: the condition leaves none.
         """
         condition = self._condition(where)
         self.check_queries(features, top)

@@ -1,8 +1,9 @@
 """Brings a database up to date with the pictures that there are."""
 
 import contextlib
+import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 
 import numpy as np
@@ -18,6 +19,7 @@ from hacnn_tf.utils.files import printable
 from hacnn_tf.utils.types import Features, FilePath
 from hacnn_tf.utils.waiting import bar
 
+LONG = pd.Timedelta(hours=1)  # of a track: perhaps a tracker began to count anew, and it is of several people
 BATCH = 512  # pictures a transaction; a kill loses so many at most
 
 
@@ -38,13 +40,16 @@ def index(model: ReID, pictures: pd.DataFrame, path: FilePath, left_out: Mapping
     if database and database.outdated:
         print(database.outdated, file=sys.stderr)
     known = pictures[:0].assign(time=pd.NaT) if database is None else database.rows(database.columns)
+    gone = _gone(pictures, known)
+    pictures = _with_files(pictures, known)
     kept = pictures if database is None else database.as_kept(pictures)
     both = [rows[[name for name in NAMED if name in rows]] for rows in (known[~known.path.isin(kept.path)], kept)]
-    check_tracks(pd.concat([rows.astype(object) for rows in both]), f"{path} would have")
+    moved = f"; {gone}, which may be of pictures that were moved" if gone else ""
+    check_tracks(pd.concat([rows.astype(object) for rows in both]), f"{path} would have", moved)
     unchanged, updated = _compare(kept, known)
     todo = pictures[~unchanged & ~updated].reset_index(drop=True)
     done = replaced = 0
-    for rows, features in _extracted(model, todo):
+    for rows, features in _extracted(model, todo, set(known.path)):
         rows = rows.assign(time=rows.time if "time" in rows else times(rows.path))
         if database is None:
             database = Database.create(path, model, pictures.assign(time=pd.NaT))
@@ -59,15 +64,35 @@ def index(model: ReID, pictures: pd.DataFrame, path: FilePath, left_out: Mapping
     print(
         f"{database.path}: {done - replaced:,} added, {replaced:,} replaced, {unchanged.sum():,} as they were, "
         f"{updated.sum():,} metadata updated, {len(todo) - done:,} that cannot be read; {_in_all(database)}"
+        + (f"; {gone}, which --remove would delete" if gone else "")
         + (f"; left out: {count_kinds(left_out)}." if left_out else ".")
     )
 
 
+def _gone(pictures: pd.DataFrame, known: pd.DataFrame) -> str:
+    """How many rows are of files that are not there any more, where these pictures are; empty if there are none."""
+    folder = os.path.commonpath([os.path.dirname(path) for path in pictures.path])
+    others = known.path[~known.path.isin(pictures.path) & known.path.str.startswith(os.path.join(folder, ""))]
+    count = sum(not os.path.exists(path) for path in others) + known.path.isin(pictures.path[pictures.bytes < 0]).sum()
+    return f"{count:,} rows are of files that are gone from {folder}" if count else ""
+
+
+def _with_files(pictures: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """These pictures, of files that are gone with what is known of the files: their features are there."""
+    gone = (pictures.bytes < 0) & pictures.path.isin(known.path)
+    files = known.set_index("path").loc[pictures.path[gone], ["bytes", "modified"]].astype("int64")
+    pictures = pictures.copy()
+    pictures.loc[gone, ["bytes", "modified"]] = files.to_numpy()
+    return pictures
+
+
 def _in_all(database: Database) -> str:
-    """How much a database holds, and of how much camera, track or time are missing."""
+    """How much a database holds, of how much camera, track or time are missing, and how many tracks are too long."""
     names = {"camid": "camera", "track": "track", "time": "time"}
     rows = database.rows([name for name in names if name in database.columns])
     tracks = f" in {rows.track.nunique():,} tracks" if "track" in rows else ""
+    if tracks and (long := (rows.groupby("track").time.agg(lambda times: times.max() - times.min()) > LONG).sum()):
+        tracks += f", {long:,} of them longer than an hour"
     missing = rows.isna().sum()
     without = [
         f", none with a {names[name]}" if count == len(rows) else f", {count:,} without a {names[name]}"
@@ -77,7 +102,7 @@ def _in_all(database: Database) -> str:
     return f"{len(rows):,} in all{tracks}{''.join(without)}"
 
 
-def _extracted(model: ReID, pictures: pd.DataFrame) -> Iterator[tuple[pd.DataFrame, Features]]:
+def _extracted(model: ReID, pictures: pd.DataFrame, known: Collection[str]) -> Iterator[tuple[pd.DataFrame, Features]]:
     """Batch by batch the rows of those pictures that can be read, and their features; names the others on stderr."""
     shown = bar(model.embed_each(pictures.path), "Indexing", len(pictures), "picture")
     outcomes = iter(shown)
@@ -88,8 +113,9 @@ def _extracted(model: ReID, pictures: pd.DataFrame) -> Iterator[tuple[pd.DataFra
         for picture, outcome in zip(rows.path, batch, strict=True):
             if isinstance(outcome, InputError):
                 shown.clear()
+                what = "its row stays as it was" if picture in known else "left out"
                 with contextlib.suppress(OSError):  # the terminal may be closed
-                    print(f"{printable(picture)} cannot be read: {outcome}; left out.", file=sys.stderr)
+                    print(f"{printable(picture)} cannot be read: {outcome}; {what}.", file=sys.stderr)
         if features := [outcome for outcome in batch if not isinstance(outcome, InputError)]:
             yield rows[readable].reset_index(drop=True), np.stack(features)
 

@@ -26,6 +26,7 @@ try:
 except ImportError:
     lancedb = None  # type: ignore[assignment]  # a module otherwise
 
+RETRIES = 4  # of a read, as others may tidy away one version after the other
 REASON = 200  # characters of what LanceDB says that a sentence quotes
 MOST_ROWS = 2**31 - 1  # that LanceDB can be asked for
 REMOVING = "_removing"  # lies in a database from before rows are deleted until the others are written anew
@@ -142,9 +143,10 @@ class LanceTable:
         Raises:
             InputError: it cannot; says why.
         """
-        with contextlib.suppress(OSError, RuntimeError, ValueError):
-            return read()
-        self.refresh()
+        for _ in range(RETRIES):
+            with contextlib.suppress(OSError, RuntimeError, ValueError):
+                return read()
+            self.refresh()
         with self.readable(condition):
             return read()
 
@@ -188,7 +190,9 @@ class LanceTable:
         """Makes a version of all rows that has nothing of what was deleted; those before it are still there."""
         left = self.lance.search().limit(max(1, len(self))).to_batches()
         reader = pa.RecordBatchReader.from_batches(self.schema, left)
-        self._opened = self._connection.create_table(self._name, reader, mode="overwrite")
+        still = f"Rows removed from {self.path} are still in its files, as writing the others anew, which takes as much"
+        with refused(f"{still} room again, failed: repeat the command"):
+            self._opened = self._connection.create_table(self._name, reader, mode="overwrite")
         if self.removing:
             self._mark.unlink()
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from hacnn_tf.gallery.lance import LanceTable
 from hacnn_tf.gallery.naming import DISTANCE, FEATURE
-from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.errors import NoPicturesError
 from hacnn_tf.utils.types import Features
 from hacnn_tf.utils.waiting import announced
 
@@ -56,7 +56,8 @@ def nearest(
         more: further columns of the result.
 
     Raises:
-        InputError: the condition cannot be used, or leaves none.
+        InputError: the condition cannot be used.
+        NoPicturesError: it leaves none.
     """
     query = table.lance.search(feature, vector_column_name=FEATURE).distance_type("l2").limit(top)
     query = query.select([*table.columns, *more, "_distance"])
@@ -69,7 +70,7 @@ def nearest(
         query = query.nprobes(len(table) if everything else max(1, int(LISTS_SEARCHED * len(table) / ROWS_A_LIST)))
     found = table.read(lambda: frame_of(query.to_arrow()), condition)
     if found.empty:
-        raise InputError(no_pictures(table.path, condition and condition.text))
+        raise no_pictures(table.path, condition and condition.text)
     found[DISTANCE] = np.sqrt(np.maximum(found.pop("_distance"), 0))
     return found.sort_values([DISTANCE, "path"], ignore_index=True)
 
@@ -85,6 +86,6 @@ def nearest_reranked(
     return found.sort_values([DISTANCE, "path"], ignore_index=True)[:top]
 
 
-def no_pictures(path: str, where: str | None) -> str:
-    """The sentence for a condition that leaves none to search."""
-    return f"{path} has no pictures" + ("." if where is None else f" for which {shown(where)} holds.")
+def no_pictures(path: str, where: str | None) -> NoPicturesError:
+    """What to raise for a condition that leaves none to search."""
+    return NoPicturesError(f"{path} has no pictures" + ("." if where is None else f" for which {shown(where)} holds."))

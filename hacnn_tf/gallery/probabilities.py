@@ -47,7 +47,11 @@ class Probabilities:
         Returns:
             It, and its `note`. None and an empty text if neither has a calibration; None and why it cannot be used if
             that is damaged, of another network or of a newer format, without which a search goes on.
+
+        Raises:
+            InputError: the database holds features of another model.
         """
+        database.check_model(model)
         try:
             own = database.calibration
             calibration = own or model.calibration

@@ -59,7 +59,7 @@ def search_tracks(
     queries = np.asarray(features, np.float32)
     rows = database.rows(database.columns, where)
     if rows.empty:
-        raise InputError(no_pictures(database.path, where))
+        raise no_pictures(database.path, where)
     # 0.3 kept a manifest's column of this name as it was, and what was indexed at several times may share names.
     check_tracks(rows, f"{database.path} has", "; index the pictures into a new database with such names")
     tracks, places = track_numbers(rows), pd.Index(rows.path)

@@ -8,6 +8,10 @@ class InputError(Exception):
     """Something the user gave is wrong; the message says what, where and what to do. Commands print it and exit 1."""
 
 
+class NoPicturesError(InputError):
+    """A database has no pictures for which the condition of a search holds."""
+
+
 class FormatError(InputError):
     """A file was written by a newer version of hacnn_tf, in a format that this one cannot read."""
 

@@ -24,9 +24,10 @@ def test_boxes_are_cut_out_of_the_frame(model):
 BAD_BOXES = {
     (300, 0, 400, 50): r"\(300, 0, 400, 50\) is outside of the frame, which is 200 × 120 \(width × height\) pixels",
     (-50, 0, -1, 50): "is outside of the frame",
-    (50, 20, 10, 100): r"\(50, 20, 10, 100\) is empty: left and top must be less than right and bottom",
+    (50, 20, 10, 100): r"\(50, 20, 10, 100\) is empty: its left upper corner must be before its right lower one",
     (10.8, 20, 10.2, 100): "is empty",
     (10.2, 20, 10.2, 100): "is empty",
+    (0.1, 0.2, 0.5, 1): "is at most one pixel: multiply shares of a frame by its width and height",
     (0, 0, float("nan"), 10): "is not finite",
     (0, 0, float("inf"), 10): "is not finite",
 }
@@ -45,9 +46,9 @@ def test_a_box_that_is_none_does_not_cost_the_others(model, as_given):
     with pytest.raises(InputError) as error:
         model.embed_boxes(frame, as_given([good[0], *bad, good[1]]))
     sentence = str(error.value)
-    assert sentence.startswith("7 of 9 boxes cannot be cut out of the frame: box 1 (300, 0, 400, 50) is outside")
+    assert sentence.startswith("8 of 10 boxes cannot be cut out of the frame: box 1 (300, 0, 400, 50) is outside")
     assert sentence.endswith(
-        "; box 7 (0, 0, inf, 10) is not finite. embed_boxes_each gives the features of the others."
+        "; box 8 (0, 0, inf, 10) is not finite. embed_boxes_each gives the features of the others."
     )
 
 

@@ -127,6 +127,20 @@ def test_what_is_open_goes_on_where_another_process_tidied(filled):
             copy.search(features[:1])
 
 
+def test_what_is_read_may_be_tidied_away_time_and_again(filled):
+    table, fails = filled[0]._table, [OSError("gone")] * 4
+
+    def read():
+        if fails:
+            raise fails.pop()
+        return 5
+
+    assert table.read(read) == 5
+    fails = [OSError("gone")] * 5
+    with pytest.raises(InputError, match=r"people\.lance cannot be read, or was removed: gone"):
+        table.read(read)
+
+
 def test_another_model_in_its_place_is_not_searched_with_the_former_ones_features(filled):
     people, features = filled
     shutil.rmtree(people.path)
@@ -181,7 +195,10 @@ def interrupt_removal(people, monkeypatch):
     def full(*_, **__):
         raise OSError("full")
 
-    with monkeypatch.context() as patch, pytest.raises(InputError, match=r"Cannot write .*full"):
+    with (
+        monkeypatch.context() as patch,
+        pytest.raises(InputError, match=r"are still in its files.* repeat the command: full"),
+    ):
         patch.setattr(people._table._connection, "create_table", full)
         people.remove("path = '/people/7.jpg'")
 

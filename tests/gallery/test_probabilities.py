@@ -1,8 +1,13 @@
 """What a search found, judged: the prior of a search, and what is left out."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
+
+from hacnn_tf.utils.errors import InputError
+from tests.gallery.conftest import MODEL
 
 pytest.importorskip("lancedb", reason='needs the extra "search"')
 
@@ -20,6 +25,12 @@ def test_one_of_the_pictures_is_taken_for_the_persons(count, prior, share):
     odds = np.exp(6 - 4 * FOUND.distance**2) * share / (1 - share)
     np.testing.assert_allclose(rows["_probability"], odds / (1 + odds))
     assert less == 0 and list(FOUND.columns) == ["path", "distance", "camid", "time"], "what was given is as it was"
+
+
+def test_a_model_of_other_features_has_none(filled):
+    other = SimpleNamespace(name="runs/b", fingerprint="bb", feature_dim=MODEL.feature_dim, calibration=CURVE)
+    with pytest.raises(InputError, match=r"holds features of runs/a .* and runs/b is another"):
+        Probabilities.find(filled[0], other)
 
 
 def test_what_is_less_probable_is_left_out_and_counted():
