@@ -38,24 +38,23 @@ def cuhk03():
     yield "# CUHK03, detected boxes, 767/700"
     yield MADE
     yield (
-        "All 14,097 boxes: 7,365 training images, 1,400 queries and 5,332 gallery images, counts as published. They "
-        "are stored at 128×64, smaller than the network's 160×64, and were recompressed once: not quite the paper's "
-        "data. No recipe option was chosen on the test set; initial weights and batch norm in the channel attention "
-        "were, after 5 epochs, on labelled boxes of 416 of its 700 people "
-        "([how](../studies/search.md#initial-weights))."
+        "All 14,097 boxes: 7,365 training images, 1,400 queries and 5,332 gallery images, as published. They were "
+        "recompressed once and are stored at 128×64, smaller than the network's 160×64: not quite the paper's data. No "
+        "recipe option was chosen on the test set; initial weights and batch norm in the channel attention were, after "
+        "5 epochs, on labelled boxes of 416 of its 700 people ([how](../studies/search.md#initial-weights))."
     )
     yield "## Every run on the test set"
     yield _shell(f"python -m hacnn_tf.train {trained} --data_root DATA --eval_every 10")
     yield (
         "Joint feature, single query, in percent; hours of training alone, on shared machines. `strong` was trained on "
-        "an NVIDIA H200 ([how](../../benchmarks/GPU.md#measured-on-an-h200)), from other initial weights. The "
-        "command now decodes JPEGs more exactly, and a seed draws other initial weights."
+        "an NVIDIA H200 ([how](../../benchmarks/GPU.md#measured-on-an-h200)). The command now decodes JPEGs more "
+        "exactly, and draws other initial weights from a seed."
     )
     yield from runs_table(tested)
     yield (
-        "Three more had weight decay on attention too, before revision 043228d: `adamw` 52.0/48.8 (seed 0, 8023b14) "
-        "and 53.3/49.4 (seed 1, 2878908), `strong` 51.0/48.8 (c8c9f72). Of the second, history has the record (`git "
-        "show d9016eb^:experiments/measured/before-043228d`). `paper` after 12 epochs is in the "
+        "Before revision 043228d, weight decay acted on attention too: `adamw` 52.0/48.8 (seed 0, 8023b14) and "
+        "53.3/49.4 (seed 1, 2878908; its record: `git show d9016eb^:experiments/measured/before-043228d`), "
+        "`strong` 51.0/48.8 (c8c9f72). `paper` after 12 epochs is in the "
         "[search](../studies/search.md#at-length-on-the-test-set)."
     )
     yield from table(f"--table table4 {trained}")
@@ -73,8 +72,8 @@ def cuhk03():
     )
     yield "## Validation identities: Tables 5, 6 and 7"
     yield (
-        "12 epochs on 383 of the training identities, tested on the other 384: 763 queries, 0.13 points each. "
-        "What the tables show is in [does attention help?](../studies/attention.md)"
+        "12 epochs on 383 of the training identities, tested on the other 384: 763 queries, 0.13 points each. [Does "
+        "attention help?](../studies/attention.md) says what the tables show."
     )
     settings = 'DATASET=cuhk03 DATA_ROOT=DATA SEEDS="0 1 2" EPOCHS=12 PRECISION=mixed_bfloat16'
     yield "\n".join(
@@ -88,8 +87,8 @@ def cuhk03():
         ]
     )
     yield (
-        "The last is one of the rows that the paper's tables do not have; the others take these switches, "
-        "`--noregional` and `--nointeraction`, and other seeds."
+        "The last is a row that the paper's tables do not have; others add `--noregional` or `--nointeraction`, and "
+        "take other seeds."
     )
     for name in ("table5", "table6", "table7"):
         yield from table(f"--table {name} {validated}")
