@@ -90,9 +90,11 @@ def _in_all(database: Database) -> str:
     """How much a database holds, of how much camera, track or time are missing, and how many tracks are too long."""
     names = {"camid": "camera", "track": "track", "time": "time"}
     rows = database.rows([name for name in names if name in database.columns])
-    tracks = f" in {rows.track.nunique():,} tracks" if "track" in rows else ""
-    if tracks and (long := (rows.groupby("track").time.agg(lambda times: times.max() - times.min()) > LONG).sum()):
-        tracks += f", {long:,} of them longer than an hour"
+    tracks = ""
+    if "track" in rows:
+        seen = rows.groupby("track").time
+        long = (seen.max() - seen.min() > LONG).sum()
+        tracks = f" in {len(seen):,} tracks" + (f", {long:,} of them longer than an hour" if long else "")
     missing = rows.isna().sum()
     without = [
         f", none with a {names[name]}" if count == len(rows) else f", {count:,} without a {names[name]}"
