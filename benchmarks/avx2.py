@@ -18,8 +18,8 @@ STEP = {"work": "train", "size": 32, "precision": "float32", "repeats": 4}
 PRODUCTS = {"work": "sgemm", "size": 2048, "repeats": 5, "precision": "float32", "tf32": False}
 
 COMMAND = cli.Command(__doc__, "avx2")
-define_flags(COMMAND, "the synthetic dataset", "results/avx2", 3)
 COMMAND.group("Comparison")
+define_flags(COMMAND, "the synthetic dataset", "results/avx2", 3)
 
 
 def main(flags):

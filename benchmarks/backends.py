@@ -19,10 +19,10 @@ from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.startup import BACKENDS
 
 COMMAND = cli.Command(__doc__, "backends")
+COMMAND.group("Measurement")
 COMMAND.define("list", "backends", list(BACKENDS), "which; the others are compared with the first")
 COMMAND.define("integer", "rounds", 3, "of each", lower_bound=1)
 COMMAND.define("integer", "batch", 32, "images at a time", lower_bound=1)
-COMMAND.group("Measurement")
 
 BATCHES = 4  # a round
 WORKER = """

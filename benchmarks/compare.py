@@ -43,10 +43,10 @@ def define_flags(command, trained_on, output, rounds):
 
 
 COMMAND = cli.Command(__doc__, "compare")
+COMMAND.group("Comparison")
 define_flags(COMMAND, "the synthetic dataset", "results/benchmarks", 5)
 COMMAND.define("boolean", "compile", True, "measure torch.compile too, which compiles for minutes")
 COMMAND.define("boolean", "large", True, "rank large galleries too")
-COMMAND.group("Comparison")
 
 
 class Comparison:

@@ -33,9 +33,9 @@ VARIANTS = [
 EXTENSIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8", "amx_bf16")
 
 COMMAND = cli.Command(__doc__, "formats")
+COMMAND.group("Comparison")
 define_flags(COMMAND, "the dataset to measure on", "results/formats", 3)
 COMMAND.define("boolean", "accuracy", True, "evaluate each variant too")
-COMMAND.group("Comparison")
 
 
 def main(flags):

@@ -29,9 +29,9 @@ from hacnn_tf.reid import BATCH
 from hacnn_tf.utils import cli
 
 COMMAND = cli.Command(__doc__, "index")
+COMMAND.group("Network")
 COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name")
 COMMAND.define_precision()
-COMMAND.group("Network")
 COMMAND.define_dataset(DatasetOptions)
 
 ROUNDS = 3

@@ -29,12 +29,12 @@ SPREAD = 0.5  # of an identity's images around it, as a share of that of identit
 
 
 COMMAND = cli.Command(__doc__, "database")
+COMMAND.group("Measurement")
 COMMAND.define(
     "integer", "rows", 1_000_000, "how many features; an index is of more than 100,000", lower_bound=EXACT_ROWS + 1
 )
 COMMAND.define("integer", "queries", 100, "how many", lower_bound=1)
 COMMAND.define("path", "folder", "/tmp", "where they are written, and removed again")
-COMMAND.group("Measurement")
 
 
 class RandomModel:

@@ -23,13 +23,13 @@ from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 
 COMMAND = cli.Command(__doc__, "large_ranking")
+COMMAND.group("Measurement")
 COMMAND.define("integer", "queries", 11659, "number of queries", lower_bound=1)
 COMMAND.define("integer", "gallery", 82161, "number of gallery images", lower_bound=1)
 COMMAND.define("integer", "identities", 3060, "number of identities among them", lower_bound=1)
 COMMAND.define("integer", "known", None, "gallery images of these identities, the rest being distractors; all")
 COMMAND.define("boolean", "verification", False, "go through all pairs for TAR and EER, instead of ranking")
 COMMAND.define("path", "on_disk", None, "folder for the gallery's features")
-COMMAND.group("Measurement")
 
 
 def main(flags):

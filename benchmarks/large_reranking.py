@@ -23,6 +23,7 @@ from hacnn_tf.evaluation import rank_matches, rerank
 from hacnn_tf.utils import cli
 
 COMMAND = cli.Command(__doc__, "reranking")
+COMMAND.group("Measurement")
 COMMAND.define("path", "torchreid", None, "torchreid's unpacked source distribution; ours alone if not given")
 COMMAND.define("integer", "rounds", 3, "how often each is measured", lower_bound=1)
 COMMAND.define("integer", "queries", 3368, "number of queries", lower_bound=1)
@@ -30,7 +31,6 @@ COMMAND.define("integer", "gallery", 19732, "number of gallery images", lower_bo
 COMMAND.define("integer", "identities", 751, "number of identities", lower_bound=1)
 COMMAND.define("enum", "side", None, "measure this one in this process", enum_values=["ours", "torchreid"])
 COMMAND.define("path", "output", None, "with --side: where the distances go, as .npy")
-COMMAND.group("Measurement")
 
 
 def main(flags):

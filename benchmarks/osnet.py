@@ -23,8 +23,8 @@ NETWORKS = {
 }
 
 COMMAND = cli.Command(__doc__, "osnet")
-define_flags(COMMAND, "the synthetic dataset", "results/osnet", 3)
 COMMAND.group("Comparison")
+define_flags(COMMAND, "the synthetic dataset", "results/osnet", 3)
 
 
 def main(flags):

@@ -21,8 +21,8 @@ from hacnn_tf.training.step import make_train_step
 from hacnn_tf.utils import cli
 
 COMMAND = cli.Command(__doc__, "precision")
-COMMAND.define("integer", "rounds", 3, "of both", lower_bound=1)
 COMMAND.group("Rounds")
+COMMAND.define("integer", "rounds", 3, "of both", lower_bound=1)
 
 BATCH, IDENTITIES, BATCHES = 32, 767, 4
 PRECISIONS = ("float32", "mixed_bfloat16")

@@ -20,10 +20,10 @@ from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 
 COMMAND = cli.Command(__doc__, "startup")
+COMMAND.group("Measurement")
 COMMAND.define("path", "before", None, "interpreter of another revision's environment")
 COMMAND.define("integer", "rounds", 5, "of each", lower_bound=1)
 COMMAND.define("integer", "port", 7861, "for the page", lower_bound=1, upper_bound=65535)
-COMMAND.group("Measurement")
 
 ELSEWHERE = tempfile.gettempdir()  # in a checkout, Python would import what is there
 PRESET = "hacnn_cuhk03_detected"

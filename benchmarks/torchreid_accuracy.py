@@ -36,6 +36,7 @@ from hacnn_tf.utils.types import BRANCHES
 NETWORKS = {"hacnn": BRANCHES, "osnet_x1_0": BRANCHES[:1], "osnet_x0_25": BRANCHES[:1]}
 
 COMMAND = cli.Command(__doc__, "accuracy")
+COMMAND.group("Comparison")
 COMMAND.define("path", "run_dir", None, "the run whose recipe, seed and data the peer takes")
 COMMAND.define("path", "data_root", "data", "folder that holds its dataset")
 COMMAND.define("path", "peer_python", None, "interpreter of the peers' environment")
@@ -44,7 +45,6 @@ COMMAND.define("enum", "network", "hacnn", "which of its networks", enum_values=
 COMMAND.define("integer", "height", INPUT_SIZE[0], "of its images, in pixels; its hacnn takes no others", lower_bound=1)
 COMMAND.define("integer", "width", INPUT_SIZE[1], "of its images, in pixels", lower_bound=1)
 COMMAND.define("path", "output", None, "folder for peer.pt and log.json; one in results/accuracy if not given")
-COMMAND.group("Comparison")
 
 
 def main(flags):

@@ -50,7 +50,7 @@ def cuhk03():
         "an NVIDIA H200 ([how](../../benchmarks/GPU.md#measured-on-an-h200)). The command now decodes JPEGs more "
         "exactly, and draws other initial weights from a seed."
     )
-    yield from runs_table(tested)
+    yield markdown(keep.runs_table(tested, FOLDER))
     yield (
         "Before revision 043228d, weight decay acted on attention too: `adamw` 52.0/48.8 (seed 0, 8023b14) and "
         "53.3/49.4 (seed 1, 2878908; its record: `git show d9016eb^:experiments/measured/before-043228d`), "
@@ -154,21 +154,6 @@ def gained(flags):
     measured = gains.measure(values.part, given_options(Selection, values), runs)
     yield gains.gains_table(values.part, gains.find_gains(measured, runs))
     yield from gains.noise(measured)
-
-
-def runs_table(runs):
-    """Each run's measures, a line a run, with its record."""
-    rows = {}
-    for run in runs:
-        joint = run.read_metrics()["single_query"]["joint"]
-        rows[f"[{run.path.name}](../../{run.path}/config.json)"] = {
-            "epochs": str(run.settings.epochs),
-            "seed": str(run.settings.seed),
-            "hours": f"{keep.hours(run):.2f}",
-            **{name: f"{joint[measure]:.1f}" for name, measure in keep.MEASURES.items()},
-            "revision": run.revision,
-        }
-    yield markdown(pd.DataFrame.from_dict(rows, orient="index").rename_axis("run"))
 
 
 def by_epoch(run):

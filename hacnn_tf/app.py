@@ -35,16 +35,16 @@ from hacnn_tf.utils.startup import not_installed
 from hacnn_tf.utils.waiting import announced
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.app", once=True)
+COMMAND.group("Search")
 COMMAND.define("path", "database", None, "what python -m hacnn_tf.index made")
 COMMAND.define("path", "model", None, "new location of the database's model, if it was moved")
-COMMAND.group("Search")
+COMMAND.group("Page")
 COMMAND.define("string", "host", "127.0.0.1", "address to listen on")
 COMMAND.define("integer", "port", 7860, "port to listen on", lower_bound=1, upper_bound=65535)
-COMMAND.group("Page")
+COMMAND.group("Access")
 COMMAND.define("path", "auth", None, "file of users: only they see the page, with a password")
 COMMAND.define("string", "add_user", None, "add a user to --auth, or change a password, and exit")
 COMMAND.define("path", "audit", None, "log who searched for what to this file, before anything is shown")
-COMMAND.group("Access")
 
 PREFIX, LOCK, SHOWN = "hacnn_tf-page-", "page.lock", "shown"  # of the folder of a page that is open
 UNGUARDED = "Anyone who reaches this address can see and search the images: --auth adds a password."

@@ -47,15 +47,15 @@ SURE = 0.9  # the probability from which on a line says how many pairs are right
 ELSEWHERE = "write another with --output (a file for Python's Calibration.read) or --database (for its searches)."
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.calibrate", once=True)
-COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name; by default the database's")
 COMMAND.group("Network")
+COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name; by default the database's")
 COMMAND.define_dataset(DatasetOptions, default=None)
-COMMAND.define("integer", "seed", 0, "of which half of the persons the curve is measured on", lower_bound=0)
 COMMAND.group("Dataset")
+COMMAND.define("integer", "seed", 0, "of which half of the persons the curve is measured on", lower_bound=0)
+COMMAND.group("Output")
 COMMAND.define("path", "database", None, "keep the curve in this database, for its searches alone")
 COMMAND.define("path", "output", None, "keep the curve in this .json for Python, Calibration.read; must not exist yet")
 COMMAND.define("path", "figure", None, "also draw the reliability diagram there, as .png; must not exist yet")
-COMMAND.group("Output")
 
 
 def main(flags: FlagValues) -> None:

@@ -29,8 +29,8 @@ SHOWN = 10  # of each kind of problem
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.check")
 COMMAND.define_dataset(DatasetOptions)
-COMMAND.define("path", "output", None, "also write the table there, as .csv; must not exist yet")
 COMMAND.group("Output")
+COMMAND.define("path", "output", None, "also write the table there, as .csv; must not exist yet")
 
 
 def main(flags: FlagValues) -> None:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from hacnn_tf.models.counting import KernelCall
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.complexity")
-COMMAND.define("integer", "num_identities", 751, "classes of the classifiers", lower_bound=1)
 COMMAND.group("Network")
+COMMAND.define("integer", "num_identities", 751, "classes of the classifiers", lower_bound=1)
 
 PARTS = [
     "first conv",

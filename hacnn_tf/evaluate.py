@@ -42,18 +42,18 @@ if TYPE_CHECKING:
     from hacnn_tf.data.dataset import ReidDataset
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.evaluate")
+COMMAND.group("Run")
 COMMAND.define("path", "run_dir", None, "the run folder")
 COMMAND.define(
     "path", "export", None, "evaluate this export or preset, of any format, on the run's dataset or on --dataset"
 )
 COMMAND.define("path", "features", None, "also write the features there, as .npz; must not exist yet")
 COMMAND.define("boolean", "rerank", False, "also rank by k-reciprocal re-ranking (k1 = 20, k2 = 6, lambda = 0.3)")
-COMMAND.group("Run")
-COMMAND.define_precision()
 COMMAND.group("Network")
+COMMAND.define_precision()
 COMMAND.define_dataset(DatasetOptions, default=None)
-COMMAND.define("path", "cache_dir", None, "keep decoded images there, for datasets larger than memory")
 COMMAND.group("Dataset")
+COMMAND.define("path", "cache_dir", None, "keep decoded images there, for datasets larger than memory")
 
 
 def main(flags: FlagValues) -> None:

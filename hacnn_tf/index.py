@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from hacnn_tf.gallery import Database
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.index", once=True)
+COMMAND.group("Network")
 COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name")
 COMMAND.define_precision()
 COMMAND.define(
@@ -48,13 +49,13 @@ COMMAND.define(
     "what computes a folder of exports; by default ONNX Runtime if it is installed and has its file there",
     enum_values=["tensorflow", "onnx"],
 )
-COMMAND.group("Network")
+COMMAND.group("Pictures")
 COMMAND.define("path", "images", None, "a folder of pictures, or a manifest (.csv, .parquet)")
 COMMAND.define("string", "camera_pattern", None, "regular expression whose group finds the camera in a picture's path")
 COMMAND.define(
     "string", "track_pattern", None, "the same for its track: pictures of one person from one camera, in a row"
 )
-COMMAND.group("Pictures")
+COMMAND.group("Database")
 COMMAND.define("path", "database", None, f"where the features go, as in people{SUFFIX}")
 COMMAND.define("string", "list", None, "print the paths of the rows that meet this SQL condition")
 COMMAND.define("string", "remove", None, "permanently delete the rows that meet this SQL condition")
@@ -68,7 +69,6 @@ COMMAND.define(
 )
 COMMAND.define("boolean", "yes", False, "with --remove, --keep_days: do not ask")
 COMMAND.define("path", "audit", None, "with --remove, --keep_days: a file that says what is, and was, deleted")
-COMMAND.group("Database")
 
 
 def main(flags: FlagValues) -> None:

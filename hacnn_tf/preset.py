@@ -11,7 +11,7 @@ import hacnn_tf
 from hacnn_tf.export import Export, find_export, load_export
 from hacnn_tf.export.exported import CALIBRATION
 from hacnn_tf.utils.errors import FormatError, InputError, device_failure
-from hacnn_tf.utils.files import check_format, expanded
+from hacnn_tf.utils.files import check_format, expanded, read_if_whole
 from hacnn_tf.utils.startup import load_keras
 from hacnn_tf.utils.types import FilePath
 
@@ -48,12 +48,8 @@ class Place:
     @property
     def trained_on(self) -> dict[str, str]:
         """The dataset of a preset's training, as flags name it, if it says that; else empty."""
-        if self.kind is not Kind.PRESET:
-            return {}
-        try:
-            return dict(json.loads((self.path / METADATA).read_text()).get("trained_on", {}))
-        except (OSError, ValueError, AttributeError, TypeError):  # opening it says what is wrong
-            return {}
+        trained_on = read_if_whole(self.path / METADATA).get("trained_on") if self.kind is Kind.PRESET else None
+        return trained_on if isinstance(trained_on, dict) else {}  # of a damaged one, opening it says what is wrong
 
     @property
     def calibration(self) -> Path:

@@ -14,7 +14,8 @@ import PIL.Image
 from numpy.typing import ArrayLike
 
 from hacnn_tf.data.boxes import Detections, crop_boxes
-from hacnn_tf.data.decode import UnreadableImagesError, decoding_pool, own_copy, read_image
+from hacnn_tf.data.decode import UnreadableImagesError, own_copy, read_image
+from hacnn_tf.data.parallel import decoding_pool
 from hacnn_tf.export import Export
 from hacnn_tf.export.exported import CALIBRATION
 from hacnn_tf.preset import find_model, load_model, write_preset
@@ -309,7 +310,7 @@ class ReID:
         """What of a frame is in each box, or why there is nothing."""
         self._export.check_process()
         try:
-            pixels = read_image(_in_full(frame))
+            pixels = read_image(frame)
         except InputError as reason:
             raise InputError(f"The frame cannot be read ({reason}).") from None
         return crop_boxes(pixels, boxes)
@@ -346,7 +347,7 @@ class ReID:
         if isinstance(image, InputError):
             return image
         try:
-            return read_image(_in_full(image), self.input_size)
+            return read_image(image, self.input_size)
         except InputError as reason:
             return InputError(str(reason))  # without the pixels and bytes that its traceback would hold
 
@@ -377,10 +378,6 @@ def _listed(images: Picture | Iterable[Picture]) -> Iterable[Any]:
 def _once(images: Any) -> bool:
     """Whether what was given is another by the time that the next is asked for, perhaps: lists keep theirs."""
     return not hasattr(images, "__getitem__")
-
-
-def _in_full(image: Picture) -> Picture:
-    return expanded(image) if isinstance(image, (str, os.PathLike)) else image
 
 
 def _check_one_of(name: str, value: str | None, allowed: tuple[str | None, ...]) -> None:

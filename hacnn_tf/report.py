@@ -9,9 +9,9 @@ from hacnn_tf.paper.layouts import EXPERIMENTS
 from hacnn_tf.utils import cli
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.report")
+COMMAND.group("Places")
 COMMAND.define("path", "results_dir", "results", "folder that holds the tables and figures")
 COMMAND.define("path", "runs_dir", "runs", "folder that holds the run folders, for their settings")
-COMMAND.group("Places")
 
 
 def main(flags: FlagValues) -> None:

@@ -20,19 +20,19 @@ from hacnn_tf.utils.startup import require_tensorflow
 from hacnn_tf.utils.types import FilePath
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.reproduce")
-COMMAND.define("list", "experiment", None, f"which, separated by commas: {', '.join(EXPERIMENTS)}; or all")
 COMMAND.group("Experiment")
+COMMAND.define("list", "experiment", None, f"which, separated by commas: {', '.join(EXPERIMENTS)}; or all")
 COMMAND.define_options(Selection)
+COMMAND.group("Training")
 COMMAND.define("path", "data_root", "data", "folder that holds the datasets")
 COMMAND.define("list", "seeds", ["0"], "train with each of these; figures show the first")
 COMMAND.define("boolean", "skip_missing", False, "do without the datasets that cannot be read")
-COMMAND.group("Training")
+COMMAND.group("Figures")
 COMMAND.define("integer", "examples", 6, "pairs, images or queries in a figure", lower_bound=1)
 COMMAND.define("list_of_paths", "images", [], "image files for figure6, instead of random queries")
-COMMAND.group("Figures")
+COMMAND.group("Places")
 COMMAND.define("path", "runs_dir", "runs", "folder that holds the run folders")
 COMMAND.define("path", "results_dir", "results", "where tables and figures go")
-COMMAND.group("Places")
 
 
 def main(flags: FlagValues) -> None:

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
 
-from hacnn_tf.data.decode import read_each, read_image
+from hacnn_tf.data.decode import read_image
+from hacnn_tf.data.parallel import read_each
 from hacnn_tf.evaluation.calibration import check_prior
 from hacnn_tf.gallery.audit import Audit, system_user
 from hacnn_tf.gallery.naming import check_there
@@ -38,6 +39,7 @@ SLOW = (
     "python -m hacnn_tf.export --run_dir {} --output FOLDER --format onnx, and search with --model FOLDER."
 )
 COMMAND = cli.Command(__doc__, "hacnn_tf.search", once=True)
+COMMAND.group("Search")
 COMMAND.define("path", "database", None, "what python -m hacnn_tf.index made")
 COMMAND.define("string", "where", None, "search only where this condition holds, as in camid != 3")
 COMMAND.define("integer", "top", 20, "pictures or tracks to find", lower_bound=1, upper_bound=10_000)
@@ -46,14 +48,13 @@ COMMAND.define("boolean", "exact", False, "compare with all pictures, also in a 
 COMMAND.define("boolean", "rerank", False, "order the nearest by k-reciprocal re-ranking")
 COMMAND.define("float", "at_least", None, "leave out what is less probable, as 0.9", lower_bound=0, upper_bound=1)
 COMMAND.define("float", "prior", None, "share of the pictures that show the person; by default one of them does")
-COMMAND.group("Search")
+COMMAND.group("Query")
 COMMAND.define("multi_path", "query", None, "a picture of a person; give it again for more")
 COMMAND.define("boolean", "one_person", False, "all queries show one person, as a track: search for them together")
 COMMAND.define("path", "model", None, "new location of the database's model, if it was moved")
-COMMAND.group("Query")
+COMMAND.group("Output")
 COMMAND.define("path", "html", None, "also write a page with the pictures there, as .html; must not exist yet")
 COMMAND.define("path", "audit", None, "log who searched for what to this file, before anything is shown")
-COMMAND.group("Output")
 ASKED = ("where", "top", "per", "exact", "rerank", "at_least", "prior")  # change what is found, and are audited
 
 

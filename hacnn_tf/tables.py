@@ -13,12 +13,12 @@ from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.utils import cli
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.tables")
-COMMAND.define("enum", "table", None, "which", enum_values=list(TABLES))
 COMMAND.group("Table")
+COMMAND.define("enum", "table", None, "which", enum_values=list(TABLES))
 COMMAND.define_options(Selection)
+COMMAND.group("Places")
 COMMAND.define("path", "runs_dir", "runs", "folder that holds the run folders")
 COMMAND.define("path", "results_dir", "results", "where the table goes")
-COMMAND.group("Places")
 
 
 def main(flags: FlagValues) -> None:

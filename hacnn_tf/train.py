@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.train")
 COMMAND.define_dataset(Settings)
-COMMAND.define("path", "cache_dir", None, "keep decoded images there, for datasets larger than memory")
 COMMAND.group("Dataset")
+COMMAND.define("path", "cache_dir", None, "keep decoded images there, for datasets larger than memory")
+COMMAND.group("Training")
 COMMAND.define(
     "enum",
     "strategy",
@@ -45,12 +46,12 @@ COMMAND.define(
     enum_values=STRATEGIES,
 )
 COMMAND.define("boolean", "debug_nans", False, "if the loss is not finite, say in which layer it began; slower")
-COMMAND.group("Training")
+COMMAND.group("Run")
 COMMAND.define("path", "run_dir", None, "where the run goes; below runs/ by default")
 COMMAND.define(
     "integer", "checkpoint_every", 0, "steps of an epoch between checkpoints; 0: only after each epoch", lower_bound=0
 )
-COMMAND.group("Run")
+COMMAND.group(GROUP)
 COMMAND.define(
     "enum",
     "recipe",
@@ -58,7 +59,6 @@ COMMAND.define(
     "a set of the flags below; by default finetune with --init_from, paper for synthetic, else adamw",
     enum_values=list(RECIPES),
 )
-COMMAND.group(GROUP)
 COMMAND.define_options(Recipe, **dict.fromkeys(OPTIONS))
 
 

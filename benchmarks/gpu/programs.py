@@ -34,11 +34,11 @@ from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_new_path, write_json, write_npz
 
 COMMAND = cli.Command(__doc__, "programs")
+COMMAND.group("Programs")
 COMMAND.define("path", "write", None, "folder for the programs of the trainings on standard input")
 COMMAND.define("path", "read", None, "folder of results")
 COMMAND.define("path", "data_root", "data", "folder that holds the datasets")
 COMMAND.define("path", "runs_dir", "runs", "folder of the run folders")
-COMMAND.group("Programs")
 
 
 def main(flags):

@@ -6,12 +6,16 @@ Each goes into the folder of its dataset. Writes README.md anew, a line a run.
 """
 
 import json
+import os
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+import pandas as pd
+
 from hacnn_tf.paper.run_folders import RunFolders
+from hacnn_tf.paper.table import markdown
 from hacnn_tf.training.run_folder import COLUMNS, RunFolder
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import write_json, write_text
@@ -71,14 +75,22 @@ def records():
 
 def page():
     """README.md: a line a run."""
-    rows = [["run", "epochs", "hours", *MEASURES, "revision"], ["---"] * (len(MEASURES) + 4)]
-    for run in records():
+    return f"{HEAD}{runs_table(records(), HERE).drop(columns='seed').pipe(markdown)}\n"
+
+
+def runs_table(runs, place):
+    """A line a run, with a link to its record from a page in the folder `place`: its length, seed and measures."""
+    rows = {}
+    for run in runs:
         joint = run.read_metrics()["single_query"]["joint"]
-        measures = [f"{joint[name]:.1f}" for name in MEASURES.values()]
-        link = f"[{run.path.name}]({run.path.relative_to(HERE)}/config.json)"
-        rows.append([link, str(run.settings.epochs), f"{hours(run):.2f}", *measures, run.revision])
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    return HEAD + "\n".join(lines) + "\n"
+        rows[f"[{run.path.name}]({os.path.relpath(run.path, place)}/config.json)"] = {
+            "epochs": str(run.settings.epochs),
+            "seed": str(run.settings.seed),
+            "hours": f"{hours(run):.2f}",
+            **{name: f"{joint[measure]:.1f}" for name, measure in MEASURES.items()},
+            "revision": run.revision,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("run")
 
 
 def hours(run):

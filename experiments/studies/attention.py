@@ -24,9 +24,9 @@ from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 
 COMMAND = cli.Command(__doc__, "attention")
+COMMAND.group("Network")
 COMMAND.define("path", "model", None, "a run folder or preset")
 COMMAND.define_precision()
-COMMAND.group("Network")
 COMMAND.define_dataset(DatasetOptions)
 
 BATCH = 64

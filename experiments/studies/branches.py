@@ -20,11 +20,11 @@ from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils import cli
 
 COMMAND = cli.Command(__doc__, "branches")
+COMMAND.group("Run")
 COMMAND.define("path", "run_dir", None, "the run folder")
 COMMAND.define("path", "data_root", "data", "folder that holds the datasets")
 COMMAND.define("integer", "images", 128, "how many", lower_bound=2)
 COMMAND.define("integer", "seed", 0, "which", lower_bound=0)
-COMMAND.group("Run")
 
 PARTS = ("stem", "level1", "level2", "level3", "global", "local")
 

@@ -52,12 +52,12 @@ FEWEST = 5  # degrees of freedom by which chance is told
 PUBLISHED = ("Market-1501 R1", "Market-1501 mAP")
 
 COMMAND = cli.Command(__doc__, "gains")
-COMMAND.define("enum", "part", "joint", "of the feature", enum_values=["joint", "global", "local"])
 COMMAND.group("Feature")
+COMMAND.define("enum", "part", "joint", "of the feature", enum_values=["joint", "global", "local"])
 COMMAND.define_options(Selection)
+COMMAND.group("Places")
 COMMAND.define("path", "runs_dir", None, "holds the run folders; those in experiments/measured by default")
 COMMAND.define("path", "figure", None, "also draw the gains of Table 5 there, as .png")
-COMMAND.group("Places")
 
 
 def main(flags):

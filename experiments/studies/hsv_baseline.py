@@ -17,9 +17,9 @@ from hacnn_tf.utils import cli
 STRIPES, BINS = 6, (8, 4, 4)
 
 COMMAND = cli.Command(__doc__, "hsv_baseline")
+COMMAND.group("Dataset")
 COMMAND.define("path", "data_root", "data", "folder that holds the datasets")
 COMMAND.define("enum", "boxes", "detected", "which boxes", enum_values=["detected", "labelled"])
-COMMAND.group("Dataset")
 
 
 def histogram(path, size=(64, 160)):

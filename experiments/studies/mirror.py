@@ -15,9 +15,9 @@ from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils import cli
 
 COMMAND = cli.Command(__doc__, "mirror")
+COMMAND.group("Run")
 COMMAND.define("path", "run_dir", None, "the run folder")
 COMMAND.define("path", "data_root", "data", "folder that holds the datasets")
-COMMAND.group("Run")
 
 
 def main(flags):

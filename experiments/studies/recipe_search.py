@@ -49,10 +49,11 @@ VARIANTS = {  # name: (flags, reading)
 }
 
 
-def change_norm(**constants):
-    from hacnn_tf.layers import batch_norm
+def change_norm(**options):
+    from hacnn_tf.layers import conv_block
+    from hacnn_tf.models import hacnn
 
-    vars(batch_norm).update(constants)
+    conv_block.BatchNorm = hacnn.BatchNorm = functools.partial(hacnn.BatchNorm, **options)
 
 
 def change_adam():
@@ -99,8 +100,8 @@ def change_decay(*undecayed):
 
 
 READINGS = {
-    "norm-epsilon": functools.partial(change_norm, EPSILON=1e-3),
-    "norm-momentum": functools.partial(change_norm, MOMENTUM=0.99),
+    "norm-epsilon": functools.partial(change_norm, epsilon=1e-3),
+    "norm-momentum": functools.partial(change_norm, momentum=0.99),
     "adam-epsilon": change_adam,
     "glorot": change_initializer,
     "crop-scale": change_regions,

@@ -30,10 +30,10 @@ TRACKS, FRAMES = 2, 6  # of a person and a camera; of a track
 SPLITS = ("query", "gallery")
 
 COMMAND = cli.Command(__doc__, "tracks")
+COMMAND.group("Study")
 COMMAND.define("multi_path", "model", ["hacnn_cuhk03_detected"], "as in ReID.from_preset; give it again for more")
 COMMAND.define("path", "output", None, "where the drawn tracks are, or will be")
 COMMAND.define("integer", "identities", 100, "in each set", lower_bound=2, upper_bound=100)
-COMMAND.group("Study")
 
 
 def draw(folder, pids):

@@ -57,6 +57,10 @@ class ReidDataset:
         """The rows of one split, as a `pandas.DataFrame` with a fresh index."""
         return self.table[self.table.split == split].reset_index(drop=True)
 
+    def tested(self) -> pd.DataFrame:
+        """The rows of query and gallery that show somebody: neither junk nor distractors."""
+        return self.table[self.table.split.isin(["query", "gallery"]) & (self.table.pid > DISTRACTOR)]
+
     def fingerprint(self, splits: Sequence[str] = ("train",)) -> str:
         """A hex digest of the names, identities and cameras of some splits' images: of the training ones by default."""
         rows = self.table[self.table.split.isin(splits)]

@@ -5,17 +5,14 @@ A path is a file name, or `FILE.mat#BOXES/PAIR/IDENTITY/VIEW` (numbers from 1) f
 EXIF alone, where Pillow also takes it from XMP.
 """
 
-import collections
 import contextlib
 import functools
 import io
 import os
-import queue
 import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL.Image
@@ -25,17 +22,14 @@ from hacnn_tf.data.listing import open_image
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview
 from hacnn_tf.utils.types import FilePath, Picture, Pixels, Size
-from hacnn_tf.utils.waiting import bar
 
 if TYPE_CHECKING:
     import h5py
 
-T = TypeVar("T")
 MAX_PIXELS = 2**25  # of an image to decode; a little more than an 8K video frame
 MAX_BYTES = 8 * MAX_PIXELS  # of its file: 16 bits in each of four channels, as they are
 MOST_SCANS = 100  # of a JPEG, each a pass over all pixels; encoders make about ten
 NO_IMAGE, TOO_LARGE = "not an image that Pillow reads", "image of too many pixels"
-MOST_THREADS = 8
 DAMAGED, NO_PIXELS = "damaged or truncated image", "image without pixels"
 NOT_A_PICTURE = "not an image: a path, bytes, PIL image or uint8 array (height, width, 3) or (height, width), not {}"
 MAT_IMAGE = r".*\.mat#[a-z]+/\d+/\d+/\d+"
@@ -78,19 +72,6 @@ class UnreadableImagesError(InputError):
         return type(self), (self.problems, self._count)
 
 
-def decoding_pool() -> ThreadPoolExecutor:
-    """Threads to decode with: one a processor that this process may use, as in a container with a share of a machine.
-
-    At most `MOST_THREADS`: each may hold an image of 100 MB and its RGB copy, while a machine may have 128 processors.
-    """
-    return ThreadPoolExecutor(_threads())
-
-
-def _threads() -> int:
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(allowed, MOST_THREADS)
-
-
 def read_image(image: Picture, size: Size | None = None) -> Pixels:
     """The pixels of one image, upright as its EXIF orientation says, in RGB.
 
@@ -109,60 +90,6 @@ def read_image(image: Picture, size: Size | None = None) -> Pixels:
     """
     upright = _rgb(_upright(_opened(image)))
     return np.asarray(upright if size is None else upright.resize(size[::-1], PIL.Image.Resampling.BILINEAR))
-
-
-def read_each(paths: Sequence[FilePath], read: Callable[[int], object]) -> None:
-    """Reads some images in parallel.
-
-    Args:
-        paths: of the images.
-        read: function of an image's number from 0 that reads it, and raises `InputError` if it cannot.
-
-    Raises:
-        UnreadableImagesError: some cannot be read; `problems` has them all.
-    """
-
-    def problem(i: int) -> str | None:
-        try:
-            read(i)
-        except InputError as reason:
-            return f"{paths[i]} ({reason})"
-        return None
-
-    # All are tried, so that all broken ones are named.
-    if problems := [said for said in in_threads(problem, len(paths), "Decoding") if said]:
-        raise UnreadableImagesError(problems, len(paths))
-
-
-def in_threads(function: Callable[[int], T], count: int, what: str) -> list[T]:
-    """What a function gives for each number below `count`, computed in parallel, with a bar on a terminal.
-
-    Threads take the numbers themselves, so that Ctrl-C is heard while this waits; then what has begun is finished, and
-    nothing else begins.
-    """
-    numbers = iter(range(count))
-    done: queue.SimpleQueue[tuple[int, T] | BaseException] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            for i in numbers:
-                done.put((i, function(i)))
-        except BaseException as error:
-            done.put(error)
-
-    found: dict[int, T] = {}
-    with decoding_pool() as pool:
-        try:
-            for _ in range(_threads()):
-                pool.submit(work)
-            for _ in bar(range(count), what, count):
-                outcome = done.get()
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                found[outcome[0]] = outcome[1]
-        finally:
-            collections.deque(numbers, maxlen=0)  # whoever stops us leaves the others undone
-    return [found[i] for i in range(count)]
 
 
 def own_copy(image: Picture | InputError, once: bool) -> Picture | InputError:
@@ -217,7 +144,7 @@ def _opened(image: Picture) -> PIL.Image.Image:
             return _loaded(image)
         if not isinstance(image, (str, os.PathLike)):
             return _of_array(image)
-        path = os.fspath(image)
+        path = expanded(image)
         return _of_array(_read_mat_image(path)) if mat_of(path) else _decoded(_content(path))
 
 

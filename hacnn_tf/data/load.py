@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 import PIL
 
-from hacnn_tf.data.decode import DECODER_VERSION, UnreadableImagesError, mat_of, read_each, read_image
+from hacnn_tf.data.decode import DECODER_VERSION, UnreadableImagesError, mat_of, read_image
+from hacnn_tf.data.parallel import read_each
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, check_folder, expanded
 from hacnn_tf.utils.types import FilePath, Pixels, Size

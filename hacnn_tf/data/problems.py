@@ -8,8 +8,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from hacnn_tf.data.dataset import ReidDataset, matched
-from hacnn_tf.data.decode import in_threads, mat_of, read_image
+from hacnn_tf.data.decode import mat_of, read_image
 from hacnn_tf.data.listing import NESTED, open_image
+from hacnn_tf.data.parallel import in_threads
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import printable
 

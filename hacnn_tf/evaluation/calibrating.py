@@ -142,8 +142,7 @@ def reliability(calibration: Calibration, counts: Counts, gallery: int) -> Relia
 
 
 def _persons(dataset: ReidDataset) -> NDArray[np.int64]:
-    pids = pd.concat([dataset.split("query").pid, dataset.split("gallery").pid]).unique()
-    return np.sort(pids[pids > DISTRACTOR])
+    return np.unique(dataset.tested().pid)
 
 
 def _halves(dataset: ReidDataset, seed: int) -> Iterator[dict[str, NDArray[np.bool_]]]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hacnn_tf.utils.errors import FormatError, InputError
+from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_format, expanded, write_json
 from hacnn_tf.utils.types import FilePath
 
@@ -137,8 +137,6 @@ class Calibration:
             numbers = [calibration.intercept, calibration.slope, calibration.brier]
             if not np.isfinite(numbers).all() or calibration.slope >= 0:
                 raise ValueError("its curve does not fall")
-        except FormatError:
-            raise
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
             raise InputError(f"The calibration in {place} is damaged ({reason}): {again}, or remove it.") from None

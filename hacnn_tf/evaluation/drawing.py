@@ -10,7 +10,7 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from hacnn_tf.data.augmentation import augment
-from hacnn_tf.data.dataset import DISTRACTOR, JUNK, ReidDataset
+from hacnn_tf.data.dataset import JUNK, ReidDataset
 from hacnn_tf.data.load import load_images
 from hacnn_tf.evaluation import extract_features, feature_function
 from hacnn_tf.models import HACNN, INPUT_SIZE
@@ -38,8 +38,7 @@ def cross_view_pairs(dataset: ReidDataset, count: int) -> Image.Image:
         `PIL.Image`.
     """
     rng = np.random.default_rng(SEED)
-    test = dataset.table[dataset.table.split.isin(["query", "gallery"]) & (dataset.table.pid > DISTRACTOR)]
-    views = [rows for _, rows in test.groupby("pid") if rows.camid.nunique() > 1]
+    views = [rows for _, rows in dataset.tested().groupby("pid") if rows.camid.nunique() > 1]
     paths = []
     for index in rng.permutation(len(views))[:count]:
         first = views[index].sample(1, random_state=rng)

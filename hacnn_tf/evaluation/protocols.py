@@ -56,29 +56,21 @@ def evaluate_features(
         InputError: no query has a true match, or a split has other rows than features.
     """
     for split in {"query": None, "gallery": None, **features}:
-        images = len(dataset.split(split))
-        check_rows(split, len(features.get(split, ())), images, images)
+        count = len(dataset.split(split))
+        check_rows(split, len(features.get(split, ())), count, count)
     query, gallery = [(dataset.split(split), features[split]) for split in ("query", "gallery")]
     settings = {"single_query": (query, gallery)}
     if "multi_query" in features:
         settings["multi_query"] = (pool_queries(dataset.split("multi_query"), features["multi_query"]), gallery)
     if tracks := track_to_track(query, gallery, branches):
         settings["tracks"] = tracks
-    return {
-        setting: {
-            part: _measure(
-                rows,
-                feature_part(queries, part, branches),
-                searched,
-                feature_part(searched_features, part, branches),
-                dataset.single_shot,
-                seed,
-                distances,
-            )
-            for part in parts_of(branches)
-        }
-        for setting, ((rows, queries), (searched, searched_features)) in settings.items()
-    }
+    results: Results = {}
+    for setting, images in settings.items():
+        results[setting] = {}
+        for part in parts_of(branches):
+            queries, searched = ((rows, feature_part(found, part, branches)) for rows, found in images)
+            results[setting][part] = _measure(queries, searched, dataset.single_shot, seed, distances)
+    return results
 
 
 def pool_queries(rows: pd.DataFrame, features: Features) -> tuple[pd.DataFrame, Features]:
@@ -123,15 +115,8 @@ def track_to_track(query: Images, gallery: Images, branches: Sequence[str] = BRA
     return (tracks.loc[asked], pooled[asked]), (tracks.loc[searched], pooled[searched])
 
 
-def _measure(
-    query: pd.DataFrame,
-    query_features: Features,
-    gallery: pd.DataFrame,
-    gallery_features: Features,
-    single_shot: bool,
-    seed: int,
-    distances: Distances,
-) -> dict[str, Any]:
+def _measure(queries: Images, searched: Images, single_shot: bool, seed: int, distances: Distances) -> dict[str, Any]:
+    (query, query_features), (gallery, gallery_features) = queries, searched
     if single_shot and len(query.merge(gallery, on=["pid", "camid"])):  # those that are drawn would be left out
         raise InputError("Single-shot needs a gallery without images of the queries' own cameras.")
     shots = _single_shots(gallery.pid.to_numpy(), seed) if single_shot else [slice(None)]  # no copy
@@ -151,9 +136,7 @@ def _measure(
         np.concatenate([m.ranks for m in repeats]), np.concatenate([m.counts for m in repeats]), repeats[0].unmatched
     )
     cmc = (100 * matches.cmc(range(1, CMC_LENGTH + 1))).tolist()
-    thresholds = (
-        _thresholds(query, query_features, gallery, gallery_features, seed) if distances is half_distances else {}
-    )
+    thresholds = _thresholds(queries, searched, seed) if distances is half_distances else {}
     return {
         **{f"rank{k}": cmc[k - 1] for k in CMC_RANKS},
         "cmc": cmc,
@@ -166,9 +149,8 @@ def _measure(
     }
 
 
-def _thresholds(
-    query: pd.DataFrame, query_features: Features, gallery: pd.DataFrame, gallery_features: Features, seed: int
-) -> dict[str, Any]:
+def _thresholds(queries: Images, searched: Images, seed: int) -> dict[str, Any]:
+    (query, query_features), (gallery, gallery_features) = queries, searched
     pids, camids = query.pid.to_numpy(), (query.camid.to_numpy(), gallery.camid.to_numpy())
     everybody = gallery.pid.to_numpy()
     pairs = functools.partial(compared_pairs, query_features, gallery_features, pids)

@@ -82,8 +82,7 @@ def export_model(
             form = FORMATS[name]
             with announced(f"Writing {form.FILE}"):
                 if name in POLICIES:
-                    policy = precision or network.dtype_policy.name
-                    form.write(network.with_dtype(policy), part / form.FILE, policy)
+                    form.write(network.with_dtype(precision or network.dtype_policy.name), part / form.FILE)
                 else:
                     form.write(network.with_dtype("float32"), part / form.FILE, precision or "float32", images)
         if calibration:

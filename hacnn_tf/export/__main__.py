@@ -36,8 +36,9 @@ from hacnn_tf.utils.types import Pixels, Size
 INT8_IMAGES = 256  # to calibrate int8 on
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.export")
-COMMAND.define("path", "run_dir", None, "run, preset or Keras file")
 COMMAND.group("Run")
+COMMAND.define("path", "run_dir", None, "run, preset or Keras file")
+COMMAND.group("Export")
 COMMAND.define("path", "output", None, "folder to make; must not exist yet")
 COMMAND.define("list", "format", ["saved_model", "keras"], f"which of {','.join(FORMATS)}")
 COMMAND.define(
@@ -48,10 +49,9 @@ COMMAND.define(
     "float16 (weights in half the room) or int8",
     enum_values=[*WEIGHT_PRECISIONS, *PRECISIONS[1:]],
 )
-COMMAND.group("Export")
+COMMAND.group("Calibration")
 COMMAND.define("path", "data_root", "data", "folder that holds the run's dataset, on which int8 is calibrated")
 COMMAND.define("path", "calibration_images", None, "a folder of pictures of persons to calibrate on instead")
-COMMAND.group("Calibration")
 
 
 def main(flags: FlagValues) -> None:

@@ -13,7 +13,7 @@ FILE = "hacnn.keras"
 ABOUT = "the network, for Keras: import hacnn_tf.models, then keras.saving.load_model"
 
 
-def write(network: "HACNN", path: Path, precision: str) -> None:
+def write(network: "HACNN", path: Path) -> None:
     """Writes the file `path`."""
     network.save(path)
 

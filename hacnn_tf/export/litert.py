@@ -1,12 +1,12 @@
 """LiteRT, once TensorFlow Lite: for phones and small computers."""
 
 import json
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hacnn_tf.data.parallel import available_cores
 from hacnn_tf.export.exported import KEPT_FLOAT, Export, described, description, needed, single_images
 from hacnn_tf.utils.types import Features, Pixels
 
@@ -39,7 +39,7 @@ def write(network: "HACNN", path: Path, precision: str, images: Pixels | None = 
 def load(path: Path) -> Export:
     """Opens the file as an `Export`."""
     (interpreter,) = needed("ai_edge_litert.interpreter")
-    runner = interpreter.Interpreter(str(path), num_threads=_cores()).get_signature_runner()
+    runner = interpreter.Interpreter(str(path), num_threads=available_cores()).get_signature_runner()
     lock = threading.Lock()  # an interpreter has its tensors once
 
     def extract(batch: Pixels) -> Features:
@@ -95,7 +95,3 @@ def _read_description(path: Path) -> dict[str, str]:
     model = flatbuffer_utils.read_model(str(path))
     (entry,) = (entry for entry in model.metadata if entry.name.decode() == METADATA)
     return json.loads(bytes(model.buffers[entry.buffer].data))
-
-
-def _cores() -> int | None:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -15,7 +15,7 @@ FILE = "saved_model"
 ABOUT = "for TensorFlow; signatures images, and encoded (serving_default)"
 
 
-def write(network: "HACNN", path: Path, precision: str) -> None:
+def write(network: "HACNN", path: Path) -> None:
     """Writes the folder `path`. Its signatures:
 
     - `images`: `images`, uint8 `[N, H, W, 3]` in RGB, of any size -> `features`, float32 `[N, D]`;
@@ -50,7 +50,8 @@ def write(network: "HACNN", path: Path, precision: str) -> None:
     images = tf.function(from_images, [tf.TensorSpec((None, None, None, 3), tf.uint8, "images")], autograph=False)
     module = tf.Module()
     module.input_size = tf.Variable(size)
-    module.description = {name: tf.Variable(text) for name, text in description(network, precision).items()}
+    said = description(network, network.dtype_policy.name)
+    module.description = {name: tf.Variable(text) for name, text in said.items()}
     signatures = {"images": images, "encoded": encoded, "serving_default": encoded}
     try:
         tf.saved_model.save(module, str(path), signatures)

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from hacnn_tf.utils.files import expanded, locked
 from hacnn_tf.utils.types import FilePath
 
 WRITE_WAIT = 60  # seconds that a writer waits for another to end
-HELD = threading.local()  # paths of databases that a thread may write, the others may not
 
 
 @contextlib.contextmanager
@@ -22,14 +20,9 @@ def writing(path: FilePath) -> Iterator[None]:
         InputError: another goes on writing it for `WRITE_WAIT` seconds.
     """
     path = expanded(path)
-    place = Path(os.path.realpath(path))
-    locks = HELD.__dict__.setdefault("locks", set())
-    if in_bucket(path) or place in locks:  # what holds it may call what holds it
+    if in_bucket(path):
         yield
         return
-    with locked(place.with_name(f".{place.name}.lock"), path, WRITE_WAIT):
-        locks.add(place)
-        try:
-            yield
-        finally:
-            locks.remove(place)
+    place = Path(os.path.realpath(path))
+    with locked(place.with_name(f".{place.name}.lock"), path, WRITE_WAIT, reentrant=True):
+        yield

@@ -8,8 +8,6 @@ from keras import ops
 from hacnn_tf.layers.backend import normalize_batch
 from hacnn_tf.utils.types import Tensor
 
-MOMENTUM, EPSILON = 0.9, 1e-5  # usual ones; experiments/studies/recipe_search.py tries others
-
 
 @keras.saving.register_keras_serializable(package="hacnn_tf")
 class BatchNorm(keras.layers.BatchNormalization):
@@ -20,8 +18,8 @@ class BatchNorm(keras.layers.BatchNormalization):
     the conv before.
 
     Args:
-        momentum: how much of the moving averages a training step keeps; `MOMENTUM` by default.
-        epsilon: added to the variance; `EPSILON` by default.
+        momentum: how much of the moving averages a training step keeps.
+        epsilon: added to the variance.
         **kwargs: of `keras.layers.BatchNormalization`.
 
     Call arguments:
@@ -31,9 +29,8 @@ class BatchNorm(keras.layers.BatchNormalization):
         Tensor shaped as `inputs`.
     """
 
-    def __init__(self, momentum: float | None = None, epsilon: float | None = None, **kwargs: Any) -> None:
-        momentum = MOMENTUM if momentum is None else momentum
-        super().__init__(momentum=momentum, epsilon=EPSILON if epsilon is None else epsilon, **kwargs)
+    def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any) -> None:
+        super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         return self._by_batch(inputs) if training and self.trainable else self._by_averages(inputs)

@@ -39,15 +39,6 @@ def read_metrics(path: Path, branches: Sequence[str], epochs: int | None) -> dic
     return content
 
 
-def read_if_whole(path: Path) -> dict[str, Any]:
-    """What is in a `.json` file; nothing if that is not there, or damaged."""
-    try:
-        content = json.loads(path.read_text())
-        return content if isinstance(content, dict) else {}
-    except (OSError, ValueError, RecursionError):
-        return {}
-
-
 def _check_measures(measures: Mapping[str, Any]) -> None:
     """Raises `ValueError` or another if one is missing, cut or not a finite number."""
     if not all(math.isfinite(measures[name]) for name in MEASURES if name in measures or name not in ADDED):

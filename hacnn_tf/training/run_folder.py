@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hacnn_tf.evaluation import PARTS
 from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.code import code_revision
-from hacnn_tf.training.metrics import read_if_whole, read_metrics
+from hacnn_tf.training.metrics import read_metrics
 from hacnn_tf.training.run_config import RunConfig, go_on, write_config
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.errors import InputError
@@ -29,6 +29,7 @@ from hacnn_tf.utils.files import (
     expanded,
     locked,
     preview,
+    read_if_whole,
     sweep,
     write_csv,
     write_json,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from hacnn_tf.data.dataset import DISTRACTOR
 from hacnn_tf.data.dataset_options import DISTRIBUTED, DatasetOptions
 from hacnn_tf.preset import Kind, Place, find_model
 from hacnn_tf.training.run_folder import RunFolder
@@ -56,7 +55,7 @@ def persons_seen(run: RunFolder, dataset: "ReidDataset", data_root: FilePath) ->
         InputError: it cannot be known: the run's images are elsewhere, or others now.
     """
     trained = {os.path.realpath(path) for path in _training_paths(run, data_root)}
-    tested = dataset.table[dataset.table.split.isin(["query", "gallery"]) & (dataset.table.pid > DISTRACTOR)]
+    tested = dataset.tested()
     seen = tested.path.map(os.path.realpath).isin(trained)
     return tested.pid[seen].nunique(), tested.pid.nunique()
 

@@ -76,7 +76,8 @@ class Settings(DatasetOptions):
                 raise InputError(f"--{name} needs the local branch: leave it out, or --nolocal.")
         for name in ("regional", "interaction"):
             filled[name] = self.local if getattr(self, name) is None else getattr(self, name)
-        filled["recipe"] = recipe = self.recipe or RECIPES[usual_recipe(self.dataset, self.init_from)]
+        asked = super().completed()
+        filled["recipe"] = recipe = self.recipe or RECIPES[usual_recipe(asked.dataset, self.init_from)]
         identities = recipe.batch_identities
         if identities and (self.batch_size % identities or self.batch_size < 2 * identities):
             raise InputError(
@@ -84,9 +85,14 @@ class Settings(DatasetOptions):
                 "images of each, two or more: take a divisor of it, at most half."
             )
         if self.epochs is None:
-            usual = FINETUNE_EPOCHS if self.init_from else PAPER_EPOCHS
-            filled["epochs"] = SYNTHETIC_EPOCHS if self.dataset == "synthetic" else usual
-        return dataclasses.replace(super().completed(), **filled)
+            filled["epochs"] = asked._usual_epochs
+        return dataclasses.replace(asked, **filled)
+
+    @property
+    def _usual_epochs(self) -> int:
+        if self.dataset == "synthetic":
+            return SYNTHETIC_EPOCHS
+        return FINETUNE_EPOCHS if self.init_from else PAPER_EPOCHS
 
     @classmethod
     def from_flags(cls, flags: Mapping[str, Any]) -> "Settings":
@@ -134,8 +140,7 @@ class Settings(DatasetOptions):
         """What its run folder is called if nothing is said: data, and what is not as usual, and the seed."""
         switches = ["spatial", "channel", "local", *(["regional", "interaction"] if self.local else [])]
         off = [f"no{name}" for name in switches if not getattr(self, name)]
-        usual = self.epochs == dataclasses.replace(self, epochs=None).completed().epochs
-        length = None if usual else f"epochs{self.epochs}"
+        length = None if self.epochs == self._usual_epochs else f"epochs{self.epochs}"
         recipe = None if self._recipe.name == usual_recipe(self.dataset, self.init_from) else self._recipe.name
         changes = [f"{name}{format_flag(value)}" for name, value in self._recipe.changes().items()]
         validation = f"validation{self.validation}" if self.validation else None

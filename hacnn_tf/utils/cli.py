@@ -82,12 +82,10 @@ class Command:
         self.doc, self.name, self._once = doc, name, once
         self.values = flags.FlagValues()
         self._groups: dict[str, list[str]] = {}
-        self._ungrouped: list[str] = []
 
     def group(self, title: str) -> None:
-        """Puts flags defined since the last group under a heading of `--help`, below those that are there."""
-        self._groups.setdefault(title, []).extend(self._ungrouped)
-        self._ungrouped = []
+        """Puts the flags that are defined from here on under a heading of `--help`, below those that are there."""
+        self._group = self._groups.setdefault(title, [])
 
     def define_options(self, cls: type, **defaults: Any) -> None:
         """Defines a flag for each `option` of a dataclass, under its heading; `defaults` are other ones by name."""
@@ -95,14 +93,14 @@ class Command:
             default, values = defaults.get(field.name, field.default), field.metadata["values"]
             flag = "enum" if values else field.metadata.get("flag", FLAGS[kind(field)])
             more = {"enum_values": list(values)} if values else {}
-            self.define(flag, field.name, default, field.metadata["help"], **more)
             self.group(field.metadata["group"])
+            self.define(flag, field.name, default, field.metadata["help"], **more)
 
     def define_dataset(self, cls: type, default: str | None = "synthetic") -> None:
         """Defines the flags of `DatasetOptions` or of what is one, and of where the datasets are."""
         self.define_options(cls, dataset=default)
-        self.define("path", "data_root", "data", "folder that holds the datasets; of folder, the folder or manifest")
         self.group("Dataset")
+        self.define("path", "data_root", "data", "folder that holds the datasets; of folder, the folder or manifest")
 
     def define_precision(self) -> None:
         """Defines `--precision` of a trained network."""
@@ -115,7 +113,7 @@ class Command:
         `kind` is absl's, as "string", "list" or "enum" (with `enum_values`); or one of `KINDS`: the `~` of paths is
         expanded, and floats are finite.
         """
-        self._ungrouped.append(name)
+        self._group.append(name)
         define = KINDS.get(kind) or getattr(flags, f"DEFINE_{kind}")
         define(name, default, help=text, flag_values=self.values, **kwargs)
         self.values[name].allow_overwrite = not self._once

@@ -104,13 +104,16 @@ def sweep(folder: FilePath, stems: Collection[str] | None = None) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: FilePath, kept: FilePath | None = None, wait: float = 0) -> Iterator[Callable[[], bool]]:
+def locked(
+    path: FilePath, kept: FilePath | None = None, wait: float = 0, reentrant: bool = False
+) -> Iterator[Callable[[], bool]]:
     """Holds a lock file while the context lasts; it is freed too when the process is killed.
 
     Args:
         path: of the lock file.
         kept: what it keeps others from, for people; its folder if not given.
         wait: seconds to wait for another process to free it.
+        reentrant: the thread that holds it may take it again; other threads wait as processes do.
 
     Yields:
         A function that says whether the file is still there, and the same.
@@ -121,7 +124,7 @@ def locked(path: FilePath, kept: FilePath | None = None, wait: float = 0) -> Ite
     path = Path(expanded(path))
     if path.is_symlink():
         raise InputError(f"{path} is a link, which no lock may be: remove it.")
-    lock = filelock.FileLock(path, timeout=wait, poll_interval=0.05, fallback_to_soft=False)
+    lock = filelock.FileLock(path, timeout=wait, fallback_to_soft=False, is_singleton=reentrant)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -165,6 +168,15 @@ def preview(items: Collection[object], most: int = SHOWN, separator: str = ", ")
 def write_json(path: FilePath, content: Any) -> None:
     """Writes JSON. Raises `InputError` if it cannot."""
     write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def read_if_whole(path: Path) -> dict[str, Any]:
+    """What is in a `.json` file; nothing if that is not there, or damaged."""
+    try:
+        content = json.loads(path.read_text())
+        return content if isinstance(content, dict) else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
 
 
 def read_bytes(path: FilePath) -> bytes:

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from hacnn_tf.data import load
-from hacnn_tf.data.decode import in_threads, mat_image_path, read_image
+from hacnn_tf.data.decode import mat_image_path, read_image
 from hacnn_tf.data.load import load_images
+from hacnn_tf.data.parallel import in_threads
 from hacnn_tf.utils.errors import InputError
 
 SIZE = (20, 10)

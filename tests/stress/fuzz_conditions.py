@@ -42,9 +42,9 @@ JUNK = [
 OR, AND, NOT, PREDICATE, VALUE = range(5)
 
 COMMAND = cli.Command(__doc__, "fuzz_conditions")
+COMMAND.group("Fuzzing")
 COMMAND.define("integer", "conditions", 5000, "how many", lower_bound=1)
 COMMAND.define("integer", "seed", 0, "of the conditions", lower_bound=0)
-COMMAND.group("Fuzzing")
 
 
 def main(flags):

@@ -28,10 +28,10 @@ LIMIT_SECONDS = 30
 GOOD = ("features", NO_IMAGE, decoding.NO_IMAGE, TOO_LARGE, DAMAGED, "empty file")
 
 COMMAND = cli.Command(__doc__, "fuzz_export")
+COMMAND.group("Fuzzing")
 COMMAND.define("path", "export", None, "the exported model, of any format")
 COMMAND.define("integer", "inputs", 10000, "how many", lower_bound=1)
 COMMAND.define("integer", "seed", 0, "of the mutations", lower_bound=0)
-COMMAND.group("Fuzzing")
 
 
 def main(flags):

@@ -22,10 +22,10 @@ from hacnn_tf.utils import cli
 EPOCHS = 4
 
 COMMAND = cli.Command(__doc__, "kill_resume")
+COMMAND.group("Kills")
 COMMAND.define("integer", "trainings", 25, "how many", lower_bound=1)
 COMMAND.define("integer", "kills", 2, "of each training, at most: it may end before", lower_bound=1)
 COMMAND.define("integer", "seed", 0, "of the instants", lower_bound=0)
-COMMAND.group("Kills")
 
 
 def main(flags):

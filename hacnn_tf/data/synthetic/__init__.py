@@ -14,7 +14,7 @@ from hacnn_tf.data.folders import BOXES_FOLDERS, FOLDERS, read_folders
 from hacnn_tf.data.synthetic.camera import PLACES, Box, Camera, Moment
 from hacnn_tf.data.synthetic.person import Person
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import atomic_write, expanded
+from hacnn_tf.utils.files import atomic_write, expanded, read_if_whole
 from hacnn_tf.utils.types import FilePath
 from hacnn_tf.utils.waiting import bar
 
@@ -51,11 +51,7 @@ def read_synthetic(data_root: FilePath, boxes: str = "detected", allow_subset: b
         except InputError:
             if not folder.exists():  # else another process has made it meanwhile
                 raise
-    try:
-        version = json.loads((folder / "dataset.json").read_text())["version"]
-    except (OSError, ValueError, KeyError, TypeError):
-        version = None
-    if version != VERSION:
+    if read_if_whole(folder / "dataset.json").get("version") != VERSION:
         raise InputError(f"{folder} was not made by this version of hacnn_tf: remove it, and it is rebuilt.")
     dataset = read_folders(folder / BOXES_FOLDERS[boxes], f"synthetic, {boxes} boxes")
     check_counts(dataset, folder, COUNTS, allow_subset)
