@@ -28,7 +28,7 @@ from hacnn_tf.gallery.pictures import list_pictures
 from hacnn_tf.reid import BATCH
 from hacnn_tf.utils import cli
 
-COMMAND = cli.Command(__doc__, "index")
+COMMAND = cli.Command(__doc__, "indexing")
 COMMAND.group("Network")
 COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name")
 COMMAND.define_precision()

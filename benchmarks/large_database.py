@@ -28,7 +28,7 @@ SHARES = (0.02, 0.05, 0.1, 0.2)
 SPREAD = 0.5  # of an identity's images around it, as a share of that of identities
 
 
-COMMAND = cli.Command(__doc__, "database")
+COMMAND = cli.Command(__doc__, "large_database")
 COMMAND.group("Measurement")
 COMMAND.define(
     "integer", "rows", 1_000_000, "how many features; an index is of more than 100,000", lower_bound=EXACT_ROWS + 1

@@ -22,7 +22,7 @@ from large_ranking import peak_bytes, resident_bytes
 from hacnn_tf.evaluation import rank_matches, rerank
 from hacnn_tf.utils import cli
 
-COMMAND = cli.Command(__doc__, "reranking")
+COMMAND = cli.Command(__doc__, "large_reranking")
 COMMAND.group("Measurement")
 COMMAND.define("path", "torchreid", None, "torchreid's unpacked source distribution; ours alone if not given")
 COMMAND.define("integer", "rounds", 3, "how often each is measured", lower_bound=1)

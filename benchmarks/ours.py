@@ -58,7 +58,7 @@ def train_step(precision, xla, tf32):
 
 @functools.cache
 def extractor(precision, xla, tf32):
-    return feature_function(trained(precision), xla)
+    return tf.function(feature_function(trained(precision)), jit_compile=xla, autograph=False)
 
 
 @functools.cache

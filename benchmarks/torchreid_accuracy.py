@@ -35,7 +35,7 @@ from hacnn_tf.utils.types import BRANCHES
 
 NETWORKS = {"hacnn": BRANCHES, "osnet_x1_0": BRANCHES[:1], "osnet_x0_25": BRANCHES[:1]}
 
-COMMAND = cli.Command(__doc__, "accuracy")
+COMMAND = cli.Command(__doc__, "torchreid_accuracy")
 COMMAND.group("Comparison")
 COMMAND.define("path", "run_dir", None, "the run whose recipe, seed and data the peer takes")
 COMMAND.define("path", "data_root", "data", "folder that holds its dataset")

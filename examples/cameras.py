@@ -36,7 +36,7 @@ from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.indexing import index
 from hacnn_tf.gallery.pictures import list_pictures
 from hacnn_tf.gallery.tracks import search_tracks
-from hacnn_tf.utils.cli import ending
+from hacnn_tf.utils.cli import exit_on_error
 from hacnn_tf.utils.files import check_new_path, expanded
 from hacnn_tf.utils.waiting import bar
 
@@ -303,7 +303,7 @@ def main():
     args = parser.parse_args()
     if args.persons < 2 or args.seed < 0:
         parser.error("--persons must be at least 2, and --seed at least 0")
-    with ending("cameras"):
+    with exit_on_error("cameras"):
         check_new_path(args.output)
         run(args)
 

@@ -1,4 +1,4 @@
-"""A page to find a person in a database of indexed pictures, in a browser.
+"""A page to find a person in a database of indexed images, in a browser.
 
     python -m hacnn_tf.app --database people.lance
     python -m hacnn_tf.app --auth users --add_user NAME

@@ -1,4 +1,4 @@
-"""Calibrates distances: fits the probability that two pictures at some distance show the same person.
+"""Calibrates distances: fits the probability that two images at some distance show the same person.
 
     python -m hacnn_tf.calibrate --model runs/mine --dataset folder --data_root labelled --test_share 1
     python -m hacnn_tf.calibrate --model exports/all --dataset cuhk03 --figure reliability.png
@@ -39,8 +39,8 @@ from hacnn_tf.utils.types import FilePath
 
 if TYPE_CHECKING:
     from hacnn_tf.data.dataset import ReidDataset
-    from hacnn_tf.evaluation.calibrating import Reliability
     from hacnn_tf.evaluation.calibration import Calibration
+    from hacnn_tf.evaluation.calibration_fit import Reliability
     from hacnn_tf.gallery import Database
 
 SURE = 0.9  # the probability from which on a line says how many pairs are right
@@ -51,7 +51,7 @@ COMMAND.group("Network")
 COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name; by default the database's")
 COMMAND.define_dataset(DatasetOptions, default=None)
 COMMAND.group("Dataset")
-COMMAND.define("integer", "seed", 0, "of which half of the persons the curve is measured on", lower_bound=0)
+COMMAND.define("integer", "seed", 0, "of which half of the people the curve is measured on", lower_bound=0)
 COMMAND.group("Output")
 COMMAND.define("path", "database", None, "keep the curve in this database, for its searches alone")
 COMMAND.define("path", "output", None, "keep the curve in this .json for Python, Calibration.read; must not exist yet")
@@ -79,7 +79,7 @@ def main(flags: FlagValues) -> None:
     print(dataset.summary(), flush=True)
 
     from hacnn_tf.evaluation import Evaluator
-    from hacnn_tf.evaluation.calibrating import calibrate, check_persons
+    from hacnn_tf.evaluation.calibration_fit import check_persons, fit_calibration
 
     _check_unseen(flags.model or ("" if database is None else database.preset), dataset, asked, flags.data_root)
     check_persons(dataset, flags.seed)
@@ -87,12 +87,12 @@ def main(flags: FlagValues) -> None:
     before = _before(flags, model, database)
     images = load_splits(dataset, ("query", "gallery"), model.input_size)
     features = Evaluator(dataset, images).features(model.extract)
-    calibration, measured, former = calibrate(dataset, features, model.fingerprint, flags.seed, before)
+    calibration, measured, former = fit_calibration(dataset, features, model.fingerprint, flags.seed, before)
     cli.print_line(_told(calibration, measured))
     if before and former:
         cli.print_line(f"The calibration that was there, of {before.dataset}, on the same persons:\n{_summary(former)}")
     if database is not None:
-        database.calibrate(calibration)
+        database.keep_calibration(calibration)
     else:
         calibration.write(place)
     print(f"Calibration: {place}")
@@ -176,7 +176,7 @@ def _told(calibration: "Calibration", measured: "Reliability") -> str:
 
 def _summary(measured: "Reliability") -> str:
     """The Brier score, and how many are right of those that seem sure, as lines."""
-    from hacnn_tf.evaluation.calibrating import LIKELY
+    from hacnn_tf.evaluation.calibration_fit import LIKELY
 
     return (
         f"Brier score {measured.brier:.4f}; {_shares(SURE, *measured.at_least(SURE))}.\n"

@@ -1,4 +1,4 @@
-"""Indexes pictures of persons: puts the features of a folder's pictures into a database, to be searched.
+"""Indexes images of people: puts the features of a folder's images into a database, to be searched.
 
     python -m hacnn_tf.index --model runs/quickstart --images data/synthetic/detected/bounding_box_test \\
         --database people.lance
@@ -49,11 +49,11 @@ COMMAND.define(
     "what computes a folder of exports; by default ONNX Runtime if it is installed and has its file there",
     enum_values=["tensorflow", "onnx"],
 )
-COMMAND.group("Pictures")
-COMMAND.define("path", "images", None, "a folder of pictures, or a manifest (.csv, .parquet)")
-COMMAND.define("string", "camera_pattern", None, "regular expression whose group finds the camera in a picture's path")
+COMMAND.group("Images")
+COMMAND.define("path", "images", None, "a folder of images, or a manifest (.csv, .parquet)")
+COMMAND.define("string", "camera_pattern", None, "regular expression whose group finds the camera in an image's path")
 COMMAND.define(
-    "string", "track_pattern", None, "the same for its track: pictures of one person from one camera, in a row"
+    "string", "track_pattern", None, "the same for its track: images of one person from one camera, in a row"
 )
 COMMAND.group("Database")
 COMMAND.define("path", "database", None, f"where the features go, as in people{SUFFIX}")
@@ -155,13 +155,13 @@ def remove(database: "Database", where: str, sure: bool, audit: Audit, flag: str
         database.refresh()
         asked = database.count(where)
         if asked:  # a removal that was interrupted has had its yes
-            _ask(flag, f"{asked:,} of {len(database):,} pictures from {database.path} for good")
+            _ask(flag, f"{asked:,} of {len(database):,} images from {database.path} for good")
     with writing(database.path):  # not while somebody thinks
         database.refresh()
         count, total = database.count(where), len(database)
         if not count and database.tidied:
             audit.removed(database.path, where, 0, total)
-            return f"None of the {total:,} pictures in {database.path} matches; nothing was deleted."
+            return f"None of the {total:,} images in {database.path} matches; nothing was deleted."
         if not sure and count > asked:
             raise InputError(f"Now {count:,} images match, not {asked:,}: nothing was deleted. Run it again.")
         audit.removing(database.path, where, count, total)

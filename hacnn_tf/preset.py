@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hacnn_tf
-from hacnn_tf.export import Export, find_export, load_export
-from hacnn_tf.export.exported import CALIBRATION
+from hacnn_tf.export import Extractor, find_export, load_export
+from hacnn_tf.export.extractor import CALIBRATION
 from hacnn_tf.utils.errors import FormatError, InputError, device_failure
 from hacnn_tf.utils.files import check_format, expanded, read_if_whole
 from hacnn_tf.utils.startup import load_keras
@@ -81,24 +81,24 @@ def find_model(preset: FilePath) -> Place:
     )
 
 
-def load_model(preset: FilePath, precision: str | None = None) -> Export:
+def load_model(preset: FilePath, precision: str | None = None) -> Extractor:
     """Opens a trained network.
 
     Args:
         preset, precision: as in `ReID.from_preset`.
 
     Returns:
-        An `Export`, which knows what it was opened from.
+        An `Extractor`, which knows what it was opened from.
 
     Raises:
         InputError: as `ReID.from_preset`.
     """
     place = find_model(preset)
     read = {Kind.PRESET: _read_preset, Kind.RUN: _read_run, Kind.EXPORT: load_export}[place.kind]
-    export = read(place.path, precision)
+    extractor = read(place.path, precision)
     name = expanded(preset)
     source = os.path.abspath(name) if os.path.exists(name) else name
-    return dataclasses.replace(export, source=export.source or (source, precision))
+    return dataclasses.replace(extractor, source=extractor.source or (source, precision))
 
 
 def write_preset(folder: Path, network: "HACNN", fingerprint: str, dtype: str) -> None:
@@ -119,15 +119,15 @@ def write_preset(folder: Path, network: "HACNN", fingerprint: str, dtype: str) -
     stored.save_weights(folder / WEIGHTS)
 
 
-def _read_run(path: Path, precision: str | None) -> Export:
-    """A run folder's network, opened as an `Export`."""
+def _read_run(path: Path, precision: str | None) -> Extractor:
+    """A run folder's network, opened as an `Extractor`."""
     from hacnn_tf.training.run_folder import RunFolder
 
-    return Export.of_network(RunFolder(path).load_model(precision)[0])
+    return Extractor.of_network(RunFolder(path).load_model(precision)[0])
 
 
-def _read_preset(path: Path, precision: str | None) -> Export:
-    """A preset's folder, opened as an `Export`."""
+def _read_preset(path: Path, precision: str | None) -> Extractor:
+    """A preset's folder, opened as an `Extractor`."""
     load_keras()
     from hacnn_tf.models import HACNN, legacy
 
@@ -137,10 +137,10 @@ def _read_preset(path: Path, precision: str | None) -> Export:
         config = json.loads((path / CONFIG).read_text())["config"]
         network = HACNN(**(config | ({"dtype": precision} if precision else {})))
         legacy.load_weights(network.feature_extractor(), path / WEIGHTS)
-        export = Export.of_network(network)
-        if export.fingerprint != metadata["fingerprint"]:
+        extractor = Extractor.of_network(network)
+        if extractor.fingerprint != metadata["fingerprint"]:
             raise ValueError(f"its weights are not those of {METADATA}")
-        return export
+        return extractor
     except FormatError:
         raise
     except Exception as error:  # whatever a damaged file makes its reader raise

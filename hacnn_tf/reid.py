@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike
 from hacnn_tf.data.boxes import Detections, crop_boxes
 from hacnn_tf.data.decode import UnreadableImagesError, own_copy, read_image
 from hacnn_tf.data.parallel import decoding_pool
-from hacnn_tf.export import Export
-from hacnn_tf.export.exported import CALIBRATION
+from hacnn_tf.export import Extractor
+from hacnn_tf.export.extractor import CALIBRATION
 from hacnn_tf.preset import find_model, load_model, write_preset
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, check_new_path, expanded, preview
@@ -64,20 +64,20 @@ class ReID:
     True
     """
 
-    def __init__(self, name: str, export: Export) -> None:
-        self.name, self.network, self.fingerprint = name, export.network, export.fingerprint
-        self.input_size, self.feature_dim = export.input_size, export.feature_dim
-        self.branches, self.extract = export.branches, export.extract
-        self._export = export
+    def __init__(self, name: str, extractor: Extractor) -> None:
+        self.name, self.network, self.fingerprint = name, extractor.network, extractor.fingerprint
+        self.input_size, self.feature_dim = extractor.input_size, extractor.feature_dim
+        self.branches, self.extract = extractor.branches, extractor.extract
+        self._extractor = extractor
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles what it was opened from, and not the network: whoever unpickles it opens that, and checks it."""
-        if self._export.source is None:
+        if self._extractor.source is None:
             raise InputError(
                 f"{self.name} was not opened from a file, and cannot be sent to another process: save it with "
                 "save_to_preset, and open that with ReID.from_preset."
             )
-        return _reopened, (type(self), *self._export.source, self.fingerprint)
+        return _reopened, (type(self), *self._extractor.source, self.fingerprint)
 
     @functools.cached_property
     def calibration(self) -> "Calibration | None":
@@ -88,9 +88,9 @@ class ReID:
         """
         from hacnn_tf.evaluation.calibration import Calibration  # most uses do without
 
-        if self._export.source is None:
+        if self._extractor.source is None:
             return None
-        path = find_model(self._export.source[0]).calibration
+        path = find_model(self._extractor.source[0]).calibration
         return Calibration.read(path, self.fingerprint) if path.exists() else None
 
     def calibration_of_copy(self) -> "Calibration | None":
@@ -189,7 +189,7 @@ class ReID:
         self, pictures: Iterable[Picture | InputError], total: int | None, called: Callable[[int], str], once: bool
     ) -> Features:
         """As `embed`; `called` says what a picture is called, by its number, and `once` is as in `own_copy`."""
-        self._export.check_process()
+        self._extractor.check_process()
         features, problems = [], []
         for i, outcome in enumerate(bar(self._embed_each(pictures, once, whole=True), "Extracting features", total)):
             if isinstance(outcome, InputError):
@@ -214,7 +214,7 @@ class ReID:
         >>> [type(outcome).__name__ for outcome in model.embed_each([bytes_of_a_jpeg, b""])]
         ['ndarray', 'InputError']
         """
-        self._export.check_process()
+        self._extractor.check_process()
         return self._embed_each(images, _once(images))
 
     def _embed_each(
@@ -308,7 +308,7 @@ class ReID:
 
     def _crops(self, frame: Picture, boxes: ArrayLike | Detections) -> list[Pixels | InputError]:
         """What of a frame is in each box, or why there is nothing."""
-        self._export.check_process()
+        self._extractor.check_process()
         try:
             pixels = read_image(frame)
         except InputError as reason:
@@ -334,7 +334,7 @@ class ReID:
         if self.network is None:
             raise InputError(f"{self.name} is a program and not a network: make the preset from its run folder.")
         _check_one_of("dtype", dtype, ("float32", "float16"))
-        self._export.check_process()
+        self._extractor.check_process()
         check_new_path(folder)
         calibration = self.calibration_of_copy()
         with atomic_write(folder) as part:

@@ -1,4 +1,4 @@
-"""Finds persons in a database of indexed pictures.
+"""Finds people in a database of indexed images.
 
     python -m hacnn_tf.search --database people.lance --query person.jpg
     python -m hacnn_tf.search --database people.lance --query person.jpg --at_least 0.9
@@ -42,18 +42,18 @@ COMMAND = cli.Command(__doc__, "hacnn_tf.search", once=True)
 COMMAND.group("Search")
 COMMAND.define("path", "database", None, "what python -m hacnn_tf.index made")
 COMMAND.define("string", "where", None, "search only where this condition holds, as in camid != 3")
-COMMAND.define("integer", "top", 20, "pictures or tracks to find", lower_bound=1, upper_bound=10_000)
+COMMAND.define("integer", "top", 20, "images or tracks to find", lower_bound=1, upper_bound=10_000)
 COMMAND.define("enum", "per", "picture", "what to find; of tracks, all are compared", enum_values=["picture", "track"])
-COMMAND.define("boolean", "exact", False, "compare with all pictures, also in a large database")
+COMMAND.define("boolean", "exact", False, "compare with all images, also in a large database")
 COMMAND.define("boolean", "rerank", False, "order the nearest by k-reciprocal re-ranking")
 COMMAND.define("float", "at_least", None, "leave out what is less probable, as 0.9", lower_bound=0, upper_bound=1)
-COMMAND.define("float", "prior", None, "share of the pictures that show the person; by default one of them does")
+COMMAND.define("float", "prior", None, "share of the images that show the person; by default one of them does")
 COMMAND.group("Query")
-COMMAND.define("multi_path", "query", None, "a picture of a person; give it again for more")
+COMMAND.define("multi_path", "query", None, "an image of a person; give it again for more")
 COMMAND.define("boolean", "one_person", False, "all queries show one person, as a track: search for them together")
 COMMAND.define("path", "model", None, "new location of the database's model, if it was moved")
 COMMAND.group("Output")
-COMMAND.define("path", "html", None, "also write a page with the pictures there, as .html; must not exist yet")
+COMMAND.define("path", "html", None, "also write a page with the images there, as .html; must not exist yet")
 COMMAND.define("path", "audit", None, "log who searched for what to this file, before anything is shown")
 ASKED = ("where", "top", "per", "exact", "rerank", "at_least", "prior")  # change what is found, and are audited
 

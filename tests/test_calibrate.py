@@ -14,8 +14,8 @@ pytest.importorskip("lancedb", reason='needs the extra "search"')
 
 from hacnn_tf import ReID, calibrate, index, search
 from hacnn_tf.data.synthetic import make_synthetic
-from hacnn_tf.evaluation.calibrating import Reliability
 from hacnn_tf.evaluation.calibration import Calibration
+from hacnn_tf.evaluation.calibration_fit import Reliability
 from hacnn_tf.export import __main__ as export
 from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.audit import Audit

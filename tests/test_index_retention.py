@@ -58,7 +58,7 @@ def test_without_a_terminal_removing_needs_to_be_said_yes_to(doors, capsys, monk
     for stdin in (open(os.devnull), None):  # noqa: SIM115
         monkeypatch.setattr("sys.stdin", stdin)
         said = fails(index, args, capsys)
-        assert f"--remove would delete 2 of 5 pictures from {doors.path} for good: add --yes" in said
+        assert f"--remove would delete 2 of 5 images from {doors.path} for good: add --yes" in said
         assert cameras(doors) == [1, 1, 1, 2, 2]
     command(index, *args, "--yes")
     assert capsys.readouterr().out == f"2 removed from {doors.path}, 3 left.\n"
@@ -78,7 +78,7 @@ def test_on_a_terminal_it_asks(doors, capsys, monkeypatch, answer, left):
             command(index, f"--database={doors.path}", "--remove=camid = 2")
         os.set_blocking(ours, False)
         shown = b"".join(iter(lambda: terminal.read(1000), None))
-        assert f"Delete 2 of 5 pictures from {doors.path} for good? [y/N] " in shown.decode("latin1")
+        assert f"Delete 2 of 5 images from {doors.path} for good? [y/N] " in shown.decode("latin1")
     assert capsys.readouterr().out == (f"2 removed from {doors.path}, 3 left.\n" if left == 3 else "")
     assert len(cameras(doors)) == left
 
@@ -98,7 +98,7 @@ def test_nothing_to_remove_is_no_question(doors, capsys):
     before = sorted(entry.name for entry in Path(doors.path).rglob("*"))
     for sure in ([], ["--yes"]):
         command(index, f"--database={doors.path}", "--remove=camid = 7", *sure)
-        assert capsys.readouterr().out == f"None of the 5 pictures in {doors.path} matches; nothing was deleted.\n"
+        assert capsys.readouterr().out == f"None of the 5 images in {doors.path} matches; nothing was deleted.\n"
     assert sorted(entry.name for entry in Path(doors.path).rglob("*")) == before
 
 
@@ -154,7 +154,7 @@ def test_what_is_older_than_days_is_gone_for_good_and_what_has_no_time_is_counte
     for name in ("old", "aged"):
         assert features[name] not in left and f"/{name}.jpg".encode() not in left
     command(index, *args, f"--audit={log}")
-    assert f"None of the 3 pictures in {ages.path} matches; nothing was deleted. 1 without" in capsys.readouterr().out
+    assert f"None of the 3 images in {ages.path} matches; nothing was deleted. 1 without" in capsys.readouterr().out
     begun, first, second = map(json.loads, log.read_text().splitlines())
     assert (begun["where"], begun["removing"], begun["of"]) == (first["where"], 2, 5)
     assert (first["command"], first["database"], first["removed"], first["left"]) == (
@@ -210,7 +210,7 @@ def test_a_day_has_24_hours_also_where_the_clock_changes(monkeypatch, now, cutof
 def test_without_a_terminal_keeping_days_needs_to_be_said_yes_to(ages, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", None)
     said = fails(index, [f"--database={ages.path}", "--keep_days=30", f"--audit={tmp_path}/log"], capsys)
-    assert f"--keep_days would delete 2 of 5 pictures from {ages.path} for good: add --yes" in said
+    assert f"--keep_days would delete 2 of 5 images from {ages.path} for good: add --yes" in said
     assert len(names(ages)) == 5 and not (tmp_path / "log").exists()
 
 

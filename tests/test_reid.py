@@ -18,7 +18,7 @@ from hacnn_tf import ReID, reid
 from hacnn_tf.data.decode import UnreadableImagesError, read_image
 from hacnn_tf.data.load import load_images
 from hacnn_tf.evaluation import fingerprint
-from hacnn_tf.export import FORMATS, Export, export_model, find_export, load_export
+from hacnn_tf.export import FORMATS, Extractor, export_model, find_export, load_export
 from hacnn_tf.models import HACNN
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import FormatError, InputError
@@ -280,11 +280,11 @@ def test_a_pickle_of_another_model_now(model, exports, network, tmp_path):
     with pytest.raises(InputError, match="is not a run folder, preset or export"):
         pickle.loads(content)
     other = HACNN(**(network.get_config() | {"name": "other"}))
-    ReID("other", Export.of_network(other)).save_to_preset(tmp_path / "preset")
+    ReID("other", Extractor.of_network(other)).save_to_preset(tmp_path / "preset")
     with pytest.raises(InputError, match=f"{tmp_path}/preset is another network here .* than the one that was pickled"):
         pickle.loads(content)
     with pytest.raises(InputError, match="other was not opened from a file, and cannot be sent to another process"):
-        pickle.dumps(ReID("other", Export.of_network(other)))
+        pickle.dumps(ReID("other", Extractor.of_network(other)))
 
 
 @pytest.mark.slow

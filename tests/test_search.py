@@ -16,7 +16,7 @@ pytest.importorskip("lancedb", reason='needs the extra "search"')
 from hacnn_tf import ReID, index, search
 from hacnn_tf.data.synthetic import read_synthetic
 from hacnn_tf.evaluation import evaluate_features
-from hacnn_tf.export import Export
+from hacnn_tf.export import Extractor
 from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.audit import system_user
 from hacnn_tf.gallery.tracks import search_tracks
@@ -202,6 +202,6 @@ def test_search_refuses_what_it_cannot_use(people, query, small_run, tmp_path, c
 
 def test_search_refuses_another_model(people, query, small_run, tmp_path, capsys):
     other = HACNN(**ReID.from_preset(small_run).network.get_config())
-    ReID("other", Export.of_network(other)).save_to_preset(tmp_path / "other")
+    ReID("other", Extractor.of_network(other)).save_to_preset(tmp_path / "other")
     sentence = fails(search, [f"--database={people}", f"--query={query[0]}", f"--model={tmp_path}/other"], capsys)
     assert f"holds features of {small_run}" in sentence and "other" in sentence

@@ -14,7 +14,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from hacnn_tf.utils.cli import ending
+from hacnn_tf.utils.cli import exit_on_error
 from hacnn_tf.utils.signals import run_stoppable
 
 PRESET = "hacnn_cuhk03_detected"
@@ -176,5 +176,5 @@ def train_with_frozen_stem(argv):
 
 
 if __name__ == "__main__":
-    with ending("finetune"):
+    with exit_on_error("finetune"):
         main()

@@ -12,7 +12,7 @@ import functools
 import sys
 from pathlib import Path
 
-from hacnn_tf.utils.cli import ending
+from hacnn_tf.utils.cli import exit_on_error
 from hacnn_tf.utils.signals import run_stoppable
 
 COMMON = ["--dataset=cuhk03", "--validation=384", "--epochs=12", "--precision=mixed_bfloat16"]
@@ -173,5 +173,5 @@ def table(runs_dir):
 
 
 if __name__ == "__main__":
-    with ending("recipe_search"):
+    with exit_on_error("recipe_search"):
         main()

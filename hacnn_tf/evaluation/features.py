@@ -17,7 +17,7 @@ EXTRACTION_BATCH = 64
 PARTS = ("joint", *BRANCHES)
 
 
-def feature_function(model: "HACNN", xla: bool = False) -> Callable[[Tensor], Tensor]:
+def feature_function(model: "HACNN") -> Callable[[Tensor], Tensor]:
     """The program from a batch of images to the features that a `HACNN` gives now, for `extract_features`.
 
     It has the weights of now: training that goes on does not change it. Under TensorFlow they are constants of a graph,
@@ -26,7 +26,6 @@ def feature_function(model: "HACNN", xla: bool = False) -> Callable[[Tensor], Te
 
     Args:
         model: a `HACNN`.
-        xla: compile it with XLA under TensorFlow, which JAX always does and PyTorch never.
 
     Returns:
         Function from `(n, height, width, 3)` uint8 or float images to `(n, d)` float32 features of Keras's backend,
@@ -45,7 +44,7 @@ def feature_function(model: "HACNN", xla: bool = False) -> Callable[[Tensor], Te
         def features(images: Tensor) -> Tensor:
             return extractor.stateless_call(*weights, images)[0]
 
-        return tf.function(features, jit_compile=xla, autograph=False)
+        return tf.function(features, autograph=False)
 
     # As tensors that stay on the device; constants of a program would only make XLA compile for longer.
     tensors = [[keras.ops.convert_to_tensor(w) for w in part] for part in weights]

@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from hacnn_tf.evaluation.calibrating import Reliability
+from hacnn_tf.evaluation.calibration_fit import Reliability
 
 
 def reliability_diagram(measured: Reliability, title: str) -> Figure:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hacnn_tf.export import keras_file, litert, onnx, openvino, saved_model
-from hacnn_tf.export.exported import CALIBRATION, NEEDED_BY, Export
+from hacnn_tf.export.extractor import CALIBRATION, NEEDED_BY, Extractor
 from hacnn_tf.utils.errors import InputError, device_failure
 from hacnn_tf.utils.files import atomic_write, expanded
 from hacnn_tf.utils.options import PRECISIONS
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hacnn_tf.evaluation.calibration import Calibration
     from hacnn_tf.models import HACNN
 
-__all__ = ["FORMATS", "WEIGHT_PRECISIONS", "Export", "check_export", "export_model", "find_export", "load_export"]
+__all__ = ["FORMATS", "WEIGHT_PRECISIONS", "Extractor", "check_export", "export_model", "find_export", "load_export"]
 
 FORMATS = {"keras": keras_file, "saved_model": saved_model, "onnx": onnx, "openvino": openvino, "litert": litert}
 POLICIES = ("keras", "saved_model")  # they are written under a dtype policy
@@ -114,7 +114,7 @@ def check_export(path: FilePath, precision: str | None = None) -> tuple[ModuleTy
     return form, file
 
 
-def load_export(path: FilePath, precision: str | None = None) -> Export:
+def load_export(path: FilePath, precision: str | None = None) -> Extractor:
     """Opens an exported network, and tries it.
 
     Args:
@@ -122,7 +122,7 @@ def load_export(path: FilePath, precision: str | None = None) -> Export:
         precision: dtype policy to compute in, for "keras" any, for "openvino" "mixed_bfloat16"; others have their own.
 
     Returns:
-        An `Export`.
+        An `Extractor`.
 
     Raises:
         InputError: it is none, damaged, or not one for the runtime that is installed, which may be missing; or it has

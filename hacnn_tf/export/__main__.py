@@ -51,7 +51,7 @@ COMMAND.define(
 )
 COMMAND.group("Calibration")
 COMMAND.define("path", "data_root", "data", "folder that holds the run's dataset, on which int8 is calibrated")
-COMMAND.define("path", "calibration_images", None, "a folder of pictures of persons to calibrate on instead")
+COMMAND.define("path", "calibration_images", None, "a folder of images of people to calibrate on instead")
 
 
 def main(flags: FlagValues) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hacnn_tf.export.exported import Export
+from hacnn_tf.export.extractor import Extractor
 from hacnn_tf.utils.startup import load_keras
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ def write(network: "HACNN", path: Path) -> None:
     network.save(path)
 
 
-def load(path: Path, precision: str | None = None) -> Export:
-    """Opens the file as an `Export`, to compute under a dtype policy, by default its own."""
+def load(path: Path, precision: str | None = None) -> Extractor:
+    """Opens the file as an `Extractor`, to compute under a dtype policy, by default its own."""
     load_keras()
     import keras
 
@@ -28,4 +28,4 @@ def load(path: Path, precision: str | None = None) -> Export:
     network = keras.saving.load_model(path, compile=False)
     if not isinstance(network, HACNN):
         raise TypeError(f"it holds a {type(network).__name__}")
-    return Export.of_network(network.with_dtype(precision or network.dtype_policy.name))
+    return Extractor.of_network(network.with_dtype(precision or network.dtype_policy.name))

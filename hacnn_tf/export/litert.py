@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hacnn_tf.data.parallel import available_cores
-from hacnn_tf.export.exported import KEPT_FLOAT, Export, described, description, needed, single_images
+from hacnn_tf.export.extractor import KEPT_FLOAT, Extractor, described, description, needed, single_images
 from hacnn_tf.utils.types import Features, Pixels
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def write(network: "HACNN", path: Path, precision: str, images: Pixels | None = 
     path.write_bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
-def load(path: Path) -> Export:
-    """Opens the file as an `Export`."""
+def load(path: Path) -> Extractor:
+    """Opens the file as an `Extractor`."""
     (interpreter,) = needed("ai_edge_litert.interpreter")
     runner = interpreter.Interpreter(str(path), num_threads=available_cores()).get_signature_runner()
     lock = threading.Lock()  # an interpreter has its tensors once
@@ -49,7 +49,7 @@ def load(path: Path) -> Export:
     known = _read_description(path)
     (images,), (features,) = runner.get_input_details().values(), runner.get_output_details().values()
     size, dim = tuple(images["shape"][1:3].tolist()), int(features["shape"][-1])
-    return Export(extract, size, dim, **described(path, known))
+    return Extractor(extract, size, dim, **described(path, known))
 
 
 def _converted(network: "HACNN", precision: str, images: Pixels | None) -> bytes:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hacnn_tf.export.exported import KEPT_FLOAT, Export, described, description, needed, single_images
+from hacnn_tf.export.extractor import KEPT_FLOAT, Extractor, described, description, needed, single_images
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.types import Pixels
 
@@ -59,8 +59,8 @@ def convert(network: "HACNN") -> "ModelProto":
     return model
 
 
-def load(path: Path) -> Export:
-    """Opens the file as an `Export`, on the CPU."""
+def load(path: Path) -> Extractor:
+    """Opens the file as an `Extractor`, on the CPU."""
     (onnxruntime,) = needed("onnxruntime")
     content = path.read_bytes()
     if b"location" in content:  # as ONNX has of weights in other files, which may be any that this user can read
@@ -68,7 +68,7 @@ def load(path: Path) -> Export:
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     (images,), (features,) = session.get_inputs(), session.get_outputs()
     known = session.get_modelmeta().custom_metadata_map
-    return Export(
+    return Extractor(
         lambda batch: session.run([features.name], {images.name: batch})[0],
         tuple(images.shape[1:3]),
         features.shape[-1],

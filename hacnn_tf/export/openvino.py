@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hacnn_tf.export import onnx
-from hacnn_tf.export.exported import KEPT_FLOAT, Export, described, description, needed, single_images
+from hacnn_tf.export.extractor import KEPT_FLOAT, Extractor, described, description, needed, single_images
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.types import Pixels
 
@@ -36,8 +36,8 @@ def write(network: "HACNN", path: Path, precision: str, images: Pixels | None = 
         raise InputError(f"Cannot write {path}: {error}.") from None
 
 
-def load(path: Path, precision: str | None = None) -> Export:
-    """Opens the file as an `Export`, on the CPU, to compute in float32 or under "mixed_bfloat16"."""
+def load(path: Path, precision: str | None = None) -> Extractor:
+    """Opens the file as an `Extractor`, on the CPU, to compute in float32 or under "mixed_bfloat16"."""
     (openvino,) = needed("openvino")
     core = _core(openvino)
     model = core.read_model(path)
@@ -47,7 +47,7 @@ def load(path: Path, precision: str | None = None) -> Export:
     places = {name: ["hacnn_tf", name] for name in told if model.has_rt_info(["hacnn_tf", name])}
     known = {name: model.get_rt_info(place).value for name, place in places.items()}
     shape = model.inputs[0].partial_shape
-    return Export(
+    return Extractor(
         lambda batch: compiled.create_infer_request().infer([batch])[0],  # a request is one thread's
         (shape[1].get_length(), shape[2].get_length()),
         model.outputs[0].partial_shape[1].get_length(),

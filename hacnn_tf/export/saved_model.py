@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hacnn_tf.export.exported import Export, described, description
+from hacnn_tf.export.extractor import Extractor, described, description
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.startup import load_tensorflow
 from hacnn_tf.utils.types import Tensor
@@ -59,15 +59,15 @@ def write(network: "HACNN", path: Path) -> None:
         raise InputError(f"Cannot write {path}: {error.message}.") from None
 
 
-def load(path: Path) -> Export:
-    """Opens the folder as an `Export`."""
+def load(path: Path) -> Extractor:
+    """Opens the folder as an `Extractor`."""
     load_tensorflow()
     import tensorflow as tf
 
     program = tf.saved_model.load(str(path))
     images = program.signatures["images"]
     known = {name: text.numpy().decode() for name, text in program.description.items()}
-    return Export(
+    return Extractor(
         lambda batch: images(images=tf.constant(batch))["features"].numpy(),
         tuple(program.input_size.numpy().tolist()),
         images.structured_outputs["features"].shape[-1],

@@ -176,7 +176,7 @@ class Database:
         kept = (self._table.schema.field(FEATURE).metadata or {}).get(CALIBRATION.encode())
         return None if kept is None else Calibration.parse(kept.decode(), self.path, self.fingerprint)
 
-    def calibrate(self, calibration: Calibration) -> None:
+    def keep_calibration(self, calibration: Calibration) -> None:
         """Keeps a calibration, in the place of the one that it had.
 
         Raises:

@@ -12,7 +12,7 @@ import pandas as pd
 from hacnn_tf.data.listing import count_kinds
 from hacnn_tf.data.manifest import NAMED, check_tracks
 from hacnn_tf.gallery.database import Database
-from hacnn_tf.gallery.pictures import times
+from hacnn_tf.gallery.times import times_taken
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import printable
@@ -50,7 +50,7 @@ def index(model: ReID, pictures: pd.DataFrame, path: FilePath, left_out: Mapping
     todo = pictures[~unchanged & ~updated].reset_index(drop=True)
     done = replaced = 0
     for rows, features in _extracted(model, todo, set(known.path)):
-        rows = rows.assign(time=rows.time if "time" in rows else times(rows.path))
+        rows = rows.assign(time=rows.time if "time" in rows else times_taken(rows.path))
         if database is None:
             database = Database.create(path, model, pictures.assign(time=pd.NaT))
         database.write(rows, features)

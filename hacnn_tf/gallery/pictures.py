@@ -1,6 +1,5 @@
 """Which pictures there are, and what is known of each without looking at it: camera, time, what a manifest says."""
 
-import datetime
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -11,20 +10,13 @@ import pandas as pd
 from hacnn_tf.data.custom import group_regex
 from hacnn_tf.data.dataset import NO_CAMERA
 from hacnn_tf.data.folders import FILE_NAME
-from hacnn_tf.data.listing import list_images, only, open_image
+from hacnn_tf.data.listing import list_images, only
 from hacnn_tf.data.manifest import NAMED, TEXTS, as_numbers, check_tracks, find_manifest, read_manifest, unlisted
 from hacnn_tf.gallery.naming import DISTANCE, FEATURE, FILE_COLUMNS, TRACK_COLUMNS
 from hacnn_tf.gallery.times import as_time
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview
 from hacnn_tf.utils.types import FilePath
-
-# 20261124_153000, 2026-11-24T15:30:00, 2026-11-24 15.30.00.250, 20261124153000250 and the like, anywhere in a name
-TIME = re.compile(
-    r"(?<!\d)(20\d\d)([-_.]?)(\d\d)\2(\d\d)[-_ T.]{0,2}(\d\d)([-_:.h]?)(\d\d)[-_:.m]?(\d\d)"
-    r"(?:[.,](\d{1,6})|(\d{3}))?(?!\d)"
-)
-TAKEN, DIGITIZED, CHANGED, EXIF = 0x9003, 0x9004, 0x0132, 0x8769  # EXIF's tags of times, and where the first two lie
 
 
 def list_pictures(
@@ -83,11 +75,6 @@ def list_pictures(
     first = [*FILE_COLUMNS, "camid"]
     rows = rows[[*first, *rows.columns.difference(first, sort=False)]].sort_values("path", ignore_index=True)
     return rows, left_out
-
-
-def times(paths: Iterable[str]) -> pd.Series:
-    """When pictures were taken, by their names or else by EXIF: `pandas.Series` of times without zone, or missing."""
-    return pd.Series([_time_in_name(path) or _time_in_exif(path) for path in paths], dtype="datetime64[us]")
 
 
 def _of_manifest(manifest: Path) -> pd.DataFrame:
@@ -165,31 +152,3 @@ def _status(path: str) -> tuple[int, int]:
         return status.st_size, status.st_mtime_ns
     except OSError:
         return -1, -1
-
-
-def _time_in_name(path: str) -> datetime.datetime | None:
-    if match := TIME.search(os.path.basename(path)):
-        year, _, month, day, hour, _, minute, second, fraction, milliseconds = match.groups()
-        return _time(year, month, day, hour, minute, second, (fraction or milliseconds or "0").ljust(6, "0"))
-    return None
-
-
-def _time_in_exif(path: str) -> datetime.datetime | None:
-    try:
-        with open_image(path) as image:
-            exif = image.getexif()
-            inner = exif.get_ifd(EXIF)
-    except Exception:  # whatever a broken picture makes Pillow raise; reading its pixels will say so
-        return None
-    text = inner.get(TAKEN) or inner.get(DIGITIZED) or exif.get(CHANGED)
-    match = re.match(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)", text) if isinstance(text, str) else None
-    return _time(*match.groups()) if match else None
-
-
-def _time(
-    year: str, month: str, day: str, hour: str, minute: str, second: str, microsecond: str = "0"
-) -> datetime.datetime | None:
-    try:
-        return datetime.datetime(int(year), int(month), int(day), int(hour), int(minute), int(second), int(microsecond))
-    except ValueError:  # 61 minutes: some other number
-        return None

@@ -145,7 +145,8 @@ class RunFolder:
                     f"{initial}): restore them, or name another folder with --run_dir."
                 )
             run._still_ours = still_ours
-            sweep(run.path, {"config", "split", "not_finite", *COLUMNS})  # evaluate and export take no lock
+            splits = {Path(name).stem for name in dataset.made_splits}
+            sweep(run.path, {"config", "not_finite", *splits, *COLUMNS})  # evaluate and export take no lock
             sweep(run.path / "checkpoints")
             yield run
 

@@ -139,7 +139,7 @@ class Command:
         """
         argv = sys.argv if argv is None else argv
         logging.set_verbosity(logging.ERROR)
-        with ending(self.name):
+        with exit_on_error(self.name):
             if {"--help", "-help", "-h"} & set(argv[1:]):
                 print(self.help())
             else:
@@ -147,7 +147,7 @@ class Command:
 
 
 @contextlib.contextmanager
-def ending(name: str) -> Iterator[None]:
+def exit_on_error(name: str) -> Iterator[None]:
     """Ends the process if what is done in it fails: with a sentence and 1, or as shells do if a signal stopped it.
 
     Args:

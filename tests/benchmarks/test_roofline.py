@@ -50,7 +50,8 @@ def test_both_gradients_of_a_strided_conv_take_as_many_flops_as_it():
 def test_products_of_the_network_are_those_of_its_kernels_crops_and_resizes():
     model = HACNN(3, widths=(16, 32, 48), feature_dim=24)
     images = tf.TensorSpec((2, 160, 64, 3), tf.uint8)
-    text = feature_function(model, xla=True).experimental_get_compiler_ir(images)(stage="hlo")
+    function = tf.function(feature_function(model), jit_compile=True, autograph=False)
+    text = function.experimental_get_compiler_ir(images)(stage="hlo")
     others = 40 * 16 * 9 + 20 * 8 * 9 + 10 * 4 * 6  # resizing spatial attention, a pixel of as many
     sizes = zip((32, 16, 32), ((80, 32), (40, 16), (20, 8)), ((24, 28), (12, 14), (6, 7)), strict=True)
     for channels, (height, width), (rows, columns) in sizes:  # four crops: rows first, then columns

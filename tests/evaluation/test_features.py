@@ -29,7 +29,8 @@ def images():
 
 @pytest.mark.parametrize("xla", [False, True])
 def test_equals_the_network(model, images, xla):
-    features = extract_features(feature_function(model, xla), images)
+    function = tf.function(feature_function(model), jit_compile=xla, autograph=False)
+    features = extract_features(function, images)
     assert features.shape == (len(images), 48)
     np.testing.assert_allclose(features, model.feature_extractor()(images), atol=1e-5)
 

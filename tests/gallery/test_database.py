@@ -69,10 +69,10 @@ def test_a_calibration_is_kept_and_replaced_and_refused(filled):
     assert people.calibration is None
     made = Calibration(MODEL.fingerprint, 6.0, -4.0, "doors", 30, 90, 2000, 0.1)
     for calibration in (made, dataclasses.replace(made, dataset="halls")):
-        people.calibrate(calibration)
+        people.keep_calibration(calibration)
         assert people.calibration == Database(people.path).calibration == calibration
     with pytest.raises(InputError, match=r"is of another network \(bb\) than this one \(aa\)"):
-        people.calibrate(dataclasses.replace(made, fingerprint="bb"))
+        people.keep_calibration(dataclasses.replace(made, fingerprint="bb"))
     people.write(make_rows([100]), features[:1])
     people.remove("path = '/people/1.jpg'")
     assert Database(people.path).calibration.dataset == "halls", "also after all rows were written anew"

@@ -9,7 +9,8 @@ import pytest
 pytest.importorskip("lancedb", reason='needs the extra "search"')
 
 from hacnn_tf.gallery.columns import fields_of
-from hacnn_tf.gallery.pictures import list_pictures, times
+from hacnn_tf.gallery.pictures import list_pictures
+from hacnn_tf.gallery.times import times_taken
 from hacnn_tf.utils.errors import InputError
 
 
@@ -251,7 +252,8 @@ def test_places_without_pictures(tmp_path):
     ],
 )
 def test_a_time_in_the_name(name, time):
-    assert times([f"/none/{name}"])[0] == pd.Timestamp(time) if time else times([f"/none/{name}"]).isna().all()
+    (found,) = times_taken([f"/none/{name}"])
+    assert found == pd.Timestamp(time) if time else pd.isna(found)
 
 
 def test_a_time_in_exif_unless_the_name_has_one(tmp_path):
@@ -266,7 +268,7 @@ def test_a_time_in_exif_unless_the_name_has_one(tmp_path):
     del exif.get_ifd(0x8769)[0x9003], exif.get_ifd(0x8769)[0x9004]
     never = picture(tmp_path / "d.jpg", exif)
     (tmp_path / "text.jpg").write_text("no image")
-    found = times([changed, digitized, taken, named, never, tmp_path / "text.jpg"])
+    found = times_taken([changed, digitized, taken, named, never, tmp_path / "text.jpg"])
     assert found[:2].astype(str).tolist() == ["2026-01-02 03:04:05", "2026-01-01 08:00:00"]
     assert found[2:4].astype(str).tolist() == ["2025-12-31 23:59:59", "2026-11-24 15:30:05"]
     assert found[4:].isna().all()

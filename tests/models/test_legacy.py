@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from hacnn_tf.export import Export
+from hacnn_tf.export import Extractor
 from hacnn_tf.models import HACNN
 from hacnn_tf.reid import ReID
 
@@ -71,7 +71,7 @@ def test_a_preset_of_0_2_0(local, dtype, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (4, 80, 32, 3), dtype=np.uint8)
     network = HACNN(7, local=local, **SMALL)
     network(images, training=True)  # moves the batch norms' averages
-    ReID("it", Export.of_network(network)).save_to_preset(tmp_path / "preset", dtype)
+    ReID("it", Extractor.of_network(network)).save_to_preset(tmp_path / "preset", dtype)
     expected = ReID.from_preset(tmp_path / "preset")
     make_former(tmp_path / "preset/model.weights.h5")
     with h5py.File(tmp_path / "preset/model.weights.h5") as file:

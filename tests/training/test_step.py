@@ -84,7 +84,8 @@ XLA_PROGRAMS = """
 irs = {name: ir(TinyNetwork(3), recipe) for name, recipe in RECIPES.items()}
 irs["triplet"] = ir(narrow(), TRIPLET)
 irs["global branch alone"] = ir(narrow(local=False), TRIPLET)
-irs["extraction"] = feature_function(narrow(), xla=True).experimental_get_compiler_ir(IMAGES)
+extract = tf.function(feature_function(narrow()), jit_compile=True, autograph=False)
+irs["extraction"] = extract.experimental_get_compiler_ir(IMAGES)
 print(json.dumps({name: ir(stage="hlo") for name, ir in irs.items()}))
 """
 

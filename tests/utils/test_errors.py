@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from hacnn_tf.export import load_export
 from hacnn_tf.preset import load_model
-from hacnn_tf.utils.cli import ending
+from hacnn_tf.utils.cli import exit_on_error
 from hacnn_tf.utils.errors import InputError, device_failure
 
 OUT_OF_MEMORY = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor\nand more")
@@ -20,13 +20,13 @@ FAILED = tf.errors.InternalError(None, None, "CUDA_ERROR_INVALID_HANDLE")
     ],
 )
 def test_a_command_ends_with_a_sentence(error, said):
-    with pytest.raises(SystemExit) as stopped, ending("train"):
+    with pytest.raises(SystemExit) as stopped, exit_on_error("train"):
         raise error
     assert stopped.value.code.startswith(f"train: {said}")
 
 
 def test_no_name_in_a_sentence_moves_the_cursor():
-    with pytest.raises(SystemExit) as stopped, ending("index"):
+    with pytest.raises(SystemExit) as stopped, exit_on_error("index"):
         raise InputError("a\x1b[2J\r\u202e of\nträume")
     assert stopped.value.code == "index: a\\x1b[2J\\r\\u202e of\nträume"
 
@@ -39,7 +39,7 @@ def test_the_reason_is_what_happened_and_not_where_in_a_graph():
 
 
 def test_where_there_is_no_gpu_other_errors_are_our_own(monkeypatch):
-    with pytest.raises(tf.errors.InternalError), ending("train"):
+    with pytest.raises(tf.errors.InternalError), exit_on_error("train"):
         raise FAILED
     assert device_failure(ValueError("x")) is None
     monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: ["gpu"])

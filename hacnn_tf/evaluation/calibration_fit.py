@@ -52,7 +52,7 @@ class Reliability:
         return (same / weights if weights else np.nan), same / (self.table.weight * self.table.observed).sum()
 
 
-def calibrate(
+def fit_calibration(
     dataset: ReidDataset,
     features: Mapping[str, Features],
     fingerprint: str,

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from hacnn_tf.data.dataset import ReidDataset, make_table
-from hacnn_tf.evaluation import calibrating
+from hacnn_tf.evaluation import calibration_fit
 from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.utils.errors import InputError
 
@@ -57,7 +57,7 @@ def by_newton(distances, same):
 def test_the_curve_is_that_of_maximum_likelihood():
     dataset, features = case()
     distances, same = pairs_of(dataset, features)
-    calibration, _, _ = calibrating.calibrate(dataset, features, "aa")
+    calibration, _, _ = calibration_fit.fit_calibration(dataset, features, "aa")
     assert (calibration.same, calibration.different) == (same.sum(), (~same).sum())
     assert (calibration.fingerprint, calibration.dataset, calibration.persons) == ("aa", "drawn", 40)
     intercept, slope = by_newton(distances, same)
@@ -66,7 +66,7 @@ def test_the_curve_is_that_of_maximum_likelihood():
 
 def test_reliability_is_of_persons_that_the_curve_has_not_seen():
     dataset, features = case()
-    first, second = calibrating._halves(dataset, seed=3)
+    first, second = calibration_fit._halves(dataset, seed=3)
     persons = [set(dataset.split("query").pid[half["query"]]) for half in (first, second)]
     assert list(map(len, persons)) == [20, 20] and not persons[0] & persons[1]
     for half, theirs in zip((first, second), persons, strict=True):
@@ -74,7 +74,7 @@ def test_reliability_is_of_persons_that_the_curve_has_not_seen():
     everybody = sum(half["gallery"].astype(int) for half in (first, second))
     assert (everybody == 1).all(), "each distractor too is in one half"
 
-    calibration, measured, _ = calibrating.calibrate(dataset, features, "aa", seed=3)
+    calibration, measured, _ = calibration_fit.fit_calibration(dataset, features, "aa", seed=3)
     intercept, slope = by_newton(*pairs_of(dataset, features, first))
     distances, same = pairs_of(dataset, features, second)
     said = 1 / (1 + np.exp(-intercept - slope * distances**2))
@@ -88,7 +88,7 @@ def test_reliability_as_counted_pair_by_pair():
     rng = np.random.default_rng(0)
     counts = rng.integers(0, 5, (2, 1500))
     calibration = Calibration("aa", 4.0, -4.0, "drawn", 20, 1, 1, 0.1)
-    measured = calibrating.reliability(calibration, counts, gallery=50)
+    measured = calibration_fit.reliability(calibration, counts, gallery=50)
     kinds, steps = np.indices(counts.shape)
     same, distances = (np.repeat(values.ravel(), counts.ravel()) for values in (kinds == 1, steps / 1000))
     said, weight = calibration.probability(distances), np.where(same, 0.5 / same.sum(), 0.5 / (~same).sum())
@@ -107,7 +107,7 @@ def test_reliability_as_counted_pair_by_pair():
 
 def test_a_probability_of_1_is_in_the_last_tenth():
     sure = Calibration("aa", 60.0, -1.0, "drawn", 20, 1, 1, 0.1)
-    measured = calibrating.reliability(sure, np.ones((2, 1), np.int64), gallery=50)
+    measured = calibration_fit.reliability(sure, np.ones((2, 1), np.int64), gallery=50)
     assert measured.table[["low", "high", "predicted", "pairs"]].to_numpy().tolist() == [[0.9, 1, 1, 2]]
 
 
@@ -116,7 +116,7 @@ def test_the_diagram_has_predictions_across_and_what_was_observed_upwards():
     from hacnn_tf.evaluation.reliability_diagram import reliability_diagram
 
     counts = np.random.default_rng(0).integers(0, 5, (2, 1500))
-    measured = calibrating.reliability(Calibration("aa", 4.0, -4.0, "drawn", 20, 1, 1, 0.1), counts, gallery=50)
+    measured = calibration_fit.reliability(Calibration("aa", 4.0, -4.0, "drawn", 20, 1, 1, 0.1), counts, gallery=50)
     shares, pairs = reliability_diagram(measured, "drawn").axes
     _, curve = shares.lines
     np.testing.assert_array_equal(curve.get_xydata(), measured.table[["predicted", "observed"]])
@@ -125,9 +125,9 @@ def test_the_diagram_has_predictions_across_and_what_was_observed_upwards():
 
 def test_another_calibration_is_measured_on_the_same_persons():
     dataset, features = case()
-    calibration, measured, _ = calibrating.calibrate(dataset, features, "aa")
+    calibration, measured, _ = calibration_fit.fit_calibration(dataset, features, "aa")
     worse = Calibration("aa", -5.0, -1.0, "elsewhere", 20, 1, 1, 0.1)
-    _, again, former = calibrating.calibrate(dataset, features, "aa", before=worse)
+    _, again, former = calibration_fit.fit_calibration(dataset, features, "aa", before=worse)
     assert again.brier == measured.brier and former.brier > measured.brier
     assert former.table.pairs.sum() == measured.table.pairs.sum()
     assert np.isnan(former.at_least(0.9)[0]) and former.at_least(0.9)[1] == 0
@@ -136,27 +136,27 @@ def test_another_calibration_is_measured_on_the_same_persons():
 
 def test_persons_who_are_told_apart_without_fail_give_a_curve_that_is_finite():
     dataset, features = case(noise=1e-3)
-    calibration, measured, _ = calibrating.calibrate(dataset, features, "aa")
+    calibration, measured, _ = calibration_fit.fit_calibration(dataset, features, "aa")
     assert np.isfinite([calibration.intercept, calibration.slope]).all() and measured.brier < 0.01
 
 
 def test_what_no_curve_can_be_fitted_to_is_one_sentence():
     dataset, features = case(persons=19)
     with pytest.raises(InputError, match=r"drawn has 19 persons .* and a calibration needs 20: name more"):
-        calibrating.calibrate(dataset, features, "aa")
+        calibration_fit.fit_calibration(dataset, features, "aa")
     dataset, features = case()
     one_camera = ReidDataset("drawn", dataset.table.assign(camid=1))
     sentence = "drawn has no pairs of one person under two cameras among half"
     with pytest.raises(InputError, match=sentence):
-        calibrating.calibrate(one_camera, features, "aa")
-    for half in calibrating._halves(dataset, seed=3):  # of one of which no pairs are left
+        calibration_fit.fit_calibration(one_camera, features, "aa")
+    for half in calibration_fit._halves(dataset, seed=3):  # of one of which no pairs are left
         pids = set(dataset.split("query").pid[half["query"]])
         alone = dataset.table.assign(camid=dataset.table.camid.where(~dataset.table.pid.isin(pids), 1))
         with pytest.raises(InputError, match=sentence):
-            calibrating.check_persons(ReidDataset("drawn", alone), seed=3)
-    assert calibrating.check_persons(dataset, seed=3) is None
+            calibration_fit.check_persons(ReidDataset("drawn", alone), seed=3)
+    assert calibration_fit.check_persons(dataset, seed=3) is None
     with pytest.raises(InputError, match="pairs of one person are no nearer than pairs of two"):
         opposite = features["gallery"] * np.where(dataset.split("gallery").pid > 0, -1, 1)[:, None]
-        calibrating.calibrate(dataset, features | {"gallery": opposite.astype(np.float32)}, "aa")
+        calibration_fit.fit_calibration(dataset, features | {"gallery": opposite.astype(np.float32)}, "aa")
     with pytest.raises(InputError, match="not finite"):
-        calibrating.calibrate(dataset, features | {"query": np.full_like(features["query"], np.nan)}, "aa")
+        calibration_fit.fit_calibration(dataset, features | {"query": np.full_like(features["query"], np.nan)}, "aa")

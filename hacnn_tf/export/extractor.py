@@ -1,4 +1,4 @@
-"""What the formats share: an export as it is when opened, and what every file says of itself."""
+"""What turns images into features, opened from whatever file; and what every export says of itself."""
 
 import dataclasses
 import importlib
@@ -28,8 +28,8 @@ NEEDED_BY = "this format", "export"  # what needs a module that is missing, and 
 
 
 @dataclasses.dataclass(frozen=True)
-class Export:
-    """An exported network, opened.
+class Extractor:
+    """A network that extracts features, opened from an export, run or preset, or in memory.
 
     Attributes:
         compute: the runtime's function from at least one image to features, as `extract`; threads may share it.
@@ -81,7 +81,7 @@ class Export:
         check_process("The network", self.process)
 
     @classmethod
-    def of_network(cls, network: "HACNN") -> "Export":
+    def of_network(cls, network: "HACNN") -> "Extractor":
         """A `HACNN`, by Keras's backend."""
         from hacnn_tf.evaluation import array_function, fingerprint
 
@@ -116,7 +116,7 @@ def description(network: "HACNN", precision: str) -> dict[str, str]:
 
 
 def described(path: FilePath, known: Mapping[str, str]) -> dict[str, Any]:
-    """The arguments of `Export` that a file's `description` has. Raises `FormatError` if a newer version wrote it."""
+    """What `Extractor` takes of a file's `description`. Raises `FormatError` if a newer version wrote it."""
     check_format(path, known.get("format"), FORMAT)
     branches = known.get("branches")  # files of before there was a choice say nothing, and have both
     return {
