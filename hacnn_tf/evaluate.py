@@ -33,7 +33,7 @@ from hacnn_tf.training.code import code_revision
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import check_new_path, expanded, write_npz
+from hacnn_tf.utils.files import atomic_write, check_new_path, expanded, write_npz
 from hacnn_tf.utils.options import options
 from hacnn_tf.utils.startup import check_tensorflow
 from hacnn_tf.utils.types import Features
@@ -48,6 +48,7 @@ COMMAND.define(
     "path", "export", None, "evaluate this export or preset, of any format, on the run's dataset or on --dataset"
 )
 COMMAND.define("path", "features", None, "also write the features there, as .npz; must not exist yet")
+COMMAND.define("path", "per_query", None, "also write what became of each query there, as .csv; must not exist yet")
 COMMAND.define("boolean", "rerank", False, "also rank by k-reciprocal re-ranking (k1 = 20, k2 = 6, lambda = 0.3)")
 COMMAND.group("Network")
 COMMAND.define_precision()
@@ -64,6 +65,8 @@ def main(flags: FlagValues) -> None:
         raise InputError("--export on --dataset needs no run: leave --run_dir out.")
     if flags.features:
         check_new_path(flags.features, suffix=".npz")
+    if flags.per_query:
+        check_new_path(flags.per_query, suffix=".csv")
     run = RunFolder(flags.run_dir) if flags.run_dir else None
     if not flags.export:
         check_tensorflow()
@@ -76,6 +79,9 @@ def main(flags: FlagValues) -> None:
     else:
         assert run, "one of them is required"
         dataset = run.read_dataset(flags.data_root if flags["data_root"].present else _data_root(flags, run))
+
+    if flags.per_query and dataset.single_shot:
+        raise InputError(f"--per_query needs one gallery, and that of {dataset.name} is drawn at random many times.")
 
     from hacnn_tf.evaluation import (
         TEST_SPLITS,
@@ -108,6 +114,12 @@ def main(flags: FlagValues) -> None:
     if flags.features:
         write_npz(flags.features, _arrays(dataset, features), private=True)
         cli.print_line(f"Features: {flags.features}")
+    if flags.per_query:
+        from hacnn_tf.evaluation.per_query import per_query
+
+        with atomic_write(flags.per_query, private=True) as part:
+            per_query(dataset, features).to_csv(part, index=False)
+        cli.print_line(f"Queries: {flags.per_query}")
     if run and not flags.export and flags.precision in (None, run.settings.precision):
         if step:
             print("This is a checkpoint from within an epoch: the results are not kept.")

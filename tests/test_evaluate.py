@@ -1,16 +1,20 @@
 """What `evaluate` prints, and what it leaves alone: of exports, after re-ranking, in another precision."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from hacnn_tf import evaluate
+from hacnn_tf.data import read as data_read
 from hacnn_tf.data.custom import read_custom
 from hacnn_tf.evaluation import evaluate_features, rank_matches, rerank, results_table, verification_table
+from hacnn_tf.evaluation.per_query import per_query
 from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.run_folder import RunFolder
 from tests.conftest import command
@@ -89,14 +93,26 @@ def test_further_images_of_the_queries_are_pooled_and_measured(programs, small_d
             lines.append(f"{path},{pid},{camera[1:]},{'multi_query' if split == 'gallery' and i % 2 else split}")
     (tmp_path / "manifest.csv").write_text("\n".join(lines))
     args = [f"--export={programs('onnx')}", "--dataset=folder", f"--data_root={tmp_path}"]
-    command(evaluate, *args, f"--features={tmp_path}/features.npz")
+    command(evaluate, *args, f"--features={tmp_path}/features.npz", f"--per_query={tmp_path}/queries.csv")
     said = capsys.readouterr().out
-    assert (tmp_path / "features.npz").stat().st_mode & 0o777 == 0o600, "people can be told by them"
+    for name in ("features.npz", "queries.csv"):
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600, "people can be told by them"
     with np.load(tmp_path / "features.npz") as arrays:
         features = {split: arrays[f"{split}_features"] for split in ("query", "gallery", "multi_query")}
     assert [len(rows) for rows in features.values()] == [16, 16, 16]
     table = results_table(evaluate_features(read_custom(tmp_path), features))
     assert table in said and any(line.startswith("multi") for line in table.splitlines())
+    expected = per_query(read_custom(tmp_path), features)
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "queries.csv"), expected, check_dtype=False)
+
+
+def test_results_by_query_need_one_gallery(programs, small_data_root, tmp_path, capsys, monkeypatch):
+    read = data_read.read_options
+    monkeypatch.setattr(data_read, "read_options", lambda *args: dataclasses.replace(read(*args), single_shot=True))
+    args = [f"--export={programs('onnx')}", "--dataset=synthetic", f"--data_root={small_data_root}", "--allow_subset"]
+    with pytest.raises(SystemExit, match="--per_query needs one gallery, and that of synthetic"):
+        command(evaluate, *args, f"--per_query={tmp_path}/queries.csv")
+    assert not list(tmp_path.iterdir())
 
 
 def test_another_precision(exported, small_run, small_data_root, features, tmp_path):

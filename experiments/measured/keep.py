@@ -50,7 +50,7 @@ def keep(path):
     run = RunFolder(path)
     revisions = [code["revision"] for code in run.code]
     for revision in (*revisions, run.read_test()[1] or revisions[-1]):
-        if not revision or revision.endswith("-dirty"):
+        if not revision or "-dirty" in revision:
             raise InputError(f"{path} is not of a committed revision ({revision}): it cannot be reproduced.")
     folder = HERE / run.settings.dataset / run.settings.run_name
     before = RunFolder(folder) if (folder / "config.json").exists() else run

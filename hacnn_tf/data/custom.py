@@ -99,11 +99,6 @@ def read_custom(
     table = without_unasked(everything)
     unasked = {path: "unasked multi_query image" for path in everything.path[~everything.path.isin(table.path)]}
     left_out = dataclasses.replace(left_out, files={**left_out.files, **unasked})
-    if ((table.pid <= DISTRACTOR) & (table.split != "gallery")).any():
-        raise InputError(
-            f"{place} has images of identity {DISTRACTOR} or {JUNK}, nobody in particular, outside of the gallery: "
-            "number persons from 1."
-        )
     dataset = ReidDataset(name, table, left_out=left_out, made_splits=made)
     check_counts(dataset, place, {"query": Counts(), "gallery": Counts()}, allow_subset=True)
     return dataset

@@ -9,7 +9,7 @@ import pandas as pd
 
 from hacnn_tf.data.listing import LeftOut
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.files import expanded, preview
 from hacnn_tf.utils.types import TEST_SPLITS, FilePath
 
 SPLITS = ("train", *TEST_SPLITS)
@@ -39,7 +39,9 @@ class ReidDataset:
             to be kept with what was trained on them.
 
     Raises:
-        ValueError: images whose cameras are not known share a number, and so would count as of one camera.
+        InputError: a column is missing or of another type, a split is none of `SPLITS`, a person who is trained on or
+            searched for has a number below 1, or images whose cameras are not known share one, and so would count as
+            of one camera.
     """
 
     name: str
@@ -49,9 +51,22 @@ class ReidDataset:
     made_splits: dict[str, pd.DataFrame] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        unknown = self.table[self.table.camid <= NO_CAMERA]
-        if unknown.groupby("camid").path.nunique().gt(1).any():
-            raise ValueError("Each image whose camera is not known needs a negative number of its own.")
+        if missing := {"path", "pid", "camid", "split"}.difference(self.table.columns):
+            raise InputError(f"The table of {self.name} has no column {', '.join(sorted(missing))}.")
+        for name in ("pid", "camid"):
+            if not pd.api.types.is_integer_dtype(self.table[name]):
+                raise InputError(f"The {name} in the table of {self.name} are {self.table[name].dtype}, not integers.")
+        if unknown := set(self.table.split).difference(SPLITS):
+            raise InputError(f"{self.name} has a split {preview(sorted(unknown))}: {', '.join(SPLITS)} are known.")
+        nobody = self.table[(self.table.pid <= DISTRACTOR) & (self.table.split != "gallery")]
+        if len(nobody):
+            raise InputError(
+                f"{len(nobody):,} images of {self.name} outside of the gallery have identity {DISTRACTOR} or below, "
+                f"which are nobody's: number people from 1, as of {preview(nobody.path)}."
+            )
+        without = self.table[self.table.camid <= NO_CAMERA]
+        if without.groupby("camid").path.nunique().gt(1).any():
+            raise InputError(f"Each image of {self.name} whose camera is not known needs a negative number of its own.")
 
     def split(self, split: str) -> pd.DataFrame:
         """The rows of one split, as a `pandas.DataFrame` with a fresh index."""

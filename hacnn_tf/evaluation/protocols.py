@@ -53,11 +53,15 @@ def evaluate_features(
         also in a single-shot protocol.
 
     Raises:
-        InputError: no query has a true match, or a split has other rows than features.
+        InputError: no query has a true match, a split has other rows than features, or these are not of one width.
     """
+    features = {split: np.asarray(found) for split, found in features.items()}
     for split in {"query": None, "gallery": None, **features}:
         count = len(dataset.split(split))
         check_rows(split, len(features.get(split, ())), count, count)
+    if len({found.shape[1:] for found in features.values()}) > 1 or features["query"].ndim != 2:
+        shapes = ", ".join(f"{split} {found.shape}" for split, found in features.items())
+        raise InputError(f"Features are rows of equally many numbers in all splits, not {shapes}.")
     query, gallery = [(dataset.split(split), features[split]) for split in ("query", "gallery")]
     settings = {"single_query": (query, gallery)}
     if "multi_query" in features:
@@ -132,9 +136,9 @@ def _measure(queries: Images, searched: Images, single_shot: bool, seed: int, di
         )
         for shot in shots
     ]
-    matches = Matches(  # repeats have the same queries: measures over all are the means over repeats
-        np.concatenate([m.ranks for m in repeats]), np.concatenate([m.counts for m in repeats]), repeats[0].unmatched
-    )
+    # Repeats have the same queries: measures over all are the means over repeats.
+    joined = {name: np.concatenate([getattr(m, name) for m in repeats]) for name in ("ranks", "counts", "queries")}
+    matches = Matches(**joined, unmatched=repeats[0].unmatched)
     cmc = (100 * matches.cmc(range(1, CMC_LENGTH + 1))).tolist()
     thresholds = _thresholds(queries, searched, seed) if distances is half_distances else {}
     return {

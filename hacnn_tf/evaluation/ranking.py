@@ -27,20 +27,25 @@ class Matches:
     Attributes:
         ranks: int64 array, ranks from 1 of all true matches, query after query, ascending within a query.
         counts: int64 array, the number of true matches of each query that has any.
+        queries: int64 array, which queries those are: their places from 0 among all.
         unmatched: number of queries without a true match; they have no part in the measures.
     """
 
     ranks: NDArray[np.int64]
     counts: NDArray[np.int64]
+    queries: NDArray[np.int64]
     unmatched: int
 
     def cmc(self, ranks: Iterable[int] = CMC_RANKS) -> NDArray[np.float64]:
         """Share of queries in [0, 1] whose first true match is at rank k or better, for each k in `ranks`."""
-        first = self.ranks[self._starts]
-        return np.array([np.mean(first <= k) for k in ranks])
+        return np.array([np.mean(self.first_ranks <= k) for k in ranks])
 
     def mean_average_precision(self, trapezoid: bool = False) -> float:
-        """mAP in [0, 1].
+        """mAP in [0, 1]; `trapezoid` as in `average_precisions`."""
+        return float(np.mean(self.average_precisions(trapezoid)))
+
+    def average_precisions(self, trapezoid: bool = False) -> NDArray[np.float64]:
+        """AP in [0, 1] of each of `queries`.
 
         Args:
             trapezoid: the area under the precision-recall polygon, as the Market-1501 toolkit has it; by default the
@@ -51,11 +56,21 @@ class Matches:
         if trapezoid:
             before = np.divide(hits - 1, self.ranks - 1, out=np.ones(len(hits)), where=self.ranks > 1)
             precisions = (before + precisions) / 2
-        return float(np.mean(np.add.reduceat(precisions, self._starts) / self.counts))
+        return np.add.reduceat(precisions, self._starts) / self.counts
 
     def mean_inverse_negative_penalty(self) -> float:
         """mINP in [0, 1] (Ye et al., 2021): the mean of the precisions at the last, the hardest, true matches."""
-        return float(np.mean(self.counts / self.ranks[self._starts + self.counts - 1]))
+        return float(np.mean(self.counts / self.last_ranks))
+
+    @property
+    def first_ranks(self) -> NDArray[np.int64]:
+        """The rank of the nearest true match of each of `queries`."""
+        return self.ranks[self._starts]
+
+    @property
+    def last_ranks(self) -> NDArray[np.int64]:
+        """The rank of the farthest true match of each of `queries`."""
+        return self.ranks[self._starts + self.counts - 1]
 
     @property
     def _starts(self) -> Integers:
@@ -163,7 +178,7 @@ def rank_matches(
     for row, (matches, excluded) in zip(rows, matched, strict=True):
         row[junk] = row[excluded] = np.inf
         ranks.append(_ranks(row, matches))
-    return Matches(np.concatenate(ranks), counts[counts > 0], int(np.sum(counts == 0)))
+    return Matches(np.concatenate(ranks), counts[counts > 0], np.flatnonzero(counts), int(np.sum(counts == 0)))
 
 
 def check_rows(what: str, features: int, pids: int, camids: int) -> None:

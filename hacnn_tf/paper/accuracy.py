@@ -60,6 +60,8 @@ def accuracy_table(name: str, selection: Selection, runs: RunFolders) -> Table:
     notes = [_legend(data), *_settings(sources)]
     if len({run.revision for run in sources}) > 1:
         notes.append("These runs were not all trained by the same revision of the code.")
+    if any("-dirty" in str(run.revision) for run in sources):
+        notes.append("Not all of this code was committed: nobody else can get these figures.")
     if len({code["pixels"] for run in sources for code in run.code}) > 1:
         notes.append("Not all of these runs are known to have seen images decoded alike: worth a point or two.")
     title = f"Table {name[-1]}. {table.title}"

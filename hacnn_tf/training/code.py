@@ -1,6 +1,7 @@
 """What computes here, for the record: the code and what it stands on, its decoder, and the device."""
 
 import functools
+import hashlib
 import platform
 import shutil
 import subprocess
@@ -54,14 +55,24 @@ def processor() -> str:
 
 @functools.cache  # when a long command ends, other code may be checked out than was imported
 def code_revision() -> str | None:
-    """The git revision of the code, or None where there is no git, or the code is not in a checkout of its own."""
+    """The git revision of the code, or None where there is no git, or the code is not in a checkout of its own.
+
+    With "-dirty" if something in the checkout is not committed, and a digest of what in the package is not.
+    """
     here = Path(__file__)
 
     def git(*args: str | Path) -> subprocess.CompletedProcess[str]:  # the checkout may be another user's
         command = ["git", "-c", "safe.directory=*", "-C", here.parent, *args]
-        return subprocess.run(command, capture_output=True, text=True)
+        return subprocess.run(command, capture_output=True, text=True, errors="replace")
 
     # A package may be installed below a checkout of something else.
     if not shutil.which("git") or git("ls-files", "--error-unmatch", here.name).returncode:
         return None
-    return git("describe", "--always", "--dirty").stdout.strip() or None
+    revision = git("describe", "--always", "--dirty").stdout.strip() or None
+    package = here.parents[1]
+    changed = git("diff", "HEAD", "--", package).stdout
+    for name in git("ls-files", "--others", "--exclude-standard", "-z", "--", f"{package}/*.py").stdout.split("\0"):
+        changed += name and f"{name}\n{(here.parent / name).read_text(errors='replace')}"
+    if not (revision and changed):
+        return revision
+    return f"{revision.removesuffix('-dirty')}-dirty-{hashlib.sha256(changed.encode()).hexdigest()[:6]}"

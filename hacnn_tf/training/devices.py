@@ -104,8 +104,8 @@ def check_supported(devices: Devices, settings: Settings, debug_nans: bool) -> N
     if settings.batch_size % devices.replicas:
         raise InputError(f"--batch_size {settings.batch_size} cannot be divided among {devices.replicas} devices.")
     assert settings.recipe, "these settings are not completed"
-    if settings.recipe.triplet:  # each would look for the hardest in its own part: another loss
-        raise InputError("--triplet needs one device: take --strategy one.")
+    if settings.recipe.comparing:  # each would compare the images of its own part alone: another loss
+        raise InputError(f"--{settings.recipe.comparing[0]} needs one device: take --strategy one.")
     if settings.precision == "mixed_float16":  # Keras looks for overflows on each device by itself
         raise InputError("--precision mixed_float16 needs one device: take mixed_bfloat16, or --strategy one.")
     if debug_nans:

@@ -40,7 +40,7 @@ class Recipe:
         0.0, "probability that a rectangle of an image is erased", GROUP, low=0, high=1, augments=True
     )
     batch_identities: int = option(0, "P: batches of P identities, equally many images of each", GROUP, low=0)
-    triplet: float = option(0.0, "weight of the batch-hard triplet loss of each branch", GROUP, low=0)
+    triplet: float = option(0.0, "weight of the batch-hard triplet loss of each branch", GROUP, low=0, compares=True)
 
     def __post_init__(self) -> None:
         try:
@@ -69,9 +69,9 @@ class Recipe:
             raise InputError(f"--drops needs --schedule step, and it is {self.schedule}: leave one of them out.")
         if self.schedule in ("step", "constant") and self.final_rate is not None:
             raise InputError(f"--final_rate needs exponential or cosine, and --schedule is {self.schedule}.")
-        if self.triplet and self.batch_identities < 2:
+        if self.comparing and self.batch_identities < 2:
             raise InputError(
-                "--triplet compares images of one identity with those of another in a batch: it needs "
+                f"--{self.comparing[0]} compares images of one identity with those of another in a batch: it needs "
                 "--batch_identities of two or more."
             )
 
@@ -79,6 +79,11 @@ class Recipe:
     def augments(self) -> bool:
         """Whether images differ from epoch to epoch."""
         return any(getattr(self, field.name) for field in options(self) if field.metadata.get("augments"))
+
+    @property
+    def comparing(self) -> list[str]:
+        """The options in use whose loss compares the images of a batch with each other."""
+        return [field.name for field in options(self) if field.metadata.get("compares") and getattr(self, field.name)]
 
     def options(self) -> dict[str, Any]:
         """Dict of all but the name."""

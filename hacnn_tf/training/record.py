@@ -1,8 +1,9 @@
 """What a training keeps of itself and shows while it runs."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -127,25 +128,40 @@ class Record:
         return f"{path}: begins{begun or ''}."
 
     def _updates(self, state: TrainingState) -> str:
-        """What is other now than when it began: what computes it, which the run folder then tells, and what it tests.
-
-        The decoder and the device count as other only where they are known: run folders did not say at first.
-        """
-        said = ""
-        if state.epoch != self._settings.epochs:
+        """What is other now than when it began: what computes it, which the run folder then tells, or is tested."""
+        if state.epoch == self._settings.epochs:
+            said = _since_finished(self._run.code[-1], code_here())
+        else:
             self._run.go_on(state.epoch, state.step)
-            begun, here = self._run.code[0], code_here()
-            then, now = (
-                code["versions"] | {name: code[name] for name in ("revision", "device")} for code in (begun, here)
-            )
-            then["device"] = then["device"] or now["device"]
-            changed = [
-                f"{name} {then.get(name)}, now {now[name]}" for name in now if then.get(name, now[name]) != now[name]
-            ]
-            if changed:
-                said = f" It was begun with {preview(changed, 10, '; ')}: its last digits may differ."
-            if begun["pixels"] not in (None, here["pixels"]):
-                said += " Its images are decoded otherwise now: begin anew for results to compare by a point."
+            said = _since_begun(self._run.code[0], code_here())
         if self._run.tested not in (None, self._tested):
             said += " It is tested on other images now than when it began."
         return said
+
+
+def _since_finished(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What to say of a training that other code finished; nothing where a revision is not known."""
+    revisions = then["revision"], now["revision"]
+    if None in revisions or revisions[0] == revisions[1]:
+        return ""
+    return f" Its code was {revisions[0]}, now {revisions[1]}: with another --run_dir the latter trains anew."
+
+
+def _since_begun(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What to say of a training that goes on, if not all that computes it is as it was.
+
+    The decoder and the device count as other only where they are known: run folders did not say at first.
+    """
+    before, here = (code["versions"] | {name: code[name] for name in ("revision", "device")} for code in (then, now))
+    before["device"] = before["device"] or here["device"]
+    changed = [name for name in here if before.get(name, here[name]) != here[name]]
+    said = ""
+    if changed:
+        effect = (
+            "it may be trained otherwise" if {"hacnn_tf", "revision"} & set(changed) else "its last digits may differ"
+        )
+        differences = preview([f"{name} {before[name]}, now {here[name]}" for name in changed], 10, "; ")
+        said = f" It was begun with {differences}: {effect}."
+    if then["pixels"] not in (None, now["pixels"]):
+        said += " Its images are decoded otherwise now: begin anew for results to compare by a point."
+    return said

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hacnn_tf.training.code import code_here
-from hacnn_tf.training.settings import Settings
+from hacnn_tf.training.recipes import RECIPES
+from hacnn_tf.training.settings import FLAGS, Settings
 from hacnn_tf.utils.errors import FormatError, InputError
-from hacnn_tf.utils.files import check_format, write_json
+from hacnn_tf.utils.files import check_format, preview, write_json
 from hacnn_tf.utils.types import TEST_SPLITS, FilePath
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # of a run folder; raised when older code would misread a newer one
 FORMER_RECIPES = {"constant": "paper", "paper": "adamw"}  # what was called what before there was a format
+
+
+class UnknownSettingsError(InputError):
+    """A run was trained by a recipe, or with a flag, that this code does not know."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +43,7 @@ class RunConfig:
         try:
             content = json.loads(path.read_text())
             check_format(path, content.get("format"), FORMAT)
+            _check_known(path, content)
             config = cls(
                 settings=Settings.from_flags(_flags(content)),
                 dataset_name=content["dataset"],
@@ -55,7 +61,7 @@ class RunConfig:
             if not all(isinstance(code["revision"], str | None) for code in config.code):
                 raise ValueError("a revision is no text")
             return config
-        except FormatError:
+        except (FormatError, UnknownSettingsError):
             raise
         except (
             OSError,
@@ -116,6 +122,19 @@ def _code(content: Mapping[str, Any]) -> dict[str, Any]:
     """What of a `config.json`, or a part of it, says how it was computed."""
     added = {name: content.get(name) for name in ("pixels", "device")}  # since there were run folders
     return {"versions": dict(content["versions"]), "revision": content["revision"], **added}
+
+
+def _check_known(path: Path, content: Mapping[str, Any]) -> None:
+    """Raises `UnknownSettingsError` for a run by code that has more recipes or flags than this."""
+    flags = _flags(content)
+    unknown = [f"--{name}" for name in flags if name not in FLAGS]
+    if flags["recipe"] not in RECIPES:
+        unknown.insert(0, f"--recipe {flags['recipe']}")
+    if unknown:
+        raise UnknownSettingsError(
+            f"{path.parent} was trained with {preview(unknown)}, which this code does not have: use the code of its "
+            f"revision, {content['revision']}, or add them."
+        )
 
 
 def _flags(content: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from hacnn_tf.data.dataset import ReidDataset, make_table, matched
+from hacnn_tf.utils.errors import InputError
 
 
 def test_many_images_of_few_people_take_no_room(tmp_path):
@@ -28,7 +29,7 @@ def test_matches_equal_a_slow_search():
 
 def test_unknown_cameras_are_not_one_camera():
     table = make_table(["a.jpg", "b.jpg"], [1, 1], [-1, -1], "query")
-    with pytest.raises(ValueError, match="needs a negative number of its own"):
+    with pytest.raises(InputError, match="needs a negative number of its own"):
         ReidDataset("toy", table)
     ReidDataset("toy", pd.concat([table[:1], table[:1].assign(split="gallery")]))  # the same image, in two splits
 
@@ -49,3 +50,24 @@ def test_queries_without_further_images_are_counted():
     lines = ReidDataset("toy", table).summary().splitlines()
     assert "queries without multi_query images, left out of that setting: 2" in lines
     assert not any("without multi_query" in line for line in ReidDataset("toy", table[:3]).summary().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda table: table.drop(columns=["pid", "split"]), "has no column pid, split"),
+        (lambda table: table.assign(camid="1"), "The camid in the table of toy are .*, not integers"),
+        (lambda table: table.assign(pid=1.5), "The pid in the table of toy are float64, not integers"),
+        (
+            lambda table: table.assign(split="test"),
+            "toy has a split test: train, query, ",
+        ),
+        (lambda table: table.assign(pid=0), "1 images of toy outside of the gallery have identity 0 or below"),
+    ],
+)
+def test_a_table_that_is_none_is_one_sentence(change, words):
+    table = make_table(["a.jpg", "b.jpg"], [1, 1], [1, 2], "gallery")
+    table.loc[0, "split"] = "query"
+    assert len(ReidDataset("toy", table).split("query")) == 1
+    with pytest.raises(InputError, match=words):
+        ReidDataset("toy", change(table))

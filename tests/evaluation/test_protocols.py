@@ -31,6 +31,17 @@ def test_each_part_is_ranked_by_its_own_half():
     assert results["global"]["mAP"] == 50
 
 
+def test_features_of_several_widths_are_refused_and_lists_are_not():
+    data = dataset(query=[(1, 1)], gallery=[(2, 2), (1, 2)])
+    gallery = [[0.0, 1.0], [1.0, 0.0]]
+    features = {"query": np.array([[1, 0]], np.float32), "gallery": np.array(gallery, np.float32)}
+    assert evaluate_features(data, {**features, "gallery": gallery})["single_query"]["joint"]["rank1"] == 100
+    with pytest.raises(InputError, match=r"equally many numbers in all splits, not query \(1, 2\), gallery \(2, 3\)"):
+        evaluate_features(data, {**features, "gallery": np.zeros((2, 3), np.float32)})
+    with pytest.raises(InputError, match=r"equally many numbers in all splits, not query \(1,\)"):
+        evaluate_features(data, {"query": np.zeros(1, np.float32), "gallery": np.zeros(2, np.float32)})
+
+
 def test_of_one_branch_the_whole_feature_is_its_own():
     data = dataset(query=[(1, 1)], gallery=[(2, 2), (1, 2)])
     features = {"query": np.array([[1, 0, 0]], np.float32), "gallery": np.array([[0, 0, 1], [0.6, 0, 0.8]], np.float32)}

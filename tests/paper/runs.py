@@ -15,7 +15,7 @@ def make_run(folder, rank1, images=("a.jpg", "b.jpg"), finished=True, tested=Non
     the joint one is the global one.
     """
     settings = Settings.from_flags({"dataset": "synthetic", "recipe": None, **settings}).completed()
-    dataset = ReidDataset(settings.dataset, make_table(images, range(len(images)), [1] * len(images), "train"))
+    dataset = ReidDataset(settings.dataset, make_table(images, range(1, len(images) + 1), [1] * len(images), "train"))
     run = RunFolder.create(folder, settings, dataset)
     if finished:
         parts = PARTS if settings.local else {"joint": 0, "global": 0}

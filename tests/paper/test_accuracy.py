@@ -255,6 +255,9 @@ def test_runs_by_several_revisions_decoders_and_devices_say_so(tmp_path):
     assert ", on NVIDIA H200 and then AMD EPYC; runs in " in table.notes[1]
     note = "Not all of these runs are known to have seen images decoded alike: worth a point or two."
     assert table.notes[-1] == note
+    (run.path / "config.json").write_text(json.dumps(config | {"revision": "abc1234-dirty-0a1b2c"}))
+    notes = accuracy_table("table7", SYNTHETIC, RunFolders(tmp_path)).notes
+    assert notes[-1] == "Not all of this code was committed: nobody else can get these figures."
     (run.path / "config.json").write_text(json.dumps(config | {"pixels": None}))
     make_run(tmp_path / "b", 60, seed=1)
     assert accuracy_table("table7", SYNTHETIC, RunFolders(tmp_path)).notes[-1] == note

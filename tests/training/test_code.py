@@ -1,5 +1,6 @@
 """What a run folder says of what computed it: the revision of its own checkout and no other, and the device."""
 
+import re
 import subprocess
 
 import pytest
@@ -13,8 +14,8 @@ revision_now = code.code_revision.__wrapped__  # a command asks once
 def checkout(tmp_path, monkeypatch):
     """A git checkout with one commit, and a module in it, which nobody has added yet."""
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.example"]
-    module = tmp_path / "package/code.py"
-    module.parent.mkdir()
+    module = tmp_path / "package/training/code.py"
+    module.parent.mkdir(parents=True)
     module.touch()
     monkeypatch.setattr(code, "__file__", str(module))
 
@@ -32,7 +33,23 @@ def test_that_of_its_checkout(checkout):
     commit, module = checkout
     revision = commit(module)
     assert revision_now() == revision
-    module.write_text("changed")
+    found = set()
+    for change in ("changed", "changed otherwise"):
+        module.write_text(change)
+        assert re.fullmatch(rf"{revision}-dirty-[0-9a-f]{{6}}", revision_now())
+        found.add(revision_now())
+    (module.parent / "new.py").write_text("a new module")
+    found.add(revision_now())
+    (module.parent / "notes.txt").write_text("no code")
+    assert len(found) == 3 and revision_now() in found
+
+
+def test_what_is_changed_beside_the_package_has_no_digest(checkout):
+    commit, module = checkout
+    beside = module.parents[2] / "page.md"
+    beside.touch()
+    revision = commit(module, beside)
+    beside.write_text("changed")
     assert revision_now() == f"{revision}-dirty"
 
 

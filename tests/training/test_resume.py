@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from hacnn_tf.models import HACNN
+from hacnn_tf.training import record
 from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.code import code_here
 from hacnn_tf.training.recipes import OPTIONS
@@ -122,6 +123,7 @@ def test_a_run_of_before_there_were_recipes_goes_on_by_section_4(
     said = capsys.readouterr().out
     assert "goes on after epoch 1 of 2. It was begun with hacnn_tf 0.1.0, now " in said
     assert "; revision abc1234, now " in said and "; device NVIDIA H200, now " in said
+    assert ": it may be trained otherwise.\n" in said
     (then,) = json.loads((tmp_path / "old/config.json").read_text())["then"]
     assert then == {"epoch": 1, "step": 0, **code_here()}
     assert RunFolder(tmp_path / "old").revision == f"abc1234, then {then['revision']}"
@@ -215,8 +217,12 @@ def test_a_run_folder_that_is_removed_is_not_made_again(small_network, small_dat
     assert not (tmp_path / "run").exists()
 
 
-def test_a_finished_training_is_not_trained_again(small_run, small_data_root, capsys):
+def test_a_finished_training_is_not_trained_again(small_run, small_data_root, capsys, monkeypatch):
     before = (small_run / "log.csv").read_bytes()
     run(small_data_root, small_run)
-    assert "is trained already" in capsys.readouterr().out
+    assert f"{small_run} is trained already.\n" in capsys.readouterr().out
+    monkeypatch.setattr(record, "code_here", lambda: code_here() | {"revision": "abc1234-dirty-0a1b2c"})
+    run(small_data_root, small_run)
+    revision = RunFolder(small_run).revision
+    assert f" Its code was {revision}, now abc1234-dirty-0a1b2c: with another --run_dir" in capsys.readouterr().out
     assert (small_run / "log.csv").read_bytes() == before

@@ -24,7 +24,7 @@ def test_another_version_changes_nothing(tmp_path):
     run = make_run(tmp_path / "run", 60, recipe="strong", flip=False)
     other = edited(run.path, lambda config: config.update(versions={"hacnn_tf": "9.0.0"}))
     assert other.settings == run.settings and other.read_metrics() == run.read_metrics()
-    dataset = ReidDataset("synthetic", make_table(["a.jpg", "b.jpg"], range(2), [1] * 2, "train"))
+    dataset = ReidDataset("synthetic", make_table(["a.jpg", "b.jpg"], [1, 2], [1] * 2, "train"))
     assert run_folder.RunFolder.find(run.path, run.settings, dataset)
 
 
@@ -41,6 +41,17 @@ def test_values_that_it_cannot_have(change, tmp_path):
     path = make_run(tmp_path / "run", 60).path
     with pytest.raises(InputError, match=r"config\.json is damaged: (num_identities|data_root) is "):
         edited(path, lambda config: config.update(change))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [({"recipe": "sgd"}, "--recipe sgd"), ({"backbone": "resnet", "recipe": "sgd"}, "--recipe sgd, --backbone")],
+)
+def test_what_only_other_code_knows_is_no_damage(settings, words, tmp_path):
+    path = make_run(tmp_path / "run", 60).path
+    sentence = f"run was trained with {words}, which this code does not have: use the code of its revision, abc1234, or"
+    with pytest.raises(InputError, match=sentence):
+        edited(path, lambda config: (config["settings"].update(settings), config.update(revision="abc1234")))
 
 
 def test_json_that_is_too_deep_is_damage(tmp_path):
@@ -117,7 +128,7 @@ def test_results_of_an_earlier_epoch_replace_none_of_a_later_one(tmp_path):
 
 def test_a_run_that_was_removed_before_it_went_on_does_not_begin_from_fresh_weights(tmp_path):
     run = make_run(tmp_path / "run", 60, finished=False, init_from="weights")  # has lost its checkpoints
-    dataset = ReidDataset("synthetic", make_table(["a.jpg", "b.jpg"], range(2), [1] * 2, "train"))
+    dataset = ReidDataset("synthetic", make_table(["a.jpg", "b.jpg"], [1, 2], [1] * 2, "train"))
     for path in (run.path, tmp_path / "gone"):
         with (
             pytest.raises(InputError, match="was removed while images were read: repeat the command"),
@@ -135,7 +146,7 @@ def test_a_training_that_begins_leaves_what_others_are_writing(tmp_path):
     left = [".log.0123abcd.part.csv", "checkpoints/.epoch0001-step00000.0123abcd.part.npz"]
     for part in (parts[0], *left):
         (run.path / part).touch()
-    dataset = ReidDataset("synthetic", make_table(["a.jpg", "b.jpg"], range(2), [1] * 2, "train"))
+    dataset = ReidDataset("synthetic", make_table(["a.jpg", "b.jpg"], [1, 2], [1] * 2, "train"))
     with run_folder.RunFolder.opened(run.path, run.settings, dataset):
         assert all((run.path / part).exists() for part in parts)
         assert not any((run.path / part).exists() for part in left)
