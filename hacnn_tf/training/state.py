@@ -1,5 +1,6 @@
 """The state of a training: all that its future depends on."""
 
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +11,11 @@ from numpy.typing import NDArray
 from hacnn_tf.models import HACNN, legacy
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.types import FilePath
+
+# Of arguments that a checkpoint of before they were there does not name.
+DEFAULTS = {
+    name: p.default for name, p in inspect.signature(HACNN.__init__).parameters.items() if p.default is not p.empty
+}
 
 
 class TrainingState:
@@ -77,17 +83,15 @@ def load_network(model: HACNN, arrays: Mapping[str, NDArray], source: FilePath) 
     Raises:
         InputError: they are those of another network; names `source`.
     """
-    if str(arrays.get("network")) != describe(model):
+    network = json.loads(str(arrays.get("network", "{}")))
+    if DEFAULTS | network != DEFAULTS | json.loads(describe(model)):
         raise InputError(f"{source} is of another network than its run folder's config.json describes: restore both.")
     _assign(model.variables, "model", arrays, source)
 
 
 def describe(model: HACNN) -> str:
-    """A network as text: its arguments, without what does not change its weights.
-
-    `local` is there only if it is off, since checkpoints of before there was that switch do not have it.
-    """
-    config = {key: v for key, v in model.get_config().items() if (key, v) != ("local", True)}
+    """A network as text: its arguments, without what does not change its weights."""
+    config = model.get_config()
     return json.dumps({key: config[key] for key in config.keys() - {"name", "dtype", "trainable"}}, sort_keys=True)
 
 

@@ -1,5 +1,6 @@
 """The network: its counts, its three views, its switches, and what it must survive."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -176,6 +177,12 @@ def test_without_the_local_branch_every_weight_learns(soft, images):
 
 
 ARGUMENTS = [{"channel": False, "num_regions": 3, "dtype": "mixed_bfloat16", "name": "small"}, {"local": False}]
+
+
+def test_every_argument_is_saved():
+    """One that is not would be lost in Keras files, presets and other precisions, in silence."""
+    arguments = set(inspect.signature(HACNN.__init__).parameters) - {"self", "kwargs"}
+    assert set(HACNN(7, **SMALL).get_config()) == arguments | {"trainable"}
 
 
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=str)

@@ -134,8 +134,12 @@ def test_a_run_of_before_the_local_branch_had_a_switch_goes_on(small_network, wh
     expected = whole("--epochs=2")
     shutil.copytree(expected, tmp_path / "old")
     (tmp_path / "old/checkpoints/epoch0002-step00000.npz").unlink()
-    with np.load(tmp_path / "old/checkpoints/epoch0001-step00000.npz") as checkpoint:
-        assert "local" not in json.loads(str(checkpoint["network"]))
+    path = tmp_path / "old/checkpoints/epoch0001-step00000.npz"
+    with np.load(path) as checkpoint:
+        arrays = dict(checkpoint)
+    network = json.loads(str(arrays["network"]))
+    assert network.pop("local") is True
+    np.savez(path, **arrays | {"network": json.dumps(network)})
     config = json.loads((tmp_path / "old/config.json").read_text())
     assert config["settings"].pop("local") is True
     config |= {"pixels": 1, "tested": "aa", "device": None}  # runs did not say where at first
