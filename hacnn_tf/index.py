@@ -2,6 +2,7 @@
 
     python -m hacnn_tf.index --model runs/quickstart --images data/synthetic/detected/bounding_box_test \\
         --database people.lance
+    python -m hacnn_tf.index --database people.lance --list "camid = 3"
     python -m hacnn_tf.index --database people.lance --remove "camid = 3 and time < timestamp '2026-11-01 00:00:00'"
     python -m hacnn_tf.index --database people.lance --keep_days 30 --yes --audit audit.jsonl
 
@@ -99,7 +100,7 @@ def _index(flags: FlagValues) -> None:
 
 
 def _list(flags: FlagValues) -> None:
-    _check_alone(flags, "list", "yes", "audit")
+    _check_alone(flags, "list")
     check_there(flags.database)
     from hacnn_tf.gallery.database import Database
 
@@ -107,17 +108,17 @@ def _list(flags: FlagValues) -> None:
         print(printable(path))
 
 
-def _check_alone(flags: FlagValues, flag: str, *others: str) -> None:
-    """Raises `InputError` if other flags are given than the one that says what to do, and those that go with it."""
-    others += ("model", "images", "precision", "runtime", "camera_pattern", "track_pattern", "keep_days", "remove")
-    if given := [f"--{name}" for name in others if name != flag and flags[name].value not in (None, False)]:
-        with_it = "--database" if "yes" in others else "--database, --yes and --audit"
-        raise InputError(f"--{flag} takes nothing but {with_it}: leave {' and '.join(given)} out.")
+def _check_alone(flags: FlagValues, flag: str, *more: str) -> None:
+    """Raises `InputError` if other flags are given than the one that says what to do, `--database` and `more`."""
+    given = [name for name in flags if flags[name].value not in (None, False)]
+    if others := [f"--{name}" for name in given if name not in (flag, "database", *more)]:
+        allowed = ", ".join(f"--{name}" for name in ("database", *more))
+        raise InputError(f"--{flag} goes with {allowed} alone: leave {' and '.join(others)} out.")
 
 
 def _delete(flags: FlagValues) -> None:
     flag = "--keep_days" if flags.remove is None else "--remove"
-    _check_alone(flags, flag.removeprefix("--"))
+    _check_alone(flags, flag.removeprefix("--"), "yes", "audit")
     check_there(flags.database)
     audit = Audit(flags.audit, COMMAND.name)
     from hacnn_tf.gallery.database import Database

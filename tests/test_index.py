@@ -246,17 +246,17 @@ def test_index_refuses_what_it_cannot_use(small_run, gallery, people, tmp_path, 
         ([model, images, f"--database={tmp_path}/people"], "must end in .lance"),
         (
             [model, database, "--remove=true"],
-            "--remove takes nothing but --database, --yes and --audit: leave --model out",
+            "--remove goes with --database, --yes, --audit alone: leave --model out",
         ),
         ([model, images, database, "--yes"], "--yes answers the question of --remove and --keep_days: leave it out"),
         ([model, images, database, "--audit=log"], "--audit records what --remove and --keep_days delete: leave it"),
         (
             [images, database, "--keep_days=9"],
-            "--keep_days takes nothing but --database, --yes and --audit: leave --im",
+            "--keep_days goes with --database, --yes, --audit alone: leave --im",
         ),
-        ([database, "--keep_days=9", "--remove=true"], "--remove takes nothing but --database, --yes and --audit: lea"),
-        ([database, "--list=true", "--yes"], "--list takes nothing but --database: leave --yes out"),
-        ([database, "--list=true", "--remove=true"], "--list takes nothing but --database: leave --remove out"),
+        ([database, "--keep_days=9", "--remove=true"], "--remove goes with --database, --yes, --audit alone: lea"),
+        ([database, "--list=true", "--yes"], "--list goes with --database alone: leave --yes out"),
+        ([database, "--list=true", "--remove=true"], "--list goes with --database alone: leave --remove out"),
         ([f"--database={people}", "--list=camid ="], "cannot be used: it is not one whole condition"),
         ([database, "--keep_days=0"], "--keep_days"),
         ([database, "--keep_days=9"], "is not a database of features"),
@@ -273,7 +273,7 @@ def test_index_refuses_what_it_cannot_use(small_run, gallery, people, tmp_path, 
 def test_pictures_none_of_which_can_be_read(small_run, tmp_path, capsys):
     (tmp_path / "a.jpg").write_text("no image")
     args = [f"--model={small_run}", f"--images={tmp_path}", f"--database={tmp_path}/p.lance"]
-    assert "None of the 1 pictures can be read" in fails(index, args, capsys)
+    assert "None of the 1 images can be read" in fails(index, args, capsys)
     assert not (tmp_path / "p.lance").exists()
 
 

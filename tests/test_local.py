@@ -94,10 +94,10 @@ def test_a_file_says_that_it_is_of_the_global_branch(program):
 @pytest.mark.parametrize("form", ONE_QUICK_PROGRAM)
 def test_a_file_of_before_there_was_a_choice_has_both_branches(form, tmp_path, monkeypatch):
     needs(form)
-    from hacnn_tf.export import exported
+    from hacnn_tf.export import extractor
 
     def description(network, precision):
-        told = exported.description(network, precision)
+        told = extractor.description(network, precision)
         assert told.pop("branches") == "global,local"
         return told
 

@@ -254,7 +254,8 @@ def functions(precision):
     optimizer = make_optimizer(recipe, steps=150, precision=precision)
     optimizer.build(model.trainable_variables)
     step = make_train_step(model, optimizer, recipe, xla=True)
-    return {"training": (step, [tf.int32]), "extraction": (feature_function(model, xla=True), [])}
+    extract = tf.function(feature_function(model), jit_compile=True, autograph=False)
+    return {"training": (step, [tf.int32]), "extraction": (extract, [])}
 
 
 def program(work, precision, batch, stage="hlo"):

@@ -54,15 +54,16 @@ class ReidDataset:
         if missing := {"path", "pid", "camid", "split"}.difference(self.table.columns):
             raise InputError(f"The table of {self.name} has no column {', '.join(sorted(missing))}.")
         for name in ("pid", "camid"):
-            if not pd.api.types.is_integer_dtype(self.table[name]):
-                raise InputError(f"The {name} in the table of {self.name} are {self.table[name].dtype}, not integers.")
-        if unknown := set(self.table.split).difference(SPLITS):
-            raise InputError(f"{self.name} has a split {preview(sorted(unknown))}: {', '.join(SPLITS)} are known.")
+            values = self.table[name]
+            if len(values) and (not pd.api.types.is_integer_dtype(values) or values.isna().any()):
+                raise InputError(f"The {name} in the table of {self.name} are {values.dtype}, not integers alone.")
+        if unknown := sorted(map(str, set(self.table.split).difference(SPLITS))):
+            raise InputError(f"{self.name} has a split {preview(unknown)}: {', '.join(SPLITS)} are known.")
         nobody = self.table[(self.table.pid <= DISTRACTOR) & (self.table.split != "gallery")]
         if len(nobody):
             raise InputError(
-                f"{len(nobody):,} images of {self.name} outside of the gallery have identity {DISTRACTOR} or below, "
-                f"which are nobody's: number people from 1, as of {preview(nobody.path)}."
+                f"{self.name} has images outside of the gallery of identity {DISTRACTOR} or below, which is nobody's: "
+                f"number people from 1. {len(nobody):,} in all: {preview(nobody.path)}."
             )
         without = self.table[self.table.camid <= NO_CAMERA]
         if without.groupby("camid").path.nunique().gt(1).any():

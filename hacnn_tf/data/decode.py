@@ -8,6 +8,7 @@ EXIF alone, where Pillow also takes it from XMP.
 import contextlib
 import functools
 import io
+import math
 import os
 import re
 import stat
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 MAX_PIXELS = 2**25  # of an image to decode; a little more than an 8K video frame
 MAX_BYTES = 8 * MAX_PIXELS  # of its file: 16 bits in each of four channels, as they are
 MOST_SCANS = 100  # of a JPEG, each a pass over all pixels; encoders make about ten
+SCAN = re.compile(rb"\xff\xda\x00[\x08\x0a\x0c\x0e]")  # how one begins, of so many components
 NO_IMAGE, TOO_LARGE = "not an image that Pillow reads", "image of too many pixels"
 DAMAGED, NO_PIXELS = "damaged or truncated image", "image without pixels"
 NOT_A_PICTURE = "not an image: a path, bytes, PIL image or uint8 array (height, width, 3) or (height, width), not {}"
@@ -172,7 +174,7 @@ def _decoded(encoded: bytes) -> PIL.Image.Image:
         image = open_image(io.BytesIO(encoded))
     except PIL.UnidentifiedImageError:
         raise InputError(DAMAGED if encoded.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n")) else NO_IMAGE) from None
-    if image.format in ("JPEG", "MPO") and encoded.count(b"\xff\xda") > MOST_SCANS:
+    if image.format in ("JPEG", "MPO") and len(SCAN.findall(encoded)) > MOST_SCANS:
         raise InputError(f"JPEG of more than {MOST_SCANS} scans, which would take very long to decode")
     return _loaded(image)
 
@@ -182,7 +184,8 @@ def _loaded(image: PIL.Image.Image) -> PIL.Image.Image:
     if not 0 < image.width * image.height <= MAX_PIXELS:
         raise InputError(TOO_LARGE if image.width * image.height else NO_PIXELS)
     tags = getattr(image, "tag_v2", {})
-    if tags.get(TILE_WIDTH, 1) * tags.get(TILE_LENGTH, 1) > MAX_PIXELS:  # decoded whole, however small the image is
+    sides = [tags.get(tag, 1) for tag in (TILE_WIDTH, TILE_LENGTH)]  # decoded whole, however small the image is
+    if not all(isinstance(side, int) for side in sides) or math.prod(sides) > MAX_PIXELS:
         raise InputError(TOO_LARGE)
     image.load()
     return image

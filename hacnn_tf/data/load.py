@@ -105,12 +105,16 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
 def _locked(part: Path) -> BinaryIO:
     """A new file, locked; made again if another process swept it before it was."""
     while True:
-        file = open(part, "w+b")  # noqa: SIM115  # the caller closes it
+        file = open(part, "w+b", opener=_for_its_owner)  # noqa: SIM115  # the caller closes it
         with contextlib.suppress(OSError):  # there are disks without locks
             fcntl.flock(file, fcntl.LOCK_EX)
         if part.exists():
             return file
         file.close()
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _sweep(folder: Path) -> None:

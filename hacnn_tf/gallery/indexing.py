@@ -57,7 +57,7 @@ def index(model: ReID, pictures: pd.DataFrame, path: FilePath, left_out: Mapping
         done += len(rows)
         replaced += rows.path.isin(known.path).sum()
     if database is None:
-        raise InputError(f"None of the {len(pictures):,} pictures can be read.")
+        raise InputError(f"None of the {len(pictures):,} images can be read.")
     _update_metadata(database, pictures[updated], known)
     if not database.tidied:  # that was stopped too, perhaps
         database.tidy()
@@ -71,7 +71,7 @@ def index(model: ReID, pictures: pd.DataFrame, path: FilePath, left_out: Mapping
 
 def _gone(pictures: pd.DataFrame, known: pd.DataFrame) -> str:
     """How many rows are of files that are not there any more, where these pictures are; empty if there are none."""
-    folder = os.path.commonpath([os.path.dirname(path) for path in pictures.path])
+    folder = os.path.commonpath({os.path.dirname(path) for path in pictures.path})
     others = known.path[~known.path.isin(pictures.path) & known.path.str.startswith(os.path.join(folder, ""))]
     count = sum(not os.path.exists(path) for path in others) + known.path.isin(pictures.path[pictures.bytes < 0]).sum()
     return f"{count:,} rows are of files that are gone from {folder}" if count else ""
@@ -79,6 +79,7 @@ def _gone(pictures: pd.DataFrame, known: pd.DataFrame) -> str:
 
 def _with_files(pictures: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     """These pictures, of files that are gone with what is known of the files: their features are there."""
+    known = known.dropna(subset=["bytes", "modified"])  # which rows written from Python may lack
     gone = (pictures.bytes < 0) & pictures.path.isin(known.path)
     files = known.set_index("path").loc[pictures.path[gone], ["bytes", "modified"]].astype("int64")
     pictures = pictures.copy()
@@ -106,7 +107,7 @@ def _in_all(database: Database) -> str:
 
 def _extracted(model: ReID, pictures: pd.DataFrame, known: Collection[str]) -> Iterator[tuple[pd.DataFrame, Features]]:
     """Batch by batch the rows of those pictures that can be read, and their features; names the others on stderr."""
-    shown = bar(model.embed_each(pictures.path), "Indexing", len(pictures), "picture")
+    shown = bar(model.embed_each(pictures.path), "Indexing", len(pictures), "image")
     outcomes = iter(shown)
     for start in range(0, len(pictures), BATCH):
         rows = pictures[start : start + BATCH]

@@ -146,7 +146,10 @@ class LanceTable:
         for _ in range(RETRIES):
             with contextlib.suppress(OSError, RuntimeError, ValueError):
                 return read()
+            version = self.lance.version
             self.refresh()
+            if self.lance.version == version:
+                break
         with self.readable(condition):
             return read()
 
@@ -190,8 +193,7 @@ class LanceTable:
         """Makes a version of all rows that has nothing of what was deleted; those before it are still there."""
         left = self.lance.search().limit(max(1, len(self))).to_batches()
         reader = pa.RecordBatchReader.from_batches(self.schema, left)
-        still = f"Rows removed from {self.path} are still in its files, as writing the others anew, which takes as much"
-        with refused(f"{still} room again, failed: repeat the command"):
+        with refused(f"Rows removed from {self.path} are still in its files; make as much room again and repeat"):
             self._opened = self._connection.create_table(self._name, reader, mode="overwrite")
         if self.removing:
             self._mark.unlink()

@@ -69,10 +69,11 @@ def code_revision() -> str | None:
     if not shutil.which("git") or git("ls-files", "--error-unmatch", here.name).returncode:
         return None
     revision = git("describe", "--always", "--dirty").stdout.strip() or None
-    package = here.parents[1]
-    changed = git("diff", "HEAD", "--", package).stdout
-    for name in git("ls-files", "--others", "--exclude-standard", "-z", "--", f"{package}/*.py").stdout.split("\0"):
-        changed += name and f"{name}\n{(here.parent / name).read_text(errors='replace')}"
+    plain = "--no-ext-diff", "--no-textconv", "--no-color", "--src-prefix=a/", "--dst-prefix=b/"  # for everybody alike
+    changed = git("diff", *plain, "HEAD", "--", "..").stdout
+    for name in git("ls-files", "--others", "--exclude-standard", "-z", "--", "../*.py").stdout.split("\0"):
+        if (path := here.parent / name).is_file():
+            changed += f"{name}\n{path.read_text(errors='replace')}"
     if not (revision and changed):
         return revision
     return f"{revision.removesuffix('-dirty')}-dirty-{hashlib.sha256(changed.encode()).hexdigest()[:6]}"

@@ -20,10 +20,6 @@ FORMAT = 2  # of a run folder; raised when older code would misread a newer one
 FORMER_RECIPES = {"constant": "paper", "paper": "adamw"}  # what was called what before there was a format
 
 
-class UnknownSettingsError(InputError):
-    """A run was trained by a recipe, or with a flag, that this code does not know."""
-
-
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
     """What a `config.json` says; its fields are attributes of `RunFolder`, which explains them."""
@@ -39,7 +35,7 @@ class RunConfig:
 
     @classmethod
     def read(cls, path: Path) -> "RunConfig":
-        """Reads a file. Raises `InputError` if it is damaged, or its format is newer than this code's."""
+        """Reads a file. Raises `InputError` if it is damaged, `FormatError` if only other code can read it."""
         try:
             content = json.loads(path.read_text())
             check_format(path, content.get("format"), FORMAT)
@@ -61,7 +57,7 @@ class RunConfig:
             if not all(isinstance(code["revision"], str | None) for code in config.code):
                 raise ValueError("a revision is no text")
             return config
-        except (FormatError, UnknownSettingsError):
+        except FormatError:
             raise
         except (
             OSError,
@@ -125,15 +121,16 @@ def _code(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_known(path: Path, content: Mapping[str, Any]) -> None:
-    """Raises `UnknownSettingsError` for a run by code that has more recipes or flags than this."""
+    """Raises `FormatError` for a run by code that has other recipes or flags than this."""
     flags = _flags(content)
     unknown = [f"--{name}" for name in flags if name not in FLAGS]
     if flags["recipe"] not in RECIPES:
         unknown.insert(0, f"--recipe {flags['recipe']}")
     if unknown:
-        raise UnknownSettingsError(
-            f"{path.parent} was trained with {preview(unknown)}, which this code does not have: use the code of its "
-            f"revision, {content['revision']}, or add them."
+        code = content["revision"] or f"hacnn_tf {content['versions']['hacnn_tf']}"
+        raise FormatError(
+            f"{path.parent} was trained with {preview(unknown)}, which this code does not have: use the code that "
+            f"trained it, {code}, or add them."
         )
 
 

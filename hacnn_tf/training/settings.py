@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from hacnn_tf.data.dataset_options import DatasetOptions
+from hacnn_tf.data.dataset_options import DatasetOptions, dataset_names
 from hacnn_tf.training.recipes import OPTIONS, RECIPES, Recipe, format_flag, usual_recipe
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import as_file_name
@@ -105,7 +105,8 @@ class Settings(DatasetOptions):
         Raises:
             InputError: a contradiction in the recipe.
         """
-        recipe = RECIPES[flags["recipe"] or usual_recipe(flags["dataset"], flags.get("init_from"))]
+        dataset = ",".join(dataset_names(flags["dataset"]))
+        recipe = RECIPES[flags["recipe"] or usual_recipe(dataset, flags.get("init_from"))]
         options = {name: flags[name] for name in OPTIONS if flags.get(name) is not None}
         fields = {name: value for name, value in flags.items() if name not in (*OPTIONS, "recipe")}
         return cls(**fields, recipe=recipe.replaced(**options))

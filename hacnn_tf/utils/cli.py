@@ -166,7 +166,7 @@ def exit_on_error(name: str) -> Iterator[None]:
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:  # what the system refuses, wherever that is noticed: a closed folder, a full disk
         drop_output()
-        sys.exit(f"{name}: {_refusal(error)}.")
+        sys.exit(f"{name}: {_harmless(_refusal(error))}.")
     except KeyboardInterrupt as stopped:
         if str(stopped):
             with contextlib.suppress(OSError):  # Ctrl-C has ended a `| tee` too

@@ -13,7 +13,7 @@ class NoPicturesError(InputError):
 
 
 class FormatError(InputError):
-    """A file was written by a newer version of hacnn_tf, in a format that this one cannot read."""
+    """A file was written by a newer version of hacnn_tf, or a changed one, in a way that this one cannot read."""
 
 
 def reason_of(message: str) -> str:

@@ -57,12 +57,12 @@ def test_queries_without_further_images_are_counted():
     [
         (lambda table: table.drop(columns=["pid", "split"]), "has no column pid, split"),
         (lambda table: table.assign(camid="1"), "The camid in the table of toy are .*, not integers"),
-        (lambda table: table.assign(pid=1.5), "The pid in the table of toy are float64, not integers"),
+        (lambda table: table.assign(pid=1.5), "The pid in the table of toy are float64, not integers alone"),
         (
             lambda table: table.assign(split="test"),
             "toy has a split test: train, query, ",
         ),
-        (lambda table: table.assign(pid=0), "1 images of toy outside of the gallery have identity 0 or below"),
+        (lambda table: table.assign(pid=0), "toy has images outside of the gallery of identity 0 or below"),
     ],
 )
 def test_a_table_that_is_none_is_one_sentence(change, words):

@@ -205,26 +205,28 @@ def test_a_jpeg_of_many_scans_is_not_decoded(monkeypatch):
     scans = whole.count(b"\xff\xda")
     monkeypatch.setattr(decode, "MOST_SCANS", scans)
     assert read_image(whole).shape == (100, 48, 3)
+    assert read_image(whole + b"\xff\xda" * 1000).shape == (100, 48, 3), "as a film behind a phone's picture"
     last = whole[whole.rindex(b"\xff\xda") : -2]
     with pytest.raises(InputError, match=f"JPEG of more than {scans} scans"):
         read_image(whole[:-2] + last + whole[-2:])
 
 
+def tiff(tags, pixels=b""):
+    """A grey TIFF of 64 × 160 pixels: `tags` are number: (type, value)."""
+    tags = {256: (4, 64), 257: (4, 160), 258: (4, 8), 259: (4, 1), 262: (4, 1)} | tags
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, (kind, value) in tags.items())
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4) + pixels
+
+
 def test_a_small_image_of_a_huge_tile_is_not_decoded():
-    tags = {
-        256: 64,
-        257: 160,
-        258: 8,
-        259: 1,
-        262: 1,
-        decode.TILE_WIDTH: 2**14,
-        decode.TILE_LENGTH: 2**12,
-        324: 0,
-        325: 1,
-    }
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    sides = {decode.TILE_WIDTH: (4, 2**14), decode.TILE_LENGTH: (4, 2**12)}
     with pytest.raises(InputError, match="image of too many pixels"):
-        read_image(struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4))
+        read_image(tiff(sides | {324: (4, 0), 325: (4, 1)}))
+    strip = {273: (4, 8 + 2 + 12 * 8 + 4), 278: (4, 160), 279: (4, 64 * 160)}
+    assert read_image(tiff(strip, bytes(64 * 160))).shape == (160, 64, 3)
+    letter = {decode.TILE_WIDTH: (2, ord("a")), decode.TILE_LENGTH: (4, 2**30)}  # which many times over fills memory
+    with pytest.raises(InputError, match="image of too many pixels"):
+        read_image(tiff(strip | letter, bytes(64 * 160)))
 
 
 def test_a_lack_of_memory_is_no_damage(monkeypatch):

@@ -128,17 +128,31 @@ def test_what_is_open_goes_on_where_another_process_tidied(filled):
 
 
 def test_what_is_read_may_be_tidied_away_time_and_again(filled):
-    table, fails = filled[0]._table, [OSError("gone")] * 4
+    people, _ = filled
+    table, other, fails = people._table, Database(people.path), [OSError("gone")] * 4
 
     def read():
         if fails:
+            other.write(make_rows([60 + len(fails)]), make_features(1))
             raise fails.pop()
         return 5
 
     assert table.read(read) == 5
-    fails = [OSError("gone")] * 5
+    fails += [OSError("gone")] * 5
     with pytest.raises(InputError, match=r"people\.lance cannot be read, or was removed: gone"):
         table.read(read)
+
+
+def test_what_cannot_be_read_is_not_tried_again_where_nothing_is_new(filled):
+    tried = []
+
+    def read():
+        tried.append(1)
+        raise OSError("bad")
+
+    with pytest.raises(InputError, match="bad"):
+        filled[0]._table.read(read)
+    assert len(tried) == 2
 
 
 def test_another_model_in_its_place_is_not_searched_with_the_former_ones_features(filled):
@@ -197,7 +211,7 @@ def interrupt_removal(people, monkeypatch):
 
     with (
         monkeypatch.context() as patch,
-        pytest.raises(InputError, match=r"are still in its files.* repeat the command: full"),
+        pytest.raises(InputError, match=r"are still in its files; make as much room again and repeat: full"),
     ):
         patch.setattr(people._table._connection, "create_table", full)
         people.remove("path = '/people/7.jpg'")

@@ -49,7 +49,7 @@ def test_values_that_it_cannot_have(change, tmp_path):
 )
 def test_what_only_other_code_knows_is_no_damage(settings, words, tmp_path):
     path = make_run(tmp_path / "run", 60).path
-    sentence = f"run was trained with {words}, which this code does not have: use the code of its revision, abc1234, or"
+    sentence = f"run was trained with {words}, which this code does not have: use the code that trained it, abc1234, or"
     with pytest.raises(InputError, match=sentence):
         edited(path, lambda config: (config["settings"].update(settings), config.update(revision="abc1234")))
 
