@@ -119,10 +119,10 @@ def test_a_size_that_no_other_image_has(tmp_path, capsys):
         folder.mkdir(parents=True)
         for i in range(10):
             colour = (10 * i, len(part), 0)
-            Image.new("RGB", (64, 128), colour).save(folder / f"000{i % 2}_c{part == 'query':d}s1_{i}.png")
-    Image.new("RGB", (64, 127), "blue").save(tmp_path / "market1501" / "query" / "0001_c1s1_9.png")
+            Image.new("RGB", (64, 128), colour).save(folder / f"000{1 + i % 2}_c{part == 'query':d}s1_{i}.png")
+    Image.new("RGB", (64, 127), "blue").save(tmp_path / "market1501" / "query" / "0002_c1s1_9.png")
     found, _ = problems(tmp_path, capsys, "--dataset=market1501", "--allow_subset")
-    assert found["size", "0001_c1s1_9.png"] == "64×127 (width×height): others are 64×128"
+    assert found["size", "0002_c1s1_9.png"] == "64×127 (width×height): others are 64×128"
 
 
 def test_images_inside_cuhk03s_mat(tmp_path, capsys):

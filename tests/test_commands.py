@@ -62,7 +62,19 @@ def test_a_flag_that_is_given_twice_is_no_guess(module, flags, capsys):
 
 
 NO_PATHS = {
-    *("add_user", "camera_pattern", "dataset", "drops", "experiment", "format", "host", "remove", "seeds", "where"),
+    *(
+        "add_user",
+        "camera_pattern",
+        "dataset",
+        "drops",
+        "experiment",
+        "format",
+        "host",
+        "list",
+        "remove",
+        "seeds",
+        "where",
+    ),
     "track_pattern",
 }
 COMMANDS = [
