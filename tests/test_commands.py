@@ -284,9 +284,12 @@ def test_evaluate_refuses_queries_without_any_match(small_run, small_data_root, 
 
 def test_outputs_are_never_overwritten(small_run, small_data_root, tmp_path, capsys):
     (tmp_path / "there.npz").touch()
+    (tmp_path / "there.csv").touch()
     args = [f"--run_dir={small_run}", f"--data_root={small_data_root}"]
     assert "exists" in fails(evaluate, [*args, f"--features={tmp_path}/there.npz"], capsys)
     assert "must end in .npz" in fails(evaluate, [*args, f"--features={tmp_path}/there"], capsys)
+    assert "exists" in fails(evaluate, [*args, f"--per_query={tmp_path}/there.csv"], capsys)
+    assert "must end in .csv" in fails(evaluate, [*args, f"--per_query={tmp_path}/there"], capsys)
     assert "exists" in fails(export, [f"--run_dir={small_run}", f"--output={tmp_path}"], capsys)
     output = f"--output={tmp_path}/there.npz/below"
     assert "cannot be written" in fails(export, [f"--run_dir={small_run}", output], capsys)

@@ -20,6 +20,7 @@ from hacnn_tf.gallery import Database
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import locked
 from tests.conftest import command
+from tests.gallery.conftest import MODEL, make_features, make_rows
 from tests.test_commands import fails
 
 pytestmark = pytest.mark.usefixtures("opened_once")
@@ -112,6 +113,29 @@ def test_rows_of_files_that_are_gone_are_counted_and_can_still_be_corrected(smal
     pd.testing.assert_frame_equal(rows[before.columns], before.sort_values("path", ignore_index=True))
     command(index, f"--database={path}", "--list=camid = 1")
     assert capsys.readouterr().out == "".join(f"{tmp_path}/{name}\n" for name in names[1:])
+
+
+def test_rows_of_other_folders_and_what_was_never_indexed_are_not_gone(small_run, gallery, tmp_path, capsys):
+    for name in ("door", "door 2"):
+        (tmp_path / name).mkdir()
+        shutil.copy(min(gallery.iterdir()), tmp_path / name / "a.jpg")
+        (tmp_path / name / "manifest.csv").write_text("path,camid\na.jpg,1\n")
+        command(index, f"--model={small_run}", f"--images={tmp_path / name}", f"--database={tmp_path}/p.lance")
+    (tmp_path / "door 2/a.jpg").unlink()
+    (tmp_path / "door/manifest.csv").write_text("path,camid\na.jpg,1\nnever.jpg,1\n")
+    capsys.readouterr()
+    command(index, f"--model={small_run}", f"--images={tmp_path}/door", f"--database={tmp_path}/p.lance")
+    told = capsys.readouterr()
+    assert "0 added, 0 replaced, 1 as they were, 0 metadata updated, 1 that cannot be read; 2 in all" in told.out
+    assert "gone" not in told.out
+    assert told.err == f"{tmp_path}/door/never.jpg cannot be read: no such file; left out.\n"
+
+
+def test_what_is_listed_is_in_order_and_a_line_each(tmp_path, capsys):
+    rows = make_rows(range(3)).assign(path=["/b.jpg", "/a\n\x1b[2J.jpg", "/c.jpg"])
+    Database.create(tmp_path / "p.lance", MODEL, rows[:0]).write(rows, make_features(3))
+    command(index, f"--database={tmp_path}/p.lance", "--list=true")
+    assert capsys.readouterr().out == "'/a\\n\\x1b[2J.jpg'\n/b.jpg\n/c.jpg\n"
 
 
 def test_tracks_that_last_for_hours_are_counted(small_run, gallery, tmp_path, capsys):
@@ -218,6 +242,11 @@ def test_a_track_is_of_one_camera_also_over_two_runs(small_run, gallery, tmp_pat
     args[1] = f"--images={other}"
     monkeypatch.setattr(ReID, "embed_each", None)  # before any picture is extracted
     assert f"{path} would have 1 tracks with more than one camera, 1: " in fails(index, args, capsys)
+    shutil.rmtree(other)
+    (tmp_path / "t1_cam1.jpg").rename(tmp_path / "t1_cam3.jpg")
+    args[1] = f"--images={tmp_path}"
+    moved = f"; 1 rows are of files that are gone from {tmp_path}, which may be of pictures that were moved"
+    assert moved in fails(index, args, capsys)
     assert len(Database(path)) == 2
 
 
@@ -257,6 +286,15 @@ def test_index_refuses_what_it_cannot_use(small_run, gallery, people, tmp_path, 
         ([database, "--keep_days=9", "--remove=true"], "--remove goes with --database, --yes, --audit alone: lea"),
         ([database, "--list=true", "--yes"], "--list goes with --database alone: leave --yes out"),
         ([database, "--list=true", "--remove=true"], "--list goes with --database alone: leave --remove out"),
+        ([database, "--list=true", "--audit=log"], "--list goes with --database alone: leave --audit out"),
+        ([database, "--list=true", "--remove="], "--list goes with --database alone: leave --remove out"),
+        ([f"--database={people}", "--list=", "--remove=true", "--yes"], "leave --remove and --yes out"),
+        (
+            [database, "--remove=true", "--precision=float32", "--runtime=onnx", "--camera_pattern=c"],
+            "leave --precision and --runtime and --camera_pattern out",
+        ),
+        ([database, "--remove=true", "--track_pattern="], "leave --track_pattern out"),
+        ([f"--database={people}", "--list="], "cannot be used: it says nothing"),
         ([f"--database={people}", "--list=camid ="], "cannot be used: it is not one whole condition"),
         ([database, "--keep_days=0"], "--keep_days"),
         ([database, "--keep_days=9"], "is not a database of features"),

@@ -67,6 +67,7 @@ OTHERS = {
     "TIFF of 16 bits": encoded(sixteen_bits(smooth()), "TIFF"),
     "JPEG 2000": encoded(smooth(), "JPEG2000"),
     "GIF": encoded(smooth(), "GIF"),
+    "JPEG of several pictures": encoded(smooth(), "MPO", save_all=True, append_images=[Image.new("RGB", (48, 100))]),
     "animated GIF": encoded(smooth(), "GIF", save_all=True, append_images=[Image.new("RGB", (48, 100))]),
 }
 EVERY = {**FILES, **OTHERS}
@@ -200,8 +201,9 @@ def test_icons_and_files_that_are_too_large_are_not_decoded(tmp_path, monkeypatc
             read_image(path)
 
 
-def test_a_jpeg_of_many_scans_is_not_decoded(monkeypatch):
-    whole = FILES["progressive JPEG"]
+@pytest.mark.parametrize("kind", ["progressive JPEG", "JPEG of several pictures"])
+def test_a_jpeg_of_many_scans_is_not_decoded(kind, monkeypatch):
+    whole = EVERY[kind]
     scans = whole.count(b"\xff\xda")
     monkeypatch.setattr(decode, "MOST_SCANS", scans)
     assert read_image(whole).shape == (100, 48, 3)

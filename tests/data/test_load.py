@@ -92,9 +92,13 @@ def test_a_mat_file_of_no_size_is_read_neither_beyond_memory_nor_out_of_other_fi
         outside = file.create_dataset(
             "outside", (3, 4, 6), np.uint8, external=[(str(tmp_path / "secret.bin"), 0, 72)]
         ).ref
-        pair = file.create_dataset("pair", data=np.array([[huge], [outside]], h5py.ref_dtype))
+        layout = h5py.VirtualLayout((3, 4, 6), np.uint8)
+        layout[:] = h5py.VirtualSource(str(tmp_path / "secret.mat"), "pixels", layout.shape)
+        virtual = file.create_virtual_dataset("virtual", layout).ref
+        pair = file.create_dataset("pair", data=np.array([[huge], [outside], [virtual]], h5py.ref_dtype))
         file.create_dataset("detected", data=np.array([[pair.ref]], h5py.ref_dtype))
-    for view, reason in ((1, "image of too many pixels"), (2, "its pixels are in another file")):
+    elsewhere = "its pixels are in another file"
+    for view, reason in ((1, "image of too many pixels"), (2, elsewhere), (3, elsewhere)):
         with pytest.raises(InputError, match=reason):
             read_image(mat_image_path(tmp_path / "a.mat", "detected", 1, 1, view))
 

@@ -42,6 +42,19 @@ def test_features_of_several_widths_are_refused_and_lists_are_not():
         evaluate_features(data, {"query": np.zeros(1, np.float32), "gallery": np.zeros(2, np.float32)})
 
 
+@pytest.mark.parametrize("split", ["query", "gallery", "multi_query"])
+def test_rows_of_features_are_those_of_every_split(split):
+    rows = {"query": [(1, 1)], "gallery": [(1, 2), (2, 2)], "multi_query": [(1, 1), (1, 1)]}
+    features = {name: np.eye(len(pids), 4, dtype=np.float32) for name, pids in rows.items()}
+    more = {**features, split: np.eye(len(rows[split]) + 1, 4, dtype=np.float32)}
+    with pytest.raises(InputError, match=rf"\d {split} features cannot be of \d identities"):
+        evaluate_features(dataset(**rows), more)
+    if split != "multi_query":
+        del features[split]
+        with pytest.raises(InputError, match=f"0 {split} features cannot be of"):
+            evaluate_features(dataset(**rows), features)
+
+
 def test_of_one_branch_the_whole_feature_is_its_own():
     data = dataset(query=[(1, 1)], gallery=[(2, 2), (1, 2)])
     features = {"query": np.array([[1, 0, 0]], np.float32), "gallery": np.array([[0, 0, 1], [0.6, 0, 0.8]], np.float32)}

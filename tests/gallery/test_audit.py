@@ -172,8 +172,10 @@ def test_what_is_no_place_for_it_is_said_at_once(tmp_path, place):
         Audit(tmp_path / place, "c")
 
 
-def test_a_file_that_everybody_may_read_is_not_added_to(tmp_path):
-    (tmp_path / "audit.jsonl").touch(0o604)
+@pytest.mark.parametrize("mode", [0o604, 0o602])
+def test_a_file_that_everybody_may_read_or_change_is_not_added_to(mode, tmp_path):
+    (tmp_path / "audit.jsonl").touch()
+    (tmp_path / "audit.jsonl").chmod(mode)
     with pytest.raises(InputError, match="read or changed by every user of this machine: chmod 600 it"):
         Audit(tmp_path / "audit.jsonl", "c")
 

@@ -105,13 +105,13 @@ def test_other_columns_or_types_are_refused(filled):
 
 @pytest.mark.parametrize("time", [1_795_000_000, 1_795_000_000.5, np.int64(1_795_000_000_000)])
 def test_seconds_are_no_times(filled, time):
-    rows = make_rows([60])
-    for times in (pd.Series([time]), pd.Series([time], dtype=object)):
+    rows = make_rows([60, 61])
+    for times in (pd.Series([time] * 2), pd.Series([time] * 2, dtype=object), pd.Series([time, pd.NaT], dtype=object)):
         with pytest.raises(
             InputError, match=r"time holds numbers: pandas\.to_datetime with a unit makes times of them"
         ):
-            filled[0].write(rows.assign(time=times), make_features(1))
-    filled[0].write(rows.assign(time=pd.Series([pd.NaT], dtype=object)), make_features(1))
+            filled[0].write(rows.assign(time=times), make_features(2))
+    filled[0].write(rows.assign(time=pd.Series([pd.NaT] * 2, dtype=object)), make_features(2))
 
 
 def test_features_that_are_not_finite_are_refused(filled):

@@ -1,5 +1,6 @@
 """What a search found, judged: the prior of a search, and what is left out."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -43,6 +44,11 @@ def test_what_is_less_probable_is_left_out_and_counted():
     rows, less = Probabilities(CURVE, 10, 0.5).add(FOUND, 1)
     assert (len(rows), less) == (0, 3)
     assert as_text(rows).split() == ["rank", "distance", "probability", "camera", "time", "path"]
+
+
+def test_the_name_of_a_dataset_moves_no_cursor():
+    note = Probabilities(dataclasses.replace(CURVE, dataset="do\x1b[2Jors"), 10, uncalibrated="p.lance").note
+    assert r"on cameras like those of 'do\x1b[2Jors'. On others, " in note and "\x1b" not in note
 
 
 def test_what_is_not_shown_is_said():

@@ -70,6 +70,16 @@ def test_an_unfinished_run_is_no_record(tmp_path):
         keep.keep(config.parent)
 
 
+def test_a_run_of_code_that_was_not_committed_is_no_record(tmp_path, monkeypatch):
+    monkeypatch.setattr(keep, "HERE", tmp_path)
+    path = make_run(tmp_path / "run", 60).path
+    config = json.loads((path / "config.json").read_text())
+    for revision in (None, "abc1234-dirty", "abc1234-dirty-0a1b2c"):
+        (path / "config.json").write_text(json.dumps(config | {"revision": revision}))
+        with pytest.raises(InputError, match=rf"is not of a committed revision \({revision}\): it cannot"):
+            keep.keep(path)
+
+
 @pytest.mark.parametrize("name", ["cuhk03", "synthetic"])
 def test_a_page_of_results_is_made_from_them(name, monkeypatch):
     """Table 8's is compared where its table is made, in test_table8.py."""

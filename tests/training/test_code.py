@@ -44,6 +44,25 @@ def test_that_of_its_checkout(checkout):
     assert len(found) == 3 and revision_now() in found
 
 
+def test_a_new_module_alone_is_told_by_its_content(checkout):
+    commit, module = checkout
+    revision, found = commit(module), set()
+    for content in ("a new module", "another"):
+        (module.parent / "new.py").write_text(content)
+        assert re.fullmatch(rf"{revision}-dirty-[0-9a-f]{{6}}", revision_now())
+        found.add(revision_now())
+    assert len(found) == 2
+
+
+def test_what_is_staged_is_not_committed(checkout):
+    commit, module = checkout
+    commit(module)
+    module.write_text("changed")
+    before = revision_now()
+    subprocess.run(["git", "-C", str(module.parent), "add", str(module)], check=True)
+    assert revision_now() == before
+
+
 def test_what_is_changed_beside_the_package_has_no_digest(checkout):
     commit, module = checkout
     beside = module.parents[2] / "page.md"
