@@ -54,8 +54,9 @@ class RunConfig:
                 raise ValueError(f"num_identities is {config.num_identities!r}")
             if not isinstance(config.data_root, str | None):
                 raise ValueError(f"data_root is {config.data_root!r}")
-            if not all(isinstance(code["revision"], str | None) for code in config.code):
-                raise ValueError("a revision is no text")
+            for name, kind in (("revision", str), ("device", str), ("pixels", int)):
+                if not all(isinstance(code[name], kind | None) for code in config.code):
+                    raise ValueError(f"a {name} is no {'text' if kind is str else 'number'}")
             return config
         except FormatError:
             raise

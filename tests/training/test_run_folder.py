@@ -43,6 +43,16 @@ def test_values_that_it_cannot_have(change, tmp_path):
         edited(path, lambda config: config.update(change))
 
 
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("change", [{"revision": 1}, {"device": ["NVIDIA H200"]}, {"pixels": [2]}])
+def test_what_computed_it_is_text_and_a_number(change, later, tmp_path):
+    path = make_run(tmp_path / "run", 60).path
+    (name,) = change
+    then = {"versions": {}, "revision": "a", "epoch": 1, "step": 0} | change
+    with pytest.raises(InputError, match=rf"config\.json is damaged: a {name} is no (text|number)"):
+        edited(path, lambda config: config.update({"then": [then]} if later else change))
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [({"recipe": "sgd"}, "--recipe sgd"), ({"backbone": "resnet", "recipe": "sgd"}, "--recipe sgd, --backbone")],
