@@ -26,6 +26,12 @@ from tests.test_commands import fails
 pytestmark = pytest.mark.usefixtures("opened_once")
 
 
+def copy_first(gallery, folder, names):
+    """Copies the first images of the gallery, under these names."""
+    for name, file in zip(names, sorted(gallery.iterdir()), strict=False):
+        shutil.copy(file, folder / name)
+
+
 def test_indexing_again_takes_only_what_is_new_or_has_changed(small_run, gallery, query, tmp_path, capsys):
     images, path = tmp_path / "images", tmp_path / "people.lance"
     shutil.copytree(gallery, images)
@@ -73,8 +79,7 @@ def test_what_is_said_of_a_picture_can_be_corrected_without_extracting_it_again(
     small_run, gallery, tmp_path, capsys, monkeypatch
 ):
     names = [f"20261124_08000{i}.jpg" for i in range(3)]
-    for name, file in zip(names, sorted(gallery.iterdir()), strict=False):
-        shutil.copy(file, tmp_path / name)
+    copy_first(gallery, tmp_path, names)
     path, manifest = tmp_path / "people.lance", tmp_path / "manifest.csv"
     args = [f"--model={small_run}", f"--images={tmp_path}", f"--database={path}"]
     manifest.write_text("path,camid,coat\n" + "".join(f"{name},1,red\n" for name in names))
@@ -92,8 +97,7 @@ def test_what_is_said_of_a_picture_can_be_corrected_without_extracting_it_again(
 
 def test_rows_of_files_that_are_gone_are_counted_and_can_still_be_corrected(small_run, gallery, tmp_path, capsys):
     names = [f"c{i}.jpg" for i in range(3)]
-    for name, file in zip(names, sorted(gallery.iterdir()), strict=False):
-        shutil.copy(file, tmp_path / name)
+    copy_first(gallery, tmp_path, names)
     path, manifest = tmp_path / "people.lance", tmp_path / "manifest.csv"
     args = [f"--model={small_run}", f"--images={tmp_path}", f"--database={path}"]
     manifest.write_text("path,camid\n" + "".join(f"{name},1\n" for name in names))
@@ -167,8 +171,7 @@ def test_a_manifest_of_another_day_may_hold_other_kinds_of_values(small_run, gal
 
 def test_a_column_may_say_nothing_of_the_first_pictures(small_run, gallery, tmp_path, monkeypatch):
     monkeypatch.setattr("hacnn_tf.gallery.indexing.BATCH", 1)
-    for name, file in zip(("a.jpg", "b.jpg"), sorted(gallery.iterdir()), strict=False):
-        shutil.copy(file, tmp_path / name)
+    copy_first(gallery, tmp_path, ("a.jpg", "b.jpg"))
     (tmp_path / "manifest.csv").write_text("path,coat\na.jpg,\nb.jpg,red\n")
     path = tmp_path / "people.lance"
     command(index, f"--model={small_run}", f"--images={tmp_path}", f"--database={path}")
@@ -228,8 +231,7 @@ def test_what_has_no_camera_or_track_though_others_have_is_counted(small_run, ga
 
 
 def test_a_track_is_of_one_camera_also_over_two_runs(small_run, gallery, tmp_path, capsys, monkeypatch):
-    for name, file in zip(("t1_cam1.jpg", "t2_cam2.jpg"), sorted(gallery.iterdir()), strict=False):
-        shutil.copy(file, tmp_path / name)
+    copy_first(gallery, tmp_path, ("t1_cam1.jpg", "t2_cam2.jpg"))
     path = tmp_path / "p.lance"
     args = [f"--model={small_run}", f"--images={tmp_path}", f"--database={path}", "--camera_pattern=cam([0-9])"]
     args.append("--track_pattern=t([0-9])_")

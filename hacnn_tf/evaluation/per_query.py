@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from hacnn_tf.data.dataset import JUNK, ReidDataset
-from hacnn_tf.evaluation.ranking import half_distances, rank_matches, same_person, squared_norms, whole_distances
+from hacnn_tf.data.dataset import ReidDataset
+from hacnn_tf.evaluation.ranking import rank_matches, searched_rows, squared_norms, whole_distances
 from hacnn_tf.utils.types import Features
 
 IMAGE = ["path", "pid", "camid"]
@@ -44,10 +44,7 @@ def per_query(dataset: ReidDataset, features: Mapping[str, Features]) -> pd.Data
     ranks = ["first_rank", "last_rank"]
     result[ranks] = result[ranks].astype("Int64")
     nearest, halves = np.empty(len(query), np.int64), np.empty(len(query), np.float32)
-    junk = np.flatnonzero(gallery.pid == JUNK)
-    rows = half_distances(features["query"], features["gallery"])
-    for i, (row, (_, left_out)) in enumerate(zip(rows, same_person(*people), strict=True)):
-        row[junk] = row[left_out] = np.inf
+    for i, (row, _) in enumerate(searched_rows(features["query"], features["gallery"], *people)):
         nearest[i] = row.argmin()
         halves[i] = row[nearest[i]]
     first = gallery.loc[nearest, IMAGE].set_axis(query.index).add_prefix("nearest_")

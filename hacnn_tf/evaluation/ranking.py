@@ -165,20 +165,39 @@ def rank_matches(
         ("gallery", gallery_features, gallery_pids, gallery_camids),
     ):
         check_rows(what, *map(len, rows))
-    matched = list(same_person(query_pids, gallery_pids, query_camids, gallery_camids))
-    counts = np.array([len(matches) for matches, _ in matched], np.int64)
+    people = query_pids, gallery_pids, query_camids, gallery_camids
+    counts = np.array([len(matches) for matches, _ in same_person(*people)], np.int64)
     if not counts.any():
         raise InputError(
             "No query has a true match in the gallery (the same identity under another camera): "
             "check that query and gallery are of the same dataset."
         )
-    junk = np.flatnonzero(np.asarray(gallery_pids) == JUNK)
-    ranks = []
-    rows = bar(distances(query_features, gallery_features), "Ranking", len(query_features), "query")
-    for row, (matches, excluded) in zip(rows, matched, strict=True):
-        row[junk] = row[excluded] = np.inf
-        ranks.append(_ranks(row, matches))
+    searched = searched_rows(query_features, gallery_features, *people, distances)
+    ranks = [_ranks(row, matches) for row, matches in searched]
     return Matches(np.concatenate(ranks), counts[counts > 0], np.flatnonzero(counts), int(np.sum(counts == 0)))
+
+
+def searched_rows(
+    query_features: Features,
+    gallery_features: Features,
+    query_pids: Integers,
+    gallery_pids: Integers,
+    query_camids: Integers,
+    gallery_camids: Integers,
+    distances: Distances = half_distances,
+) -> Iterator[tuple[Features, Integers]]:
+    """For query after query its distances, inf where an image is left out, and the gallery indices of true matches.
+
+    Args:
+        query_features, gallery_features, query_pids, gallery_pids, query_camids, gallery_camids, distances: as in
+            `rank_matches`; the distances hold until the next query is asked for.
+    """
+    junk = np.flatnonzero(np.asarray(gallery_pids) == JUNK)
+    rows = bar(distances(query_features, gallery_features), "Ranking", len(query_features), "query")
+    people = same_person(query_pids, gallery_pids, query_camids, gallery_camids)
+    for row, (matches, left_out) in zip(rows, people, strict=True):
+        row[junk] = row[left_out] = np.inf
+        yield row, matches
 
 
 def check_rows(what: str, features: int, pids: int, camids: int) -> None:
