@@ -50,7 +50,7 @@ def main(flags):
             peer.ask(work="to_onnx", path=peers_onnx)
             for size in (32, 1):
                 rows += speeds(comparison, machine, size, peers_onnx)
-            rows += pictures(comparison, ours)
+            rows += images(comparison, ours)
             rows += accuracies(ours) if flags.accuracy else []
 
 
@@ -111,7 +111,7 @@ def speeds(comparison, machine, size, peers_onnx):
             yield row(f"peer: {name[1]}", comparison.figures[name], "images/s")
 
 
-def pictures(comparison, ours):
+def images(comparison, ours):
     """One JPEG's bytes to its feature, and a folder of JPEGs beside the bare extraction of their pixels."""
     jpeg = ours.ask(work="jpeg")
     name = "one image, JPEG bytes to feature"

@@ -23,8 +23,8 @@ from hacnn_tf.data.load import load_images
 from hacnn_tf.data.read import read_options
 from hacnn_tf.evaluation import evaluate_features
 from hacnn_tf.gallery import Database
+from hacnn_tf.gallery.images import find_images
 from hacnn_tf.gallery.indexing import index
-from hacnn_tf.gallery.pictures import list_pictures
 from hacnn_tf.reid import BATCH
 from hacnn_tf.utils import cli
 
@@ -43,23 +43,23 @@ def main(flags):
     model = ReID.from_preset(flags.model, flags.precision)
     dataset = read_options(cli.given_options(DatasetOptions, flags).completed(), flags.data_root)
     with tempfile.TemporaryDirectory() as folder:
-        pictures = listed(dataset, Path(folder))
-        print(f"{model.name} on {len(pictures):,} images of {dataset.name}")
-        rates(model, pictures[:PART], Path(folder))
+        images = listed(dataset, Path(folder))
+        print(f"{model.name} on {len(images):,} images of {dataset.name}")
+        rates(model, images[:PART], Path(folder))
         path = Path(folder) / "people.lance"
-        seconds = timed(lambda: index(model, pictures, path))
-        print(f"all: {seconds:,.0f} s, {len(pictures) / seconds:,.0f} images/s, {size(path) / 2**20:,.1f} MiB on disk")
+        seconds = timed(lambda: index(model, images, path))
+        print(f"all: {seconds:,.0f} s, {len(images) / seconds:,.0f} images/s, {size(path) / 2**20:,.1f} MiB on disk")
         compare(model, dataset, Database(path))
 
 
 def listed(dataset, folder):
     table = dataset.table.assign(path=[str(Path(path).absolute()) for path in dataset.table.path])
     table.to_csv(folder / "manifest.csv", index=False)
-    return list_pictures(folder)[0]
+    return find_images(folder)[0]
 
 
-def rates(model, pictures, folder):
-    pixels = load_images(pictures.path, model.input_size)
+def rates(model, images, folder):
+    pixels = load_images(images.path, model.input_size)
 
     def bare():
         for start in range(0, len(pixels), BATCH):
@@ -69,7 +69,7 @@ def rates(model, pictures, folder):
     for round_ in range(ROUNDS):
         alone = len(pixels) / timed(bare)
         with contextlib.redirect_stdout(io.StringIO()):
-            indexed = len(pixels) / timed(lambda: index(model, pictures, folder / f"round{round_}.lance"))  # noqa: B023
+            indexed = len(pixels) / timed(lambda: index(model, images, folder / f"round{round_}.lance"))  # noqa: B023
         print(f"bare extraction {alone:,.0f} images/s, indexing {indexed:,.0f} images/s: {indexed / alone:.2f}")
 
 

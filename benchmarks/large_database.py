@@ -1,4 +1,4 @@
-"""The database of features at a million pictures: time, memory, size, and what its index misses. Beside FAISS.
+"""The database of features at a million images: time, memory, size, and what its index misses. Beside FAISS.
 
     python benchmarks/large_database.py [--rows 1000000] [--queries 100] [--folder /tmp]
 

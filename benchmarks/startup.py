@@ -53,20 +53,20 @@ def main(flags):
 def prepare(folder, port):
     """Dict from what a user waits for to the arguments of Python that do it, and the exit code that they end with."""
     make_synthetic(folder / "synthetic")
-    pictures = folder / "synthetic/detected/bounding_box_test"
-    query = str(min(pictures.glob("*.jpg")))
+    images = folder / "synthetic/detected/bounding_box_test"
+    query = str(min(images.glob("*.jpg")))
     run(sys.executable, command("export", run_dir=PRESET, output=folder / "onnx", format="onnx"))
     for name, model in {"onnx": folder / "onnx/hacnn.onnx", "weights": PRESET}.items():
-        run(sys.executable, command("index", model=model, images=pictures, database=folder / f"{name}.lance"))
+        run(sys.executable, command("index", model=model, images=images, database=folder / f"{name}.lance"))
     onnx, weights = folder / "onnx.lance", folder / "weights.lance"
-    count = len(list(pictures.glob("*.jpg")))
+    count = len(list(images.glob("*.jpg")))
     return {
         "`--help`": (["-m", "hacnn_tf.train", "--help"], 0),
         "a mistyped flag": (["-m", "hacnn_tf.train", "--epoch=3"], 1),
         "a missing run folder": (command("evaluate", run_dir=folder / "none"), 1),
         "a missing dataset": (command("train", dataset="market1501", data_root=folder / "none"), 1),
-        f"`search` through ONNX Runtime, {count} pictures": (command("search", database=onnx, query=query), 0),
-        f"`search` through bundled weights, {count} pictures": (command("search", database=weights, query=query), 0),
+        f"`search` through ONNX Runtime, {count} images": (command("search", database=onnx, query=query), 0),
+        f"`search` through bundled weights, {count} images": (command("search", database=weights, query=query), 0),
         "import, ONNX export, first feature": (["-c", FIRST_FEATURE, str(folder / "onnx/hacnn.onnx"), query], 0),
         "page through ONNX Runtime": (command("app", database=onnx, port=port), 0),
         "page through bundled weights": (command("app", database=weights, port=port), 0),

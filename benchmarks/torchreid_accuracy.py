@@ -5,7 +5,7 @@
         [--network osnet_x0_25 [--height 256 --width 128]]
 
 `benchmarks/run.sh` makes the peers' environment. RUN may be a record of experiments/measured. The peer sees the run's
-batches, as this revision decodes them (or resized from the same pictures to another height and width), in its order, at
+batches, as this revision decodes them (or resized from the same images to another height and width), in its order, at
 its learning rates, with its weight decay of the same parts and its label smoothing; its initial weights are its own, of
 the run's seed. In bfloat16, as autocast has it, if the run was in mixed_bfloat16. Interrupted, the same command goes on
 after the last whole epoch.

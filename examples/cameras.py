@@ -5,7 +5,7 @@
     python examples/cameras.py --output cameras --model runs/quickstart
 
 It draws the videos and the boxes of a detector that misses, trembles and sees ghosts; ByteTrack makes tracks of them in
-each camera; the pictures of the tracks go into a database, in which every track is searched for before the other
+each camera; the images of the tracks go into a database, in which every track is searched for before the other
 cameras. Then tracks of one person, before whichever camera, are joined by their features. Prints what was found, and
 writes OUTPUT/cameras.webp, the four videos with a colour for each person that was told apart.
 """
@@ -33,8 +33,8 @@ from hacnn_tf.data.synthetic import make_cameras
 from hacnn_tf.data.synthetic.camera import VIEW
 from hacnn_tf.data.synthetic.person import Person, draw_person
 from hacnn_tf.gallery import Database
+from hacnn_tf.gallery.images import find_images
 from hacnn_tf.gallery.indexing import index
-from hacnn_tf.gallery.pictures import list_pictures
 from hacnn_tf.gallery.tracks import search_tracks
 from hacnn_tf.utils.cli import exit_on_error
 from hacnn_tf.utils.files import check_new_path, expanded
@@ -44,15 +44,15 @@ FIRST_PERSON = 1000  # none of the synthetic dataset's
 FRAME_RATE = 10  # frames a second
 START = datetime.datetime(2026, 11, 24, 15, 30)
 SEEN = 0.25  # share of a figure from which on it counts as being there
-CROP_EVERY = 5  # frames between two pictures of a track
-SHORTEST = 3  # pictures of a track that is kept
+CROP_EVERY = 5  # frames between two images of a track
+SHORTEST = 3  # images of a track that is kept
 STRANGERS = 0.05  # share of pairs known to be of two persons that may be nearer than those that are joined
 SHOWN_WIDTH, SHOWN_EVERY = 320, 3  # of a camera in the animation, in pixels, and every which frame
 
 
 @dataclasses.dataclass
 class Walk:
-    """A person's way before one camera, from one side of the picture to the other."""
+    """A person's way before one camera, from one side of the image to the other."""
 
     person: int
     camera: int
@@ -78,7 +78,7 @@ class View:
 
     frames: list[Frame]  # without images
     tracks: list[tuple[np.ndarray, np.ndarray]]  # of each frame boxes (n, 4) and numbers (n,)
-    crops: dict[int, list[tuple[Path, int]]]  # of each track paths of pictures, and their frames
+    crops: dict[int, list[tuple[Path, int]]]  # of each track paths of images, and their frames
     images: list[Image.Image]  # small ones, for the animation
 
 
@@ -122,7 +122,7 @@ def film(camera, walks, persons, seconds, rng):
 
 
 def stand(camera, walk, person, time, size):
-    """A person as a picture with its left upper corner, or None while the walk is not before the camera."""
+    """A person as an image with its left upper corner, or None while the walk is not before the camera."""
     height = round(camera.person_height * (0.85 + 0.5 * walk.lane))
     way = walk.speed * (time - walk.start) - height / 2
     if not -height / 2 < way < size[0] + height / 2:
@@ -148,7 +148,7 @@ def detect(frame, rng):
 
 
 def watch(number, frames, rng, folder):
-    """Follows people before one camera: a `View` of what was seen; writes pictures of the tracks into a folder."""
+    """Follows people before one camera: a `View` of what was seen; writes images of the tracks into a folder."""
     tracker = ByteTrackTracker(frame_rate=FRAME_RATE, lost_track_buffer=20)
     view = View([], [], {}, [])
     for moment, frame in enumerate(frames):
@@ -244,16 +244,16 @@ def animate(views, identities, path):
 
 
 def indexed(model, crops, folder):
-    """A database of the pictures of all tracks."""
+    """A database of the images of all tracks."""
     with open(folder / "manifest.csv", "w", newline="", encoding="utf-8") as file:
         lines = csv.writer(file)
         lines.writerow(["path", "camid", "track", "time"])
-        for (camera, track), pictures in crops.items():
-            for path, number in pictures:
+        for (camera, track), images in crops.items():
+            for path, number in images:
                 time = START + datetime.timedelta(seconds=number / FRAME_RATE)
                 lines.writerow([path.relative_to(folder), camera + 1, track_name(camera, track), time.isoformat(" ")])
-    pictures, left_out = list_pictures(folder / "manifest.csv")
-    index(model, pictures, folder / "people.lance", left_out)
+    images, left_out = find_images(folder / "manifest.csv")
+    index(model, images, folder / "people.lance", left_out)
     return Database(folder / "people.lance")
 
 
@@ -264,10 +264,10 @@ def track_name(camera, track):
 def found_elsewhere(database, model, crops, features, persons):
     """Shares of tracks whose nearest before the other cameras is of the same person, in percent.
 
-    Of tracks among tracks, and of one picture of each among pictures.
+    Of tracks among tracks, and of one image of each among images.
     """
     names = {track_name(*key): person for key, person in persons.items()}
-    right = {"tracks": [], "pictures": []}
+    right = {"tracks": [], "images": []}
     for camera in sorted({camera for camera, _ in crops}):
         others = {person for (other, _), person in persons.items() if other != camera}
         queries = [i for i, key in enumerate(crops) if key[0] == camera and persons[key] in others - {-1}]
@@ -276,8 +276,8 @@ def found_elsewhere(database, model, crops, features, persons):
         keys, where = list(crops), f"camid != {camera + 1}"
         middles = [crops[keys[i]][len(crops[keys[i]]) // 2][0] for i in queries]
         tracks = search_tracks(database, features[queries], model.branches, where, top=1)
-        pictures = database.search(model.embed(middles), where, top=1)
-        for kind, results in (("tracks", tracks), ("pictures", pictures)):
+        images = database.search(model.embed(middles), where, top=1)
+        for kind, results in (("tracks", tracks), ("images", images)):
             right[kind] += [names[rows.track[0]] == persons[keys[i]] for i, rows in zip(queries, results, strict=True)]
     return {kind: 100 * np.mean(values) for kind, values in right.items()}, len(right["tracks"])
 
@@ -323,15 +323,15 @@ def run(args):
         frames = bar(frames, f"Camera {number + 1}", int(seconds * FRAME_RATE), "frame")
         views[number] = watch(number, frames, rng, args.output / "crops")
     crops = {
-        (camera, track): pictures
+        (camera, track): images
         for camera, view in views.items()
-        for track, pictures in view.crops.items()
-        if len(pictures) >= SHORTEST
+        for track, images in view.crops.items()
+        if len(images) >= SHORTEST
     }
     print(f"{args.persons} people, {len(walks)} walks before {len(cameras)} cameras, {len(crops)} tracks")
 
     database = indexed(model, crops, args.output)
-    features = model.embed_tracks([[path for path, _ in pictures] for pictures in crops.values()])
+    features = model.embed_tracks([[path for path, _ in images] for images in crops.values()])
     shown = persons_of(crops, views)
     right, queries = found_elsewhere(database, model, crops, features, shown)
     identities = joined(crops, features, views)
@@ -341,7 +341,7 @@ def run(args):
         return identities.get((camera, track), (camera, track))
 
     print(f"\nThe nearest before the other cameras is the same person, of {queries} tracks:")
-    print(f"  one picture among pictures   {right['pictures']:5.1f}%")
+    print(f"  one image among images       {right['images']:5.1f}%")
     print(f"  a track among tracks         {right['tracks']:5.1f}%\n")
     print(f"{across} of {several} people who pass several cameras have joined tracks before two of them or more.\n")
     print("IDF1, in percent         each camera   all cameras")

@@ -13,7 +13,7 @@ EXTRAS=app${EXTRAS:+,$EXTRAS},gpu? source "$(dirname "${BASH_SOURCE[0]}")/setup.
 run_dir=${RUN_DIR:-runs/quickstart}
 output=${OUTPUT:-exports/quickstart}
 database=${DATABASE:-databases/quickstart.lance}
-pictures=data/synthetic/detected
+images=data/synthetic/detected
 started=$SECONDS spent=""
 
 run() { # a command, and how long it takes
@@ -42,8 +42,8 @@ if [ -z "${DATABASE:-}" ] && [ -e "$database" ] && [ "$run_dir/checkpoints" -nt 
   echo "Replaces $database, of an older run"
   rm -rf "$database"
 fi
-run index --model "$run_dir" --images "$pictures/bounding_box_test" --database "$database"
-run search --database "$database" --query "$pictures/query/0237_c1_1.jpg" --where "camid != 1" --top 5
+run index --model "$run_dir" --images "$images/bounding_box_test" --database "$database"
+run search --database "$database" --query "$images/query/0237_c1_1.jpg" --where "camid != 1" --top 5
 
 cat <<EOF
 

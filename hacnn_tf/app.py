@@ -82,7 +82,7 @@ def main(flags: FlagValues) -> None:
 
 @contextlib.contextmanager
 def _temporary_folder() -> Iterator[str]:
-    """A folder for pictures of people: gone when the page is, or when the next one opens if that was killed."""
+    """A folder for images of people: gone when the page is, or when the next one opens if that was killed."""
     for former in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{LOCK}"):
         with contextlib.suppress(InputError, OSError):
             if former.parent.lstat().st_uid != os.getuid():  # whose lock may be a link to a file of ours

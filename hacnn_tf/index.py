@@ -89,14 +89,14 @@ def _index(flags: FlagValues) -> None:
     if flags.audit:
         raise InputError("--audit records what --remove and --keep_days delete: leave it out.")
     cli.require(flags, "model", "images")
-    from hacnn_tf.gallery.pictures import list_pictures
+    from hacnn_tf.gallery.images import find_images
 
-    pictures, left_out = list_pictures(flags.images, flags.camera_pattern, flags.track_pattern)
+    images, left_out = find_images(flags.images, flags.camera_pattern, flags.track_pattern)
     model = open_model(flags.model, flags.precision, flags.runtime)
     from hacnn_tf.gallery.indexing import index
 
     with writing(flags.database):
-        index(model, pictures, flags.database, left_out)
+        index(model, images, flags.database, left_out)
 
 
 def _list(flags: FlagValues) -> None:
@@ -134,7 +134,7 @@ def _delete(flags: FlagValues) -> None:
 
 
 def remove(database: "Database", where: str, sure: bool, audit: Audit, flag: str = "--remove") -> str:
-    """Deletes the pictures for which a condition holds; asks first, unless it is `sure`.
+    """Deletes the images for which a condition holds; asks first, unless it is `sure`.
 
     Args:
         database: a `Database`.

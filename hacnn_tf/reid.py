@@ -1,4 +1,4 @@
-"""A trained network ready to use: pictures in, features out."""
+"""A trained network ready to use: images in, features out."""
 
 import collections
 import functools
@@ -22,7 +22,7 @@ from hacnn_tf.preset import find_model, load_model, write_preset
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, check_new_path, expanded, preview
 from hacnn_tf.utils.options import PRECISIONS
-from hacnn_tf.utils.types import Features, FilePath, Picture, Pixels
+from hacnn_tf.utils.types import Features, FilePath, ImageLike, Pixels
 from hacnn_tf.utils.waiting import bar
 
 if TYPE_CHECKING:
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 BATCH = 64  # images extracted at a time
 READ_AHEAD = 2  # batches that are decoded while one is extracted
-ALONE = (str, os.PathLike, bytes, bytearray, memoryview, PIL.Image.Image)  # what is one picture, and no list of them
+ALONE = (str, os.PathLike, bytes, bytearray, memoryview, PIL.Image.Image)  # what is one image, and no list of them
 
 
 class ReID:
-    """Features of any pictures of persons, from a trained HA-CNN. One object serves any number of threads.
+    """Features of any images of persons, from a trained HA-CNN. One object serves any number of threads.
 
     It can be pickled, so that `multiprocessing` (by "spawn"), Dask, Ray and Spark carry it: by the place that it was
     opened from, which must be there in the other process too, and hold the same weights. A process that is forked after
     it was opened cannot use it, which is an `InputError`.
 
-    Make it with `from_preset`. Features are `(n, 1024)` float32: of each picture the global and the local feature, each
+    Make it with `from_preset`. Features are `(n, 1024)` float32: of each image the global and the local feature, each
     of length 1 (§3.2); `(n, 512)`, the global one alone, if it was trained without the local branch. The smaller the L2
     distance of two, the more alike the persons.
 
@@ -49,7 +49,7 @@ class ReID:
         network: the `HACNN`; None if it came from an export that is a program and not a network.
         fingerprint: hex digest of the trained weights. Features can be compared if this is the same: it stays when
             the network is exported, saved as a preset or set to compute in another precision.
-        input_size: (height, width) in pixels that pictures are resized to.
+        input_size: (height, width) in pixels that images are resized to.
         feature_dim: numbers in a feature.
         branches: whose features stand side by side in a feature, see `HACNN.branches`.
         extract: function from `(n, *input_size, 3)` uint8 images to `(n, feature_dim)` float32 features, for those who
@@ -124,13 +124,13 @@ class ReID:
         _check_one_of("precision", precision, (None, *PRECISIONS))
         return cls(expanded(preset), load_model(preset, precision))
 
-    def embed(self, images: Picture | Iterable[Picture]) -> Features:
-        """Features of pictures, in batches, with a progress bar on a terminal if it takes long.
+    def embed(self, images: ImageLike | Iterable[ImageLike]) -> Features:
+        """Features of images, in batches, with a progress bar on a terminal if it takes long.
 
         Args:
             images: an iterable, such as a list or a generator, of paths, bytes of image files, `PIL.Image`s or uint8
                 arrays, `(height, width, 3)` in RGB or `(height, width)` in grey; each shows one person. One of these
-                alone will do. `hacnn_tf.data.decode.read_image` has all that is read; a picture has the same pixels,
+                alone will do. `hacnn_tf.data.decode.read_image` has all that is read; an image has the same pixels,
                 turned upright by its EXIF orientation, whichever way it is given.
 
         Returns:
@@ -143,22 +143,22 @@ class ReID:
         >>> float(np.linalg.norm(features[0] - features[1])) > 0
         True
         """
-        pictures = _listed(images)
-        total = len(pictures) if isinstance(pictures, Sized) else None
-        return self._embed_all(pictures, total, functools.partial(_called, pictures), _once(pictures))
+        listed = _listed(images)
+        total = len(listed) if isinstance(listed, Sized) else None
+        return self._embed_all(listed, total, functools.partial(_called, listed), _once(listed))
 
-    def embed_tracks(self, tracks: Iterable[Picture | Iterable[Picture]]) -> Features:
-        """Features of tracks: of each one feature, the mean of its pictures' (see `pool_tracks`), to compare as usual.
+    def embed_tracks(self, tracks: Iterable[ImageLike | Iterable[ImageLike]]) -> Features:
+        """Features of tracks: of each one feature, the mean of its images' (see `pool_tracks`), to compare as usual.
 
         Args:
-            tracks: an iterable of tracks, each an iterable of pictures of one person, as in `embed`. Generators are
+            tracks: an iterable of tracks, each an iterable of images of one person, as in `embed`. Generators are
                 read as they are needed.
 
         Returns:
             `(n, feature_dim)` float32 array, in the order of `tracks`.
 
         Raises:
-            InputError: a track has no pictures, or this is one picture; `UnreadableImagesError`: some cannot be read.
+            InputError: a track has no images, or this is one image; `UnreadableImagesError`: some cannot be read.
 
         >>> model.embed_tracks([["a.jpg", "b.png"], ["person.jpg"]]).shape
         (2, 1024)
@@ -167,31 +167,31 @@ class ReID:
 
         pixels = isinstance(tracks, np.ndarray) and tracks.ndim in (2, 3) and tracks.dtype == np.uint8
         if pixels or isinstance(tracks, ALONE):
-            raise InputError("embed_tracks takes a list of tracks, and this is one picture: give it as [[picture]].")
-        names: list[str] = []  # of pictures that were taken so far
+            raise InputError("embed_tracks takes a list of tracks, and this is one image: give it as [[image]].")
+        names: list[str] = []  # of images that were taken so far
         sizes: list[int] = []
 
-        def pictures() -> Iterator[Picture | InputError]:
+        def images() -> Iterator[ImageLike | InputError]:
             for number, track in enumerate(tracks):
                 before = len(names)
                 track_once = _once(tracks) or _once(track)
-                for i, picture in enumerate(_listed(track)):
-                    names.append(_path_or(f"image {i} of track {number}", picture))
-                    yield own_copy(picture, track_once)
+                for i, image in enumerate(_listed(track)):
+                    names.append(_path_or(f"image {i} of track {number}", image))
+                    yield own_copy(image, track_once)
                 sizes.append(len(names) - before)
                 if not sizes[-1]:
-                    raise InputError(f"Track {number} has no pictures: leave it out, or give it some.")
+                    raise InputError(f"Track {number} has no images: leave it out, or give it some.")
 
-        features = self._embed_all(pictures(), None, names.__getitem__, once=False)
+        features = self._embed_all(images(), None, names.__getitem__, once=False)
         return pool_tracks(features, np.repeat(np.arange(len(sizes)), sizes), self.branches)
 
     def _embed_all(
-        self, pictures: Iterable[Picture | InputError], total: int | None, called: Callable[[int], str], once: bool
+        self, images: Iterable[ImageLike | InputError], total: int | None, called: Callable[[int], str], once: bool
     ) -> Features:
-        """As `embed`; `called` says what a picture is called, by its number, and `once` is as in `own_copy`."""
+        """As `embed`; `called` says what an image is called, by its number, and `once` is as in `own_copy`."""
         self._extractor.check_process()
         features, problems = [], []
-        for i, outcome in enumerate(bar(self._embed_each(pictures, once, whole=True), "Extracting features", total)):
+        for i, outcome in enumerate(bar(self._embed_each(images, once, whole=True), "Extracting features", total)):
             if isinstance(outcome, InputError):
                 problems.append(f"{called(i)} ({outcome})")
             else:
@@ -200,15 +200,15 @@ class ReID:
             raise UnreadableImagesError(problems, len(features) + len(problems))
         return np.stack(features) if features else np.zeros((0, self.feature_dim), np.float32)
 
-    def embed_each(self, images: Iterable[Picture]) -> Iterator[Features | InputError]:
-        """As `embed`, but a generator, which goes on after a picture that cannot be read.
+    def embed_each(self, images: Iterable[ImageLike]) -> Iterator[Features | InputError]:
+        """As `embed`, but a generator, which goes on after an image that cannot be read.
 
         Args:
             images: iterable as in `embed`; some hundred are taken ahead. If it raises, it does so here after the
                 features of all that it gave.
 
         Yields:
-            For each picture its feature, a `(feature_dim,)` float32 array, or the `InputError` that says why there is
+            For each image its feature, a `(feature_dim,)` float32 array, or the `InputError` that says why there is
             none, as in "empty file".
 
         >>> [type(outcome).__name__ for outcome in model.embed_each([bytes_of_a_jpeg, b""])]
@@ -218,7 +218,7 @@ class ReID:
         return self._embed_each(images, _once(images))
 
     def _embed_each(
-        self, images: Iterable[Picture | InputError], once: bool, whole: bool = False
+        self, images: Iterable[ImageLike | InputError], once: bool, whole: bool = False
     ) -> Iterator[Features | InputError]:
         """As `embed_each`.
 
@@ -253,12 +253,12 @@ class ReID:
         if failures:
             raise failures[0]
 
-    def embed_boxes(self, frame: Picture, boxes: ArrayLike | Detections) -> Features:
+    def embed_boxes(self, frame: ImageLike, boxes: ArrayLike | Detections) -> Features:
         """Features of the persons in one frame of a video, of all boxes or none. For trackers: `embed_boxes_each`.
 
         Args:
             frame: `(height, width, 3)` uint8 array in RGB (OpenCV gives BGR: `frame[..., ::-1]`), or whatever else
-                `embed` takes as one picture.
+                `embed` takes as one image.
             boxes: `(n, 4)` numbers, x and y of the left upper and the right lower corner in pixels, as detectors give
                 them; or an object that has them as `.xyxy`, such as `supervision.Detections`. What lies outside of the
                 frame is cut off.
@@ -282,7 +282,7 @@ class ReID:
             )
         return self.embed(whole)
 
-    def embed_boxes_each(self, frame: Picture, boxes: ArrayLike | Detections) -> list[Features | InputError]:
+    def embed_boxes_each(self, frame: ImageLike, boxes: ArrayLike | Detections) -> list[Features | InputError]:
         """As `embed_boxes`, but a box that has nothing of the frame does not cost the features of the others.
 
         Args:
@@ -306,7 +306,7 @@ class ReID:
         """
         return list(self._embed_each(self._crops(frame, boxes), once=False))
 
-    def _crops(self, frame: Picture, boxes: ArrayLike | Detections) -> list[Pixels | InputError]:
+    def _crops(self, frame: ImageLike, boxes: ArrayLike | Detections) -> list[Pixels | InputError]:
         """What of a frame is in each box, or why there is nothing."""
         self._extractor.check_process()
         try:
@@ -342,8 +342,8 @@ class ReID:
             if calibration:
                 calibration.write(part / CALIBRATION)
 
-    def _read(self, image: Picture | InputError) -> Pixels | InputError:
-        """The pixels that the network sees of a picture, or the `InputError` that says why there are none."""
+    def _read(self, image: ImageLike | InputError) -> Pixels | InputError:
+        """The pixels that the network sees of an image, or the `InputError` that says why there are none."""
         if isinstance(image, InputError):
             return image
         try:
@@ -370,8 +370,8 @@ def _reopened(kind: type[ReID], preset: str, precision: str | None, fingerprint:
     return model
 
 
-def _listed(images: Picture | Iterable[Picture]) -> Iterable[Any]:
-    """The pictures, of which one may have been given alone."""
+def _listed(images: ImageLike | Iterable[ImageLike]) -> Iterable[Any]:
+    """The images, of which one may have been given alone."""
     return [images] if isinstance(images, ALONE) or getattr(images, "ndim", 0) in (2, 3) else images
 
 
@@ -386,7 +386,7 @@ def _check_one_of(name: str, value: str | None, allowed: tuple[str | None, ...])
 
 
 def _called(images: Any, i: int) -> str:
-    """What a picture is called in a sentence: its path, or its place."""
+    """What an image is called in a sentence: its path, or its place."""
     images = getattr(images, "iloc", images)  # a `pandas.Series`
     return _path_or(f"image {i}", images[i] if hasattr(images, "__getitem__") else None)
 

@@ -43,7 +43,7 @@ COMMAND.group("Search")
 COMMAND.define("path", "database", None, "what python -m hacnn_tf.index made")
 COMMAND.define("string", "where", None, "search only where this condition holds, as in camid != 3")
 COMMAND.define("integer", "top", 20, "images or tracks to find", lower_bound=1, upper_bound=10_000)
-COMMAND.define("enum", "per", "picture", "what to find; of tracks, all are compared", enum_values=["picture", "track"])
+COMMAND.define("enum", "per", "image", "what to find; of tracks, all are compared", enum_values=["image", "track"])
 COMMAND.define("boolean", "exact", False, "compare with all images, also in a large database")
 COMMAND.define("boolean", "rerank", False, "order the nearest by k-reciprocal re-ranking")
 COMMAND.define("float", "at_least", None, "leave out what is less probable, as 0.9", lower_bound=0, upper_bound=1)
@@ -129,7 +129,7 @@ def _check_probabilities(flags: FlagValues) -> None:
     others = {"--rerank": flags.rerank, "--one_person": flags.one_person, "--per track": flags.per == "track"}
     for other, given in others.items():
         if given and (asked := _asked(flags)):
-            raise InputError(f"{asked} needs distances between two pictures, and {other} has others: leave one out.")
+            raise InputError(f"{asked} needs distances between two images, and {other} has others: leave one out.")
     if flags.prior is not None:
         check_prior(flags.prior)
 

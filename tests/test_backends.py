@@ -49,7 +49,7 @@ def backend(request):
 
 
 @pytest.fixture(scope="module")
-def pictures(small_data_root):
+def images(small_data_root):
     return sorted(small_data_root.glob("synthetic/detected/query/*.jpg"))
 
 
@@ -75,21 +75,21 @@ print(json.dumps([model.fingerprint for model in models.values()]))
 
 
 @pytest.fixture(scope="module")
-def opened(backend, small_run, exported, pictures, tmp_path_factory):
+def opened(backend, small_run, exported, images, tmp_path_factory):
     """The folder in which another backend left what it made of a preset, a run folder and a Keras file, and those."""
     folder = tmp_path_factory.mktemp(backend)
     places = [PRESET, small_run, exported / "hacnn.keras"]
-    (folder / "fingerprints.json").write_text(run(backend, OPENED, folder, *places, *pictures))
+    (folder / "fingerprints.json").write_text(run(backend, OPENED, folder, *places, *images))
     return folder, [ReID.from_preset(place) for place in places]
 
 
-def test_features_of_whatever_is_opened_are_the_same(opened, pictures):
+def test_features_of_whatever_is_opened_are_the_same(opened, images):
     folder, models = opened
     assert json.loads((folder / "fingerprints.json").read_text()) == [model.fingerprint for model in models]
     with np.load(folder / "features.npz") as found:
         for name, model in zip(found, models, strict=True):
             assert found[name].dtype == np.float32
-            np.testing.assert_allclose(found[name], model.embed(pictures), atol=1e-5)
+            np.testing.assert_allclose(found[name], model.embed(images), atol=1e-5)
 
 
 def test_threads_share_a_model_and_images_come_in_any_number(opened):
@@ -105,11 +105,11 @@ def test_half_precision_is_near(opened):
     assert 1e-5 < difference < 0.1
 
 
-def test_a_preset_that_it_saves_is_the_same(opened, pictures):
+def test_a_preset_that_it_saves_is_the_same(opened, images):
     folder, (model, *_) = opened
     saved = ReID.from_preset(folder / "saved")
     assert saved.fingerprint == model.fingerprint
-    np.testing.assert_array_equal(saved.embed(pictures), model.embed(pictures))
+    np.testing.assert_array_equal(saved.embed(images), model.embed(images))
 
 
 STEP = """
@@ -146,7 +146,7 @@ np.savez("found.npz", **{str(i): array for i, array in enumerate(arrays)})
 
 
 @pytest.fixture(scope="module")
-def step(pictures, tmp_path_factory):
+def step(images, tmp_path_factory):
     """A folder with a small network and a batch, and what TensorFlow makes of them: the loss, the gradient of each
     weight, and the averages of the batch norms after the step."""
     folder, rng = tmp_path_factory.mktemp("step"), np.random.default_rng(0)
@@ -159,7 +159,7 @@ def step(pictures, tmp_path_factory):
         elif "translation/kernel" in variable.path:
             variable.assign(rng.normal(0, 0.3, variable.shape))
     model.save(folder / "model.keras")
-    images = np.stack([read_image(path, (80, 32)) for path in pictures[::2]])
+    images = np.stack([read_image(path, (80, 32)) for path in images[::2]])
     np.savez(folder / "given.npz", images=images, labels=LABELS)
     network = keras.Model(model.inputs[0], [model.output, model.feature_extractor().output])
     with tf.GradientTape() as tape:
@@ -190,14 +190,14 @@ search.COMMAND.run(search.main, ["search", "--database", people, "--query", quer
 """
 
 
-def test_pictures_are_indexed_and_found(backend, pictures, tmp_path):
+def test_images_are_indexed_and_found(backend, images, tmp_path):
     """By the same weights as TensorFlow, which searches the database on."""
     pytest.importorskip("lancedb")
     from hacnn_tf.gallery import Database
 
-    query = pictures[0]
+    query = images[0]
     said = run(backend, INDEXED, PRESET, query.parent, query, tmp_path / "people.lance", tmp_path / "found.html")
-    assert f"{len(pictures)} added" in said and str(query) in said
+    assert f"{len(images)} added" in said and str(query) in said
     database = Database(tmp_path / "people.lance")
     (found,) = database.search(database.load_model().embed(query), top=1)
     assert found.path[0] == str(query) and found.distance[0] < 1e-3

@@ -63,7 +63,7 @@ ANY = Calibration("", 6.0, -30.0, "doors", 30, 90, 2000, 0.1)
 
 
 def curve(model):
-    """A calibration of a model, without pictures."""
+    """A calibration of a model, without images."""
     return dataclasses.replace(ANY, fingerprint=ReID.from_preset(model).fingerprint)
 
 
@@ -192,8 +192,8 @@ def test_a_search_shows_probabilities_and_leaves_out_what_is_less_probable(peopl
     expected = made.probability(distances, 1 / 32)
     assert [row[2] for row in rows] == [f"{value:.3f}" for value in expected]
     assert note == (
-        "Probabilities are as if 1 in 32 of the pictures compared showed the person, on cameras like those of "
-        "doors. On others, most of what they call probable may be wrong: with labelled pictures of yours, python -m "
+        "Probabilities are as if 1 in 32 of the images compared showed the person, on cameras like those of "
+        "doors. On others, most of what they call probable may be wrong: with labelled images of yours, python -m "
         f"hacnn_tf.calibrate --database {people} --dataset folder --data_root LABELLED --test_share 1."
     )
     page = (tmp_path / "found.html").read_text()
@@ -207,12 +207,12 @@ def test_a_search_shows_probabilities_and_leaves_out_what_is_less_probable(peopl
     assert printed(capsys)[1:] == ([], [note, "6 below 1 are left out."])
     command(search, *args, "--prior=0.5", "--where=camid != 1")
     _, rows, said = printed(capsys)
-    assert "as if a share of 0.5 of the pictures" in said[0]
+    assert "as if a share of 0.5 of the images" in said[0]
     np.testing.assert_allclose(
         [float(row[2]) for row in rows], made.probability([float(row[1]) for row in rows]), atol=0.01
     )
     command(search, *args, "--where=camid = 1")
-    assert "as if 1 in 8 of the pictures" in printed(capsys)[2][0]
+    assert "as if 1 in 8 of the images" in printed(capsys)[2][0]
     for other in ("--rerank", "--one_person"):
         command(search, *args, other)
         assert "probability" not in printed(capsys)[0]
@@ -275,10 +275,8 @@ def test_a_search_goes_on_beside_the_calibration_of_another_network(people, prog
 
     blocks = browser.page(Database(people), ReID.from_preset(program), Audit(None, "hacnn_tf.app"))
     search_for = next(function.fn for function in blocks.fns.values() if function.name == "search")
-    rows, pictures, told, _ = search_for(str(query), [], "", "", 6, 0.0, False, REQUEST)
-    assert (
-        len(pictures) == 6 and "_probability" not in rows and browser._plain(f"{place} is of another network") in told
-    )
+    rows, images, told, _ = search_for(str(query), [], "", "", 6, 0.0, False, REQUEST)
+    assert len(images) == 6 and "_probability" not in rows and browser._plain(f"{place} is of another network") in told
 
 
 @pytest.mark.slow
@@ -333,17 +331,17 @@ def test_the_page_shows_them_too(people, program, query):
         (slider,) = [block for block in blocks.blocks.values() if getattr(block, "label", "") == "Probability at least"]
         assert slider.visible == bool(calibration)
         search_for = next(function.fn for function in blocks.fns.values() if function.name == "search")
-        rows, pictures, told, _ = search_for(str(query), [], "", "", 6, 0.0, False, REQUEST)
-        assert len(pictures) == 6 and ("probability" in pictures[0][1]) == bool(calibration)
+        rows, images, told, _ = search_for(str(query), [], "", "", 6, 0.0, False, REQUEST)
+        assert len(images) == 6 and ("probability" in images[0][1]) == bool(calibration)
         calibrated = calibration and Probabilities(calibration, 32, uncalibrated=database.path).note
         assert told == browser._plain(calibrated or not_calibrated(database.path))
-        rows, pictures, told, _ = search_for(str(query), [], "", "", 6, 0.5, True, REQUEST)
-        assert len(pictures) == 6 and told == browser._plain(browser.NO_LIMIT)
+        rows, images, told, _ = search_for(str(query), [], "", "", 6, 0.5, True, REQUEST)
+        assert len(images) == 6 and told == browser._plain(browser.NO_LIMIT)
         assert search_for(str(query), [], "", "", 6, 0.0, True, REQUEST)[2] == "", "re-ranked ones have none"
         (reranked,) = database.search(model.embed(query), None, 6, reranked=True)
         np.testing.assert_allclose(rows.distance, reranked.distance, atol=1e-5)
-    assert "as if 1 in 8 of the pictures" in search_for(str(query), [1], "", "", 6, 0.0, False, REQUEST)[2]
+    assert "as if 1 in 8 of the images" in search_for(str(query), [1], "", "", 6, 0.0, False, REQUEST)[2]
     rows, *_ = search_for(str(query), [], "", "", 6, 0.0, False, REQUEST)
     expected = calibration.probability(rows.distance, 1 / 32)
-    rows, pictures, told, _ = search_for(str(query), [], "", "", 6, expected[1], False, REQUEST)
-    assert len(rows) == len(pictures) == 2 and told.startswith("4 below ")
+    rows, images, told, _ = search_for(str(query), [], "", "", 6, expected[1], False, REQUEST)
+    assert len(rows) == len(images) == 2 and told.startswith("4 below ")

@@ -58,7 +58,7 @@ def test_every_fault_is_found(data_root, capsys):
     Image.open(train / "0002_c1_2.jpg").resize((12, 30)).save(train / "0002_c1_2.jpg")
     Image.open(train / "0002_c2_1.jpg").resize((65, 64)).save(train / "0002_c2_1.jpg")
     shutil.copy(train / "0003_c1_1.jpg", train / "0004_c1_1.jpg")
-    # Neither too small nor the same picture, though both are as many pixels of one colour.
+    # Neither too small nor the same image, though both are as many pixels of one colour.
     for name, size in (("0005_c1_1.jpg", (16, 50)), ("0006_c1_1.jpg", (20, 40))):
         Image.new("RGB", size, "red").save(train / name)
     (folder / "query" / "nested").mkdir()

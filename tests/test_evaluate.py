@@ -129,7 +129,7 @@ def test_another_precision(exported, small_run, small_data_root, features, tmp_p
 
 
 def test_tracks_of_a_manifest_are_evaluated_beside_its_images(exported, small_data_root, tmp_path, capsys):
-    """Each person's two pictures of each camera in the gallery are one track, and the query of one picture another."""
+    """Each person's two images of each camera in the gallery are one track, and the query of one image another."""
     folder = small_data_root / "synthetic/detected"
     lines = ["path,pid,camid,split,track"]
     for split, part in (("query", "query"), ("gallery", "bounding_box_test")):

@@ -80,8 +80,8 @@ def exports(quickstart, exported, programs):
 def database(quickstart):
     """The same folder, with the database of the quickstart."""
     pytest.importorskip("lancedb")
-    pictures, path = "data/synthetic/detected/bounding_box_test", "databases/quickstart.lance"
-    args = [f"--model={quickstart}/runs/quickstart", f"--images={quickstart}/{pictures}"]
+    images, path = "data/synthetic/detected/bounding_box_test", "databases/quickstart.lance"
+    args = [f"--model={quickstart}/runs/quickstart", f"--images={quickstart}/{images}"]
     index.COMMAND.run(index.main, ["index", *args, f"--database={quickstart}/{path}"])
     return quickstart
 
@@ -97,10 +97,10 @@ def workplace(quickstart, tmp_path, monkeypatch, request):
         shutil.copytree(quickstart / "runs/quickstart", tmp_path / "runs/quickstart")
         (tmp_path / "data").mkdir()
         os.symlink(quickstart / "data/synthetic", tmp_path / "data/synthetic")
-        picture = tmp_path / "data/synthetic/detected/query/0201_c1_1.jpg"
+        image = tmp_path / "data/synthetic/detected/query/0201_c1_1.jpg"
         for name in ("person.jpg", "a.jpg"):
-            shutil.copy(picture, tmp_path / name)
-        PIL.Image.open(picture).save(tmp_path / "b.png")
+            shutil.copy(image, tmp_path / name)
+        PIL.Image.open(image).save(tmp_path / "b.png")
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(synthetic, "COUNTS", dict.fromkeys(synthetic.COUNTS, Counts()))  # it is not all there
 

@@ -75,7 +75,7 @@ def test_a_replaced_file_of_the_same_size_is_indexed_again(small_run, tmp_path, 
     assert not np.array_equal(*features)
 
 
-def test_what_is_said_of_a_picture_can_be_corrected_without_extracting_it_again(
+def test_what_is_said_of_an_image_can_be_corrected_without_extracting_it_again(
     small_run, gallery, tmp_path, capsys, monkeypatch
 ):
     names = [f"20261124_08000{i}.jpg" for i in range(3)]
@@ -86,7 +86,7 @@ def test_what_is_said_of_a_picture_can_be_corrected_without_extracting_it_again(
     command(index, *args)
     before = Database(path).feature([str(tmp_path / name) for name in names])
     manifest.write_text(f"path,camid,coat\n{names[0]},1,red\n{names[1]},2,red\n{names[2]},1,\n")
-    monkeypatch.setattr(ReID, "_read", None)  # no picture is opened
+    monkeypatch.setattr(ReID, "_read", None)  # no image is opened
     command(index, *args)
     assert "0 added, 0 replaced, 1 as they were, 2 metadata updated, 0 that cannot" in capsys.readouterr().out
     rows = Database(path).rows(["path", "camid", "coat", "time", "feature"]).sort_values("path", ignore_index=True)
@@ -165,11 +165,11 @@ def test_a_manifest_of_another_day_may_hold_other_kinds_of_values(small_run, gal
     rows = Database(path).rows(["camid", "height"])
     assert rows.camid.tolist() == ["door", "7"] and rows.height.isna().tolist() == [False, True]
     (tmp_path / "manifest.csv").write_text(f"path,shoes\n{files[0].name},red\n")
-    with pytest.raises(SystemExit, match=r"has the columns .*height.*, and these pictures .*shoes"):
+    with pytest.raises(SystemExit, match=r"has the columns .*height.*, and these images .*shoes"):
         command(index, f"--model={small_run}", f"--images={tmp_path}", f"--database={path}")
 
 
-def test_a_column_may_say_nothing_of_the_first_pictures(small_run, gallery, tmp_path, monkeypatch):
+def test_a_column_may_say_nothing_of_the_first_images(small_run, gallery, tmp_path, monkeypatch):
     monkeypatch.setattr("hacnn_tf.gallery.indexing.BATCH", 1)
     copy_first(gallery, tmp_path, ("a.jpg", "b.jpg"))
     (tmp_path / "manifest.csv").write_text("path,coat\na.jpg,\nb.jpg,red\n")
@@ -199,7 +199,7 @@ def test_a_database_of_which_all_was_removed_is_indexed_into_again(small_run, ga
     assert ["1 added" in said[0], "1 removed" in said[1], "1 added" in said[2], "1 removed" in said[3]] == [True] * 4
 
 
-def test_what_is_missing_is_said_before_any_picture_is_extracted(small_run, gallery, tmp_path, monkeypatch, capsys):
+def test_what_is_missing_is_said_before_any_image_is_extracted(small_run, gallery, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("hacnn_tf.gallery.lance.lancedb", None)
     monkeypatch.setattr(ReID, "embed_each", None)
     args = [f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance"]
@@ -242,12 +242,12 @@ def test_a_track_is_of_one_camera_also_over_two_runs(small_run, gallery, tmp_pat
     other.mkdir()
     (tmp_path / "t1_cam2.jpg").rename(other / "t1_cam2.jpg")
     args[1] = f"--images={other}"
-    monkeypatch.setattr(ReID, "embed_each", None)  # before any picture is extracted
+    monkeypatch.setattr(ReID, "embed_each", None)  # before any image is extracted
     assert f"{path} would have 1 tracks with more than one camera, 1: " in fails(index, args, capsys)
     shutil.rmtree(other)
     (tmp_path / "t1_cam1.jpg").rename(tmp_path / "t1_cam3.jpg")
     args[1] = f"--images={tmp_path}"
-    moved = f"; 1 rows are of files that are gone from {tmp_path}, which may be of pictures that were moved"
+    moved = f"; 1 rows are of files that are gone from {tmp_path}, which may be of images that were moved"
     assert moved in fails(index, args, capsys)
     assert len(Database(path)) == 2
 
@@ -262,7 +262,7 @@ def test_times_are_stored_and_what_is_too_old_is_removed(small_run, gallery, tmp
     command(index, f"--database={path}", "--remove=time < timestamp '2026-11-23 00:00:00'", "--yes")
     assert capsys.readouterr().out.endswith(f"3 removed from {path}, 3 left.\n")
     assert Database(path).rows(["time"]).time.min() == pd.Timestamp("2026-11-23 08:00:00")
-    assert len(list(tmp_path.glob("*.jpg"))) == 6, "the pictures themselves are left alone"
+    assert len(list(tmp_path.glob("*.jpg"))) == 6, "the images themselves are left alone"
 
 
 def test_index_refuses_what_it_cannot_use(small_run, gallery, people, tmp_path, capsys):
@@ -310,7 +310,7 @@ def test_index_refuses_what_it_cannot_use(small_run, gallery, people, tmp_path, 
     assert len(Database(people)) == 32
 
 
-def test_pictures_none_of_which_can_be_read(small_run, tmp_path, capsys):
+def test_images_none_of_which_can_be_read(small_run, tmp_path, capsys):
     (tmp_path / "a.jpg").write_text("no image")
     args = [f"--model={small_run}", f"--images={tmp_path}", f"--database={tmp_path}/p.lance"]
     assert "None of the 1 images can be read" in fails(index, args, capsys)

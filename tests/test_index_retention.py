@@ -32,7 +32,7 @@ from tests.test_commands import fails
 
 @pytest.fixture
 def doors(tmp_path):
-    """A database of three pictures of camera 1 and two of camera 2, without a model."""
+    """A database of three images of camera 1 and two of camera 2, without a model."""
     model = SimpleNamespace(name="none", fingerprint="none", feature_dim=4)
     rows = pd.DataFrame({"path": [f"/p{i}.jpg" for i in range(5)], "bytes": 1, "modified": 1, "camid": [1, 1, 1, 2, 2]})
     rows["time"] = pd.Series(pd.NaT, rows.index, "datetime64[us]")
@@ -117,7 +117,7 @@ def test_a_removal_that_was_interrupted_is_finished_without_a_question(doors, ca
 
 @pytest.fixture
 def ages(tmp_path):
-    """A database of pictures that are 31 and 29 days old, of one without a time and of one of next year."""
+    """A database of images that are 31 and 29 days old, of one without a time and of one of next year."""
     model = SimpleNamespace(name="none", fingerprint="none", feature_dim=4)
     days = {"old": 31, "aged": 30.001, "recent": 29.999, "never": None, "coming": -365}
     now = datetime.datetime.now()
@@ -261,7 +261,7 @@ def test_nothing_is_deleted_without_its_line(doors, tmp_path, capsys, monkeypatc
 
 
 def test_a_removal_waits_for_who_is_writing(doors, capsys, monkeypatch):
-    """As in cron, where a picture that is written this second must not keep what is too old for another day."""
+    """As in cron, where an image that is written this second must not keep what is too old for another day."""
     held, waited, acquire = threading.Event(), threading.Event(), filelock.FileLock.acquire
 
     def write():

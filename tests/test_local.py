@@ -145,7 +145,7 @@ def test_curves_of_it_beside_those_of_a_whole_network(global_run, small_run):
     assert len(tests.lines) == 4 + 6 and len(cmc.lines) == 2 + 3
 
 
-def test_what_thresholds_accept_is_a_picture_of_its_own_where_it_was_measured(global_run, small_run):
+def test_what_thresholds_accept_is_a_figure_of_its_own_where_it_was_measured(global_run, small_run):
     found = {
         name: [(run := RunFolder(path), run.read_metrics())] for name, path in (("g", global_run), ("s", small_run))
     }

@@ -1,4 +1,4 @@
-"""ReID: the evaluation's features, from whatever it is made and whatever pictures are given as."""
+"""ReID: the evaluation's features, from whatever it is made and whatever images are given as."""
 
 import functools
 import io
@@ -82,7 +82,7 @@ def test_a_preset_of_another_version_is_opened_and_one_of_a_newer_format_is_one_
         ReID.from_preset(preset)
 
 
-def test_pictures_can_be_given_as_anything(model, paths, expected, tmp_path):
+def test_images_can_be_given_as_anything(model, paths, expected, tmp_path):
     pixels = [np.asarray(PIL.Image.open(path)) for path in paths[:3]]
     for i, array in enumerate(pixels):
         PIL.Image.fromarray(array).save(tmp_path / f"{i}.png")
@@ -98,17 +98,17 @@ def test_pictures_can_be_given_as_anything(model, paths, expected, tmp_path):
     "as_given",
     [str, Path, lambda p: Path(p).read_bytes(), lambda p: bytearray(Path(p).read_bytes()), PIL.Image.open, read_image],
 )
-def test_one_picture_alone_is_one_row(model, paths, as_given):
+def test_one_image_alone_is_one_row(model, paths, as_given):
     assert model.embed(as_given(paths[0])).shape == (1, 1024)
 
 
-def test_many_pictures_come_in_order_and_none_is_none(model, paths, expected):
+def test_many_images_come_in_order_and_none_is_none(model, paths, expected):
     order = np.random.default_rng(0).integers(len(paths), size=3 * reid.BATCH + 5)
     np.testing.assert_allclose(model.embed([paths[i] for i in order]), expected[order], atol=1e-6)
     assert model.embed([]).shape == (0, 1024)
 
 
-def test_broken_pictures_are_all_named(model, paths, tmp_path):
+def test_broken_images_are_all_named(model, paths, tmp_path):
     (tmp_path / "text.jpg").write_text("no image")
     (tmp_path / "cut.jpg").write_bytes(Path(paths[0]).read_bytes()[:700])
     given = [
@@ -157,7 +157,7 @@ def test_of_what_is_wanted_whole_an_iterators_error_is_raised_at_once(model, pat
         raise ConnectionError("the camera is gone")
 
     monkeypatch.setattr(model, "extract", None)
-    for embed in (model.embed, lambda pictures: model.embed_tracks([pictures])):
+    for embed in (model.embed, lambda images: model.embed_tracks([images])):
         with pytest.raises(ConnectionError, match="the camera is gone"):
             embed(camera())
 
@@ -192,7 +192,7 @@ def test_what_is_unreadable_travels_between_processes_and_holds_no_pixels(model,
         assert all(outcome.__traceback__ is None and outcome.__context__ is None for outcome in outcomes)
 
 
-def test_a_track_is_one_feature_of_its_pictures(model, paths, expected):
+def test_a_track_is_one_feature_of_its_images(model, paths, expected):
     tracks = [paths[:3], [paths[3]], paths[4:6]]
     features = model.embed_tracks(tracks)
     assert features.shape == (3, 1024) and features.dtype == np.float32
@@ -208,15 +208,15 @@ def test_a_track_is_one_feature_of_its_pictures(model, paths, expected):
 def test_what_is_wrong_with_tracks_is_said(model, paths, tmp_path):
     (tmp_path / "text.jpg").write_text("no image")
     with pytest.raises(InputError) as error:
-        model.embed_tracks([[paths[0]], (picture for picture in (paths[1], b"", tmp_path / "text.jpg"))])
+        model.embed_tracks([[paths[0]], (image for image in (paths[1], b"", tmp_path / "text.jpg"))])
     sentence = str(error.value)
     assert sentence.startswith("2 of 4 images cannot be read: image 1 of track 1 (empty file)")
     assert "text.jpg (not an image" in sentence
     for empty in ([], iter(())):
-        with pytest.raises(InputError, match="Track 1 has no pictures: leave it out, or give it some"):
+        with pytest.raises(InputError, match="Track 1 has no images: leave it out, or give it some"):
             model.embed_tracks([[paths[0]], empty, [paths[1]]])
     for alone in (str(paths[0]), Path(paths[0]), Path(paths[0]).read_bytes(), read_image(paths[0])):
-        with pytest.raises(InputError, match=r"^embed_tracks takes a list of tracks, and this is one picture: give"):
+        with pytest.raises(InputError, match=r"^embed_tracks takes a list of tracks, and this is one image: give"):
             model.embed_tracks(alone)
 
 

@@ -36,7 +36,7 @@ FRAME = f"""<!DOCTYPE html><iframe src="probed.html" width="{PHONE}" height="800
 
 @pytest.fixture
 def results(table8, tmp_path):
-    """A results folder with tables, a wide picture and curves, and the run folders behind them."""
+    """A results folder with tables, a wide image and curves, and the run folders behind them."""
     for seed, rank1 in enumerate((60, 70)):
         run = make_run(tmp_path / "runs" / f"run-{seed}", rank1, seed=seed)
         rows = [(1, 50, 3.0, 2.0, 0.2), (2, 100, 1.0, 0.5, 0.9)]
@@ -101,9 +101,9 @@ def test_a_browser_shows_it_on_a_phone(results, tmp_path):
     assert seen["tables"] == [9, 6, 8, 2]
     assert all(seen["links"])
     assert seen["font"] >= 12
-    (picture, drawing) = seen["images"]
-    assert picture[0] == 960 and drawing[0] > 500
-    assert max(picture[1], drawing[1]) <= PHONE
+    (image, drawing) = seen["images"]
+    assert image[0] == 960 and drawing[0] > 500
+    assert max(image[1], drawing[1]) <= PHONE
 
 
 def test_an_empty_folder_is_one_sentence(tmp_path, capsys):

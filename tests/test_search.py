@@ -77,7 +77,7 @@ def test_names_of_files_are_no_html(small_run, query, tmp_path):
     assert "&lt;b&gt;&amp;.jpg" in content and "<b>&.jpg" not in content
 
 
-def test_pictures_of_one_person_are_one_query(people, query, small_run, capsys):
+def test_images_of_one_person_are_one_query(people, query, small_run, capsys):
     command(search, f"--database={people}", *(f"--query={path}" for path in query[:3]), "--one_person", "--top=3")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{', '.join(query[:3])} in {people}:" and len(lines) == 5
@@ -103,7 +103,7 @@ def test_tracks_are_found_by_a_pattern_and_searched(small_run, gallery, query, t
     assert [float(line.split()[1]) for line in lines[2:5]] == pytest.approx(distances[nearest], abs=6e-4)
     assert all(line.split()[4] == "2" for line in lines[2:5])
     content = (tmp_path / "found.html").read_text()
-    assert content.count('src="data:image/jpeg;base64,') == 1 + 3 and "pictures 2" in content
+    assert content.count('src="data:image/jpeg;base64,') == 1 + 3 and "images 2" in content
     assert (tmp_path / "found.html").stat().st_mode & 0o777 == 0o600, "people are seen on it"
     command(search, *searched, "--where=camid != 1")
     assert {line.split()[2] for line in capsys.readouterr().out.splitlines()[2:5]}.isdisjoint({"1"})
@@ -133,7 +133,7 @@ def test_flags_of_a_search_reach_it(people, query, monkeypatch):
 def test_a_database_without_tracks_says_how_to_get_them(people, query, capsys, monkeypatch):
     monkeypatch.setattr(Database, "load_model", None)  # it is said before
     said = fails(search, [f"--database={people}", f"--query={query[0]}", "--per=track"], capsys)
-    assert "has no tracks: index its pictures into a new database with --track_pattern, or from a manifest" in said
+    assert "has no tracks: index its images into a new database with --track_pattern, or from a manifest" in said
 
 
 def test_search_reranks(people, query, small_run, capsys):
@@ -168,7 +168,7 @@ def test_who_searched_is_written_before_what_was_found_is_shown(people, query, t
         "camid != 1",
         5,
     )
-    how = {"per": "picture", "exact": False, "rerank": False, "at_least": None, "prior": None}
+    how = {"per": "image", "exact": False, "rerank": False, "at_least": None, "prior": None}
     assert {name: line[name] for name in how} == how
     command(search, *args, f"--query={query[1]}", "--one_person", "--rerank")
     second = json.loads(log.read_text().splitlines()[1])
@@ -190,7 +190,7 @@ def test_search_refuses_what_it_cannot_use(people, query, small_run, tmp_path, c
         ([there[0], f"--query={tmp_path}/none.jpg"], "none.jpg (no such file)"),
         ([*there, "--where=camid ! 1"], "cannot be used: it is not one whole condition at '!', after 'camid'"),
         ([*there, "--where=camid = 1 limit 1"], "not one whole condition at 'limit'"),
-        ([*there, "--where=camid = 77"], "has no pictures for which 'camid = 77' holds"),
+        ([*there, "--where=camid = 77"], "has no images for which 'camid = 77' holds"),
         ([*there, "--top=0"], "--top"),
         ([*there, f"--html={query[0]}"], "must end in .html"),
         ([*there, f"--audit={tmp_path}"], "is not a file that you may append to: name another for --audit"),

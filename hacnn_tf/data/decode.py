@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from hacnn_tf.data.listing import open_image
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview
-from hacnn_tf.utils.types import FilePath, Picture, Pixels, Size
+from hacnn_tf.utils.types import FilePath, ImageLike, Pixels, Size
 
 if TYPE_CHECKING:
     import h5py
@@ -33,7 +33,7 @@ MOST_SCANS = 100  # of a JPEG, each a pass over all pixels; encoders make about 
 SCAN = re.compile(rb"\xff\xda\x00[\x08\x0a\x0c\x0e]")  # how one begins, of so many components
 NO_IMAGE, TOO_LARGE = "not an image that Pillow reads", "image of too many pixels"
 DAMAGED, NO_PIXELS = "damaged or truncated image", "image without pixels"
-NOT_A_PICTURE = "not an image: a path, bytes, PIL image or uint8 array (height, width, 3) or (height, width), not {}"
+NOT_AN_IMAGE = "not an image: a path, bytes, PIL image or uint8 array (height, width, 3) or (height, width), not {}"
 MAT_IMAGE = r".*\.mat#[a-z]+/\d+/\d+/\d+"
 ORIENTATION = 0x0112  # EXIF's tag
 TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF's tags
@@ -74,7 +74,7 @@ class UnreadableImagesError(InputError):
         return type(self), (self.problems, self._count)
 
 
-def read_image(image: Picture, size: Size | None = None) -> Pixels:
+def read_image(image: ImageLike, size: Size | None = None) -> Pixels:
     """The pixels of one image, upright as its EXIF orientation says, in RGB.
 
     Args:
@@ -94,7 +94,7 @@ def read_image(image: Picture, size: Size | None = None) -> Pixels:
     return np.asarray(upright if size is None else upright.resize(size[::-1], PIL.Image.Resampling.BILINEAR))
 
 
-def own_copy(image: Picture | InputError, once: bool) -> Picture | InputError:
+def own_copy(image: ImageLike | InputError, once: bool) -> ImageLike | InputError:
     """What another thread may read later, or why it cannot be.
 
     Args:
@@ -137,7 +137,7 @@ def _refusals() -> Iterator[None]:
         raise InputError((isinstance(error, OSError) and error.strerror) or DAMAGED) from None
 
 
-def _opened(image: Picture) -> PIL.Image.Image:
+def _opened(image: ImageLike) -> PIL.Image.Image:
     """Whatever `read_image` takes, as a `PIL.Image` with its pixels loaded."""
     with _refusals():
         if isinstance(image, (bytes, bytearray, memoryview)):
@@ -193,9 +193,9 @@ def _loaded(image: PIL.Image.Image) -> PIL.Image.Image:
 
 def _of_array(array: object) -> PIL.Image.Image:
     if not isinstance(array, np.ndarray):
-        raise InputError(NOT_A_PICTURE.format(type(array).__name__))
+        raise InputError(NOT_AN_IMAGE.format(type(array).__name__))
     if array.dtype not in (np.uint8, np.uint16) or not (array.ndim == 2 or array.shape[2:] in ((1,), (3,), (4,))):
-        raise InputError(NOT_A_PICTURE.format(f"{array.dtype} array {array.shape}"))
+        raise InputError(NOT_AN_IMAGE.format(f"{array.dtype} array {array.shape}"))
     height, width = array.shape[:2]
     if not 0 < height * width <= MAX_PIXELS:
         raise InputError(TOO_LARGE if height * width else NO_PIXELS)

@@ -27,7 +27,7 @@ class OtherNetworkError(InputError):
 
 @dataclasses.dataclass(frozen=True)
 class Calibration:
-    """A curve from L2 distance to probability, of one network on the pictures of some cameras.
+    """A curve from L2 distance to probability, of one network on the images of some cameras.
 
     A probability depends on how often pairs are of the same person before anybody looks, the prior. The curve is for
     equally many pairs of one person and of two; another prior shifts its log-odds (Bayes' rule).
@@ -46,7 +46,7 @@ class Calibration:
     >>> calibration = ReID.from_preset("hacnn_cuhk03_detected").calibration
     >>> calibration.probability([1.0, 1.2]).round(2)
     array([0.99, 0.76])
-    >>> calibration.probability([1.0, 1.2], prior=1 / 1000).round(2)  # as if one of 1,000 pictures showed the person
+    >>> calibration.probability([1.0, 1.2], prior=1 / 1000).round(2)  # as if one of 1,000 images showed the person
     array([0.16, 0.  ])
     """
 
@@ -60,11 +60,11 @@ class Calibration:
     brier: float
 
     def probability(self, distances: ArrayLike, prior: float = PRIOR) -> NDArray[np.float64]:
-        """The probability that pairs of pictures are of the same person.
+        """The probability that pairs of images are of the same person.
 
         Args:
             distances: L2 distances of their features, an array of any shape.
-            prior: the share of such pairs that are of the same person, above 0 and below 1. Of N pictures compared with
+            prior: the share of such pairs that are of the same person, above 0 and below 1. Of N images compared with
                 a query, one of which shows the person, it is 1 / N.
 
         Returns:

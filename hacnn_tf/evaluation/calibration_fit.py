@@ -32,9 +32,9 @@ class Reliability:
         table: `pandas.DataFrame`, a row a tenth of probability that holds pairs: `low` and `high`, its ends;
             `predicted`, the mean probability; `observed`, the share of pairs of one person; `pairs`, how many there
             are in all; `weight`, their share of all where both kinds are equally many.
-        gallery: gallery pictures that a query was compared with, but for those of its own person and camera.
+        gallery: gallery images that a query was compared with, but for those of its own person and camera.
         searched: of the pairs as they are, by probabilities as a search among that gallery gives them (as if one of
-            its pictures showed the person), what `at_least` says of those at 0.5 or above.
+            its images showed the person), what `at_least` says of those at 0.5 or above.
     """
 
     brier: float
@@ -102,12 +102,12 @@ def check_persons(dataset: ReidDataset, seed: int = 0) -> None:
     if (persons := len(_persons(dataset))) < LEAST_PERSONS:
         raise InputError(
             f"{dataset.name} has {persons:,} persons among its queries and gallery, and a calibration needs "
-            f"{LEAST_PERSONS}: name more pictures (of a folder that nobody trained on, --test_share 1 takes all)."
+            f"{LEAST_PERSONS}: name more images (of a folder that nobody trained on, --test_share 1 takes all)."
         )
     # Of two persons there are pairs wherever there are some of one.
     if not all(matched(*_compared(dataset, half)).any() for half in _halves(dataset, seed)):
         raise InputError(
-            f"{dataset.name} has no pairs of one person under two cameras among half of its persons: name pictures of "
+            f"{dataset.name} has no pairs of one person under two cameras among half of its persons: name images of "
             "more persons, each seen by several cameras."
         )
 
@@ -119,7 +119,7 @@ def reliability(calibration: Calibration, counts: Counts, gallery: int) -> Relia
         calibration: a `Calibration`.
         counts: `(2, n)` int64 array, how many pairs of two persons and of one are at each of n distances (`_distances`
             has which); of each kind there must be some.
-        gallery: how many pictures a search compares.
+        gallery: how many images a search compares.
     """
     likely = counts[:, calibration.probability(_distances(counts), 1 / max(gallery, 2)) >= LIKELY].sum(axis=1)
     searched = likely[1] / likely.sum() if likely.any() else np.nan, likely[1] / counts[1].sum()

@@ -85,7 +85,7 @@ def calibration_images(paths: Sequence[str], size: Size) -> Pixels:
 
 
 def _calibration_paths(flags: FlagValues) -> list[str]:
-    """The pictures of the folder that was named, or the images that the run was trained on."""
+    """The images of the folder that was named, or those that the run was trained on."""
     if flags.calibration_images:
         images, left_out = list_images(flags.calibration_images)
         if not images:
@@ -95,7 +95,7 @@ def _calibration_paths(flags: FlagValues) -> list[str]:
         return list(map(str, images))
     if not (Path(flags.run_dir) / "checkpoints").is_dir():
         raise InputError(
-            f"int8 needs images to be calibrated on, and {flags.run_dir} has none: name a folder of pictures with "
+            f"int8 needs images to be calibrated on, and {flags.run_dir} has none: name a folder of images with "
             "--calibration_images."
         )
     return RunFolder(flags.run_dir).read_dataset(flags.data_root).split("train").path.tolist()

@@ -1,4 +1,4 @@
-"""Features of pictures in a LanceDB table, and the pictures of a folder to put there."""
+"""Features of images in a LanceDB table, and the images of a folder to put there."""
 
 from typing import TYPE_CHECKING
 

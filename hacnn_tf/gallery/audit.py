@@ -25,8 +25,8 @@ SHOWN_IF_WRITTEN = "nothing is shown without it"
 class Audit:
     """Appends to an audit file, one JSON object a line; any number of processes may append to the same one.
 
-    Of pictures it holds digests (SHA-256) alone, of queries of their bytes, of what was found of its path: who has the
-    file that was searched with can ask for it, and who has a path whether it was shown. A picture that was searched on
+    Of images it holds digests (SHA-256) alone, of queries of their bytes, of what was found of its path: who has the
+    file that was searched with can ask for it, and who has a path whether it was shown. An image that was searched on
     with on the page has the digest of the page's copy, which no file has; it was shown before, by its path. A path may
     tell a name, a place and a time, and the file outlives what is removed from a database. Conditions are kept as they
     were typed.
@@ -63,7 +63,7 @@ class Audit:
 
         Args:
             search: without arguments, as `Database.search`.
-            queries: of each query its pictures, as files.
+            queries: of each query its images, as files.
             database: its path.
             user: who asks for it; None if nobody knows.
             asked: how, by name: all that changes what is found, as `where`, `top` and `rerank`.
@@ -74,7 +74,7 @@ class Audit:
         if not self.path:
             return search()
         asked = {"user": user, "database": database, **asked}
-        digests = [{"queries": list(map(_digest, pictures))} for pictures in queries]
+        digests = [{"queries": list(map(_digest, images))} for images in queries]
         try:
             found = search()
         except InputError:
@@ -85,7 +85,7 @@ class Audit:
         return found
 
     def removing(self, database: FilePath, where: str, removing: int, of: int) -> None:
-        """Writes that this system's user is about to delete so many pictures of so many: what follows may be killed.
+        """Writes that this system's user is about to delete so many images of so many: what follows may be killed.
 
         Raises:
             InputError: the line cannot be written, and nothing may be deleted.

@@ -1,4 +1,4 @@
-"""A page to search a database by picture, in a browser, made with Gradio."""
+"""A page to search a database by image, in a browser, made with Gradio."""
 
 import contextlib
 import os
@@ -31,15 +31,15 @@ from hacnn_tf.utils.types import Pixels
 
 UPLOAD_BYTES = 10 * 2**20
 TOP = 20
-KEPT = 3600  # seconds after which pictures that were shown leave the temporary folder, looked at as often
-SHOWN_HEIGHT = 384  # pixels of a picture that was found, at most
+KEPT = 3600  # seconds after which images that were shown leave the temporary folder, looked at as often
+SHOWN_HEIGHT = 384  # pixels of an image that was found, at most
 MATCH_NOTE = (
-    "Above the query, below the match: the picture, then at each of the three levels the four regions of hard "
+    "Above the query, below the match: the image, then at each of the three levels the four regions of hard "
     "attention and the map of soft attention, as far as the network has them."
 )
 NO_LIMIT = "Re-ranked results have no probabilities: none is left out for being improbable."
 NOTICE = (
-    "This page shows faces and bodies of people, who have rights in their pictures: search only for what you have a "
+    "This page shows faces and bodies of people, who have rights in their images: search only for what you have a "
     "reason to find."
 )
 CSS = """
@@ -73,7 +73,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
         found, selected = gr.State(None), gr.State(None)
         with gr.Row():
             with gr.Column(scale=1, min_width=280):
-                # The file as it was uploaded: what Gradio makes of it would be another picture than the index has.
+                # The file as it was uploaded: what Gradio makes of it would be another image than the index has.
                 query = gr.Image(
                     label="Query",
                     sources=["upload", "clipboard"],
@@ -89,14 +89,14 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                 timed = bool(known.time.notna().any())
                 since = gr.Textbox(label="From", placeholder=time_text(known.time.min()), visible=timed)
                 until = gr.Textbox(label="To", placeholder=time_text(known.time.max().ceil("s")), visible=timed)
-                top = gr.Slider(1, 100, TOP, step=1, label="Pictures to find")
+                top = gr.Slider(1, 100, TOP, step=1, label="Images to find")
                 at_least = gr.Slider(0, 1, 0, step=0.05, label="Probability at least", visible=calibrated)
                 rerank = gr.Checkbox(label="Re-rank", info="has no probabilities" if calibrated else None)
                 go = gr.Button("Search", variant="primary")
             with gr.Column(scale=3, min_width=320):
                 with gr.Column(visible=False) as details:
                     caption = gr.Markdown(elem_id="path")
-                    onwards = gr.Button("Search with this picture")
+                    onwards = gr.Button("Search with this image")
                     seen = gr.Image(show_label=False, interactive=False, buttons=[], elem_id="seen")
                     gr.Markdown(MATCH_NOTE)
                 told = gr.Markdown()
@@ -112,7 +112,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
         blocks.load(answers.cameras_now, None, camera, **private)
         blocks.load(answers.who, None, [watched, leave], **private)
         gallery.select(answers.select, [query, found], shown, show_progress_on=seen, scroll_to_output=True, **private)
-        onwards.click(lambda picture: picture, selected, query, **private)
+        onwards.click(lambda image: image, selected, query, **private)
     return blocks
 
 
@@ -124,7 +124,7 @@ class _Answers:
 
     def search(
         self,
-        picture: str | None,
+        image: str | None,
         cameras: list[int | str],
         since: str,
         until: str,
@@ -133,14 +133,14 @@ class _Answers:
         reranked: bool,
         request: gr.Request,
     ) -> tuple:
-        """The pictures that are nearest to an upload, as the filters say."""
-        if picture is None:
+        """The images that are nearest to an upload, as the filters say."""
+        if image is None:
             return None, None, "", gr.update(visible=False)
         with _shown_errors():
             where = _condition(cameras, since, until)
             self._database.refresh()
             probabilities, note = (None, "") if reranked else Probabilities.find(self._database, self._model, where)
-            content, less = read_bytes(picture), 0
+            content, less = read_bytes(image), 0
             feature = self._model.embed(content)
 
             def find() -> list[pd.DataFrame]:
@@ -158,10 +158,10 @@ class _Answers:
             elif not (reranked or probabilities or note):
                 note = not_calibrated(self._database.path)
         notes = [*limits(len(rows), less, limit or 0, int(top)), note]
-        return rows, _pictures(rows), _plain(" ".join(filter(None, notes))), gr.update(visible=False)
+        return rows, _images(rows), _plain(" ".join(filter(None, notes))), gr.update(visible=False)
 
-    def select(self, picture: Any, rows: pd.DataFrame, event: gr.SelectData) -> tuple:
-        """A picture that was clicked, and what the network looks at in it and in the query."""
+    def select(self, query: Any, rows: pd.DataFrame, event: gr.SelectData) -> tuple:
+        """An image that was clicked, and what the network looks at in it and in the query."""
         with _shown_errors():
             row = rows.iloc[event.index]
             match = _read(row.path)
@@ -169,7 +169,7 @@ class _Answers:
             if self._model.network is not None:  # loads Keras, which a program does without
                 from hacnn_tf.evaluation.drawing import attention_of
 
-                images = [read_image(image, self._model.input_size) for image in (picture, match)]
+                images = [read_image(image, self._model.input_size) for image in (query, match)]
                 drawn = attention_of(self._model.network, np.stack(images))
         shown = gr.update(value=drawn, visible=drawn is not None)
         return match, f"**{_plain(row.path)}**", shown, gr.update(visible=True)
@@ -243,7 +243,7 @@ def _uploaded(file: Any) -> str | None:
             return path
     except ValueError:  # of a path with a zero byte
         pass
-    raise gr.Error("A query is a picture that was uploaded to this page.", print_exception=False)
+    raise gr.Error("A query is an image that was uploaded to this page.", print_exception=False)
 
 
 def _plain(text: str) -> str:
@@ -282,15 +282,15 @@ def _cameras(database: Database) -> list[int | str]:
     return sorted(database.rows(["camid"]).camid.dropna().unique().tolist())
 
 
-def _pictures(rows: pd.DataFrame) -> list[tuple[PIL.Image.Image, str]]:
-    """The pictures that were found, with their captions; a grey one in the place of what is not there any more."""
+def _images(rows: pd.DataFrame) -> list[tuple[PIL.Image.Image, str]]:
+    """The images that were found, with their captions; a grey one in the place of what is not there any more."""
     return [(_small(_read(path)), "\n".join(lines)) for path, lines in zip(rows.path, captions(rows), strict=True)]
 
 
 def _small(pixels: Pixels) -> PIL.Image.Image:
-    picture = PIL.Image.fromarray(pixels)
-    picture.thumbnail((SHOWN_HEIGHT, SHOWN_HEIGHT))
-    return picture
+    image = PIL.Image.fromarray(pixels)
+    image.thumbnail((SHOWN_HEIGHT, SHOWN_HEIGHT))
+    return image
 
 
 def _read(path: str) -> Pixels:

@@ -1,4 +1,4 @@
-"""A database of features: a LanceDB table with one row a picture."""
+"""A database of features: a LanceDB table with one row per image."""
 
 import datetime
 import json
@@ -88,7 +88,7 @@ class Database:
             InputError: something else is there, or it is of another model, or has other columns.
         """
         path = expanded(path)
-        connect(path)  # what cannot be made either is said now, and not after the first pictures
+        connect(path)  # what cannot be made either is said now, and not after the first images
         try:
             database = cls(path)
         except FormatError:
@@ -128,25 +128,25 @@ class Database:
             raise InputError(
                 f"{self.path} holds features of {self.preset} ({self.fingerprint}, {self.feature_dim:,} numbers), "
                 f"and {model.name} is another ({model.fingerprint}, {model.feature_dim:,}): use the former, or "
-                "index the pictures into another database."
+                "index the images into another database."
             )
 
     @property
     def outdated(self) -> str | None:
-        """What to tell who uses it, if its pictures were read otherwise than they are now; None if they were not."""
+        """What to tell who uses it, if its images were read otherwise than they are now; None if they were not."""
         if self._table.decoder == DECODER_VERSION:
             return None
         return (
             f"{self.path} was indexed by a version of hacnn_tf that decoded JPEGs less exactly and ignored EXIF "
-            "orientation: features of a picture are up to 0.12 from today's, or more where it is turned. Index the "
-            "pictures into a new database to have all of them alike."
+            "orientation: features of an image are up to 0.12 from today's, or more where it is turned. Index the "
+            "images into a new database to have all of them alike."
         )
 
     def _arrays(self, rows: pd.DataFrame) -> "list[pa.Array]":
         """The columns of some rows, as here. Raises `InputError` if they are others, or of other types."""
         if set(rows.columns) != set(self.columns):
             raise InputError(
-                f"{self.path} has the columns {preview(self.columns, most=10)}, and these pictures "
+                f"{self.path} has the columns {preview(self.columns, most=10)}, and these images "
                 f"{preview(rows.columns, most=10)}: index them into another database, or give them the same columns."
             )
         rows = self.as_kept(rows)
@@ -154,7 +154,7 @@ class Database:
             return [array_of(rows[name], self._table.schema.field(name).type) for name in self.columns]
         except (pa.ArrowException, ValueError, TypeError) as error:
             raise InputError(
-                f"{self.path} has other types of columns than these pictures ({error}): index them into another "
+                f"{self.path} has other types of columns than these images ({error}): index them into another "
                 "database, or give them values of the same kind."
             ) from None
 
@@ -243,7 +243,7 @@ class Database:
                 yield batch["path"].to_pandas(), batch[FEATURE].flatten().to_numpy().reshape(-1, self.feature_dim)
 
     def feature(self, paths: Sequence[FilePath]) -> Features:
-        """The features of some pictures, `(n, feature_dim)` float32, in the order of `paths`, of which there is one.
+        """The features of some images, `(n, feature_dim)` float32, in the order of `paths`, of which there is one.
 
         Raises:
             InputError: it does not hold one of them.
@@ -255,7 +255,7 @@ class Database:
         return np.stack([found.loc[name, FEATURE] for name in names])
 
     def write(self, rows: pd.DataFrame, features: Features) -> None:
-        """Adds pictures, or replaces those of the same path, in one transaction.
+        """Adds images, or replaces those of the same path, in one transaction.
 
         Args:
             rows: `pandas.DataFrame` with the columns of the database but `feature`.
@@ -267,10 +267,10 @@ class Database:
         """
         if np.shape(features) != (len(rows), self.feature_dim):
             raise InputError(
-                f"{len(rows):,} pictures need features {(len(rows), self.feature_dim)}, not {np.shape(features)}."
+                f"{len(rows):,} images need features {(len(rows), self.feature_dim)}, not {np.shape(features)}."
             )
         if (twice := rows.path[rows.path.duplicated()]).any():
-            raise InputError(f"Pictures cannot be written twice at once: {preview(twice.unique())}.")
+            raise InputError(f"Images cannot be written twice at once: {preview(twice.unique())}.")
         # Copies are aligned in memory. Arrays that came from another process may not be, at which LanceDB panics.
         features = np.array(features, np.float32)
         squared_norms(features)  # for the check alone
@@ -353,7 +353,7 @@ class Database:
     def search(
         self, features: Features, where: str | None = None, top: int = 20, exact: bool = False, reranked: bool = False
     ) -> list[pd.DataFrame]:
-        """The nearest pictures of each query.
+        """The nearest images of each query.
 
         Args:
             features: `(q, feature_dim)` float32 array.
@@ -370,7 +370,7 @@ class Database:
 
         Raises:
             InputError: the condition cannot be used (says why), or features are not finite or of another shape.
-            NoPicturesError: the condition leaves none.
+            NoImagesError: the condition leaves none.
         """
         condition = self._condition(where)
         self.check_queries(features, top)

@@ -46,7 +46,7 @@ class LanceTable:
     Attributes:
         path: as given, with `~` in full.
         fingerprint, preset, feature_dim: as of `hacnn_tf.gallery.Database`.
-        decoder: the version of `hacnn_tf.data.decode` that read the pictures.
+        decoder: the version of `hacnn_tf.data.decode` that read the images.
 
     Raises:
         InputError: LanceDB is not installed, or `path` is no database; says how to get either. Every method raises it

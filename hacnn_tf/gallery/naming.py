@@ -9,10 +9,10 @@ from hacnn_tf.utils.types import FilePath
 
 SUFFIX = ".lance"
 FEATURE = "feature"
-FILE_COLUMNS = ["path", "bytes", "modified"]  # which picture, and how to tell that it has changed
+FILE_COLUMNS = ["path", "bytes", "modified"]  # which image, and how to tell that it has changed
 DISTANCE = "distance"  # a column of results
 PROBABILITY = "_probability"  # another, where there is a calibration; a manifest has no column of such a name
-PICTURES, FIRST, LAST = TRACK_COLUMNS = ["pictures", "first_seen", "last_seen"]  # of results that are tracks
+IMAGES, FIRST, LAST = TRACK_COLUMNS = ["images", "first_seen", "last_seen"]  # of results that are tracks
 
 
 def in_bucket(path: FilePath) -> bool:

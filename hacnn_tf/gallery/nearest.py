@@ -7,7 +7,7 @@ import pandas as pd
 
 from hacnn_tf.gallery.lance import LanceTable
 from hacnn_tf.gallery.naming import DISTANCE, FEATURE
-from hacnn_tf.utils.errors import NoPicturesError
+from hacnn_tf.utils.errors import NoImagesError
 from hacnn_tf.utils.types import Features
 from hacnn_tf.utils.waiting import announced
 
@@ -22,7 +22,7 @@ except ImportError:
 EXACT_ROWS = 100_000  # up to so many, all are compared without an index
 LISTS_SEARCHED = 0.2  # share of the index's lists that a search without a condition reads
 ROWS_A_LIST = 2_000
-CANDIDATES = 200  # nearest pictures, at least, that are ordered by re-ranking
+CANDIDATES = 200  # nearest images, at least, that are ordered by re-ranking
 
 
 def lacks_index(table: LanceTable) -> bool:
@@ -33,7 +33,7 @@ def lacks_index(table: LanceTable) -> bool:
 def build_index(table: LanceTable) -> None:
     """Makes an index of k-means lists (IVF) of the features as they are."""
     config = IvfFlat(distance_type="l2", num_partitions=max(1, len(table) // ROWS_A_LIST))
-    with announced(f"Building the index of {len(table):,} pictures"):
+    with announced(f"Building the index of {len(table):,} images"):
         table.lance.create_index(FEATURE, config=config)
 
 
@@ -57,7 +57,7 @@ def nearest(
 
     Raises:
         InputError: the condition cannot be used.
-        NoPicturesError: it leaves none.
+        NoImagesError: it leaves none.
     """
     query = table.lance.search(feature, vector_column_name=FEATURE).distance_type("l2").limit(top)
     query = query.select([*table.columns, *more, "_distance"])
@@ -70,7 +70,7 @@ def nearest(
         query = query.nprobes(len(table) if everything else max(1, int(LISTS_SEARCHED * len(table) / ROWS_A_LIST)))
     found = table.read(lambda: frame_of(query.to_arrow()), condition)
     if found.empty:
-        raise no_pictures(table.path, condition and condition.text)
+        raise no_images(table.path, condition and condition.text)
     found[DISTANCE] = np.sqrt(np.maximum(found.pop("_distance"), 0))
     return found.sort_values([DISTANCE, "path"], ignore_index=True)
 
@@ -86,6 +86,6 @@ def nearest_reranked(
     return found.sort_values([DISTANCE, "path"], ignore_index=True)[:top]
 
 
-def no_pictures(path: str, where: str | None) -> NoPicturesError:
+def no_images(path: str, where: str | None) -> NoImagesError:
     """What to raise for a condition that leaves none to search."""
-    return NoPicturesError(f"{path} has no pictures" + ("." if where is None else f" for which {shown(where)} holds."))
+    return NoImagesError(f"{path} has no images" + ("." if where is None else f" for which {shown(where)} holds."))

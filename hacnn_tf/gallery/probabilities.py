@@ -1,4 +1,4 @@
-"""How probable it is that a picture that was found shows the person that was searched for."""
+"""How probable it is that an image that was found shows the person that was searched for."""
 
 import dataclasses
 import shlex
@@ -17,12 +17,12 @@ from hacnn_tf.utils.files import printable
 class Probabilities:
     """Gives what a search found its probabilities.
 
-    By default they are as if one of the pictures that were compared showed the person. As if every second one did,
+    By default they are as if one of the images that were compared showed the person. As if every second one did,
     nearly all that is said to be probable in a search among thousands would be wrong.
 
     Attributes:
         calibration: a `Calibration`.
-        count: pictures that were compared.
+        count: images that were compared.
         prior: the share of them that shows the person, before anybody looks, above 0 and below 1; None: one of them.
         uncalibrated: path of the database, if the calibration is its model's, of other cameras perhaps.
     """
@@ -85,13 +85,13 @@ class Probabilities:
         """What the probabilities are of, and how far they go."""
         shown = f"1 in {max(self.count, 2):,}" if self.prior is None else f"a share of {self.prior:g}"
         note = (
-            f"Probabilities are as if {shown} of the pictures compared showed the person, on cameras like those of "
+            f"Probabilities are as if {shown} of the images compared showed the person, on cameras like those of "
             f"{printable(self.calibration.dataset)}."
         )
         if self.uncalibrated is None:
             return note
         return (
-            f"{note} On others, most of what they call probable may be wrong: with labelled pictures of yours, "
+            f"{note} On others, most of what they call probable may be wrong: with labelled images of yours, "
             f"{_calibrate(self.uncalibrated)}."
         )
 

@@ -10,13 +10,13 @@ import pandas as pd
 import PIL.Image
 
 from hacnn_tf.data.decode import read_image
-from hacnn_tf.gallery.naming import DISTANCE, FILE_COLUMNS, FIRST, LAST, PICTURES, PROBABILITY
+from hacnn_tf.gallery.naming import DISTANCE, FILE_COLUMNS, FIRST, IMAGES, LAST, PROBABILITY
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import printable
 from hacnn_tf.utils.html import page
 
-HEIGHT = 192  # pixels of a picture on a page
+HEIGHT = 192  # pixels of an image on a page
 STYLE = """<style>
 .people { display: flex; flex-wrap: wrap; gap: .8rem; }
 .people figure { width: 7.5rem; font-size: .8rem; overflow-wrap: anywhere; }
@@ -26,15 +26,15 @@ STYLE = """<style>
 
 
 def as_table(found: pd.DataFrame) -> pd.DataFrame:
-    """What a search found as a table of texts, one row a picture: rank, distance, probability, camera, time, path.
+    """What a search found as a table of texts, one row per image: rank, distance, probability, camera, time, path.
 
     There is a column of probabilities only if `Probabilities.add` gave them. Of tracks it has one row a track, with its
-    name, its pictures and their times in the place of one time.
+    name, its images and their times in the place of one time.
     """
     probabilities = {"probability": found[PROBABILITY].map("{:.3f}".format)} if PROBABILITY in found else {}
     known: dict[str, Callable[[Any], str]] = {"time": time_text}
     if {"track", LAST} <= set(found):  # a database without tracks may have a column of that name
-        known = {"track": _text, PICTURES: str, FIRST: time_text, LAST: time_text}
+        known = {"track": _text, IMAGES: str, FIRST: time_text, LAST: time_text}
     return pd.DataFrame(
         {
             "rank": [str(rank) for rank in range(1, len(found) + 1)],
@@ -53,16 +53,16 @@ def time_text(time: pd.Timestamp) -> str:
 
 
 def as_text(found: pd.DataFrame) -> str:
-    """What a search found, a line a picture or track."""
+    """What a search found, one line per image or track."""
     return cli.aligned(as_table(found), str.rjust)
 
 
 def as_page(database: str, searches: Iterable[tuple[Sequence[str], pd.DataFrame]], notes: Iterable[str] = ()) -> str:
-    """A page with the pictures that were searched for and found, that needs no other file.
+    """A page with the images that were searched for and found, that needs no other file.
 
     Args:
         database: what was searched, for people.
-        searches: list of (paths of the query's pictures, `pandas.DataFrame` of what was found).
+        searches: list of (paths of the query's images, `pandas.DataFrame` of what was found).
         notes: sentences below.
     """
     title = f"People in {database}"
@@ -77,7 +77,7 @@ def as_page(database: str, searches: Iterable[tuple[Sequence[str], pd.DataFrame]
 
 
 def captions(found: pd.DataFrame) -> Iterator[list[str]]:
-    """What stands below each picture: lists of texts, the rank and distance first, then what else is known of it."""
+    """What stands below each image: lists of texts, the rank and distance first, then what else is known of it."""
     more = [name for name in found.columns if name not in {*FILE_COLUMNS, DISTANCE, PROBABILITY, "camid", "time"}]
     for i, line in enumerate(as_table(found).itertuples()):
         known = [f"probability {line.probability}" if PROBABILITY in found else ""]

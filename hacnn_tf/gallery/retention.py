@@ -1,4 +1,4 @@
-"""How long pictures are kept."""
+"""How long images are kept."""
 
 import datetime
 from typing import TYPE_CHECKING
@@ -8,13 +8,13 @@ if TYPE_CHECKING:
 
 
 def older_than(days: int, now: datetime.datetime) -> str:
-    """The condition that holds for pictures taken more than so many times 24 hours before a time of the local clock."""
+    """The condition that holds for images taken more than so many times 24 hours before a time of the local clock."""
     cutoff = now.astimezone(datetime.timezone.utc) - datetime.timedelta(days=days)  # whatever the clock did meanwhile
     return f"time < {_literal(cutoff.astimezone().replace(tzinfo=None))}"
 
 
 def kept_anyway(database: "Database", now: datetime.datetime) -> str:
-    """The sentence that says of how many pictures no time tells that they are old, whether or not they are."""
+    """The sentence that says of how many images no time tells that they are old, whether or not they are."""
     later = now + datetime.timedelta(days=1)  # what is of another zone is not from the future
     unknown, future = database.count("time is null"), database.count(f"time > {_literal(later)}")
     return f"{unknown:,} without a time and {future:,} from the future are kept."

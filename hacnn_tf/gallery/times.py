@@ -1,4 +1,4 @@
-"""Times as users write them, and when pictures were taken."""
+"""Times as users write them, and when images were taken."""
 
 import datetime
 import os
@@ -30,7 +30,7 @@ def as_time(text: str) -> pd.Timestamp:
 
 
 def times_taken(paths: Iterable[str]) -> pd.Series:
-    """When pictures were taken, by their names or else by EXIF: `pandas.Series` of times without zone, or missing."""
+    """When images were taken, by their names or else by EXIF: `pandas.Series` of times without zone, or missing."""
     return pd.Series([_time_in_name(path) or _time_in_exif(path) for path in paths], dtype="datetime64[us]")
 
 
@@ -46,7 +46,7 @@ def _time_in_exif(path: str) -> datetime.datetime | None:
         with open_image(path) as image:
             exif = image.getexif()
             inner = exif.get_ifd(EXIF)
-    except Exception:  # whatever a broken picture makes Pillow raise; reading its pixels will say so
+    except Exception:  # whatever a broken image makes Pillow raise; reading its pixels will say so
         return None
     text = inner.get(TAKEN) or inner.get(DIGITIZED) or exif.get(CHANGED)
     match = re.match(r"(\d{4}):(\d\d):(\d\d) (\d\d):(\d\d):(\d\d)", text) if isinstance(text, str) else None

@@ -9,8 +9,8 @@ from hacnn_tf.data.manifest import check_tracks
 from hacnn_tf.evaluation.ranking import half_distances, squared_norms, whole_distances
 from hacnn_tf.evaluation.tracks import add_features, track_numbers, unit_branches
 from hacnn_tf.gallery.database import Database
-from hacnn_tf.gallery.naming import DISTANCE, FIRST, LAST, PICTURES
-from hacnn_tf.gallery.nearest import CANDIDATES, no_pictures
+from hacnn_tf.gallery.naming import DISTANCE, FIRST, IMAGES, LAST
+from hacnn_tf.gallery.nearest import CANDIDATES, no_images
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.types import BRANCHES, Features, Integers
 
@@ -19,7 +19,7 @@ def check_has_tracks(database: Database) -> None:
     """Raises `InputError` if a database does not know of any tracks."""
     if "track" not in database.columns:
         raise InputError(
-            f"{database.path} has no tracks: index its pictures into a new database with --track_pattern, or from a "
+            f"{database.path} has no tracks: index its images into a new database with --track_pattern, or from a "
             "manifest with a column track."
         )
 
@@ -34,20 +34,20 @@ def search_tracks(
 ) -> list[pd.DataFrame]:
     """The nearest tracks of each query, by their pooled features (`pool_tracks`). Compares with all.
 
-    A track is made, as it is searched, of those of its pictures that are in the database and for which the condition
-    holds: of what was removed nothing is left in it. A picture without a track is one of its own.
+    A track is made, as it is searched, of those of its images that are in the database and for which the condition
+    holds: of what was removed nothing is left in it. An image without a track is one of its own.
 
     Args:
         database: a `Database` with the column `track`.
         features: `(q, feature_dim)` float32 array.
         branches: whose features stand side by side in a feature, as `ReID.branches` names them.
-        where: only of pictures for which this condition holds, as in `Database.search`.
+        where: only of images for which this condition holds, as in `Database.search`.
         top: how many.
         reranked: order the nearest `CANDIDATES` (or `top`) by k-reciprocal re-ranking among themselves.
 
     Returns:
-        List of `pandas.DataFrame`s, one a query: of each track the columns of its picture that is nearest to the query,
-        `pictures` (how many), `first_seen` and `last_seen` (times, may be missing), and `distance` of the track,
+        List of `pandas.DataFrame`s, one a query: of each track the columns of its image that is nearest to the query,
+        `images` (how many), `first_seen` and `last_seen` (times, may be missing), and `distance` of the track,
         nearest first, those that are found at the same distance by path.
 
     Raises:
@@ -59,12 +59,12 @@ def search_tracks(
     queries = np.asarray(features, np.float32)
     rows = database.rows(database.columns, where)
     if rows.empty:
-        raise no_pictures(database.path, where)
+        raise no_images(database.path, where)
     # 0.3 kept a manifest's column of this name as it was, and what was indexed at several times may share names.
-    check_tracks(rows, f"{database.path} has", "; index the pictures into a new database with such names")
+    check_tracks(rows, f"{database.path} has", "; index the images into a new database with such names")
     tracks, places = track_numbers(rows), pd.Index(rows.path)
     pooled = np.zeros((tracks.max() + 1, database.feature_dim), np.float32)
-    near = np.full((len(queries), len(rows)), np.inf, np.float32)  # of each query to each picture
+    near = np.full((len(queries), len(rows)), np.inf, np.float32)  # of each query to each image
     for paths, vectors in database.features(where):
         found = places.get_indexer(paths)
         found, vectors = found[found >= 0], vectors[found >= 0]  # others were written since, by another thread
@@ -81,7 +81,7 @@ def search_tracks(
 def _nearest(
     query: Features, pooled: Features, rows: pd.DataFrame, tracks: Integers, top: int, reranked: bool
 ) -> pd.DataFrame:
-    """The lines of one query; `_near` of `rows` says which pictures are nearer to it."""
+    """The lines of one query; `_near` of `rows` says which images are nearer to it."""
     (halves,) = half_distances(query[None], pooled)
     distances = whole_distances(halves, squared_norms(query[None]))
     nearest = np.argsort(distances, kind="stable")[: max(top, CANDIDATES) if reranked else top]
@@ -90,9 +90,9 @@ def _nearest(
         from hacnn_tf.evaluation.reranking import rerank
 
         (found[:],) = rerank(query[None], pooled[nearest])
-    pictures = rows[np.isin(tracks, nearest)].sort_values(["_near", "path"])
-    groups = pictures.groupby(tracks[pictures.index])
+    images = rows[np.isin(tracks, nearest)].sort_values(["_near", "path"])
+    groups = images.groupby(tracks[images.index])
     lines = groups.head(1).drop(columns="_near")
     lines = lines.set_axis(tracks[lines.index])
-    lines[PICTURES], lines[FIRST], lines[LAST] = groups.size(), groups.time.min(), groups.time.max()
+    lines[IMAGES], lines[FIRST], lines[LAST] = groups.size(), groups.time.min(), groups.time.max()
     return lines.assign(**{DISTANCE: found}).sort_values([DISTANCE, "path"], ignore_index=True)[:top]

@@ -8,8 +8,8 @@ class InputError(Exception):
     """Something the user gave is wrong; the message says what, where and what to do. Commands print it and exit 1."""
 
 
-class NoPicturesError(InputError):
-    """A database has no pictures for which the condition of a search holds."""
+class NoImagesError(InputError):
+    """A database has no images for which the condition of a search holds."""
 
 
 class FormatError(InputError):

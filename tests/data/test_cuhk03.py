@@ -15,7 +15,7 @@ IDENTITIES = [843, 440, 77, 58, 49]  # of CUHK03's five camera pairs
 REFERENCE = h5py.special_dtype(ref=h5py.Reference)
 
 
-def picture(pair, identity, view):
+def image(pair, identity, view):
     """A flat-coloured image that says which it is; height × width × 3."""
     return np.full((6, 4, 3), (40 * pair, 10 * identity, 20 * view), np.uint8)
 
@@ -35,7 +35,7 @@ def write_mat(path, images, identities, testsets):
                 cells = np.full((10, count), empty, REFERENCE)
                 for p, identity, view in images:
                     if p == pair:
-                        cells[view - 1, identity - 1] = store(picture(p, identity, view).T)
+                        cells[view - 1, identity - 1] = store(image(p, identity, view).T)
                 pairs.append(references.create_dataset(f"{boxes}{pair}", data=cells, dtype=REFERENCE).ref)
             file.create_dataset(boxes, data=np.array([pairs], REFERENCE).T, dtype=REFERENCE)
         sets = [store(np.array(testset, float).T) for testset in testsets]
@@ -78,7 +78,7 @@ def test_767_700_is_read_in_place(small):
     assert list(query.camid) == [1, 1]
     assert list(dataset.split("gallery").pid) == [2, 2, 3]
     pixels = load_images(query.path, (6, 4))
-    np.testing.assert_array_equal(pixels, [picture(1, 2, 2), picture(2, 1, 5)])
+    np.testing.assert_array_equal(pixels, [image(1, 2, 2), image(2, 1, 5)])
     assert [path.name for path in (small / "cuhk03_release").iterdir()] == ["cuhk-03.mat"]
 
 

@@ -1,4 +1,4 @@
-"""One picture has the same pixels, and one feature, whichever way it comes in."""
+"""One image has the same pixels, and one feature, whichever way it comes in."""
 
 import io
 import os
@@ -20,7 +20,7 @@ ORIENTATION = 0x0112
 
 
 def smooth():
-    """A picture of 48 × 100 pixels that JPEG keeps well and no turn leaves as it is."""
+    """An image of 48 × 100 pixels that JPEG keeps well and no turn leaves as it is."""
     noise = np.random.default_rng(0).integers(0, 256, (10, 5, 3), dtype=np.uint8)
     return Image.fromarray(noise).resize((48, 100), Image.Resampling.BICUBIC)
 
@@ -67,7 +67,7 @@ OTHERS = {
     "TIFF of 16 bits": encoded(sixteen_bits(smooth()), "TIFF"),
     "JPEG 2000": encoded(smooth(), "JPEG2000"),
     "GIF": encoded(smooth(), "GIF"),
-    "JPEG of several pictures": encoded(smooth(), "MPO", save_all=True, append_images=[Image.new("RGB", (48, 100))]),
+    "JPEG of several images": encoded(smooth(), "MPO", save_all=True, append_images=[Image.new("RGB", (48, 100))]),
     "animated GIF": encoded(smooth(), "GIF", save_all=True, append_images=[Image.new("RGB", (48, 100))]),
 }
 EVERY = {**FILES, **OTHERS}
@@ -105,8 +105,8 @@ def test_paths_bytes_images_and_arrays_are_the_same_pixels(kind, tmp_path):
     path.write_bytes(EVERY[kind])
     pixels, size = read_image(EVERY[kind]), (160, 64)
     given = [path, str(path), bytearray(EVERY[kind]), memoryview(EVERY[kind]), Image.open(path), pixels]
-    for picture in given:
-        np.testing.assert_array_equal(read_image(picture), pixels)
+    for image in given:
+        np.testing.assert_array_equal(read_image(image), pixels)
     resized = Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BILINEAR)  # as docs say to a client
     for found in (read_image(path, size), load_images([str(path)], size)[0]):
         np.testing.assert_array_equal(found, resized)
@@ -152,13 +152,13 @@ def test_arrays_are_grey_colour_or_deep():
             read_image(wrong)
 
 
-def test_one_grey_array_is_one_picture(model):
+def test_one_grey_array_is_one_image(model):
     grey = np.asarray(smooth().convert("L"))
     np.testing.assert_array_equal(model.embed(grey), model.embed(smooth().convert("L")))
     assert model.embed(grey).shape == (1, 1024)
 
 
-def test_a_picture_that_the_user_holds_is_not_changed():
+def test_an_image_that_the_user_holds_is_not_changed():
     image = Image.open(io.BytesIO(FILES["JPEG of orientation 6"]))
     read_image(image, (160, 64))
     assert image.size == (48, 100) and image.getexif()[ORIENTATION] == 6
@@ -201,13 +201,13 @@ def test_icons_and_files_that_are_too_large_are_not_decoded(tmp_path, monkeypatc
             read_image(path)
 
 
-@pytest.mark.parametrize("kind", ["progressive JPEG", "JPEG of several pictures"])
+@pytest.mark.parametrize("kind", ["progressive JPEG", "JPEG of several images"])
 def test_a_jpeg_of_many_scans_is_not_decoded(kind, monkeypatch):
     whole = EVERY[kind]
     scans = whole.count(b"\xff\xda")
     monkeypatch.setattr(decode, "MOST_SCANS", scans)
     assert read_image(whole).shape == (100, 48, 3)
-    assert read_image(whole + b"\xff\xda" * 1000).shape == (100, 48, 3), "as a film behind a phone's picture"
+    assert read_image(whole + b"\xff\xda" * 1000).shape == (100, 48, 3), "as a film behind a phone's image"
     last = whole[whole.rindex(b"\xff\xda") : -2]
     with pytest.raises(InputError, match=f"JPEG of more than {scans} scans"):
         read_image(whole[:-2] + last + whole[-2:])
@@ -253,7 +253,7 @@ def test_an_image_without_pixels_is_refused():
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "JPEG of orientation 6", "CMYK JPEG", "PNG of 16 bits", "PNG with alpha"])
-def test_a_saved_models_bytes_have_the_feature_of_the_picture(kind, model, saved_model):
+def test_a_saved_models_bytes_have_the_feature_of_the_image(kind, model, saved_model):
     found = saved_model.signatures["encoded"](encoded=tf.constant([FILES[kind]]))
     assert found["status"].numpy().tolist() == [b"ok"]
     assert np.linalg.norm(found["features"].numpy() - model.embed(FILES[kind])) < 1e-2

@@ -1,4 +1,4 @@
-"""Decoding: every kind of picture that can be read is read as RGB, and every one that cannot be is named."""
+"""Decoding: every kind of image that can be read is read as RGB, and every one that cannot be is named."""
 
 import fcntl
 import os
@@ -112,11 +112,11 @@ def test_resizing_is_antialiased(tmp_path):
 
 def test_resizing_agrees_with_pillow(tmp_path):
     rng = np.random.default_rng(0)
-    picture = Image.fromarray(rng.integers(0, 256, (12, 6, 3), dtype=np.uint8)).resize(
+    image = Image.fromarray(rng.integers(0, 256, (12, 6, 3), dtype=np.uint8)).resize(
         (60, 180), Image.Resampling.BICUBIC
     )
-    path = save(tmp_path / "smooth.png", array=np.asarray(picture))
-    expected = np.asarray(picture.resize((64, 160), Image.Resampling.BILINEAR), int)
+    path = save(tmp_path / "smooth.png", array=np.asarray(image))
+    expected = np.asarray(image.resize((64, 160), Image.Resampling.BILINEAR), int)
     assert np.abs(load_images([path], (160, 64))[0] - expected).max() <= 1
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from hacnn_tf.data import read_dataset, synthetic
-from hacnn_tf.data.synthetic import make_cameras, make_pictures, make_synthetic, make_track
+from hacnn_tf.data.synthetic import make_cameras, make_images, make_synthetic, make_track
 from hacnn_tf.data.synthetic.person import Person, draw_person
 from hacnn_tf.utils.errors import InputError
 
@@ -22,7 +22,7 @@ def test_read_like_cuhk03_np(small_data_root, boxes, folder):
     assert set(dataset.split("query").camid) == {1, 2, 3, 4}
 
 
-def test_the_same_pictures_every_time(small_data_root, tmp_path):
+def test_the_same_images_every_time(small_data_root, tmp_path):
     make_synthetic(tmp_path / "again", identities=(6, 4))
     first, again = (sorted(folder.rglob("*.jpg")) for folder in (small_data_root / "synthetic", tmp_path / "again"))
     assert len(first) == 2 * (48 + 16 + 32)
@@ -44,7 +44,7 @@ def test_tight_boxes_hold_the_person_and_detected_ones_often_do_not():
     assert cut["detected"] > 15
 
 
-def test_a_person_is_drawn_inside_the_picture_from_every_side():
+def test_a_person_is_drawn_inside_the_image_from_every_side():
     for i in range(24):
         person = Person.random(np.random.default_rng(i))
         figure = draw_person(person, yaw=i, phase=i / 3, stride=0.55, height=160)
@@ -54,17 +54,16 @@ def test_a_person_is_drawn_inside_the_picture_from_every_side():
         assert bottom - top > 120
 
 
-def test_pictures_differ_by_camera_and_keep_the_shape_of_a_pedestrian():
+def test_images_differ_by_camera_and_keep_the_shape_of_a_pedestrian():
     cameras = make_cameras()
-    pictures = [
-        Image.open(io.BytesIO(make_pictures(camera, 1, camid, 1)["labelled"]))
-        for camid, camera in enumerate(cameras, 1)
+    images = [
+        Image.open(io.BytesIO(make_images(camera, 1, camid, 1)["labelled"])) for camid, camera in enumerate(cameras, 1)
     ]
-    assert all(1.2 < picture.height / picture.width < 4 for picture in pictures)
-    means = [np.asarray(picture).mean((0, 1)) for picture in pictures]
+    assert all(1.2 < image.height / image.width < 4 for image in images)
+    means = [np.asarray(image).mean((0, 1)) for image in images]
     assert min(np.abs(a - b).max() for i, a in enumerate(means) for b in means[:i]) > 5
     expected = [[147.7, 111.3, 86.5], [87.9, 99.7, 46.6], [181.2, 140.2, 138.6], [142.2, 109.0, 116.5]]
-    np.testing.assert_allclose(means, expected, atol=2, err_msg="other pictures are another VERSION")
+    np.testing.assert_allclose(means, expected, atol=2, err_msg="other images are another VERSION")
 
 
 def test_a_folder_of_another_version_is_refused(tmp_path):
@@ -89,7 +88,7 @@ def test_what_another_process_has_made_meanwhile_is_taken(tmp_path, monkeypatch)
 
 
 def test_interrupted_making_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(synthetic, "make_pictures", lambda *_: 1 / 0)
+    monkeypatch.setattr(synthetic, "make_images", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         make_synthetic(tmp_path / "synthetic", identities=(1, 1))
     assert not list(tmp_path.iterdir())
@@ -98,8 +97,8 @@ def test_interrupted_making_leaves_nothing(tmp_path, monkeypatch):
 def test_a_track_is_one_passage_the_same_every_time():
     camera = make_cameras()[1]
     first, again, other = (make_track(camera, 7, 2, index, 4) for index in (0, 0, 1))
-    assert first == again and len({picture["detected"] for picture in first}) == 4
-    assert not {picture["detected"] for picture in first} & {picture["detected"] for picture in other}
+    assert first == again and len({image["detected"] for image in first}) == 4
+    assert not {image["detected"] for image in first} & {image["detected"] for image in other}
     for seed in range(20):
         moments = camera.passage(np.random.default_rng(seed), 6)
         steps = np.diff([moment.left for moment in moments])

@@ -229,7 +229,7 @@ def test_smaller_weights_find_as_many(form, precision, shipped, tmp_path):
         (["--precision=int4"], "int4"),
         (["--format=onnx", "--calibration_images=/none"], "--calibration_images is for --precision int8"),
         (["--format=onnx", "--precision=int8", "--calibration_images=/none"], "/none"),
-        (["--run_dir=hacnn_cuhk03_detected_strong", "--format=onnx", "--precision=int8"], "name a folder of pictures"),
+        (["--run_dir=hacnn_cuhk03_detected_strong", "--format=onnx", "--precision=int8"], "name a folder of images"),
         (["--run_dir=/none"], "/none is not a run folder, preset or export"),
         (["--output=model.onnx"], "model.onnx is a folder to make"),
     ],

@@ -54,7 +54,7 @@ def test_what_needs_them_says_so(exported):
     assert all("is not installed: pip install" in sentence for sentence in sentences)
 
 
-def test_pictures_are_indexed_and_found(programs, features, tmp_path):
+def test_images_are_indexed_and_found(programs, features, tmp_path):
     pytest.importorskip("lancedb")
     script = "from hacnn_tf import index, search\n"
     script += "file, folder, query, people = sys.argv[1:]\n"

@@ -23,7 +23,7 @@ def make_features(count, seed=0):
 
 @pytest.fixture
 def filled(tmp_path):
-    """A database of 50 pictures, and their features."""
+    """A database of 50 images, and their features."""
     from hacnn_tf.gallery import Database
 
     filled = Database.create(tmp_path / "people.lance", MODEL, make_rows([]))

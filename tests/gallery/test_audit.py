@@ -19,27 +19,27 @@ def sha256sum(content):
 
 
 @pytest.fixture
-def pictures():
+def images():
     return [b"anna.jpg", b"anna_2.jpg"]
 
 
-def ask(audit, pictures, found=("/door/1.jpg", "/door/\udcff.jpg")):
-    """A search by two pictures of one person."""
+def ask(audit, images, found=("/door/1.jpg", "/door/\udcff.jpg")):
+    """A search by two images of one person."""
     return audit.run_search(
         lambda: [pd.DataFrame({"path": list(found)})],
-        [pictures],
+        [images],
         "people.lance",
         "ben",
         {"where": "camid = 1", "top": 20},
     )
 
 
-def test_a_line_says_who_asked_for_what_and_names_no_picture(pictures, tmp_path, monkeypatch):
+def test_a_line_says_who_asked_for_what_and_names_no_image(images, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SUDO_USER", raising=False)
     path = tmp_path / "log/audit.jsonl"
     before = datetime.now(timezone.utc) - timedelta(seconds=1)
-    (found,) = ask(Audit(path, "hacnn_tf.search"), pictures)
+    (found,) = ask(Audit(path, "hacnn_tf.search"), images)
     assert found.path[0] == "/door/1.jpg"
     line = json.loads(path.read_text())
     assert before <= datetime.fromisoformat(line.pop("time")) <= datetime.now(timezone.utc)
@@ -62,38 +62,38 @@ def test_a_database_in_a_bucket_is_named_as_it_was_given(tmp_path):
     assert json.loads((tmp_path / "a").read_text())["database"] == "s3://bucket/p.lance"
 
 
-def test_a_line_has_reached_the_disk_before_there_is_an_answer(pictures, tmp_path, monkeypatch):
+def test_a_line_has_reached_the_disk_before_there_is_an_answer(images, tmp_path, monkeypatch):
     synced, fsync = [], os.fsync
     monkeypatch.setattr(
         os, "fsync", lambda file: (synced.append((tmp_path / "audit.jsonl").stat().st_size), fsync(file))
     )
-    ask(Audit(tmp_path / "audit.jsonl", "hacnn_tf.search"), pictures)
+    ask(Audit(tmp_path / "audit.jsonl", "hacnn_tf.search"), images)
     assert synced == [(tmp_path / "audit.jsonl").stat().st_size] and synced[0] > 0
 
 
-def test_who_became_another_by_sudo_is_told(pictures, tmp_path, monkeypatch):
+def test_who_became_another_by_sudo_is_told(images, tmp_path, monkeypatch):
     monkeypatch.setenv("SUDO_USER", "anna")
-    ask(Audit(tmp_path / "a", "c"), pictures)
+    ask(Audit(tmp_path / "a", "c"), images)
     assert json.loads((tmp_path / "a").read_text())["sudo_user"] == "anna"
 
 
-def test_each_query_has_a_line_and_what_was_there_stays(pictures, tmp_path):
+def test_each_query_has_a_line_and_what_was_there_stays(images, tmp_path):
     path = tmp_path / "audit.jsonl"
     path.touch(0o640)  # as logrotate may make it
     path.write_text("before\n")
     rows = [pd.DataFrame({"path": ["/1.jpg"]}), pd.DataFrame({"path": ["/2.jpg"]})]
-    Audit(path, "c").run_search(lambda: rows, [[picture] for picture in pictures], "p.lance", None, {})
+    Audit(path, "c").run_search(lambda: rows, [[image] for image in images], "p.lance", None, {})
     first, *lines = path.read_text().splitlines()
     assert first == "before"
     assert [json.loads(line)["found"] for line in lines] == [[sha256sum(b"/1.jpg")], [sha256sum(b"/2.jpg")]]
 
 
-def test_a_search_that_finds_nobody_has_a_line_too(pictures, tmp_path):
+def test_a_search_that_finds_nobody_has_a_line_too(images, tmp_path):
     def search():
-        raise InputError("p.lance has no pictures for which 'camid = 7' holds.")
+        raise InputError("p.lance has no images for which 'camid = 7' holds.")
 
-    with pytest.raises(InputError, match="has no pictures"):
-        Audit(tmp_path / "a", "c").run_search(search, [pictures], "p.lance", "ben", {"where": "camid = 7"})
+    with pytest.raises(InputError, match="has no images"):
+        Audit(tmp_path / "a", "c").run_search(search, [images], "p.lance", "ben", {"where": "camid = 7"})
     line = json.loads((tmp_path / "a").read_text())
     assert (line["where"], line["found"]) == ("camid = 7", [])
 
@@ -122,7 +122,7 @@ def test_a_line_that_cannot_be_written_is_no_answer_and_leaves_no_half_line(tmp_
     assert json.loads(path.read_text())["user"] == "ben", "one whole line, and nothing after it"
 
 
-def test_half_a_line_in_a_file_that_may_only_grow_takes_no_other_line_along(pictures, tmp_path, monkeypatch):
+def test_half_a_line_in_a_file_that_may_only_grow_takes_no_other_line_along(images, tmp_path, monkeypatch):
     """As under `chattr +a`, on a full disk."""
     audit, write = Audit(tmp_path / "audit.jsonl", "c"), os.write
 
@@ -133,9 +133,9 @@ def test_half_a_line_in_a_file_that_may_only_grow_takes_no_other_line_along(pict
         patch.setattr(os, "ftruncate", refused)
         patch.setattr(os, "write", lambda file, content: write(file, content[:20]))
         with pytest.raises(InputError, match=r"\(the disk is full\): nothing is shown without it"):
-            ask(audit, pictures)
+            ask(audit, images)
     for _ in range(2):
-        ask(audit, pictures)
+        ask(audit, images)
     half, *whole = audit.path.read_text().splitlines()
     assert len(half) == 20 and [json.loads(line)["user"] for line in whole] == ["ben", "ben"]
 
@@ -180,11 +180,11 @@ def test_a_file_that_everybody_may_read_or_change_is_not_added_to(mode, tmp_path
         Audit(tmp_path / "audit.jsonl", "c")
 
 
-def test_without_a_file_nothing_is_recorded(pictures, tmp_path, monkeypatch):
+def test_without_a_file_nothing_is_recorded(images, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = sorted(os.listdir())
     audit = Audit(None, "c")
-    assert len(ask(audit, pictures)[0]) == 2
+    assert len(ask(audit, images)[0]) == 2
     audit.removing("p.lance", "true", 1, 1)
     audit.removed("p.lance", "true", 1, 0)
     assert sorted(os.listdir()) == before

@@ -20,7 +20,7 @@ REQUEST = SimpleNamespace(username="ａｎｎａ")  # anna, from another keyboar
 
 
 class Page:
-    """A page of a database, for whose model every picture is at the origin; `log` is its audit file."""
+    """A page of a database, for whose model every image is at the origin; `log` is its audit file."""
 
     def __init__(self, people, folder):
         self.log, self._query = folder / "audit.jsonl", folder / "query.png"
@@ -34,7 +34,7 @@ class Page:
         return self._functions["search"](str(self._query), [], since, until, top, 0.0, False, REQUEST)[0]
 
     def click(self, rows, index):
-        """What stands above the picture that was clicked."""
+        """What stands above the image that was clicked."""
         return self._functions["select"](None, rows, SimpleNamespace(index=index))[1]
 
 
@@ -63,7 +63,7 @@ def test_the_filters_of_the_page_as_conditions():
             _condition([], text, "")
 
 
-def test_a_click_shows_the_picture_that_was_clicked(page):
+def test_a_click_shows_the_image_that_was_clicked(page):
     rows = page.search()
     for index in (0, 3):
         assert page.click(rows, index) == f"**{browser._plain(rows.path[index])}**"
@@ -83,7 +83,7 @@ def test_one_search_runs_after_another(page):
     assert len({f.concurrency_id for f in page.blocks.fns.values() if f.name == "search"}) == 1
 
 
-def test_nothing_goes_elsewhere_and_pictures_go_after_an_hour(page, monkeypatch):
+def test_nothing_goes_elsewhere_and_images_go_after_an_hour(page, monkeypatch):
     asked = {}
     monkeypatch.setattr(gradio.Blocks, "launch", lambda _, **how: asked.update(how) or (None, "http://x/", None))
     assert browser.launch(page.blocks, "127.0.0.1", 7860) == "http://x/"

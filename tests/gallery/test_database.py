@@ -44,7 +44,7 @@ def test_writing_a_path_again_replaces_its_row(filled):
 def test_what_could_not_be_written_is_known_before_any_feature(tmp_path):
     people = Database.create(tmp_path / "people.lance", MODEL, make_rows([1]))
     assert Database.find(people.path, MODEL, make_rows([99])).path == people.path
-    with pytest.raises(InputError, match=r"other types of columns than these pictures \(.*\): index them into another"):
+    with pytest.raises(InputError, match=r"other types of columns than these images \(.*\): index them into another"):
         Database.find(people.path, MODEL, make_rows([99], camid="lobby"))
     with pytest.raises(InputError, match=r"other types of columns"):
         Database.find(people.path, MODEL, make_rows([99], camid=1.5))
@@ -96,7 +96,7 @@ def test_the_features_of_another_network_are_refused(filled):
 
 def test_other_columns_or_types_are_refused(filled):
     people, features = filled
-    with pytest.raises(InputError, match="has the columns path, bytes, modified, camid, time, and these pictures"):
+    with pytest.raises(InputError, match="has the columns path, bytes, modified, camid, time, and these images"):
         people.write(make_rows([1], coat="red"), features[:1])
     with pytest.raises(InputError, match="has other types of columns"):
         people.write(make_rows([1], camid="gate"), features[:1])
@@ -132,7 +132,7 @@ def test_further_columns_keep_their_types(tmp_path):
     assert people.rows(["coat"], "coat = 'red' and height < 1.75 and pid = 4 and known").coat.tolist() == ["red"]
 
 
-def test_writers_of_the_same_new_pictures_leave_one_row_of_each(tmp_path):
+def test_writers_of_the_same_new_images_leave_one_row_of_each(tmp_path):
     rows, features = make_rows(np.arange(50)), make_features(50)
     Database.create(tmp_path / "people.lance", MODEL, rows)
     writers = [Database(tmp_path / "people.lance") for _ in range(4)]
@@ -201,7 +201,7 @@ def test_numbers_with_gaps_are_the_same_texts(tmp_path):
 @pytest.mark.parametrize("shape", [(2, DIM // 2), (1, DIM), (2, DIM, 1), (DIM,)])
 def test_features_of_another_shape_are_refused(filled, shape):
     people, _ = filled
-    with pytest.raises(InputError, match=rf"2 pictures need features \(2, {DIM}\), not"):
+    with pytest.raises(InputError, match=rf"2 images need features \(2, {DIM}\), not"):
         people.write(make_rows([60, 61]), np.zeros(shape, np.float32))
     assert len(people) == 50
 

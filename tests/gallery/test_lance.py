@@ -49,7 +49,7 @@ def test_one_of_no_format_is_opened_and_one_of_a_newer_one_is_one_sentence(tmp_p
     assert Database(tmp_path / "former.lance").fingerprint == MODEL.fingerprint
 
 
-def test_one_that_does_not_say_how_pictures_were_read_is_of_the_first_version(tmp_path, monkeypatch):
+def test_one_that_does_not_say_how_images_were_read_is_of_the_first_version(tmp_path, monkeypatch):
     assert Database.create(tmp_path / "now.lance", MODEL, make_rows([])).outdated is None
     monkeypatch.setattr(lance, "DECODER", b"unknown")  # as of before it did
     Database.create(tmp_path / "former.lance", MODEL, make_rows([]))
@@ -204,7 +204,7 @@ def test_what_another_process_has_written_is_removed_too(filled):
 
 
 def interrupt_removal(people, monkeypatch):
-    """Removes a picture while the disk is full."""
+    """Removes an image while the disk is full."""
 
     def full(*_, **__):
         raise OSError("full")
@@ -270,7 +270,7 @@ def test_one_that_is_half_made_is_for_its_owner_alone_too(tmp_path, monkeypatch)
 def test_all_can_be_removed_and_the_database_still_be_used(filled):
     people, features = filled
     assert people.remove("true") == 50
-    with pytest.raises(InputError, match="has no pictures"):
+    with pytest.raises(InputError, match="has no images"):
         people.search(features[:1])
     people.write(make_rows([0]), features[:1])
     assert len(people) == 1

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from hacnn_tf.evaluation import rerank
-from hacnn_tf.utils.errors import InputError, NoPicturesError
+from hacnn_tf.utils.errors import InputError, NoImagesError
 from tests.gallery.conftest import DIM, MODEL, bytes_below, make_features, make_rows, numbers
 
 pytest.importorskip("lancedb", reason='needs the extra "search"')
@@ -108,13 +108,13 @@ def test_what_a_condition_leaves_is_found_wherever_it_is_in_the_index(filled, mo
         ("camera = 3", "there is no column camera; the columns are path, bytes, modified, camid, time"),
         ("camid", "cannot be used"),
         ("path = 3 +", "cannot be used"),
-        ("camid = 99", "has no pictures for which 'camid = 99' holds"),
+        ("camid = 99", "has no images for which 'camid = 99' holds"),
         ("'", "cannot be used"),
     ],
 )
 def test_filters_that_cannot_be_used_or_leave_nothing(filled, where, words):
     people, features = filled
-    with pytest.raises(NoPicturesError if "99" in where else InputError, match=words) as error:
+    with pytest.raises(NoImagesError if "99" in where else InputError, match=words) as error:
         people.search(features[:1], where)
     assert "\n" not in str(error.value) and ".rs" not in str(error.value)
     if "99" not in where:

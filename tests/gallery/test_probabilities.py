@@ -21,7 +21,7 @@ FOUND = pd.DataFrame({"path": ["/a.jpg", "/b.jpg", "/c.jpg"], "distance": [0.5, 
 
 
 @pytest.mark.parametrize(("count", "prior", "share"), [(1000, None, 0.001), (1, None, 0.5), (1000, 0.3, 0.3)])
-def test_one_of_the_pictures_is_taken_for_the_persons(count, prior, share):
+def test_one_of_the_images_is_taken_for_the_persons(count, prior, share):
     rows, less = Probabilities(CURVE, count, prior).add(FOUND)
     odds = np.exp(6 - 4 * FOUND.distance**2) * share / (1 - share)
     np.testing.assert_allclose(rows["_probability"], odds / (1 + odds))

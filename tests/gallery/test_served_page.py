@@ -52,7 +52,7 @@ def query(small_data_root):
 
 @contextlib.contextmanager
 def served(people, kept, *flags):
-    """The address of a page, with its pictures in a folder."""
+    """The address of a page, with its images in a folder."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -87,7 +87,7 @@ def guarded(people, tmp_path_factory):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "JPEG of orientation 6", "CMYK JPEG", "PNG of 16 bits", "animated GIF"])
-def test_an_upload_is_the_picture_that_the_index_reads(kind, people, tmp_path, monkeypatch):
+def test_an_upload_is_the_image_that_the_index_reads(kind, people, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     from gradio.data_classes import ImageData
 
@@ -130,7 +130,7 @@ def test_files_are_served_only_if_they_were_shown_or_uploaded(address, people, q
     assert shown == 200 and status(f"{address}/gradio_api/file={kept}") == 200
     here = os.path.relpath(query, Path.cwd())
     for path in (
-        query,  # also if it is a picture of a person, or in the database
+        query,  # also if it is an image of a person, or in the database
         *sorted(people.parent.rglob("*.manifest"))[:1],
         small_run / "config.json",
         "/etc/passwd",
@@ -179,7 +179,7 @@ def test_no_request_makes_the_page_read_another_file(address, query, function):
     for path in (query, "/dev/zero", Path(kept).parent / ".." / ".." / "none", f"{kept}/../../../../../etc/passwd", ""):
         answer = asked(address, path, function)
         assert not answer["success"]
-        assert answer["output"]["error"] == "A query is a picture that was uploaded to this page."
+        assert answer["output"]["error"] == "A query is an image that was uploaded to this page."
     if function == "search":
         answer = asked(address, kept, function)
         assert answer["success"] and len(answer["output"]["data"][1]) == 20
@@ -337,7 +337,7 @@ def test_a_search_from_beginning_to_end(page, query, people):
     page.get_by_role("textbox", name="From").fill("2026-11-24 07:00")
     page.get_by_role("textbox", name="From").press("Enter")
     page.wait_for_selector("[data-testid=toast-body]")
-    assert 'no pictures for which "camid in (3) and time' in page.locator("[data-testid=toast-body]").inner_text()
+    assert 'no images for which "camid in (3) and time' in page.locator("[data-testid=toast-body]").inner_text()
     page.get_by_role("textbox", name="From").fill("")
     page.get_by_role("textbox", name="From").press("Enter")
     page.wait_for_function("document.querySelectorAll('#found .caption-label').length == 8")
@@ -347,10 +347,10 @@ def test_a_search_from_beginning_to_end(page, query, people):
     assert f"{people.parent}/_gallery_*1*/" in page.locator("#path").inner_text(), "as it is, and no emphasis"
     seen = page.locator("#seen img")
     page.wait_for_function("document.querySelector('#seen img').naturalWidth > 0")
-    assert seen.evaluate("image => image.naturalWidth > 7 * 128"), "the picture, and two maps at each of three levels"
-    page.get_by_role("button", name="Search with this picture").click()
+    assert seen.evaluate("image => image.naturalWidth > 7 * 128"), "the image, and two maps at each of three levels"
+    page.get_by_role("button", name="Search with this image").click()
     page.wait_for_function("document.querySelector('#found .caption-label').innerText.startsWith('1. 0.000')")
-    assert "camera 3" in captions(page)[0], "nearest to a picture is the picture itself"
+    assert "camera 3" in captions(page)[0], "nearest to an image is the image itself"
 
 
 def test_a_search_of_somebody_who_logged_in_is_recorded_before_it_is_shown(browser, guarded, query, people):
@@ -391,7 +391,7 @@ def test_a_search_of_somebody_who_logged_in_is_recorded_before_it_is_shown(brows
 
 
 @pytest.mark.parametrize("content", [b"no image", b"", b"\xff\xd8\xff\xe0 cut", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
-def test_what_is_no_picture_is_said_to_be_none(page, tmp_path, content):
+def test_what_is_no_image_is_said_to_be_none(page, tmp_path, content):
     (tmp_path / "a.jpg").write_bytes(content)
     page.set_input_files("#query input[type=file]", str(tmp_path / "a.jpg"))
     page.wait_for_selector("[data-testid=toast-body]")

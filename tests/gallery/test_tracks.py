@@ -1,4 +1,4 @@
-"""Tracks in a database: the nearest by brute force, of those pictures that are there and that a condition leaves."""
+"""Tracks in a database: the nearest by brute force, of those images that are there and that a condition leaves."""
 
 from types import SimpleNamespace
 
@@ -23,7 +23,7 @@ MODEL = SimpleNamespace(name="runs/a", fingerprint="aa", feature_dim=DIM)
 
 @pytest.fixture
 def people(tmp_path):
-    """A database of 60 pictures, most of them in tracks of up to 4, written in parts; and its table, with features."""
+    """A database of 60 images, most of them in tracks of up to 4, written in parts; and its table, with features."""
     numbers = np.arange(COUNT)
     rows = pd.DataFrame({"path": [f"/people/{i:02}.jpg" for i in numbers], "bytes": 5, "modified": 1})
     track = numbers // 4 + 100
@@ -48,7 +48,7 @@ def nearest(rows, query):
         best = track.iloc[np.argmin(distances)]
         distance = np.linalg.norm(mean_of(np.stack(track.feature)) - query)
         lines.append((distance, best.path, best.camid, len(track), track.time.min(), track.time.max(), best.track))
-    columns = ["distance", "path", "camid", "pictures", "first_seen", "last_seen", "track"]
+    columns = ["distance", "path", "camid", "images", "first_seen", "last_seen", "track"]
     types = {"first_seen": "datetime64[us]", "last_seen": "datetime64[us]", "track": "Int64"}
     return pd.DataFrame(sorted(lines, key=lambda line: line[:2]), columns=columns).astype(types)
 
@@ -114,7 +114,7 @@ def test_of_one_branch(people):
 def test_what_cannot_be_searched_is_said(people, tmp_path):
     database, rows = people
     for where, sentence in (
-        ("camid = 9", "has no pictures for which 'camid = 9' holds"),
+        ("camid = 9", "has no images for which 'camid = 9' holds"),
         ("door = 1", "cannot be used"),
     ):
         with pytest.raises(InputError, match=sentence):
@@ -122,7 +122,7 @@ def test_what_cannot_be_searched_is_said(people, tmp_path):
     with pytest.raises(InputError, match=r"A search takes features \(q, 8\) and a top of at least 1, not \(1, 4\) and"):
         search_tracks(database, random_features(1, width=2))
     without = Database.create(tmp_path / "b.lance", MODEL, rows[:0].drop(columns=["track", "feature"]))
-    with pytest.raises(InputError, match="has no tracks: index its pictures into a new database with --track_pattern"):
+    with pytest.raises(InputError, match="has no tracks: index its images into a new database with --track_pattern"):
         search_tracks(without, random_features(1))
 
 
@@ -143,7 +143,7 @@ def test_tracks_that_are_numbered_by_each_camera_are_refused(people, tmp_path):
 
 def test_without_tracks_a_column_may_be_called_as_theirs(people):
     _, rows = people
-    shown = rows[:2].drop(columns=["track", "feature"]).assign(distance=0.5, pictures=7, last_seen="today")
+    shown = rows[:2].drop(columns=["track", "feature"]).assign(distance=0.5, images=7, last_seen="today")
     head, line, _ = as_text(shown).splitlines()
     assert head.split() == ["rank", "distance", "camera", "time", "path"] and line.split()[-1] == "/people/00.jpg"
     assert "last_seen today" in as_page("people.lance", [(["/q.jpg"], shown)])
@@ -153,10 +153,10 @@ def test_a_line_of_a_track_and_its_place_on_a_page(people):
     database, rows = people
     (found,) = search_tracks(database, unit_branches(rows.feature[13][None]), where="track = 103", top=1)
     head, line = as_text(found).splitlines()
-    assert head.split() == ["rank", "distance", "camera", "track", "pictures", "first_seen", "last_seen", "path"]
+    assert head.split() == ["rank", "distance", "camera", "track", "images", "first_seen", "last_seen", "path"]
     times = "2026-11-24 08:44:00 2026-11-24 08:47:00"
     expected = ["1", f"{found.distance[0]:.3f}", "1", "103", "3", *times.split()]
     assert line.split() == [*expected, "/people/13.jpg"]
     page = as_page("people.lance", [(["/q.jpg"], found)])
-    for text in ("track 103", "pictures 3", "first_seen 2026-11-24 08:44:00", "camera 1<br>2026-11-24 08:46:00"):
+    for text in ("track 103", "images 3", "first_seen 2026-11-24 08:44:00", "camera 1<br>2026-11-24 08:46:00"):
         assert text in page

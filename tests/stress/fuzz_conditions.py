@@ -94,7 +94,7 @@ def fuzz(folder, conditions, seed):
 
 
 def make_rows():
-    """Sixty pictures of which much is not known."""
+    """Sixty images of which much is not known."""
     chance = random.Random(0)
     names = [f"/people/p{i % 7}/{i:04d}_c{i % 4}.jpg" for i in range(56)]
     names += ["/people/it's.jpg", "/people/back\\slash.jpg", "/people/new\nline.jpg", "/people/Ünicode 😀.jpg"]

@@ -28,7 +28,7 @@ class Lens:
 
 @pytest.fixture
 def command():
-    command = Command("Takes pictures.", "take")
+    command = Command("Takes images.", "take")
     command.define_options(Lens, leaves=5)
     return command
 

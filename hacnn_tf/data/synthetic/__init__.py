@@ -18,7 +18,7 @@ from hacnn_tf.utils.files import atomic_write, expanded, read_if_whole
 from hacnn_tf.utils.types import FilePath
 from hacnn_tf.utils.waiting import bar
 
-VERSION = 1  # of the pictures; raise it when they change
+VERSION = 1  # of the images; raise it when they change
 SEED = 2018
 TRAIN_IDENTITIES, TEST_IDENTITIES, CAMERAS = 200, 100, 4
 TRAIN_IMAGES, QUERY_IMAGES, GALLERY_IMAGES = 2, 1, 2  # of an identity, a camera
@@ -61,7 +61,7 @@ def read_synthetic(data_root: FilePath, boxes: str = "detected", allow_subset: b
 def make_synthetic(folder: FilePath, identities: tuple[int, int] = (TRAIN_IDENTITIES, TEST_IDENTITIES)) -> None:
     """Writes `FOLDER/{detected,labeled}/{bounding_box_train,query,bounding_box_test}`, whole or not at all.
 
-    Each scene is photographed once and cut out twice, with tight and with badly placed boxes. A picture depends on the
+    Each scene is photographed once and cut out twice, with tight and with badly placed boxes. An image depends on the
     identity, the camera, its number and `SEED`, and on nothing else.
 
     Args:
@@ -77,18 +77,18 @@ def make_synthetic(folder: FilePath, identities: tuple[int, int] = (TRAIN_IDENTI
             for split in ("train", "query", "gallery"):
                 (part / boxes / FOLDERS[split]).mkdir(parents=True)
 
-        def write_pictures(pid: int) -> None:
+        def write_images(pid: int) -> None:
             trained = pid <= identities[0]
             splits = ["train"] * TRAIN_IMAGES if trained else ["query"] * QUERY_IMAGES + ["gallery"] * GALLERY_IMAGES
             for camid, camera in enumerate(cameras, start=1):
                 for index, split in enumerate(splits, start=1):
-                    for boxes, picture in make_pictures(camera, pid, camid, index).items():
+                    for boxes, image in make_images(camera, pid, camid, index).items():
                         name = f"{pid:04d}_c{camid}_{index}.jpg"
-                        (part / BOXES_FOLDERS[boxes] / FOLDERS[split] / name).write_bytes(picture)
+                        (part / BOXES_FOLDERS[boxes] / FOLDERS[split] / name).write_bytes(image)
 
         with ThreadPoolExecutor() as pool:
             pids = range(1, sum(identities) + 1)
-            for _ in bar(pool.map(write_pictures, pids), "Drawing", len(pids), "person"):
+            for _ in bar(pool.map(write_images, pids), "Drawing", len(pids), "person"):
                 pass  # where there was an error, it is raised here
         content = {"version": VERSION, "seed": SEED, "identities": list(identities)}
         (part / "dataset.json").write_text(json.dumps(content))
@@ -102,14 +102,14 @@ def make_cameras() -> list[Camera]:
     ]
 
 
-def make_pictures(camera: Camera, pid: int, camid: int, index: int) -> dict[str, bytes]:
+def make_images(camera: Camera, pid: int, camid: int, index: int) -> dict[str, bytes]:
     """One photograph of an identity, cut out by "labelled" and "detected" boxes: dict of JPEG bytes."""
     rng = np.random.default_rng([SEED, pid, camid, index])
     return _cut_out(camera, pid, rng, Person.random(rng))
 
 
 def make_track(camera: Camera, pid: int, camid: int, index: int, frames: int) -> list[dict[str, bytes]]:
-    """As `make_pictures`, photographs of one passage of an identity: before one background, in one direction.
+    """As `make_images`, photographs of one passage of an identity: before one background, in one direction.
 
     Args:
         camera: one of `make_cameras`.
@@ -131,12 +131,12 @@ def _cut_out(
     corners = np.array(list(boxes.values()))
     left, top = corners[:, :2].min(axis=0).tolist()
     scene = camera.develop(scene.crop((left, top, *corners[:, 2:].max(axis=0).tolist())), rng)  # what the boxes show
-    pictures = {}
+    images = {}
     for name, box in boxes.items():
         file = io.BytesIO()
         scene.crop(np.subtract(box, (left, top, left, top)).tolist()).save(file, "JPEG", quality=90)
-        pictures[name] = file.getvalue()
-    return pictures
+        images[name] = file.getvalue()
+    return images
 
 
 def _inside(box: Box, image: Image.Image) -> Box:

@@ -1,4 +1,4 @@
-"""Which pictures there are, and what is known of each without looking at it: camera, time, what a manifest says."""
+"""Which images there are, and what is known of each without looking at it: camera, time, what a manifest says."""
 
 import os
 import re
@@ -19,16 +19,16 @@ from hacnn_tf.utils.files import expanded, preview
 from hacnn_tf.utils.types import FilePath
 
 
-def list_pictures(
+def find_images(
     images: FilePath, camera_pattern: str | None = None, track_pattern: str | None = None
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """The pictures of a folder, or of a manifest.
+    """The images of a folder, or of a manifest.
 
     Args:
         images: path of a folder, taken with all folders in it; of one with a `manifest.csv` or `manifest.parquet`, or
             of such a file, see `hacnn_tf.data.manifest.read_manifest`. Of its columns only `path` is needed; `time` is
             as in 2026-11-24 15:30:00 (ISO 8601; with a zone, stored in UTC), and the others are kept as they are.
-        camera_pattern: regular expression with one group that finds the camera in a picture's path below the folder;
+        camera_pattern: regular expression with one group that finds the camera in an image's path below the folder;
             if not given, it is the number after `_c` of names like 0002_c1s1_000451_03.jpg. Not for manifests with a
             `camid`.
         track_pattern: the same for the track, which is not known if not given. Not for manifests with a `track`.
@@ -70,7 +70,7 @@ def list_pictures(
     check_tracks(rows, f"{images} has")
     rows["path"] = rows.path.map(os.path.abspath)
     if rows.path.duplicated().any():
-        raise InputError(f"{manifest} lists pictures more than once: {preview(rows.path[rows.path.duplicated()])}.")
+        raise InputError(f"{manifest} lists images more than once: {preview(rows.path[rows.path.duplicated()])}.")
     rows["bytes"], rows["modified"] = zip(*map(_status, rows.path), strict=True)
     first = [*FILE_COLUMNS, "camid"]
     rows = rows[[*first, *rows.columns.difference(first, sort=False)]].sort_values("path", ignore_index=True)
