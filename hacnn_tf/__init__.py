@@ -7,6 +7,11 @@ network and its layers, as `keras.saving.load_model` needs it, after `import hac
 import sys
 from typing import TYPE_CHECKING
 
+if sys.platform == "win32":  # said in a sentence, without a traceback in a command
+    raise (SystemExit if sys.argv[:1] == ["-m"] else ImportError)(
+        "hacnn_tf runs on Linux and macOS: under Windows install it in WSL 2, which TensorFlow needs for GPUs too."
+    )
+
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.lazy import lazy
 from hacnn_tf.utils.startup import prepare_command, running_command

@@ -13,6 +13,8 @@ import numpy as np
 import hacnn_tf
 from hacnn_tf.data.decode import DECODER_VERSION
 
+CPUINFO = Path("/proc/cpuinfo")  # Linux has it
+
 
 def code_here() -> dict[str, Any]:
     """What this code computes with, as in `RunFolder.code`."""
@@ -48,7 +50,7 @@ def device() -> str:
 
 def processor() -> str:
     """The kind of processor, as in /proc/cpuinfo, or its architecture where that names none."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    lines = CPUINFO.read_text().splitlines() if CPUINFO.exists() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.machine())
 

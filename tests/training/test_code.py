@@ -105,9 +105,13 @@ def test_the_device_is_the_kinds_of_gpu_or_the_processor(monkeypatch, gpus, expe
 
 
 @pytest.mark.parametrize(
-    ("lines", "expected"), [("cores : 2\nmodel name\t: A B\n", "A B"), ("CPU part\t: 1\n", "aarch64")]
+    ("lines", "expected"),
+    [("cores : 2\nmodel name\t: A B\n", "A B"), ("CPU part\t: 1\n", "aarch64"), (None, "aarch64")],
 )
-def test_a_processor_without_a_name_is_its_architecture(monkeypatch, lines, expected):
-    monkeypatch.setattr(code.Path, "read_text", lambda path: lines)
+def test_a_processor_without_a_name_is_its_architecture(monkeypatch, tmp_path, lines, expected):
+    """Systems other than Linux have no such file."""
+    monkeypatch.setattr(code, "CPUINFO", tmp_path / "cpuinfo")
+    if lines:
+        code.CPUINFO.write_text(lines)
     monkeypatch.setattr(code.platform, "machine", lambda: "aarch64")
     assert code.processor() == expected

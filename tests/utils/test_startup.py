@@ -108,6 +108,14 @@ def test_importing_leaves_the_streams_alone_and_needs_no_folder():
     assert done.stdout == "(2, 1024)\n", done.stderr
 
 
+@pytest.mark.parametrize(("name", "said"), [("-m", "hacnn_tf runs on"), ("", "Traceback")])
+def test_windows_is_told_what_to_do(name, said):
+    """A command in a sentence, a program as an error of the import."""
+    done = run([sys.executable, "-c", f"import sys; sys.platform, sys.argv = 'win32', [{name!r}]; import hacnn_tf"])
+    assert done.returncode == 1 and done.stderr.startswith(said)
+    assert "under Windows install it in WSL 2" in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.slow
 def test_importing_with_standard_error_closed():
     script = (
@@ -206,10 +214,10 @@ def test_a_gpu_that_tensorflow_does_not_use_is_said(tmp_path, monkeypatch, capsy
     warn = startup._warn_of_unused_gpu.__wrapped__
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr("tensorflow.config.list_physical_devices", lambda kind: [])
-    monkeypatch.setattr(startup, "NVIDIA", str(tmp_path / "none"))
+    monkeypatch.setattr(startup, "NVIDIA", [str(tmp_path / "none")])
     warn()
     (tmp_path / "nvidiactl").touch()
-    monkeypatch.setattr(startup, "NVIDIA", str(tmp_path / "nvidiactl"))
+    monkeypatch.setattr(startup, "NVIDIA", [str(tmp_path / "none"), str(tmp_path / "nvidiactl")])
     with monkeypatch.context() as patch:
         patch.setenv("CUDA_VISIBLE_DEVICES", "-1")
         warn()
