@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.request import getproxies
 
 import pytest
@@ -108,6 +109,22 @@ def test_a_page_for_everybody_in_the_network_says_so(people, tmp_path, monkeypat
     assert warned[0].startswith("Anyone who reaches this address can see") and warned[0].count("\n") == 1
     assert warned[1].startswith("Passwords and images are sent unencrypted: put a TLS proxy")
     assert warned[2:] == ["", ""]
+
+
+def test_the_model_that_is_named_is_opened_and_what_is_outdated_is_told(people, monkeypatch, capsys):
+    from hacnn_tf.gallery import Database, browser
+
+    named = []
+    monkeypatch.setattr(Database, "load_model", lambda database, model: named.append(model))
+    monkeypatch.setattr(Database, "outdated", "Read otherwise.")
+    monkeypatch.setattr(browser, "page", lambda database, model, audit: SimpleNamespace(close=lambda verbose: None))
+    monkeypatch.setattr(browser, "launch", lambda blocks, host, port, users: "there")
+    monkeypatch.setattr("signal.pause", lambda: None)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = f"--port={free.getsockname()[1]}"
+    command(app, f"--database={people}", port, "--model=runs/mine")
+    assert named == ["runs/mine"] and capsys.readouterr().err == "Read otherwise.\n"
 
 
 def test_proxies_are_there_again_for_a_database_in_a_bucket(monkeypatch):

@@ -111,6 +111,9 @@ def test_what_the_table_does_not_show_is_counted(data_root, capsys):
         assert printed.count("empty file") == 10 and printed.count("two identities") == 1
         assert printed.endswith(f"\nand 20 more: {pointer}\n")
     assert pd.read_csv(output).problem.value_counts().to_dict() == {"broken": 30, "two identities": 1}
+    written = output.read_bytes()
+    said = fails(check, [*args[1:], f"--output={output}"], capsys)
+    assert "exists: remove it or name another output" in said and output.read_bytes() == written
 
 
 def test_a_size_that_no_other_image_has(tmp_path, capsys):

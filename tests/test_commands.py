@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from hacnn_tf import app, calibrate, check, evaluate, index, reproduce, search, train
+from hacnn_tf import app, calibrate, evaluate, index, reproduce, search, train
 from hacnn_tf.export import __main__ as export
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
@@ -29,21 +29,6 @@ def fails(module, args, capsys):
     assert "\n" not in sentence and "Traceback" not in sentence
     assert sentence.startswith(module.COMMAND.name + ": ")
     return sentence
-
-
-@pytest.mark.parametrize("module", [train, evaluate, export, check, calibrate])
-def test_help_names_every_flag(module, capsys):
-    module.COMMAND.run(module.main, ["command", "--help"])
-    text = capsys.readouterr().out
-    assert text.startswith(module.__doc__.strip())
-    for name in module.COMMAND.values:
-        assert f"--{name} " in text or f"--[no]{name} " in text
-
-
-def test_a_command_typed_wrong_ends_with_one_line_and_a_code():
-    done = subprocess.run([sys.executable, "-m", "hacnn_tf.train", "--epoch=3"], capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1 and "Unknown command line flag 'epoch'" in done.stderr
 
 
 @pytest.mark.parametrize(

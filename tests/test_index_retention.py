@@ -116,8 +116,10 @@ def test_a_removal_that_was_interrupted_is_finished_without_a_question(doors, ca
 
 
 @pytest.fixture
-def ages(tmp_path):
+def ages(tmp_path, monkeypatch):
     """A database of images that are 31 and 29 days old, of one without a time and of one of next year."""
+    monkeypatch.setenv("TZ", "UTC")  # days of 24 hours, when clocks are changed too
+    time.tzset()
     model = SimpleNamespace(name="none", fingerprint="none", feature_dim=4)
     days = {"old": 31, "aged": 30.001, "recent": 29.999, "never": None, "coming": -365}
     now = datetime.datetime.now()
@@ -127,7 +129,9 @@ def ages(tmp_path):
     database = Database.create(tmp_path / "ages.lance", model, rows)
     database.write(rows, np.arange(20, dtype=np.float32).reshape(5, 4) + 0.1)
     database.tidy()
-    return database
+    yield database
+    monkeypatch.undo()
+    time.tzset()
 
 
 def names(database):

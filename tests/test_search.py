@@ -50,6 +50,12 @@ def test_searching_every_query_gives_the_evaluations_measures(small_data_root, t
         assert expected["mAP"] == pytest.approx(100 * np.mean(np.arange(1, len(hits) + 1) / hits))
 
 
+def test_that_a_databases_images_were_read_otherwise_is_told(people, query, monkeypatch, capsys):
+    monkeypatch.setattr(Database, "outdated", "Read otherwise.")
+    command(search, f"--database={people}", f"--query={query[0]}", "--top=1")
+    assert capsys.readouterr().err.startswith("Read otherwise.\n")
+
+
 def test_search_prints_the_nearest_and_writes_a_page(people, query, tmp_path, capsys):
     page = tmp_path / "found.html"
     args = [f"--database={people}", f"--query={query[0]}", "--where=camid != 1", "--top=5"]

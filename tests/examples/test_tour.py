@@ -1,5 +1,6 @@
 """The notebook: it runs from top to bottom, and what it shows is committed with it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_it_shows_nothing_but_what_it_printed(tour):
         for output in cell.get("outputs", []):
             assert output.get("name") != "stderr"
             text = output.get("text", "") + str(output.get("data", {}).get("text/plain", ""))
-            assert "\r" not in text and str(Path.home()) not in text and str(Path.cwd()) not in text
+            assert "\r" not in text and not re.search(r"/(home|root|Users|tmp)/", text)
     assert NOTEBOOK.stat().st_size < 1.2e6
 
 

@@ -242,6 +242,12 @@ def test_what_cannot_be_exported(args, words, small_run, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_export_is_not_exported_again(programs, tmp_path):
+    with pytest.raises(SystemExit, match="is an export already: export its run folder"):
+        command(export, f"--run_dir={programs('onnx')}", f"--output={tmp_path}/out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_int8_is_calibrated_on_the_training_images(small_run, small_data_root, tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(export, "export_model", lambda *args: calls.append(args))

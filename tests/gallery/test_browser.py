@@ -33,9 +33,12 @@ class Page:
     def search(self, since="", until="", top=100):
         return self._functions["search"](str(self._query), [], since, until, top, 0.0, False, REQUEST)[0]
 
+    def call(self, name, *args):
+        return self._functions[name](*args)
+
     def click(self, rows, index):
         """What stands above the image that was clicked."""
-        return self._functions["select"](None, rows, SimpleNamespace(index=index))[1]
+        return self.call("select", None, rows, SimpleNamespace(index=index))[1]
 
 
 @pytest.fixture
@@ -67,6 +70,18 @@ def test_a_click_shows_the_image_that_was_clicked(page):
     rows = page.search()
     for index in (0, 3):
         assert page.click(rows, index) == f"**{browser._plain(rows.path[index])}**"
+    assert browser._plain("a_b*[c](d)<e>") == r"a\_b\*\[c\]\(d\)\<e\>"
+
+
+def test_cameras_are_those_of_the_database_when_the_page_is_loaded(filled, page):
+    before = page.call("cameras_now")["choices"]
+    rows = make_rows([77]).assign(camid=9)
+    Database(filled[0].path).write(rows, np.zeros((1, DIM), np.float32))
+    assert page.call("cameras_now")["choices"] == [*before, 9]
+
+
+def test_who_has_logged_in_is_told_by_that_name(page):
+    assert "You are anna." in page.call("who", SimpleNamespace(username="anna"))[0]
 
 
 def test_a_search_is_recorded_under_the_name_that_the_file_of_users_has(page):

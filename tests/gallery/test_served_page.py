@@ -59,11 +59,14 @@ def served(people, kept, *flags):
     args = [sys.executable, "-m", "hacnn_tf.app", f"--database={people}", f"--port={port}", *flags]
     environment = {**os.environ, **PROXIES, "TMPDIR": str(kept)}
     with subprocess.Popen(args, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        line = process.stdout.readline()
-        assert line == f"Find a person on http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
-        yield f"http://127.0.0.1:{port}"
-        process.send_signal(signal.SIGHUP)  # as when its terminal is closed
-        assert process.wait(60) == 128 + signal.SIGHUP
+        try:
+            line = process.stdout.readline()
+            assert line == f"Find a person on http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
+            yield f"http://127.0.0.1:{port}"
+            process.send_signal(signal.SIGHUP)  # as when its terminal is closed
+            assert process.wait(60) == 128 + signal.SIGHUP
+        finally:
+            process.kill()  # or a test that failed would wait for it
     assert not list(kept.iterdir()), "what was shown and uploaded is gone with the page"
 
 

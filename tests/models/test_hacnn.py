@@ -167,7 +167,7 @@ def test_without_the_local_branch_every_weight_learns(soft, images):
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean(tf.square(model(images, training=True)["global"]))
     for gradient in tape.gradient(loss, model.trainable_variables):
-        assert gradient is not None and np.isfinite(gradient).all()
+        assert gradient is not None and np.isfinite(gradient).all() and np.abs(gradient).max() > 0
     attention = model.attention_extractor()
     assert (attention is None) == (soft == SOFT["no attention"])
     if attention:

@@ -27,6 +27,13 @@ def test_published_results_rest_on_these_options():
     assert kernels["scale"] == pytest.approx(1 / 3)
 
 
+def test_what_begins_with_trained_weights_is_short_and_of_a_low_rate():
+    settings = Settings("market1501", init_from="runs/a").completed()
+    recipe = settings.recipe
+    assert (recipe.name, recipe.learning_rate, recipe.schedule, settings.epochs) == ("finetune", 5e-5, "cosine", 20)
+    assert settings.run_name == "market1501-from-a-seed0"
+
+
 def test_parts_override_a_recipe_and_are_named():
     recipe = RECIPES["strong"].replaced(schedule="step", drops=["0.5", "0.75"], flip=False)
     assert recipe.drops == (0.5, 0.75)

@@ -53,6 +53,12 @@ def test_without_the_local_branch_its_switches_are_off_and_not_named_again():
     assert Settings.from_flags({flag: typed[flag].value for flag in FLAGS}).completed() == settings
 
 
+def test_people_drawn_otherwise_are_another_run():
+    own = ({}, {"test_share": 0.3}, {"split_seed": 7}, {"camera_pattern": "c(.)"}, {"init_from": "runs/a"})
+    names = [Settings("folder", **options).completed().run_name for options in own]
+    assert len(set(names)) == len(own), names
+
+
 def test_settings_of_before_the_local_branch_had_a_switch_have_it():
     settings = Settings(interaction=False).completed()
     old = settings.to_flags()

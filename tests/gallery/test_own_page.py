@@ -1,0 +1,26 @@
+"""Who may ask the page's server: its own page, by an address or a name of this machine."""
+
+import socket
+
+import pytest
+
+from hacnn_tf.gallery.own_page import OwnPageOnly
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "ours"),
+    [
+        ("127.0.0.1:7860", "http://127.0.0.1:7860", True),
+        ("[::1]:7860", "", True),
+        ("localhost:7860", "http://localhost:7860", True),
+        (f"{socket.gethostname()}:7860", "", True),
+        ("evil.example:7860", "", False),
+        ("evil.example:7860", "http://evil.example:7860", False),
+        ("localhost:7860", "http://evil.example", False),
+        ("localhost:7860", "http://localhost:80", False),
+        ("[::1:7860", "", False),
+        ("", "", False),
+    ],
+)
+def test_nobody_asks_in_another_name(host, origin, ours):
+    assert OwnPageOnly._ours({b"host": host.encode(), b"origin": origin.encode()}) == ours
