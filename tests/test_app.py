@@ -137,7 +137,8 @@ def test_proxies_are_there_again_for_a_database_in_a_bucket(monkeypatch):
 
 
 def test_bad_input_ends_in_a_sentence(people, tmp_path, capsys):
-    (tmp_path / "open").touch(0o644)
+    (tmp_path / "open").touch()
+    (tmp_path / "open").chmod(0o644)
     for args, words in (
         ([], "--database must be given"),
         ([f"--database={tmp_path}/none.lance"], "is not a database of features"),

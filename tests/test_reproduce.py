@@ -4,6 +4,7 @@ The trainings themselves are left out here; tests/test_experiments.py runs the s
 """
 
 import sys
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -117,6 +118,15 @@ def test_a_run_under_another_name_is_not_trained_again(places, trainings, tmp_pa
 def test_lists_may_have_spaces_and_a_comma_too_many(places, trainings):
     run("--experiment=table7,", "--seeds=0, 1,", "--dataset= synthetic,", *SMALL[1:], *places)
     assert [settings.seed for settings in trainings] == [0, 1]
+
+
+def test_a_ranking_is_of_the_first_seed_and_needs_no_other(places, trainings, monkeypatch):
+    shown, figure = [], SimpleNamespace(write=lambda folder: [], markdown=lambda: "")
+    monkeypatch.setattr("hacnn_tf.paper.figures.ranking_figure", lambda runs, examples: shown.append(runs) or figure)
+    for experiment, trained in (("ranking", [0]), ("table7", [0, 1]), ("ranking", [0, 1])):
+        run(f"--experiment={experiment}", "--seeds=0,1", *SMALL, *places)
+        assert [settings.seed for settings in trainings] == trained
+    assert [[run.settings.seed for run, _ in runs.values()] for runs in shown] == [[0], [0]]
 
 
 def test_a_damaged_log_is_named(places, trainings, tmp_path, capsys):

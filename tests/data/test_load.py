@@ -184,9 +184,13 @@ def test_parts_of_killed_processes_are_swept_and_those_of_others_left(tmp_path):
     assert sorted(path.name.split(".")[1] for path in cache.glob(".*")) == ["living"]
 
 
-def test_more_images_than_memory_holds_is_one_sentence(tmp_path):
+def test_more_images_than_memory_holds_is_one_sentence(tmp_path, monkeypatch):
+    def full(shape, dtype):
+        raise MemoryError
+
     paths = [save(tmp_path / "a.png")]
-    with pytest.raises(InputError, match=r"1 images take .* GiB of memory, .*keep them in a file"):
+    monkeypatch.setattr(np, "empty", full)
+    with pytest.raises(InputError, match=r"1 images take 49,152 GiB of memory, .*keep them in a file"):
         load_images(paths, (2**22, 2**22))
 
 
