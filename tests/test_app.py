@@ -93,37 +93,37 @@ def test_a_password_is_asked_for_twice_at_a_terminal_and_not_shown(tmp_path, aga
     assert b"horse" not in shown and (b"may open" if same else b"differ: nothing was written.") in shown
 
 
-def test_a_page_for_everybody_in_the_network_says_so(people, tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def unserved(monkeypatch):
+    """A command opens a page and ends, as if it had been served; the flag of a port that is free."""
     from hacnn_tf.gallery import browser
 
-    set_password(tmp_path / "users", "anna", "correct horse")
     monkeypatch.setattr(browser, "launch", lambda blocks, host, port, users: f"http://{host}:{port}/")
     monkeypatch.setattr("signal.pause", lambda: None)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = f"--port={free.getsockname()[1]}"
+        return f"--port={free.getsockname()[1]}"
+
+
+def test_a_page_for_everybody_in_the_network_says_so(people, unserved, tmp_path, capsys):
+    set_password(tmp_path / "users", "anna", "correct horse")
     warned = []
     for flags in (["--host=0.0.0.0"], ["--host=0.0.0.0", f"--auth={tmp_path}/users"], ["--host=localhost"], []):
-        command(app, f"--database={people}", port, *flags)
+        command(app, f"--database={people}", unserved, *flags)
         warned.append(capsys.readouterr().err)
     assert warned[0].startswith("Anyone who reaches this address can see") and warned[0].count("\n") == 1
     assert warned[1].startswith("Passwords and images are sent unencrypted: put a TLS proxy")
     assert warned[2:] == ["", ""]
 
 
-def test_the_model_that_is_named_is_opened_and_what_is_outdated_is_told(people, monkeypatch, capsys):
+def test_the_model_that_is_named_is_opened_and_what_is_outdated_is_told(people, unserved, monkeypatch, capsys):
     from hacnn_tf.gallery import Database, browser
 
     named = []
     monkeypatch.setattr(Database, "load_model", lambda database, model: named.append(model))
     monkeypatch.setattr(Database, "outdated", "Read otherwise.")
     monkeypatch.setattr(browser, "page", lambda database, model, audit: SimpleNamespace(close=lambda verbose: None))
-    monkeypatch.setattr(browser, "launch", lambda blocks, host, port, users: "there")
-    monkeypatch.setattr("signal.pause", lambda: None)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = f"--port={free.getsockname()[1]}"
-    command(app, f"--database={people}", port, "--model=runs/mine")
+    command(app, f"--database={people}", unserved, "--model=runs/mine")
     assert named == ["runs/mine"] and capsys.readouterr().err == "Read otherwise.\n"
 
 

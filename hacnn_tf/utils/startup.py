@@ -18,9 +18,15 @@ from hacnn_tf.utils.waiting import announced
 BACKENDS = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}  # of Keras, by which networks are computed
 NVIDIA = ("/dev/nvidiactl", "/usr/lib/wsl/lib/libnvidia-ml.so.1")  # one is there where a driver is
 _in_command = False
+
+
+def _nvidia_driver() -> bool:
+    return any(map(os.path.exists, NVIDIA))
+
+
 # Read when TensorFlow or JAX loads. What matters is raised too, but not why a GPU cannot be used; and others, such as
 # a detector, may need the GPU's memory as well.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if any(map(os.path.exists, NVIDIA)) else "3")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2" if _nvidia_driver() else "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
@@ -137,7 +143,7 @@ def _load(package: str) -> None:
 @functools.cache  # once
 def _warn_of_unused_gpu() -> None:
     """Says if there is an NVIDIA GPU that TensorFlow does not use, and nobody asked for that."""
-    if not any(map(os.path.exists, NVIDIA)) or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+    if not _nvidia_driver() or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return
     import tensorflow as tf
 

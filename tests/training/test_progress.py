@@ -1,15 +1,21 @@
 """What a training shows while it runs."""
 
 import numpy as np
+import pytest
 
 from hacnn_tf.training import progress
 from hacnn_tf.training.progress import Progress
 
 
-def test_losses_speed_and_the_time_left_by_a_clock_of_a_second_a_step(monkeypatch, capsys):
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """Of a second a step."""
+    seconds = iter(range(100))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(seconds))
+
+
+def test_losses_speed_and_the_time_left_by_a_clock_of_a_second_a_step(capsys):
     """From the second step on: the first one is traced. One epoch of four steps is left after this one."""
-    clock = iter(range(100))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     with Progress(2, 3, done=0, steps=4, batch_size=8, branches=("global", "local")) as shown:
         for step in range(1, 5):
             shown.step(step, np.array([2.0, 1.0, 0.5]) * step)
@@ -20,8 +26,6 @@ def test_losses_speed_and_the_time_left_by_a_clock_of_a_second_a_step(monkeypatc
 
 
 def test_a_log_has_a_line_every_so_often(monkeypatch, capsys):
-    clock = iter(range(100))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(progress, "LINE_SECONDS", 2)
     with Progress(1, 1, done=0, steps=7, batch_size=8, branches=("global",)) as shown:
         for step in range(1, 8):
@@ -31,8 +35,6 @@ def test_a_log_has_a_line_every_so_often(monkeypatch, capsys):
 
 
 def test_a_terminal_has_a_bar_and_no_lines(monkeypatch, capsys):
-    clock = iter(range(100))
-    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(progress, "on_terminal", lambda: True)
     with Progress(2, 3, done=1, steps=4, batch_size=8, branches=("global", "local")) as shown:
         for step in range(2, 5):
