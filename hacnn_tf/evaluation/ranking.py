@@ -166,14 +166,14 @@ def rank_matches(
     ):
         check_rows(what, *map(len, rows))
     people = query_pids, gallery_pids, query_camids, gallery_camids
-    counts = np.array([len(matches) for matches, _ in same_person(*people)], np.int64)
-    if not counts.any():
+    if not any(len(matches) for matches, _ in same_person(*people)):  # said before the long work
         raise InputError(
             "No query has a true match in the gallery (the same identity under another camera): "
             "check that query and gallery are of the same dataset."
         )
     searched = searched_rows(query_features, gallery_features, *people, distances)
     ranks = [_ranks(row, matches) for row, matches in searched]
+    counts = np.array([len(of_query) for of_query in ranks], np.int64)
     return Matches(np.concatenate(ranks), counts[counts > 0], np.flatnonzero(counts), int(np.sum(counts == 0)))
 
 
