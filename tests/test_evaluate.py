@@ -36,6 +36,20 @@ def test_the_export_evaluates_like_the_run(exported, small_run, printed, capsys)
     assert json.loads((small_run / "metrics.json").read_text()) == before
 
 
+def test_a_dataset_that_has_moved_is_looked_for_in_data(
+    small_run, small_data_root, printed, tmp_path, monkeypatch, capsys
+):
+    run = shutil.copytree(small_run, tmp_path / "run")
+    config = json.loads((run / "config.json").read_text())
+    assert config["places"]["data_root"] == str(small_data_root)
+    config["places"]["data_root"] = str(tmp_path / "unplugged")
+    (run / "config.json").write_text(json.dumps(config))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").symlink_to(small_data_root)
+    command(evaluate, f"--run_dir={run}")
+    assert capsys.readouterr().out.splitlines()[1:] == printed[1:]
+
+
 def test_a_checkpoint_from_within_an_epoch_is_measured_and_not_kept(small_run, small_data_root, tmp_path, capsys):
     run = shutil.copytree(small_run, tmp_path / "run")
     (run / "metrics.json").unlink()

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from hacnn_tf import evaluate
+from hacnn_tf import evaluate, train
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.pipeline import epoch_order, training_batches
 from hacnn_tf.evaluation import TEST_SPLITS
@@ -18,6 +18,7 @@ from hacnn_tf.training import multi_worker
 from hacnn_tf.training.devices import Devices
 from hacnn_tf.training.recipes import RECIPES
 from hacnn_tf.training.run_folder import COLUMNS, RunFolder
+from tests.conftest import train_args
 from tests.stress.kill_resume import differences
 from tests.training.conftest import log, run
 
@@ -69,6 +70,15 @@ def test_the_seed_fixes_everything(small_network, small_data_root, tmp_path, mon
     assert log(tmp_path / "a") == log(tmp_path / "b")
     assert log(tmp_path / "a") != log(tmp_path / "c")
     assert np.array_equal(initial[0], initial[1]) and np.abs(initial[2] - initial[0]).max() > 0.01
+
+
+def test_a_run_goes_below_runs_and_decoded_images_where_asked(small_network, small_data_root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    args = [arg for arg in train_args(small_data_root, "unused") if not arg.startswith("--run_dir")]
+    train.COMMAND.run(train.main, [*args, "--cache_dir=decoded"])
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name == RunFolder(folder).settings.run_name
+    assert sorted(len(np.load(path)) for path in (tmp_path / "decoded").iterdir()) == [16, 32, 48]
 
 
 def test_every_epoch_has_its_own_batches(small_network, small_data_root, tmp_path, monkeypatch):
