@@ -115,23 +115,36 @@ def test_a_removal_that_was_interrupted_is_finished_without_a_question(doors, ca
     assert Database(doors.path).tidied
 
 
+@contextlib.contextmanager
+def clock_of(zone):
+    """Has the local clock be that of a time zone."""
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TZ", zone)
+            time.tzset()
+            yield
+    finally:
+        time.tzset()
+
+
 @pytest.fixture
-def ages(tmp_path, monkeypatch):
+def ages(tmp_path):
     """A database of images that are 31 and 29 days old, of one without a time and of one of next year."""
-    monkeypatch.setenv("TZ", "UTC")  # days of 24 hours, when clocks are changed too
-    time.tzset()
+    with clock_of("UTC"):  # days of 24 hours, when clocks are changed too
+        yield aged_images(tmp_path / "ages.lance")
+
+
+def aged_images(path):
     model = SimpleNamespace(name="none", fingerprint="none", feature_dim=4)
     days = {"old": 31, "aged": 30.001, "recent": 29.999, "never": None, "coming": -365}
     now = datetime.datetime.now()
     times = [pd.NaT if age is None else now - datetime.timedelta(days=age) for age in days.values()]
     rows = pd.DataFrame({"path": [f"/{name}.jpg" for name in days], "bytes": 1, "modified": 1, "camid": 1})
     rows["time"] = pd.Series(times, dtype="datetime64[us]")
-    database = Database.create(tmp_path / "ages.lance", model, rows)
+    database = Database.create(path, model, rows)
     database.write(rows, np.arange(20, dtype=np.float32).reshape(5, 4) + 0.1)
     database.tidy()
-    yield database
-    monkeypatch.undo()
-    time.tzset()
+    return database
 
 
 def names(database):
@@ -179,16 +192,11 @@ def test_what_may_be_of_another_zone_is_not_from_the_future(ages):
         assert said == f"1 without a time and {future} from the future are kept."
 
 
-def test_days_are_by_the_local_clock(ages, capsys, monkeypatch):
+def test_days_are_by_the_local_clock(ages, capsys):
     for zone, name in (("UTC-14", "east"), ("UTC+12", "west")):
-        monkeypatch.setenv("TZ", zone)
-        time.tzset()
-        try:
+        with clock_of(zone):
             expected = datetime.datetime.now() - datetime.timedelta(days=400)
             command(index, f"--database={ages.path}", "--keep_days=400")
-        finally:
-            monkeypatch.undo()
-            time.tzset()
         cutoff = datetime.datetime.fromisoformat(re.search(r"timestamp '([^']+)'", capsys.readouterr().out)[1])
         assert abs(cutoff - expected) < datetime.timedelta(minutes=1), name
 
@@ -201,14 +209,9 @@ def test_days_are_by_the_local_clock(ages, capsys, monkeypatch):
         ("2026-06-15 12:00:00", "2026-06-14 12:00:00"),
     ],
 )
-def test_a_day_has_24_hours_also_where_the_clock_changes(monkeypatch, now, cutoff):
-    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
-    time.tzset()
-    try:
+def test_a_day_has_24_hours_also_where_the_clock_changes(now, cutoff):
+    with clock_of("CET-1CEST,M3.5.0,M10.5.0/3"):
         assert older_than(1, datetime.datetime.fromisoformat(now)) == f"time < timestamp '{cutoff}'"
-    finally:
-        monkeypatch.undo()
-        time.tzset()
 
 
 def test_without_a_terminal_keeping_days_needs_to_be_said_yes_to(ages, tmp_path, capsys, monkeypatch):
