@@ -23,8 +23,5 @@ __all__ = ["InputError", "ReID"]
 __version__ = "0.3.0"
 __getattr__, __dir__ = lazy(__name__, ReID="reid")
 
-if sys.modules.get("keras"):  # who loads a Keras file has imported both, and need not know of hacnn_tf.models
-    import hacnn_tf.models  # noqa: F401
-
 if running_command():
     prepare_command()

@@ -70,12 +70,12 @@ def export_model(
 
     Raises:
         InputError: an unknown format, a precision that it does not have, a converter that is not installed, "int8"
-            without images, a folder that cannot be written; or Keras is set to another backend than TensorFlow, which
-            writes all but "keras".
+            without images or with others, a folder that cannot be written; or Keras is set to another backend than
+            TensorFlow, which writes all but "keras".
     """
     check_formats(formats, precision)
-    if precision == "int8" and (images is None or not len(images)):
-        raise InputError("int8 needs images to be calibrated on: give some hundred of the kind that it will see.")
+    if precision == "int8":
+        _check_calibration_images(images, network.input_shape[1:])
     with atomic_write(folder) as part:
         part.mkdir()
         for name in formats:
@@ -87,6 +87,16 @@ def export_model(
                     form.write(network.with_dtype("float32"), part / form.FILE, precision or "float32", images)
         if calibration:
             calibration.write(part / CALIBRATION)
+
+
+def _check_calibration_images(images: Pixels | None, shape: tuple[int, ...]) -> None:
+    if images is None or not len(images):
+        raise InputError("int8 needs images to be calibrated on: give some hundred of the kind that it will see.")
+    if images.dtype != np.uint8 or images.shape[1:] != shape:  # a runtime would make [0, 1] black, in silence
+        size = ", ".join(map(str, shape))
+        raise InputError(
+            f"int8 is calibrated on uint8 images (n, {size}), and these are {images.dtype} {images.shape}."
+        )
 
 
 def find_export(path: FilePath) -> tuple[ModuleType, Path] | None:

@@ -1,5 +1,6 @@
 """The layers of HA-CNN, each usable in any Keras model. Keras only: they run under every Keras backend."""
 
+from hacnn_tf.layers.batch_norm import BatchNorm
 from hacnn_tf.layers.channel_attention import ChannelAttention
 from hacnn_tf.layers.conv_block import ConvBlock
 from hacnn_tf.layers.hard_attention import HardAttention
@@ -10,6 +11,7 @@ from hacnn_tf.layers.soft_attention import SoftAttention
 from hacnn_tf.layers.spatial_attention import SpatialAttention
 
 __all__ = [
+    "BatchNorm",
     "ChannelAttention",
     "ConvBlock",
     "HardAttention",

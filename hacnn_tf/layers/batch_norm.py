@@ -20,17 +20,23 @@ class BatchNorm(keras.layers.BatchNormalization):
     Args:
         momentum: how much of the moving averages a training step keeps.
         epsilon: added to the variance.
-        **kwargs: of `keras.layers.BatchNormalization`.
+        **kwargs: `name`, `dtype`, `trainable`, `synchronized` of `keras.layers.BatchNormalization`.
 
     Call arguments:
         inputs: `(batch, ..., channels)` float tensor.
 
     Returns:
         Tensor shaped as `inputs`.
+
+    Raises:
+        ValueError: another axis, or without scale or offset.
     """
 
     def __init__(self, momentum: float = 0.9, epsilon: float = 1e-5, **kwargs: Any) -> None:
         super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
+        self.supports_masking = False  # statistics are of all that there is, and Keras warns of that
+        if self.axis != -1 or not (self.center and self.scale):
+            raise ValueError("BatchNorm is over the last axis, with scale and offset: axis=-1, center=scale=True.")
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         return self._by_batch(inputs) if training and self.trainable else self._by_averages(inputs)

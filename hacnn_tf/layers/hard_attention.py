@@ -21,12 +21,12 @@ class HardAttention(keras.layers.Layer):
     """Centres of T regions, predicted from the channel signature (§3.1 (II), Eq. 5, Fig. 3(d)).
 
     One FC layer and a tanh give the translations (t_y, t_x) of Eq. 5; the scales are fixed by the region's size, in
-    `RegionCrop`. It starts at weights 0 and a bias that puts the regions as even stripes, top to bottom;
-    with `trainable=False` they stay there. Computed in float32 under every dtype policy: half precision would blur a
-    position by a good part of a pixel.
+    `RegionCrop`. It starts at weights 0 and a bias that puts the regions as even stripes, top to bottom. Computed in
+    float32 under every dtype policy: half precision would blur a position by a good part of a pixel.
 
     Args:
         num_regions: T.
+        fixed: the regions stay the even stripes, also if a model that has this layer is frozen and unfrozen.
         **kwargs: `name`, `trainable` of `keras.layers.Layer`.
 
     Call arguments:
@@ -36,8 +36,9 @@ class HardAttention(keras.layers.Layer):
         `(batch, num_regions, 2)` float32 tensor of (t_y, t_x) in [-1, 1]: 0 is the image's centre, ±1 its borders.
     """
 
-    def __init__(self, num_regions: int = 4, **kwargs: Any) -> None:
-        super().__init__(**{**kwargs, "dtype": "float32"})
+    def __init__(self, num_regions: int = 4, fixed: bool = False, trainable: bool = True, **kwargs: Any) -> None:
+        self.fixed = fixed
+        super().__init__(**{**kwargs, "trainable": trainable and not fixed, "dtype": "float32"})
         self.num_regions = num_regions
         self.translation = keras.layers.Dense(
             2 * num_regions,
@@ -48,6 +49,10 @@ class HardAttention(keras.layers.Layer):
             name="translation",
         )
         self.translation.trainable = self.trainable
+
+    @keras.layers.Layer.trainable.setter
+    def trainable(self, value: bool) -> None:
+        keras.layers.Layer.trainable.fset(self, value and not self.fixed)
 
     def _stripes(self, shape: Shape, dtype: str | None = None) -> Tensor:
         return ops.reshape(ops.arctanh(ops.convert_to_tensor(stripe_centres(self.num_regions), dtype)), shape)
@@ -63,4 +68,4 @@ class HardAttention(keras.layers.Layer):
         return (input_shape[0], self.num_regions, 2)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "num_regions": self.num_regions}
+        return {**super().get_config(), "num_regions": self.num_regions, "fixed": self.fixed}

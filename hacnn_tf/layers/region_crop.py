@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from hacnn_tf.utils.types import Shape, Tensor
@@ -59,19 +60,22 @@ class RegionCrop(keras.layers.Layer):
         `(batch * T, size[0], size[1], channels)` tensor: the regions of an image follow one another.
 
     Raises:
-        ValueError: `size` is not two positive numbers, or the map's height or width is not static.
+        ValueError: `size` is not two positive numbers, the map's height, width or channels or T is not static, or
+            centres are not pairs.
     """
 
     def __init__(self, size: Sequence[int], **kwargs: Any) -> None:
         # Positions stay float32 under every policy; autocast would round them to half precision.
         super().__init__(autocast=False, **kwargs)
-        self.size = tuple(size)
+        self.size = tuple(np.ravel(size).tolist())
         if len(self.size) != 2 or min(self.size) < 1:
             raise ValueError(f"RegionCrop's size must be (height, width), both at least 1, not {self.size}.")
 
     def build(self, inputs_shape: Shape, centres_shape: Shape) -> None:
         if None in inputs_shape[1:]:
             raise ValueError(f"RegionCrop needs maps of static height, width and channels, not {inputs_shape}.")
+        if len(centres_shape) != 3 or centres_shape[1] is None or centres_shape[2] != 2:
+            raise ValueError(f"RegionCrop needs centres (batch, T, 2) of static T, not {centres_shape}.")
 
     def call(self, inputs: Tensor, centres: Tensor) -> Tensor:
         inputs = ops.cast(inputs, self.compute_dtype)

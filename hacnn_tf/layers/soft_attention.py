@@ -26,11 +26,11 @@ class SoftAttention(keras.layers.Layer):
         **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Call arguments:
-        inputs: `(batch, height, width, channels)` float tensor; height and width must be static.
+        inputs: `(batch, height, width, channels)` float tensor.
         signature: `(batch, 1, 1, channels)` float tensor, the mean of `inputs` over space (Eq. 3).
 
     Returns:
-        Tensor shaped as `inputs`, values in [0.5, 1).
+        Tensor shaped as `inputs`, values in [0.5, 1].
 
     Raises:
         ValueError: neither `spatial` nor `channel`, or channels not divisible by `reduction`.

@@ -20,7 +20,7 @@ class SpatialAttention(keras.layers.Layer):
         **kwargs: `name`, `dtype`, `trainable` of `keras.layers.Layer`.
 
     Call arguments:
-        inputs: `(batch, height, width, channels)` float tensor; height and width must be static.
+        inputs: `(batch, height, width, channels)` float tensor.
 
     Returns:
         `(batch, height, width, 1)` tensor, values ≥ 0.
@@ -41,7 +41,7 @@ class SpatialAttention(keras.layers.Layer):
         x = self.conv(x)
         # XLA's gradient of a resize is float32 whatever it resized: in half precision the step would not compile.
         x = ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
-        x = ops.image.resize(x, inputs.shape[1:3], interpolation="bilinear", data_format="channels_last")
+        x = ops.image.resize(x, ops.shape(inputs)[1:3], interpolation="bilinear", data_format="channels_last")
         return self.scale(ops.cast(x, self.compute_dtype))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

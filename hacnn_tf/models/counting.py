@@ -54,12 +54,15 @@ def kernel_calls(model: keras.Model) -> list[KernelCall]:
         List of `KernelCall`.
 
     Raises:
-        ValueError: a layer has a weight matrix of a kind that is not counted here.
+        ValueError: a layer has a weight matrix that is not counted here.
     """
     model = keras.models.clone_model(model)  # calling leaves marks on layers
     images = [keras.Input(batch_shape=(1, *x.shape[1:]), dtype=x.dtype) for x in model.inputs]
     walk = _Walk()
     walk.through(images, model.call(images if len(images) > 1 else images[0]))
+    counted = {id(weight) for call in walk.calls for weight in _kernels(call.layer)}
+    if missed := [weight.path for weight in model.weights if len(weight.shape) > 1 and id(weight) not in counted]:
+        raise ValueError(f"The multiply-adds with {missed[0]} are not known.")
     return walk.calls
 
 
@@ -147,8 +150,6 @@ def _kernels(layer: keras.Layer) -> list[keras.Variable]:
         return [layer.depthwise_kernel, layer.pointwise_kernel]
     if isinstance(layer, COUNTED):
         return [layer.kernel]
-    if any(len(weight.shape) > 1 for weight in layer.weights):
-        raise ValueError(f"The multiply-adds of {type(layer).__name__} layers are not known ({layer.name}).")
     return []
 
 

@@ -1,5 +1,6 @@
 """The Harmonious Attention network (§3, Fig. 2)."""
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import keras
 from keras import ops
 
 from hacnn_tf.layers import (
+    BatchNorm,
     ConvBlock,
     HardAttention,
     InceptionA,
@@ -15,7 +17,6 @@ from hacnn_tf.layers import (
     SoftAttention,
     initializers,
 )
-from hacnn_tf.layers.batch_norm import BatchNorm
 from hacnn_tf.utils.types import Size, Tensor
 
 # The usual statistics of RGB photographs (ImageNet's), for pixels in [0, 255].
@@ -39,7 +40,7 @@ class HACNN(keras.Model):
     - `model.feature_extractor()(images)` gives `(batch, 2 * feature_dim)` float32 features: global and local,
       each L2-normalised, concatenated (§3.2);
     - `model.attention_extractor()(images)` gives `{"regions": [...], "soft": [...]}`, one tensor a level:
-      region centres `(batch, T, 2)` as (t_y, t_x) in [-1, 1], and soft attention maps `(batch, h, w, c)` in [0.5, 1)
+      region centres `(batch, T, 2)` as (t_y, t_x) in [-1, 1], and soft attention maps `(batch, h, w, c)` in [0.5, 1]
       (no `"soft"` if both soft attentions are off; regions of level 1 alone without interaction).
 
     Without the local branch there are no local logits and no regions, and features are `(batch, feature_dim)`.
@@ -59,8 +60,8 @@ class HACNN(keras.Model):
         widths: d1, d2, d3, the Inception widths of the three levels; divisible by 16.
         input_size: (height, width) in pixels, both divisible by 16.
         feature_dim: size of each branch's feature.
-        name, dtype: as of every Keras layer; `dtype` may be a mixed-precision policy. Region positions, logits and
-            features are float32 under all of them.
+        name, dtype, trainable: as of every Keras layer; `dtype` may be a mixed-precision policy. Region positions,
+            logits and features are float32 under all of them. Layers frozen one by one are not saved as such.
 
     Attributes:
         branches: names of its branches, in the order of their features: `BRANCHES`, or "global" alone.
@@ -84,8 +85,10 @@ class HACNN(keras.Model):
         feature_dim: int = 512,
         dtype: str | dict[str, Any] | keras.DTypePolicy | None = None,
         name: str = "hacnn",
-        **kwargs: Any,
+        trainable: bool = True,
     ) -> None:
+        num_identities, num_regions, feature_dim = map(operator.index, (num_identities, num_regions, feature_dim))
+        widths, input_size = list(map(operator.index, widths)), list(map(operator.index, input_size))
         _check(num_identities, num_regions, widths, input_size, feature_dim)
         for switch, on in (("regional", regional), ("interaction", interaction)):
             if on and not local:
@@ -126,7 +129,7 @@ class HACNN(keras.Model):
                 continue
             # The regions are folded into the batch axis, so that all streams share one call of one Inception.
             if level == 1 or interaction:
-                hard_attention = HardAttention(num_regions, trainable=regional, name=f"level{level}_hard_attention")
+                hard_attention = HardAttention(num_regions, fixed=not regional, name=f"level{level}_hard_attention")
                 centres = hard_attention(signature)
                 regions.append(centres)
                 crops = RegionCrop(region_size, dtype=policy, name=f"level{level}_regions")(block_input, centres)
@@ -141,11 +144,8 @@ class HACNN(keras.Model):
         logits = {
             branch: dense(num_identities, f"{branch}_classifier", dtype="float32")(x) for branch, x in features.items()
         }
-        super().__init__(inputs=images, outputs=logits, name=name, **kwargs)
-        if kwargs.get("trainable") is False:  # Keras says so to the model before it has layers
-            for layer in self.layers:
-                layer.trainable = False
-
+        super().__init__(inputs=images, outputs=logits, name=name)
+        self.trainable = trainable
         self.dtype_policy = policy
         self._config = {
             "num_identities": num_identities,
@@ -155,8 +155,8 @@ class HACNN(keras.Model):
             "regional": regional,
             "interaction": interaction,
             "num_regions": num_regions,
-            "widths": list(widths),
-            "input_size": list(input_size),
+            "widths": widths,
+            "input_size": input_size,
             "feature_dim": feature_dim,
         }
         unit = keras.layers.UnitNormalization(dtype="float32", name="unit_norm")
@@ -183,9 +183,13 @@ class HACNN(keras.Model):
         """This network, or one of the same weights that computes under another dtype policy."""
         if dtype == self.dtype_policy.name:
             return self
-        other = HACNN(**(self.get_config() | {"dtype": dtype}))
+        other = type(self)(**(self.get_config() | {"dtype": dtype}))
         other.set_weights(self.get_weights())
         return other
+
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """Refused: Keras's int8 would also be that of the regions' positions, and could not be saved."""
+        raise ValueError("Keras's quantize cannot be saved for HACNN: export it with hacnn_tf.export --precision int8.")
 
     def get_config(self) -> dict[str, Any]:
         policy = keras.dtype_policies.serialize(self.dtype_policy)

@@ -9,17 +9,18 @@ from keras import ops
 from hacnn_tf.utils.types import Tensor
 
 
+@keras.saving.register_keras_serializable("hacnn_tf")
 class FusedAdam(keras.optimizers.Adam):
     """`keras.optimizers.Adam` by TensorFlow's own kernel, in one pass over memory instead of ten.
 
-    The same formula and the same variables. Under a `tf.distribute` strategy it is Keras's own code: the kernel takes
-    no variables that are spread over devices.
+    The same formula and the same variables, which must be float32. Under a `tf.distribute` strategy, and with
+    `amsgrad`, it is Keras's own code: the kernel takes no variables that are spread over devices, and no maxima.
     """
 
     def _backend_update_step(
         self, grads: Sequence[Tensor], trainable_variables: Sequence[keras.Variable], learning_rate: Tensor
     ) -> None:
-        if tf.distribute.has_strategy():
+        if tf.distribute.has_strategy() or self.amsgrad:
             return super()._backend_update_step(grads, trainable_variables, learning_rate)
         step = ops.cast(self.iterations + 1, "float32")
         scalars = {

@@ -292,6 +292,13 @@ def test_a_folder_to_calibrate_on_is_read_as_every_other(small_run, small_data_r
     assert f"{folder}: 16 images; left out: 1 .heic." in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("images", [np.zeros((8, 160, 64, 3), np.float32), np.zeros((8, 128, 64, 3), np.uint8)])
+def test_int8_of_other_images(images, network, tmp_path):
+    with pytest.raises(InputError, match=r"on uint8 images \(n, 160, 64, 3\), and these are \w+ \(8, 1"):
+        export_model(network, tmp_path / "out", ["onnx"], "int8", images)
+    assert not list(tmp_path.iterdir())
+
+
 def test_int8_of_no_images(network, tmp_path):
     with pytest.raises(InputError, match="int8 needs images to be calibrated on"):
         export_model(network, tmp_path / "out", ["onnx"], "int8")

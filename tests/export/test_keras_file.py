@@ -12,8 +12,10 @@ from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import InputError
 
 
-def test_the_keras_file_loads_once_hacnn_tf_is_imported(exported):
-    script = "import sys, keras, hacnn_tf; print(type(keras.saving.load_model(sys.argv[1], safe_mode=True)).__name__)"
+def test_the_keras_file_loads_once_the_models_are_imported(exported):
+    script = (
+        "import sys, hacnn_tf.models, keras; print(type(keras.saving.load_model(sys.argv[1], safe_mode=True)).__name__)"
+    )
     args = [sys.executable, "-c", script, exported / "hacnn.keras"]
     assert subprocess.run(args, check=True, capture_output=True, text=True).stdout == "HACNN\n"
 

@@ -1,5 +1,6 @@
 """The attentions against the paper's equations, and the ranges and initial values that it states."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -87,11 +88,16 @@ def test_hard_attention_starts_at_even_stripes(num_regions):
     np.testing.assert_allclose(centres[..., 1], 0, atol=1e-7)
 
 
-def test_fixed_regions_have_nothing_to_train():
-    layer = HardAttention(4, trainable=False)
-    layer(np.zeros((1, 32), "float32"))
-    assert not layer.trainable_variables
-    assert len(layer.variables) == 2
+def test_fixed_regions_have_nothing_to_train_even_when_their_model_is_unfrozen():
+    signature = keras.Input((32,))
+    model = keras.Model(
+        signature, [HardAttention(4, fixed=True)(signature), keras.layers.Dense(3, name="dense")(signature)]
+    )
+    for trainable, count in ((True, 2), (False, 0), (True, 2)):
+        model.trainable = trainable
+        assert len(model.trainable_variables) == count
+        assert len(model.variables) == 4
+    assert model.trainable_variables == model.get_layer("dense").variables
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])

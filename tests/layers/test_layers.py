@@ -12,6 +12,7 @@ SIGNATURE = (2, 1, 1, 32)
 CENTRES = (2, 4, 2)
 
 CASES = {
+    "batch_norm": (layers.BatchNorm, {}, [MAP], MAP),
     "conv_block": (layers.ConvBlock, {"filters": 8, "kernel_size": 3, "strides": 2}, [MAP], (2, 8, 4, 8)),
     "inception_a": (layers.InceptionA, {"filters": 24}, [MAP], (2, 16, 8, 24)),
     "inception_b": (layers.InceptionB, {"filters": 24}, [MAP], (2, 8, 4, 24)),
@@ -110,6 +111,35 @@ def test_a_width_that_does_not_split_in_four_is_refused(cls):
 def test_channels_that_the_reduction_does_not_divide_are_refused():
     with pytest.raises(ValueError, match="16, which does not divide 24"):
         layers.ChannelAttention()(np.zeros((1, 1, 1, 24)))
+
+
+@pytest.mark.parametrize("size", [4, (4,), (4, 0), (4, 4, 4)])
+def test_regions_of_no_size_are_refused(size):
+    with pytest.raises(ValueError, match=r"must be \(height, width\), both at least 1"):
+        layers.RegionCrop(size)
+
+
+@pytest.mark.parametrize("shapes", [((None, 8, 32), (4, 2)), ((16, 8, 32), (None, 2)), ((16, 8, 32), (4, 3))])
+def test_maps_and_centres_that_cannot_be_cropped_are_refused(shapes):
+    with pytest.raises(ValueError, match="RegionCrop needs"):
+        layers.RegionCrop((5, 7))(*map(keras.Input, shapes))
+
+
+@pytest.mark.parametrize("arguments", [{"axis": 1}, {"center": False}, {"scale": False}], ids=str)
+def test_batch_norm_of_another_kind_is_refused(arguments):
+    with pytest.raises(ValueError, match="over the last axis, with scale and offset"):
+        layers.BatchNorm(**arguments)
+
+
+def test_soft_attention_takes_maps_of_any_size():
+    channels = keras.Input((None, None, 32))
+    signature = keras.layers.GlobalAveragePooling2D(keepdims=True)(channels)
+    layer = layers.SoftAttention()
+    model = keras.Model(channels, layer(channels, signature))
+    for size in ((16, 8), (9, 5)):
+        x = np.random.default_rng(0).normal(size=(2, *size, 32)).astype("float32")
+        expected = layer(x, x.mean(axis=(1, 2), keepdims=True))
+        np.testing.assert_allclose(model.predict(x, verbose=0), expected, atol=1e-6)
 
 
 def test_soft_attention_without_any_attention_is_refused():

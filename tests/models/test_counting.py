@@ -46,7 +46,28 @@ def test_separable_convolutions_are_two_kernels():
 
 def test_a_layer_of_unknown_cost_is_refused_not_left_out():
     model = keras.Sequential([keras.Input((4,), dtype="int32"), keras.layers.Embedding(10, 3)])
-    with pytest.raises(ValueError, match="multiply-adds of Embedding layers are not known"):
+    with pytest.raises(ValueError, match="/embedding/embeddings are not known"):
+        kernel_calls(model)
+
+
+class OwnKernel(keras.layers.Layer):
+    """A matrix of its own beside a layer's."""
+
+    def build(self, shape):
+        self.dense = keras.layers.Dense(4)
+        self.dense.build(shape)
+        self.matrix = self.add_weight((4, 4), name="matrix")
+
+    def call(self, x):
+        return self.dense(x) @ self.matrix
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer"), [((4,), OwnKernel()), ((2, 4), keras.layers.TimeDistributed(keras.layers.Dense(3)))]
+)
+def test_a_matrix_that_no_counted_layer_has_is_refused(shape, layer):
+    model = keras.Sequential([keras.Input(shape), layer])
+    with pytest.raises(ValueError, match="are not known"):
         kernel_calls(model)
 
 

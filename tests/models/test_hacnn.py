@@ -1,6 +1,7 @@
 """The network: its counts, its three views, its switches, and what it must survive."""
 
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -181,8 +182,33 @@ ARGUMENTS = [{"channel": False, "num_regions": 3, "dtype": "mixed_bfloat16", "na
 
 def test_every_argument_is_saved():
     """One that is not would be lost in Keras files, presets and other precisions, in silence."""
-    arguments = set(inspect.signature(HACNN.__init__).parameters) - {"self", "kwargs"}
-    assert set(HACNN(7, **SMALL).get_config()) == arguments | {"trainable"}
+    assert set(HACNN(7, **SMALL).get_config()) == set(inspect.signature(HACNN.__init__).parameters) - {"self"}
+
+
+def test_numbers_may_be_numpys_and_are_saved_as_pythons():
+    sizes = {name: np.asarray(value) for name, value in SMALL.items()}
+    assert json.dumps(HACNN(np.int64(7), **sizes).get_config()) == json.dumps(HACNN(7, **SMALL).get_config())
+
+
+def test_a_subclass_stays_one_in_another_precision():
+    class Mine(HACNN):
+        pass
+
+    assert type(Mine(7, **SMALL).with_dtype("mixed_bfloat16")) is Mine
+
+
+def test_regions_that_are_off_stay_so_after_fine_tuning():
+    model = HACNN(7, regional=False, **SMALL)
+    before = [variable.path for variable in model.trainable_variables]
+    model.trainable = False
+    assert model.trainable_variables == []
+    model.trainable = True
+    assert [variable.path for variable in model.trainable_variables] == before
+
+
+def test_keras_int8_is_refused():
+    with pytest.raises(ValueError, match="export --precision int8"):
+        HACNN(7, **SMALL).quantize("int8")
 
 
 @pytest.mark.parametrize("arguments", ARGUMENTS, ids=str)
