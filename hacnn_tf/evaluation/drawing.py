@@ -10,9 +10,10 @@ import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
 from hacnn_tf.data.augmentation import augment
-from hacnn_tf.data.dataset import JUNK, ReidDataset
+from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.data.load import load_images
 from hacnn_tf.evaluation import extract_features, feature_function
+from hacnn_tf.evaluation.ranking import searched_rows
 from hacnn_tf.models import HACNN, INPUT_SIZE
 from hacnn_tf.models.hacnn import region_sizes
 from hacnn_tf.utils.types import Features, Pixels, Size
@@ -116,12 +117,11 @@ def ranking(model: HACNN, dataset: ReidDataset, count: int) -> Image.Image:
     shown = [_draw_regions(*pair) for pair in zip(queries, regions[0], strict=True)] if regions else queries
 
     grid = _Grid(len(query), SHOWN + 1, (queries.shape[1], queries.shape[2]), spaced=[1])
-    for i, similarities in enumerate(features[0] @ features[1].T):
+    people = query.pid, gallery.pid, query.camid, gallery.camid
+    for i, (distances, _) in enumerate(searched_rows(features[0], features[1], *people)):
         grid.put(i, 0, shown[i])
-        own = (gallery.pid == query.pid[i]) & (gallery.camid == query.camid[i])
-        similarities[(own | (gallery.pid == JUNK)).to_numpy()] = -np.inf
-        nearest = np.argsort(-similarities, kind="stable")[:SHOWN]
-        for place, found in enumerate(nearest[similarities[nearest] > -np.inf], start=1):
+        nearest = np.argsort(distances, kind="stable")[:SHOWN]
+        for place, found in enumerate(nearest[np.isfinite(distances[nearest])], start=1):
             colour = RIGHT if gallery.pid[found] == query.pid[i] else WRONG
             grid.put(i, place, candidates[found], frame=colour)
     return grid.image

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hacnn_tf.data.dataset import JUNK
-from hacnn_tf.evaluation.ranking import half_distances, same_person, squared_norms, whole_distances
+from hacnn_tf.evaluation.ranking import searched_rows, squared_norms, whole_distances
 from hacnn_tf.utils.types import Features, Integers
 
 
@@ -35,12 +35,9 @@ def compared_pairs(
         InputError: a feature is not finite, or they are neither float32 nor float64.
     """
     norms = squared_norms(query_features)
-    somebody = np.asarray(gallery_pids) != JUNK
-    persons = same_person(query_pids, gallery_pids, query_camids, gallery_camids)
-    rows = half_distances(query_features, gallery_features)
-    for norm, pid, row, (matches, excluded) in zip(norms, query_pids, rows, persons, strict=True):
-        kept = somebody & (pid != JUNK)
-        kept[excluded] = False
+    rows = searched_rows(query_features, gallery_features, query_pids, gallery_pids, query_camids, gallery_camids)
+    for norm, pid, (row, matches) in zip(norms, query_pids, rows, strict=True):
+        kept = np.isfinite(row) & (pid != JUNK)
         same = np.zeros(len(row), bool)
         same[matches] = True
         yield whole_distances(row[kept], norm), same[kept]

@@ -30,7 +30,7 @@ def per_query(dataset: ReidDataset, features: Mapping[str, Features]) -> pd.Data
     """
     features = {split: np.asarray(found) for split, found in features.items()}
     query, gallery = dataset.split("query"), dataset.split("gallery")
-    people = [rows[name].to_numpy() for name in ("pid", "camid") for rows in (query, gallery)]
+    people = [rows[name] for name in ("pid", "camid") for rows in (query, gallery)]
     matches = rank_matches(features["query"], features["gallery"], *people)
     result = query[IMAGE].assign(matches=0)
     result.loc[matches.queries, "matches"] = matches.counts

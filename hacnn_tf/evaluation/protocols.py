@@ -124,18 +124,10 @@ def _measure(queries: Images, searched: Images, single_shot: bool, seed: int, di
     if single_shot and len(query.merge(gallery, on=["pid", "camid"])):  # those that are drawn would be left out
         raise InputError("Single-shot needs a gallery without images of the queries' own cameras.")
     shots = _single_shots(gallery.pid.to_numpy(), seed) if single_shot else [slice(None)]  # no copy
-    repeats = [
-        rank_matches(
-            query_features,
-            gallery_features[shot],
-            query.pid.to_numpy(),
-            gallery.pid.to_numpy()[shot],
-            query.camid.to_numpy(),
-            gallery.camid.to_numpy()[shot],
-            distances,
-        )
-        for shot in shots
-    ]
+    repeats = []
+    for shot in shots:
+        people = query.pid, gallery.pid.iloc[shot], query.camid, gallery.camid.iloc[shot]
+        repeats.append(rank_matches(query_features, gallery_features[shot], *people, distances))
     # Repeats have the same queries: measures over all are the means over repeats.
     joined = {name: np.concatenate([getattr(m, name) for m in repeats]) for name in ("ranks", "counts", "queries")}
     matches = Matches(**joined, unmatched=repeats[0].unmatched)
@@ -155,11 +147,10 @@ def _measure(queries: Images, searched: Images, single_shot: bool, seed: int, di
 
 def _thresholds(queries: Images, searched: Images, seed: int) -> dict[str, Any]:
     (query, query_features), (gallery, gallery_features) = queries, searched
-    pids, camids = query.pid.to_numpy(), (query.camid.to_numpy(), gallery.camid.to_numpy())
-    everybody = gallery.pid.to_numpy()
-    pairs = functools.partial(compared_pairs, query_features, gallery_features, pids)
-    open_set = identify(pairs(without_half(pids, everybody, seed), *camids))
-    return {"verification": verify(lambda: pairs(everybody, *camids)).results(), "open_set": open_set.results()}
+    camids = query.camid, gallery.camid
+    pairs = functools.partial(compared_pairs, query_features, gallery_features, query.pid)
+    open_set = identify(pairs(without_half(query.pid, gallery.pid, seed), *camids))
+    return {"verification": verify(lambda: pairs(gallery.pid, *camids)).results(), "open_set": open_set.results()}
 
 
 def _single_shots(pids: Integers, seed: int) -> list[Integers]:
