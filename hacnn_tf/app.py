@@ -31,7 +31,7 @@ from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import locked, printable
-from hacnn_tf.utils.startup import not_installed
+from hacnn_tf.utils.startup import check_installed
 from hacnn_tf.utils.waiting import announced
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.app", once=True)
@@ -151,12 +151,9 @@ def _import_browser(folder: str) -> ModuleType:
     """The module with the page, which will keep what is shown and uploaded in a folder."""
     # Gradio reads these when it is imported, or launched. Its history would keep searches in browsers, for good.
     os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_RUN_HISTORY": "False"}
-    try:
-        from hacnn_tf.gallery import browser
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] not in ("gradio", "starlette"):
-            raise
-        raise not_installed(["gradio"], "the page", "app") from None
+    check_installed(["gradio"], "the page", "app")
+    from hacnn_tf.gallery import browser
+
     return browser
 
 

@@ -5,7 +5,6 @@ import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 import tensorflow as tf
@@ -25,7 +24,7 @@ from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.cli import print_line
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_folder
-from hacnn_tf.utils.startup import not_installed
+from hacnn_tf.utils.startup import check_installed
 from hacnn_tf.utils.types import TEST_SPLITS, FilePath
 
 if TYPE_CHECKING:
@@ -76,9 +75,9 @@ class Reproduction:
         if images:
             load_images(images, INPUT_SIZE)
         check_folder(results_dir)
-        for name in experiments:
-            if name not in TABLES_OF_THE_PAPER:
-                _figures()
+        if set(experiments) - set(TABLES_OF_THE_PAPER):
+            check_installed(["matplotlib"], "a figure", "plot")
+            import hacnn_tf.paper.figures  # noqa: F401  # or what else is in its way would be said after them
 
     def plan(self) -> list[tuple[Settings, Path]]:
         """Says what is to be trained, and gives it: a list of (`Settings`, path of the run folder)."""
@@ -133,7 +132,8 @@ class Reproduction:
         return self._figure(name, columns, found)
 
     def _figure(self, name: str, columns: Sequence[Column], datasets: Mapping[str, ReidDataset]) -> "Figure":
-        figures = _figures()
+        from hacnn_tf.paper import figures
+
         if name == "figure5":
             return figures.pairs_figure(datasets, self._examples)
         if name == "augmentation":
@@ -179,17 +179,6 @@ class Reproduction:
 
     def _runs(self) -> RunFolders:
         return RunFolders(self._runs_dir, self._fingerprints)
-
-
-def _figures() -> ModuleType:
-    """The module that makes figures. Raises `InputError` where it cannot be imported."""
-    try:
-        from hacnn_tf.paper import figures
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
-            raise
-        raise not_installed(["matplotlib"], "a figure", "plot") from None
-    return figures
 
 
 def _estimate(images: int, runs_dir: Path) -> str:
