@@ -2,10 +2,9 @@
 
 import collections
 import os
-import queue
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Any, TypeVar
 
 from hacnn_tf.data.decode import UnreadableImagesError
 from hacnn_tf.utils.errors import InputError
@@ -63,25 +62,17 @@ def in_threads(function: Callable[[int], T], count: int, what: str) -> list[T]:
     nothing else begins.
     """
     numbers = iter(range(count))
-    done: queue.SimpleQueue[tuple[int, T] | BaseException] = queue.SimpleQueue()
+    found: list[Any] = [None] * count
+    with bar(None, what, count) as shown, decoding_pool() as pool:
 
-    def work() -> None:
-        try:
+        def work() -> None:
             for i in numbers:
-                done.put((i, function(i)))
-        except BaseException as error:
-            done.put(error)
+                found[i] = function(i)
+                shown.update()
 
-    found: dict[int, T] = {}
-    with decoding_pool() as pool:
         try:
-            for _ in range(_threads()):
-                pool.submit(work)
-            for _ in bar(range(count), what, count):
-                outcome = done.get()
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                found[outcome[0]] = outcome[1]
+            for done in as_completed([pool.submit(work) for _ in range(_threads())]):
+                done.result()
         finally:
             collections.deque(numbers, maxlen=0)  # whoever stops us leaves the others undone
-    return [found[i] for i in range(count)]
+    return found

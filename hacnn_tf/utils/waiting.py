@@ -16,11 +16,11 @@ def on_terminal() -> bool:
         return False
 
 
-def bar(items: Iterable[Any], what: str, total: int | None = None, unit: str = "image") -> Any:
+def bar(items: Iterable[Any] | None, what: str, total: int | None = None, unit: str = "image") -> Any:
     """The same items, with a progress bar if it takes more than two seconds.
 
     Args:
-        items: iterable.
+        items: iterable; None if who takes the bar updates it.
         what: is done with them, as in "Decoding".
         total: how many there are, if they have no length.
         unit: what they are, in the singular.
