@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["InputError", "ReID"]
 __version__ = "0.3.0"
-__getattr__, __dir__ = lazy(__name__, ReID="reid")
+__getattr__, __dir__ = lazy(__name__, reid=["ReID"])
 
 if running_command():
     prepare_command()

@@ -10,4 +10,4 @@ if TYPE_CHECKING:
     from hacnn_tf.data.read import read_dataset
 
 __all__ = ["ReidDataset", "dataset_names", "read_dataset"]
-__getattr__, __dir__ = lazy(__name__, ReidDataset="dataset", dataset_names="dataset_options", read_dataset="read")
+__getattr__, __dir__ = lazy(__name__, dataset=["ReidDataset"], dataset_options=["dataset_names"], read=["read_dataset"])

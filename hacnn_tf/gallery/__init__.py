@@ -8,4 +8,4 @@ if TYPE_CHECKING:
     from hacnn_tf.gallery.database import Database
 
 __all__ = ["Database"]
-__getattr__, __dir__ = lazy(__name__, Database="database")
+__getattr__, __dir__ = lazy(__name__, database=["Database"])

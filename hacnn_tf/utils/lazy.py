@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 
-def lazy(package: str, **modules: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """The `__getattr__` and the `__dir__` of a package: of each name the module, in that package, which has it."""
+def lazy(package: str, **names: list[str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The `__getattr__` and the `__dir__` of a package: of each module in it the names that the package has from it."""
+    modules = {name: module for module, its in names.items() for name in its}
 
     def __getattr__(name: str) -> Any:
         if name not in modules:
