@@ -78,7 +78,7 @@ def main(flags: FlagValues) -> None:
         dataset = read_options(asked, flags.data_root)
     else:
         assert run, "one of them is required"
-        dataset = run.read_dataset(flags.data_root if flags["data_root"].present else _data_root(flags, run))
+        dataset = run.read_dataset(_data_root(flags, run))
 
     if flags.per_query and dataset.single_shot:
         raise InputError(f"--per_query needs one gallery, and that of {dataset.name} is drawn at random many times.")
@@ -132,9 +132,11 @@ def main(flags: FlagValues) -> None:
         print(f"After k-reciprocal re-ranking:\n{results_table(results)}")
 
 
-def _data_root(flags: FlagValues, run: RunFolder | None) -> str:
-    """Where a run's own dataset is if nobody says: where its training found it, if that is there still."""
-    return run.data_root if run and run.data_root and Path(expanded(run.data_root)).exists() else flags.data_root
+def _data_root(flags: FlagValues, run: RunFolder) -> str:
+    """Where a run's own dataset is: as said, or else where its training found it, if that is there still."""
+    if run.data_root and not flags["data_root"].present and Path(expanded(run.data_root)).exists():
+        return run.data_root
+    return flags.data_root
 
 
 def _asked(flags: FlagValues) -> DatasetOptions | None:

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import os
+import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import IO
@@ -196,14 +197,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 def _check_names(paths: Iterable[Path]) -> None:
     """The names of images go into records that are in UTF-8."""
-    if undecodable := [path for path in map(str, paths) if not _is_utf8(path)]:
+    if undecodable := [path for path in map(str, paths) if re.search(r"[\ud800-\udfff]", path)]:  # Python's for such
         raise InputError(
             f"The names of {len(undecodable):,} images are not in UTF-8: {preview(undecodable)}; rename them."
         )
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        return bool(text.encode())
-    except UnicodeEncodeError:
-        return False
