@@ -9,7 +9,7 @@ sides take turns.
 
 import os
 
-from compare import PEERS, Comparison, both_sides, define_flags, describe, output_folder, row, written
+from compare import PEERS, compared, define_flags, row
 
 from hacnn_tf.utils import cli
 
@@ -23,30 +23,26 @@ define_flags(COMMAND, "the synthetic dataset", "results/avx2", 3)
 
 
 def main(flags):
-    output = output_folder(flags)
     os.environ |= HELD  # read by the sides as they start
     limit, ours = ("ours", "matrix products, float32, AVX2"), ("ours", "train, batch 32, float32, AVX2")
     peers = {("peer", f"train, batch 32, float32, AVX2, {name}"): STEP | variant for name, variant in PEERS.items()}
-    with both_sides(flags) as (us, peer):
-        machine = describe(us, peer)
-        comparison = Comparison(us, peer, flags.rounds)
-        with written(output, machine, comparison) as rows:
-            comparison.measure("gflops", {limit: PRODUCTS})
-            comparison.measure("per_second", {ours: STEP, **peers})
-            share, _ = comparison.ratio(ours, limit)
-            rows.append(row(f"limit: {limit[1]}", comparison.figures[limit], "GFLOP/s"))
-            rows.append(
-                row(
-                    ours[1],
-                    comparison.figures[ours],
-                    "images/s",
-                    share=[6 * machine["macs"] * value / 1e9 for value in share],
-                    shipped=comparison.ratio(ours, next(iter(peers)))[0],
-                    best=comparison.ratio(ours, peers),
-                )
+    with compared(flags) as (comparison, rows):
+        comparison.measure("gflops", {limit: PRODUCTS})
+        comparison.measure("per_second", {ours: STEP, **peers})
+        share, _ = comparison.ratio(ours, limit)
+        rows.append(row(f"limit: {limit[1]}", comparison.figures[limit], "GFLOP/s"))
+        rows.append(
+            row(
+                ours[1],
+                comparison.figures[ours],
+                "images/s",
+                share=[6 * comparison.machine["macs"] * value / 1e9 for value in share],
+                shipped=comparison.ratio(ours, next(iter(peers)))[0],
+                best=comparison.ratio(ours, peers),
             )
-            measured = {name: values for name, values in comparison.figures.items() if name in peers}
-            rows += [row(f"peer: {name[1]}", values, "images/s") for name, values in measured.items()]
+        )
+        measured = {name: values for name, values in comparison.figures.items() if name in peers}
+        rows += [row(f"peer: {name[1]}", values, "images/s") for name, values in measured.items()]
 
 
 if __name__ == "__main__":

@@ -53,12 +53,15 @@ class Comparison:
     """Asks both sides in turn, and collects what they answer.
 
     Attributes:
+        ours, peer: the sides, `Worker`s.
+        machine: what they run on, as `describe` has it.
         figures: dict from (side, name) to the list of the rounds' figures.
         errors: dict from (side, name) to what a side said that cannot do it.
     """
 
     def __init__(self, ours, peer, rounds):
-        self._sides, self._rounds = {"ours": ours, "peer": peer}, rounds
+        self.ours, self.peer, self._rounds = ours, peer, rounds
+        self.machine = describe(ours, peer)
         self.figures, self.errors = {}, {}
 
     def measure(self, key, requests, rounds=None):
@@ -68,7 +71,7 @@ class Comparison:
                 if (side, name) in self.errors:
                     continue
                 try:
-                    answer = self._sides[side].ask(**request)
+                    answer = getattr(self, side).ask(**request)
                 except WorkError as error:
                     self.errors[side, name] = str(error)
                     self.figures.pop((side, name), None)
@@ -89,58 +92,45 @@ class Comparison:
 
 
 def main(flags):
-    output = output_folder(flags)
-    with both_sides(flags) as (ours, peer):
-        machine = describe(ours, peer)
-        comparison = Comparison(ours, peer, flags.rounds)
-        variants = {name: kind for name, kind in PEERS.items() if flags.compile or "compiled" not in kind}
-        with written(output, machine, comparison) as rows:
-            rows += limits(comparison, machine)
-            rows += networks(comparison, machine, variants)
-            rows += latency(comparison, ours)
-            rows += accuracy(ours)
-            rows += ranking(comparison, ours)
-            rows += pipeline(comparison, ours)
-            rows += start(flags, output)
-            rows += large(output) if flags.large else []
-
-
-def output_folder(flags):
-    """The folder of the flag `output`, made. Raises `InputError` unless all flags that are needed were given."""
-    cli.require(flags, "peer_python", "torchreid", "run_dir")
-    output = Path(flags.output)
-    output.mkdir(parents=True, exist_ok=True)
-    return output
+    variants = {name: kind for name, kind in PEERS.items() if flags.compile or "compiled" not in kind}
+    with compared(flags) as (comparison, rows):
+        rows += limits(comparison)
+        rows += networks(comparison, variants)
+        rows += latency(comparison)
+        rows += accuracy(comparison)
+        rows += ranking(comparison)
+        rows += pipeline(comparison)
+        rows += start(flags)
+        rows += large(flags.output) if flags.large else []
 
 
 @contextlib.contextmanager
-def both_sides(flags):
-    """Our side and the peer's as `Worker`s, which end with the context."""
+def compared(flags):
+    """A `Comparison`, whose sides end with the context, and a list for the table's rows.
+
+    What was measured is written when the context ends, however it ends. If it ends early, to files of another name, so
+    that an earlier comparison's stay. Raises `InputError` unless all flags that are needed were given.
+    """
+    cli.require(flags, "peer_python", "torchreid", "run_dir")
+    output = Path(flags.output)
+    output.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        log = stack.enter_context(open(Path(flags.output) / "log.txt", "w"))
+        log = stack.enter_context(open(output / "log.txt", "w"))
         ours = Worker(sys.executable, str(HERE / "ours.py"), flags.run_dir, flags.data_root, log=log)
         peer = Worker(flags.peer_python, str(HERE / "peer.py"), flags.torchreid, log=log)
         stack.callback(peer.close)
         stack.callback(ours.close)
-        yield ours, peer
+        comparison, rows, suffix = Comparison(ours, peer, flags.rounds), [], "-partial"
+        try:
+            yield comparison, rows
+            suffix = ""
+        finally:
+            write(output, comparison, rows, suffix)
 
 
-@contextlib.contextmanager
-def written(output, machine, comparison):
-    """A list for the table's rows. What was measured is written when the context ends, however it ends.
-
-    If it ends early, to files of another name, so that an earlier comparison's stay.
-    """
-    rows, suffix = [], "-partial"
-    try:
-        yield rows
-        suffix = ""
-    finally:
-        write(output, machine, comparison, rows, suffix)
-
-
-def write(output, machine, comparison, rows, suffix):
+def write(output, comparison, rows, suffix):
     """Writes `figures.json` and `table.md`, with a suffix to their names, and prints the table."""
+    machine = comparison.machine
     figures = {f"{side}: {name}": values for (side, name), values in comparison.figures.items()}
     errors = {f"{side}: {name}": text for (side, name), text in comparison.errors.items()}
     write_json(
@@ -170,11 +160,12 @@ def describe(ours, peer):
     }
 
 
-def limits(comparison, machine):
+def limits(comparison):
     """What the machine can do: products of matrices and copies of memory; the faster library counts."""
-    size, repeats = (2048, 5) if machine["device"] == "CPU" else (8192, 20)
+    gpu = comparison.machine["device"] != "CPU"
+    size, repeats = (8192, 20) if gpu else (2048, 5)
     kinds = {"float32": ("float32", False), "bfloat16": ("bfloat16", False)}
-    if machine["device"] != "CPU":
+    if gpu:
         kinds["TF32"] = ("float32", True)
     for kind, (precision, tf32) in kinds.items():
         request = {"work": "sgemm", "size": size, "repeats": repeats, "precision": precision, "tf32": tf32}
@@ -188,17 +179,17 @@ def limits(comparison, machine):
     yield row("limit: memory copy", comparison.figures["ours", "memory copy"], "GB/s")
 
 
-def networks(comparison, machine, variants):
+def networks(comparison, variants):
     """Training and extraction, images a second."""
-    gpu = machine["device"] != "CPU"
+    gpu, macs = comparison.machine["device"] != "CPU", comparison.machine["macs"]
     for work, flops, precision, size in [
         (work, flops, precision, size)
         for size in ((32, 128, 512) if gpu else (32,))
         for work, flops, precision in (
-            ("train", 6 * machine["macs"], "float32"),
-            ("extract", 2 * machine["macs"], "float32"),
-            *([("train", 6 * machine["macs"], "bfloat16")] if gpu else []),
-            ("extract", 2 * machine["macs"], "bfloat16"),
+            ("train", 6 * macs, "float32"),
+            ("extract", 2 * macs, "float32"),
+            *([("train", 6 * macs, "bfloat16")] if gpu else []),
+            ("extract", 2 * macs, "bfloat16"),
         )
     ]:
         for tf32 in (False, True) if gpu and precision == "float32" else (False,):
@@ -226,24 +217,25 @@ def networks(comparison, machine, variants):
                     yield row(f"{name[0]}: {name[1]}", comparison.figures[name], "images/s")
 
 
-def latency(comparison, ours):
+def latency(comparison):
     """One image, from the bytes of a JPEG to its feature."""
-    request = {"work": "latency", **ours.ask(work="jpeg"), "repeats": 30}
+    request = {"work": "latency", **comparison.ours.ask(work="jpeg"), "repeats": 30}
     name = "one image, JPEG bytes to feature"
     comparison.measure("seconds", {("ours", name): request, ("peer", name): request})
     yield slower_peer(comparison, name, name, 1e3, "ms")
 
 
-def accuracy(ours):
+def accuracy(comparison):
     """What bfloat16 costs in accuracy, on the synthetic dataset."""
-    results = {precision: ours.ask(work="accuracy", precision=precision) for precision in ("float32", "bfloat16")}
-    for precision, measures in results.items():
+    for precision in ("float32", "bfloat16"):
+        measures = comparison.ours.ask(work="accuracy", precision=precision)
         text = f"Rank-1 {measures['rank1']:.2f}, mAP {measures['mAP']:.2f}"
         yield {"what": f"synthetic dataset, {precision}", "figure": text}
 
 
-def ranking(comparison, ours):
+def ranking(comparison):
     """Features in memory to CMC and mAP, at the size of Market-1501."""
+    ours = comparison.ours
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/features.npz"
         ours.ask(work="make_features", path=path, **MARKET)
@@ -268,7 +260,7 @@ def ranking(comparison, ours):
         yield row("peer: ranking, Market-1501 size, Python, once", comparison.figures["peer", whole], "s")
 
 
-def pipeline(comparison, ours):
+def pipeline(comparison):
     """Batches from memory, from the second epoch on; and the decoding before the first."""
     requests = {
         ("ours", "batches of 32 from memory"): {"work": "batches", "size": 32},
@@ -283,11 +275,11 @@ def pipeline(comparison, ours):
     for name in requests:
         ratio = comparison.ratio(name, eaten)[0]
         yield row(f"{name[1]}; ratio: to what training eats", comparison.figures[name], "images/s", shipped=ratio)
-    answer = ours.ask(work="batches", size=32)
+    answer = comparison.ours.ask(work="batches", size=32)
     yield {"what": "read from disk meanwhile", "figure": f"{answer['read_bytes']} bytes"}
 
 
-def start(flags, output):
+def start(flags):
     """The import of the package, and a training's start up to its first step, in fresh processes."""
     imports = {"import tensorflow": [], "from hacnn_tf import ReID": []}
     first = []
@@ -296,7 +288,7 @@ def start(flags, output):
             begin = time.perf_counter()
             subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL)
             times.append(time.perf_counter() - begin)
-        with tempfile.TemporaryDirectory(dir=output) as folder:
+        with tempfile.TemporaryDirectory(dir=flags.output) as folder:
             arguments = [f"--run_dir={folder}/run", f"--data_root={flags.data_root}", "--checkpoint_every=1"]
             begin = time.perf_counter()
             command = [sys.executable, "-m", "hacnn_tf.train", *arguments]

@@ -8,18 +8,9 @@ int8 is calibrated on 256 training images of the run, accuracy is that on its te
 the sides take turns.
 """
 
-from compare import (
-    PEERS,
-    Comparison,
-    both_sides,
-    define_flags,
-    describe,
-    limits,
-    output_folder,
-    row,
-    slower_peer,
-    written,
-)
+import os
+
+from compare import PEERS, compared, define_flags, limits, row, slower_peer
 from worker import WorkError
 
 from hacnn_tf.utils import cli
@@ -39,19 +30,16 @@ COMMAND.define("boolean", "accuracy", True, "evaluate each variant too")
 
 
 def main(flags):
-    output = output_folder(flags)
-    peers_onnx = str(output.absolute() / "torchreid.onnx")
-    with both_sides(flags) as (ours, peer):
-        machine = describe(ours, peer)
-        machine["processor"] += f" ({', '.join(extensions()) or 'none of the vector extensions asked for'})"
-        comparison = Comparison(ours, peer, flags.rounds)
-        with written(output, machine, comparison) as rows:
-            rows += limits(comparison, machine)
-            peer.ask(work="to_onnx", path=peers_onnx)
-            for size in (32, 1):
-                rows += speeds(comparison, machine, size, peers_onnx)
-            rows += images(comparison, ours)
-            rows += accuracies(ours) if flags.accuracy else []
+    peers_onnx = os.path.abspath(f"{flags.output}/torchreid.onnx")
+    with compared(flags) as (comparison, rows):
+        found = ", ".join(extensions()) or "none of the vector extensions asked for"
+        comparison.machine["processor"] += f" ({found})"
+        rows += limits(comparison)
+        comparison.peer.ask(work="to_onnx", path=peers_onnx)
+        for size in (32, 1):
+            rows += speeds(comparison, size, peers_onnx)
+        rows += images(comparison)
+        rows += accuracies(comparison) if flags.accuracy else []
 
 
 def extensions():
@@ -61,7 +49,7 @@ def extensions():
     return [name for name in EXTENSIONS if name in flags]
 
 
-def speeds(comparison, machine, size, peers_onnx):
+def speeds(comparison, size, peers_onnx):
     """Pixels to features, images a second."""
     repeats = 4 if size > 1 else 30
     what = f"batch {size}"
@@ -102,7 +90,7 @@ def speeds(comparison, machine, size, peers_onnx):
                 name[1],
                 comparison.figures[name],
                 "images/s",
-                share=[2 * machine["macs"] * value / 1e9 for value in share] if exact else None,
+                share=[2 * comparison.machine["macs"] * value / 1e9 for value in share] if exact else None,
                 shipped=(comparison.ratio(name, shipped) or [None])[0],
                 best=comparison.ratio(name, against),
             )
@@ -111,9 +99,9 @@ def speeds(comparison, machine, size, peers_onnx):
             yield row(f"peer: {name[1]}", comparison.figures[name], "images/s")
 
 
-def images(comparison, ours):
+def images(comparison):
     """One JPEG's bytes to its feature, and a folder of JPEGs beside the bare extraction of their pixels."""
-    jpeg = ours.ask(work="jpeg")
+    jpeg = comparison.ours.ask(work="jpeg")
     name = "one image, JPEG bytes to feature"
     forms = {("ours", f"{name}, {form}"): form for form in ("saved_model", "onnx", "openvino")}
     requests = {key: {"work": "embed", "form": form, **jpeg, "repeats": 30} for key, form in forms.items()}
@@ -126,11 +114,11 @@ def images(comparison, ours):
     yield row("the same, × bare extraction", comparison.ratio(whole, bare)[0], "")
 
 
-def accuracies(ours):
+def accuracies(comparison):
     """Rank-1 and mAP of every variant on the test images of the run."""
     for form, precision in VARIANTS:
         try:
-            measures = ours.ask(work="accuracy_export", form=form, precision=precision)
+            measures = comparison.ours.ask(work="accuracy_export", form=form, precision=precision)
         except WorkError as error:
             what, text = f"{form}, {precision}", str(error)
         else:

@@ -8,7 +8,9 @@ file in ONNX Runtime; 256×128 pixels are what it is published with, 160×64 wha
 network of the run, in ONNX Runtime. `torchreid_accuracy.py` trains them. See `compare.py` for how the sides take turns.
 """
 
-from compare import PEERS, Comparison, both_sides, define_flags, describe, output_folder, row, spread, written
+import os
+
+from compare import PEERS, compared, define_flags, row, spread
 
 from hacnn_tf.models import INPUT_SIZE
 from hacnn_tf.utils import cli
@@ -28,16 +30,12 @@ define_flags(COMMAND, "the synthetic dataset", "results/osnet", 3)
 
 
 def main(flags):
-    output = output_folder(flags)
-    files = {name: str(output.absolute() / f"{name}.onnx") for name in NETWORKS}
-    with both_sides(flags) as (ours, peer):
-        machine = describe(ours, peer)
-        comparison = Comparison(ours, peer, flags.rounds)
+    files = {name: os.path.abspath(f"{flags.output}/{name}.onnx") for name in NETWORKS}
+    with compared(flags) as (comparison, rows):
         for name, network in NETWORKS.items():
-            peer.ask(work="to_onnx", path=files[name], **network)
-        with written(output, machine, comparison) as rows:
-            for size in (32, 1):
-                rows += speeds(comparison, size, files)
+            comparison.peer.ask(work="to_onnx", path=files[name], **network)
+        for size in (32, 1):
+            rows += speeds(comparison, size, files)
 
 
 def speeds(comparison, size, files):

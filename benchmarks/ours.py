@@ -16,7 +16,7 @@ os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # the peer needs the card's me
 
 import numpy as np
 import tensorflow as tf
-from worker import seconds, serve
+from worker import seconds, serve, warmed
 
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.load import load_images, load_splits
@@ -79,12 +79,6 @@ def extraction(size, precision, xla, tf32):
     """The extraction of a batch, traced and compiled."""
     function = extractor(precision, xla, tf32)
     return warmed(lambda: function(batch(size)[0]).numpy())
-
-
-def warmed(work):
-    for _ in range(2):
-        work()
-    return work
 
 
 def train(size, precision, repeats, xla=False, tf32=False):
@@ -188,11 +182,7 @@ def jpeg():
 
 def latency(encoded, repeats):
     content, network = base64.b64decode(encoded), exported()
-
-    def feature():
-        return network(encoded=tf.constant([content]))["features"].numpy()
-
-    feature(), feature()
+    feature = warmed(lambda: network(encoded=tf.constant([content]))["features"].numpy())
     return {"seconds": seconds(feature, repeats)}
 
 

@@ -5,7 +5,6 @@
 Random weights and images, batches of 32, 767 identities; TensorFlow's profiler, all threads together.
 """
 
-import argparse
 import collections
 import tempfile
 from pathlib import Path
@@ -15,7 +14,12 @@ from precision import IDENTITIES, training
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from hacnn_tf.models import HACNN
+from hacnn_tf.utils import cli
 from hacnn_tf.utils.options import PRECISIONS
+
+COMMAND = cli.Command(__doc__, "step_profile")
+COMMAND.group("Network")
+COMMAND.define("enum", "precision", "float32", "dtype policy", enum_values=PRECISIONS)
 
 WARM_UP, STEPS = 3, 8
 SHOWN = 12
@@ -45,20 +49,17 @@ def seconds_by_kind(space):
     return seconds
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
-    precision = parser.parse_args().precision
-    step, _ = training(HACNN(IDENTITIES, dtype=precision))
+def main(flags):
+    step, _ = training(HACNN(IDENTITIES, dtype=flags.precision))
     for _ in range(WARM_UP):
         step().numpy()
     seconds = seconds_by_kind(profiled(lambda: [step().numpy() for _ in range(STEPS)]))
     total = sum(seconds.values())
-    print(f"{precision}: {total / STEPS:.2f} s of computing a step, on all threads; of it")
+    print(f"{flags.precision}: {total / STEPS:.2f} s of computing a step, on all threads; of it")
     for kind, spent in seconds.most_common(SHOWN):
         print(f"  {kind:<28}{spent / total:6.1%}")
     print(f"  {'other':<28}{1 - sum(spent for _, spent in seconds.most_common(SHOWN)) / total:6.1%}")
 
 
 if __name__ == "__main__":
-    main()
+    COMMAND.run(main)

@@ -19,6 +19,13 @@ def seconds(work, repeats):
     return statistics.median(times)
 
 
+def warmed(work):
+    """`work`, done twice: what is traced, compiled or looked up is so before it is timed."""
+    for _ in range(2):
+        work()
+    return work
+
+
 def serve(works):
     """Answers requests on standard input, a JSON object a line, until it ends.
 
