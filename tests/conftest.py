@@ -92,7 +92,7 @@ def small_run(small_data_root, once, tmp_path_factory):
     """The run folder of one epoch on the small dataset, this process's own: commands lock it and write into it."""
     from hacnn_tf import train
 
-    trained = once("run", lambda path: train.COMMAND.run(train.main, train_args(small_data_root, path)))
+    trained = once("run", lambda path: command(train, *train_args(small_data_root, path)))
     return shutil.copytree(trained, tmp_path_factory.mktemp("runs") / "small")
 
 
@@ -240,8 +240,7 @@ def in_fork(function, seconds=30):
 
 def train_args(data_root, run_dir, *more):
     """Arguments of a short training on the small dataset."""
-    args = [f"--data_root={data_root}", f"--run_dir={run_dir}", "--allow_subset", "--epochs=1", "--batch_size=8"]
-    return ["train", *args, *more]
+    return [f"--data_root={data_root}", f"--run_dir={run_dir}", "--allow_subset", "--epochs=1", "--batch_size=8", *more]
 
 
 def needs(form):

@@ -136,7 +136,7 @@ def test_proxies_are_there_again_for_a_database_in_a_bucket(monkeypatch):
     assert dict(os.environ) == before
 
 
-def test_bad_input_ends_in_a_sentence(people, tmp_path, capsys):
+def test_bad_input_ends_in_a_sentence(people, tmp_path):
     (tmp_path / "open").touch()
     (tmp_path / "open").chmod(0o644)
     for args, words in (
@@ -150,5 +150,5 @@ def test_bad_input_ends_in_a_sentence(people, tmp_path, capsys):
         (["--add_user=anna", f"--auth={tmp_path}/new", f"--database={people}"], "--add_user takes --auth"),
         (["--add_user=a:b", f"--auth={tmp_path}/new"], "'a:b' is not a name of a user"),
     ):
-        assert words in fails(app, args, capsys)
+        assert words in fails(app, args)
     assert os.listdir(tmp_path) == ["open"]

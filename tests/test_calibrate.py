@@ -98,20 +98,18 @@ def test_what_is_told_of_a_curve():
     assert searched.endswith(": of pairs at 0.5 or above 75.0% are of one person, 25.0% of all that are.")
 
 
-def test_persons_of_the_training_are_refused(run, small_data_root, tmp_path, capsys):
+def test_persons_of_the_training_are_refused(run, small_data_root, tmp_path):
     train = small_data_root / "synthetic/detected/bounding_box_train"
     (tmp_path / "people").symlink_to(train)
     for data_root in (train, tmp_path / "people"):
         trained_on = ["--dataset=folder", f"--data_root={data_root}", "--test_share=1"]
-        said = fails(calibrate, [f"--model={run}", *trained_on], capsys)
+        said = fails(calibrate, [f"--model={run}", *trained_on])
         assert "was trained on 6 of the 6 persons who are tested here, so its distances flatter it" in said
     assert not (run / "calibration.json").exists()
     (tmp_path / "images").mkdir()
     shutil.copy(min(train.iterdir()), tmp_path / "images")
     command(index, f"--model={run}", f"--images={tmp_path}/images", f"--database={tmp_path}/people.lance")
-    assert "was trained on 6 of the 6 persons" in fails(
-        calibrate, [f"--database={tmp_path}/people.lance", *trained_on], capsys
-    )
+    assert "was trained on 6 of the 6 persons" in fails(calibrate, [f"--database={tmp_path}/people.lance", *trained_on])
 
 
 def test_int8_takes_no_calibration_along(run, small_data_root, tmp_path, monkeypatch):
@@ -132,20 +130,18 @@ def test_a_curve_is_written_elsewhere_and_measured_on_other_persons_by_another_s
     assert not (program.parent / "calibration.json").exists()
 
 
-def test_bundled_weights_keep_theirs(labelled, tmp_path, monkeypatch, capsys):
+def test_bundled_weights_keep_theirs(labelled, tmp_path, monkeypatch):
     before = (SHIPPED / NAME / "calibration.json").read_bytes()
     (tmp_path / "presets").symlink_to(SHIPPED)  # the package may lie behind a link
     for model in (NAME, SHIPPED / NAME, tmp_path / "presets" / NAME):
         if model != NAME:
             monkeypatch.setattr(calibrate, "SHIPPED", model.parent)
-        said = fails(calibrate, [f"--model={model}", *labelled], capsys)
+        said = fails(calibrate, [f"--model={model}", *labelled])
         assert "comes with hacnn_tf and keeps the calibration that it came with: write another with --output" in said
     assert (SHIPPED / NAME / "calibration.json").read_bytes() == before
 
 
-def test_what_cannot_be_used_is_one_sentence(
-    run, program, labelled, small_data_root, people, tmp_path, capsys, monkeypatch
-):
+def test_what_cannot_be_used_is_one_sentence(program, labelled, small_data_root, people, tmp_path, monkeypatch):
     model = f"--model={program}"
     (tmp_path / "there.json").touch()
     for args, words in (
@@ -163,10 +159,10 @@ def test_what_cannot_be_used_is_one_sentence(
             "has 4 persons among its queries and gallery, and a calibration needs 20",
         ),
     ):
-        assert words in fails(calibrate, args, capsys)
+        assert words in fails(calibrate, args)
         assert not (tmp_path / "a.json").exists() and not (program.parent / "calibration.json").exists()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert 'pip install -c constraints.txt -e ".[calibrate]"' in fails(calibrate, [model, *labelled], capsys)
+    assert 'pip install -c constraints.txt -e ".[calibrate]"' in fails(calibrate, [model, *labelled])
 
 
 def printed(capsys):
@@ -218,20 +214,20 @@ def test_a_search_shows_probabilities_and_leaves_out_what_is_less_probable(peopl
         assert "probability" not in printed(capsys)[0]
     for other in ("--rerank", "--one_person", "--per track"):
         for flag in ("--at_least=0.5", "--prior=0.1"):
-            said = fails(search, [*args, *other.split(), flag], capsys)
+            said = fails(search, [*args, *other.split(), flag])
             assert f"and {other} has others: leave one out" in said
-    assert "above 0 and below 1" in fails(search, [*args, "--prior=0"], capsys)
-    assert "--at_least" in fails(search, [*args, "--at_least=90"], capsys)
-    assert "--at_least" in fails(search, [*args, "--at_least=nan"], capsys)
+    assert "above 0 and below 1" in fails(search, [*args, "--prior=0"])
+    assert "--at_least" in fails(search, [*args, "--at_least=90"])
+    assert "--at_least" in fails(search, [*args, "--at_least=nan"])
     (program.parent / "calibration.json").write_text("{}")
-    assert "calibration.json is damaged" in fails(search, [*args, "--at_least=0.5"], capsys)
+    assert "calibration.json is damaged" in fails(search, [*args, "--at_least=0.5"])
     command(search, *args)
     assert "calibration.json is damaged" in capsys.readouterr().err, "distances are there anyway"
 
 
 def test_a_database_has_a_calibration_of_its_own(people, program, query, labelled, capsys):
     args = [f"--database={people}", f"--query={query}", "--at_least=0"]
-    said = fails(search, args, capsys)
+    said = fails(search, args)
     assert f"--at_least cannot work. Neither {people} nor its model is calibrated" in said
     assert (
         f"python -m hacnn_tf.calibrate --database {people} --dataset folder --data_root LABELLED --test_share 1" in said
@@ -257,7 +253,7 @@ def stale(path):
     dataclasses.replace(ANY, fingerprint="bb").write(path)
 
 
-def test_a_search_goes_on_beside_the_calibration_of_another_network(people, program, query, tmp_path, capsys):
+def test_a_search_goes_on_beside_the_calibration_of_another_network(people, program, query, capsys):
     place = program.parent / "calibration.json"
     args = [f"--database={people}", f"--query={query}", "--top=6"]
     command(search, *args)
@@ -268,7 +264,7 @@ def test_a_search_goes_on_beside_the_calibration_of_another_network(people, prog
     assert said.out == plain.out and said.err.count("\n") == plain.err.count("\n") + 1
     assert f"The calibration in {place} is of another network (bb) than" in said.err
     for flag in ("--at_least=0.5", "--prior=0.1"):
-        assert f"{place} is of another network (bb)" in fails(search, [*args, flag], capsys)
+        assert f"{place} is of another network (bb)" in fails(search, [*args, flag])
 
     pytest.importorskip("gradio")
     from hacnn_tf.gallery import browser
@@ -292,11 +288,11 @@ def test_copies_leave_out_the_calibration_of_another_network(run, tmp_path, caps
 
 
 @pytest.mark.slow
-def test_another_files_calibration_is_not_replaced_and_an_older_one_of_a_run_is(run, program, labelled, capsys):
+def test_another_files_calibration_is_not_replaced_and_an_older_one_of_a_run_is(run, program, labelled):
     place = program.parent / "calibration.json"
     stale(place)
     before = place.read_bytes()
-    said = fails(calibrate, [f"--model={program}", *labelled], capsys)
+    said = fails(calibrate, [f"--model={program}", *labelled])
     assert f"{place} is the calibration of another network than {program}" in said
     assert "remove it, or write another with --output" in said and "Calibration.read" in said
     assert place.read_bytes() == before
@@ -306,16 +302,16 @@ def test_another_files_calibration_is_not_replaced_and_an_older_one_of_a_run_is(
 
 
 def test_what_the_data_lacks_is_said_before_anything_is_extracted(
-    program, people, small_data_root, labelled, tmp_path, capsys, monkeypatch
+    program, small_data_root, labelled, tmp_path, monkeypatch
 ):
     def opened(*_):
         raise AssertionError("a model was opened")
 
     monkeypatch.setattr(ReID, "from_preset", opened)
     few = [f"--model={program}", *labelled[:2], f"--data_root={small_data_root}"]
-    assert "has 4 persons among its queries and gallery" in fails(calibrate, few, capsys)
+    assert "has 4 persons among its queries and gallery" in fails(calibrate, few)
     (tmp_path / "none.lance").mkdir()
-    said = fails(calibrate, [f"--database={tmp_path}/none.lance", *labelled[:2], "--data_root=/nowhere"], capsys)
+    said = fails(calibrate, [f"--database={tmp_path}/none.lance", *labelled[:2], "--data_root=/nowhere"])
     assert f"{tmp_path}/none.lance is not a database of features" in said
 
 

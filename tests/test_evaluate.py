@@ -120,7 +120,7 @@ def test_further_images_of_the_queries_are_pooled_and_measured(programs, small_d
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "queries.csv"), expected, check_dtype=False)
 
 
-def test_results_by_query_need_one_gallery(programs, small_data_root, tmp_path, capsys, monkeypatch):
+def test_results_by_query_need_one_gallery(programs, small_data_root, tmp_path, monkeypatch):
     read = data_read.read_options
     monkeypatch.setattr(data_read, "read_options", lambda *args: dataclasses.replace(read(*args), single_shot=True))
     args = [f"--export={programs('onnx')}", "--dataset=synthetic", f"--data_root={small_data_root}", "--allow_subset"]

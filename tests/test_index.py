@@ -201,14 +201,14 @@ def test_a_database_of_which_all_was_removed_is_indexed_into_again(small_run, ga
     assert ["1 added" in said[0], "1 removed" in said[1], "1 added" in said[2], "1 removed" in said[3]] == [True] * 4
 
 
-def test_what_is_missing_is_said_before_any_image_is_extracted(small_run, gallery, tmp_path, monkeypatch, capsys):
+def test_what_is_missing_is_said_before_any_image_is_extracted(small_run, gallery, tmp_path, monkeypatch):
     monkeypatch.setattr("hacnn_tf.gallery.lance.lancedb", None)
     monkeypatch.setattr(ReID, "embed_each", None)
     args = [f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance"]
-    assert "lancedb or sqlglot is not installed, which a database needs" in fails(index, args, capsys)
+    assert "lancedb or sqlglot is not installed, which a database needs" in fails(index, args)
 
 
-def test_flags_of_a_network_reach_it(gallery, tmp_path, capsys, monkeypatch):
+def test_flags_of_a_network_reach_it(gallery, tmp_path, monkeypatch):
     asked = []
 
     def open_model(*how):
@@ -218,7 +218,7 @@ def test_flags_of_a_network_reach_it(gallery, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(index, "open_model", open_model)
     flags = ["--precision=mixed_bfloat16", "--runtime=tensorflow"]
     args = ["--model=mine", f"--images={gallery}", f"--database={tmp_path}/p.lance", *flags]
-    assert "That is all." in fails(index, args, capsys)
+    assert "That is all." in fails(index, args)
     assert asked == [("mine", "mixed_bfloat16", "tensorflow")]
 
 
@@ -232,25 +232,25 @@ def test_what_has_no_camera_or_track_though_others_have_is_counted(small_run, ga
     assert f", {cameras} without a camera, {tracks} without a track, none with a time.\n" in capsys.readouterr().out
 
 
-def test_a_track_is_of_one_camera_also_over_two_runs(small_run, gallery, tmp_path, capsys, monkeypatch):
+def test_a_track_is_of_one_camera_also_over_two_runs(small_run, gallery, tmp_path, monkeypatch):
     copy_first(gallery, tmp_path, ("t1_cam1.jpg", "t2_cam2.jpg"))
     path = tmp_path / "p.lance"
     args = [f"--model={small_run}", f"--images={tmp_path}", f"--database={path}", "--camera_pattern=cam([0-9])"]
     args.append("--track_pattern=t([0-9])_")
     command(index, *args)
     shutil.copy(tmp_path / "t1_cam1.jpg", tmp_path / "t1_cam2.jpg")
-    assert "1 tracks with more than one camera, 1: a track is of one person" in fails(index, args, capsys)
+    assert "1 tracks with more than one camera, 1: a track is of one person" in fails(index, args)
     other = tmp_path / "others"
     other.mkdir()
     (tmp_path / "t1_cam2.jpg").rename(other / "t1_cam2.jpg")
     args[1] = f"--images={other}"
     monkeypatch.setattr(ReID, "embed_each", None)  # before any image is extracted
-    assert f"{path} would have 1 tracks with more than one camera, 1: " in fails(index, args, capsys)
+    assert f"{path} would have 1 tracks with more than one camera, 1: " in fails(index, args)
     shutil.rmtree(other)
     (tmp_path / "t1_cam1.jpg").rename(tmp_path / "t1_cam3.jpg")
     args[1] = f"--images={tmp_path}"
     moved = f"; 1 rows are of files that are gone from {tmp_path}, which may be of images that were moved"
-    assert moved in fails(index, args, capsys)
+    assert moved in fails(index, args)
     assert len(Database(path)) == 2
 
 
@@ -267,7 +267,7 @@ def test_times_are_stored_and_what_is_too_old_is_removed(small_run, gallery, tmp
     assert len(list(tmp_path.glob("*.jpg"))) == 6, "the images themselves are left alone"
 
 
-def test_index_refuses_what_it_cannot_use(small_run, gallery, people, tmp_path, capsys):
+def test_index_refuses_what_it_cannot_use(small_run, gallery, people, tmp_path):
     model, images, database = f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance"
     (tmp_path / "empty").mkdir()
     for args, words in (
@@ -307,23 +307,23 @@ def test_index_refuses_what_it_cannot_use(small_run, gallery, people, tmp_path, 
         ([f"--database={people}", "--remove=camid ="], "cannot be used: it is not one whole condition"),
         ([f"--database={people}", "--remove=camid = 1.5", "--yes"], "cannot be used on"),
     ):
-        assert words in fails(index, args, capsys)
+        assert words in fails(index, args)
         assert os.listdir(tmp_path) == ["empty"]
     assert len(Database(people)) == 32
 
 
-def test_images_none_of_which_can_be_read(small_run, tmp_path, capsys):
+def test_images_none_of_which_can_be_read(small_run, tmp_path):
     (tmp_path / "a.jpg").write_text("no image")
     args = [f"--model={small_run}", f"--images={tmp_path}", f"--database={tmp_path}/p.lance"]
-    assert "None of the 1 images can be read" in fails(index, args, capsys)
+    assert "None of the 1 images can be read" in fails(index, args)
     assert not (tmp_path / "p.lance").exists()
 
 
-def test_one_process_writes_at_a_time(small_run, gallery, people, capsys, monkeypatch):
+def test_one_process_writes_at_a_time(small_run, gallery, people, monkeypatch):
     monkeypatch.setattr("hacnn_tf.gallery.lock.WRITE_WAIT", 0.1)
     with locked(people.with_name(f".{people.name}.lock")):
         args = [f"--model={small_run}", f"--images={gallery}", f"--database={people}"]
-        assert re.search(r"people\.lance is being written by process \d+", fails(index, args, capsys))
+        assert re.search(r"people\.lance is being written by process \d+", fails(index, args))
 
 
 @pytest.mark.slow

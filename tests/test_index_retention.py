@@ -46,9 +46,9 @@ def cameras(database):
     return sorted(Database(database.path).rows(["camid"]).camid)
 
 
-def test_what_is_only_said_in_part_deletes_nothing(doors, capsys):
+def test_what_is_only_said_in_part_deletes_nothing(doors):
     for where in ("camid = 2 adn path like '%p1%'", "camid = 2 limit 1", "camid = 2) or (camid = 1", "camid = 2;", ""):
-        said = fails(index, [f"--database={doors.path}", f"--remove={where}", "--yes"], capsys)
+        said = fails(index, [f"--database={doors.path}", f"--remove={where}", "--yes"])
         assert f"The condition {where!r} cannot be used: " in said
         assert cameras(doors) == [1, 1, 1, 2, 2]
 
@@ -57,7 +57,7 @@ def test_without_a_terminal_removing_needs_to_be_said_yes_to(doors, capsys, monk
     args = [f"--database={doors.path}", "--remove=camid = 2"]
     for stdin in (open(os.devnull), None):  # noqa: SIM115
         monkeypatch.setattr("sys.stdin", stdin)
-        said = fails(index, args, capsys)
+        said = fails(index, args)
         assert f"--remove would delete 2 of 5 images from {doors.path} for good: add --yes" in said
         assert cameras(doors) == [1, 1, 1, 2, 2]
     command(index, *args, "--yes")
@@ -83,13 +83,13 @@ def test_on_a_terminal_it_asks(doors, capsys, monkeypatch, answer, left):
     assert len(cameras(doors)) == left
 
 
-def test_others_may_write_while_somebody_thinks(doors, tmp_path, capsys, monkeypatch):
+def test_others_may_write_while_somebody_thinks(doors, tmp_path, monkeypatch):
     def written(*_):
         rows = doors.rows(doors.columns, "camid = 2").head(1).assign(path="/new.jpg")
         Database(doors.path).write(rows, np.ones((1, 4), np.float32))
 
     monkeypatch.setattr(index, "_ask", written)
-    said = fails(index, [f"--database={doors.path}", "--remove=camid = 2", f"--audit={tmp_path}/log"], capsys)
+    said = fails(index, [f"--database={doors.path}", "--remove=camid = 2", f"--audit={tmp_path}/log"])
     assert "Now 3 images match, not 2: nothing was deleted. Run it again." in said
     assert len(cameras(doors)) == 6 and not (tmp_path / "log").exists()
 
@@ -214,17 +214,17 @@ def test_a_day_has_24_hours_also_where_the_clock_changes(now, cutoff):
         assert older_than(1, datetime.datetime.fromisoformat(now)) == f"time < timestamp '{cutoff}'"
 
 
-def test_without_a_terminal_keeping_days_needs_to_be_said_yes_to(ages, tmp_path, capsys, monkeypatch):
+def test_without_a_terminal_keeping_days_needs_to_be_said_yes_to(ages, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.stdin", None)
-    said = fails(index, [f"--database={ages.path}", "--keep_days=30", f"--audit={tmp_path}/log"], capsys)
+    said = fails(index, [f"--database={ages.path}", "--keep_days=30", f"--audit={tmp_path}/log"])
     assert f"--keep_days would delete 2 of 5 images from {ages.path} for good: add --yes" in said
     assert len(names(ages)) == 5 and not (tmp_path / "log").exists()
 
 
-def test_a_removal_has_a_line_too_and_none_is_begun_that_could_have_none(doors, tmp_path, capsys):
+def test_a_removal_has_a_line_too_and_none_is_begun_that_could_have_none(doors, tmp_path):
     args = [f"--database={doors.path}", "--remove=camid = 2", "--yes"]
     (tmp_path / "file").touch()
-    assert "is not a folder" in fails(index, [*args, f"--audit={tmp_path}/file/log"], capsys)
+    assert "is not a folder" in fails(index, [*args, f"--audit={tmp_path}/file/log"])
     assert cameras(doors) == [1, 1, 1, 2, 2]
     command(index, *args, f"--audit={tmp_path}/log")
     before, after = audited(tmp_path / "log")
@@ -260,10 +260,10 @@ def test_a_removal_that_is_killed_has_its_line(doors, tmp_path):
     assert (audited(log)[2]["removed"], audited(log)[2]["left"]) == (0, 3) and Database(doors.path).tidied
 
 
-def test_nothing_is_deleted_without_its_line(doors, tmp_path, capsys, monkeypatch):
+def test_nothing_is_deleted_without_its_line(doors, tmp_path, monkeypatch):
     monkeypatch.setattr("os.write", lambda *_: 7)  # all that the disk has room for
     args = [f"--database={doors.path}", "--remove=camid = 2", "--yes", f"--audit={tmp_path}/log"]
-    assert f"{tmp_path}/log (the disk is full): nothing is deleted without it." in fails(index, args, capsys)
+    assert f"{tmp_path}/log (the disk is full): nothing is deleted without it." in fails(index, args)
     assert cameras(doors) == [1, 1, 1, 2, 2]
 
 

@@ -21,7 +21,7 @@ ONE_QUICK_PROGRAM = [form for form in ONE_QUICK if form == "onnx" or form.values
 def global_run(small_data_root, tmp_path_factory):
     """The run folder of one epoch on the small dataset, without the local branch."""
     run_dir = tmp_path_factory.mktemp("runs") / "global"
-    train.COMMAND.run(train.main, train_args(small_data_root, run_dir, "--nolocal"))
+    command(train, *train_args(small_data_root, run_dir, "--nolocal"))
     return run_dir
 
 

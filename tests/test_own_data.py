@@ -12,7 +12,7 @@ from hacnn_tf.evaluation import TEST_SPLITS
 from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.training.code import code_revision
 from hacnn_tf.training.run_folder import RunFolder
-from tests.conftest import train_args
+from tests.conftest import command, train_args
 from tests.test_commands import fails
 from tests.training.tiny import TinyNetwork
 
@@ -45,14 +45,14 @@ def small_network(monkeypatch):
 
 
 def trains(root, run_dir, *more):
-    train.COMMAND.run(train.main, train_args(root, run_dir, *more))
+    command(train, *train_args(root, run_dir, *more))
 
 
 def evaluates(run_dir, root, *more):
-    evaluate.COMMAND.run(evaluate.main, ["evaluate", f"--run_dir={run_dir}", f"--data_root={root}", *more])
+    command(evaluate, f"--run_dir={run_dir}", f"--data_root={root}", *more)
 
 
-def test_the_split_lies_beside_the_run_and_trains_again(own_run, data_root, tmp_path, capsys):
+def test_the_split_lies_beside_the_run_and_trains_again(own_run, tmp_path):
     split = pd.read_csv(own_run / "split.csv")
     assert list(split) == ["path", "pid", "camid", "split"] and len(split) == 96
     assert split.groupby("split").pid.nunique().to_dict() == {"train": 6, "query": 4, "gallery": 4}
@@ -70,17 +70,15 @@ def test_a_training_on_a_folder_goes_on_and_is_evaluated_again(own_run, data_roo
     assert "is trained already" in capsys.readouterr().out
     evaluates(own_run, data_root / "people")
     assert (own_run / "metrics.json").read_bytes() == before
-    sentence = fails(
-        train, train_args(data_root / "people", own_run, "--dataset=folder", "--test_share=0.4")[1:], capsys
-    )
+    sentence = fails(train, train_args(data_root / "people", own_run, "--dataset=folder", "--test_share=0.4"))
     assert "--split_seed 2 there, none now" in sentence
 
 
-def test_a_folder_that_has_changed(own_run, data_root, tmp_path, capsys):
+def test_a_folder_that_has_changed(own_run, data_root, tmp_path):
     copy = shutil.copytree(data_root / "people", tmp_path / "people")
     shutil.copytree(copy / "p0001", copy / "p0000")
     args = [f"--run_dir={own_run}", f"--data_root={copy}"]
-    assert "was trained on other images of people 6/4, split seed 2 than" in fails(evaluate, args, capsys)
+    assert "was trained on other images of people 6/4, split seed 2 than" in fails(evaluate, args)
 
 
 def test_another_test_set(own_run, data_root, capsys):
@@ -109,7 +107,7 @@ def test_a_later_test_stays(own_run, data_root, tmp_path, capsys):
     assert json.loads((run / "metrics.json").read_text()) == later
 
 
-def test_the_results_on_another_test_set_are_those_of_a_run_on_it(data_root, small_data_root, tmp_path):
+def test_the_results_on_another_test_set_are_those_of_a_run_on_it(small_data_root, tmp_path):
     """Its own test set under another name, and that of a run with validation, which has none of its own."""
     for name, more in (("whole", []), ("validated", ["--validation=2"])):
         trains(small_data_root, tmp_path / name, *more)
@@ -142,13 +140,13 @@ def test_no_table_reads_results_on_another_test_set(own_run, tmp_path):
         (["--dataset=synthetic"], "--allow_subset to use this part"),
     ],
 )
-def test_evaluate_refuses(flags, sentence, own_run, data_root, capsys):
+def test_evaluate_refuses(flags, sentence, own_run, data_root):
     before = sorted(own_run.iterdir())
-    assert sentence in fails(evaluate, [f"--run_dir={own_run}", f"--data_root={data_root}", *flags], capsys)
+    assert sentence in fails(evaluate, [f"--run_dir={own_run}", f"--data_root={data_root}", *flags])
     assert sorted(own_run.iterdir()) == before
 
 
-def test_a_union(data_root, tmp_path, capsys):
+def test_a_union(data_root, tmp_path):
     trains(data_root, tmp_path / "run", "--dataset=synthetic,folder:people", "--boxes=labelled")
     run = RunFolder(tmp_path / "run")
     assert run.num_identities == 6 + 5 and run.settings.dataset == "synthetic,folder:people"
@@ -172,26 +170,26 @@ def test_a_union(data_root, tmp_path, capsys):
         (["--dataset=folder:nobody"], "nobody is not there"),
     ],
 )
-def test_train_refuses(flags, sentence, data_root, tmp_path, capsys):
-    assert sentence in fails(train, train_args(data_root, tmp_path / "run", *flags)[1:], capsys)
+def test_train_refuses(flags, sentence, data_root, tmp_path):
+    assert sentence in fails(train, train_args(data_root, tmp_path / "run", *flags))
     assert not (tmp_path / "run").exists()
 
 
-def test_train_needs_something_to_train_on(data_root, tmp_path, capsys):
+def test_train_needs_something_to_train_on(data_root, tmp_path):
     images = sorted((data_root / "people/p0001").iterdir())
     lines = ["path,pid,split", f"{images[0]},1,query", f"{images[1]},1,gallery"]
     (tmp_path / "test.csv").write_text("\n".join(lines))
     args = train_args(tmp_path / "test.csv", tmp_path / "run", "--dataset=folder")
-    assert "test.csv has no images to train on" in fails(train, args[1:], capsys)
+    assert "test.csv has no images to train on" in fails(train, args)
 
 
-def test_train_needs_somebody_to_tell_apart(data_root, tmp_path, capsys):
+def test_train_needs_somebody_to_tell_apart(data_root, tmp_path):
     first, second = (sorted((data_root / f"people/p000{i}").iterdir()) for i in (1, 2))
     lines = ["path,pid,split", *(f"{path},1,train" for path in first)]
     lines += [f"{second[0]},2,query", f"{second[1]},2,gallery"]
     (tmp_path / "one.csv").write_text("\n".join(lines))
     args = train_args(tmp_path / "one.csv", tmp_path / "run", "--dataset=folder")
-    assert "one.csv has one identity to train on, and nobody to tell it from" in fails(train, args[1:], capsys)
+    assert "one.csv has one identity to train on, and nobody to tell it from" in fails(train, args)
 
 
 @pytest.mark.parametrize(
@@ -207,18 +205,18 @@ def test_check(dataset, data_root, tmp_path, capsys):
     for path in root.glob("synthetic/labeled/*/*.jpg"):
         (root / "marked" / path.name[:4]).mkdir(parents=True, exist_ok=True)
         shutil.copy(path, root / "marked" / path.name[:4])
-    check.COMMAND.run(check.main, ["check", f"--data_root={root}", f"--dataset={dataset}", "--allow_subset"])
+    command(check, f"--data_root={root}", f"--dataset={dataset}", "--allow_subset")
     assert capsys.readouterr().out.endswith("images, nothing wrong.\n")
 
 
-def test_check_finds_what_is_wrong_with_ones_own(data_root, tmp_path, capsys):
+def test_check_finds_what_is_wrong_with_ones_own(data_root, tmp_path):
     root = shutil.copytree(data_root / "people", tmp_path / "people")
     shutil.copy(root / "p0001/0001_c1_1.jpg", root / "p0002/0002_c1_1.jpg")
     (root / "p0003/Thumbs.db").touch()
     (root / "p0003/notes.txt").touch()
     (root / "p0099").mkdir()
     (root / "p0099/0099_c1_1.heic").touch()
-    sentence = fails(check, [f"--data_root={root}", "--dataset=folder"], capsys)
+    sentence = fails(check, [f"--data_root={root}", "--dataset=folder"])
     assert "2 problems among 96 images of people 5/5, split seed 0" in sentence
     assert "1 two identities" in sentence and "1 no image" in sentence
 
@@ -228,11 +226,11 @@ def test_two_names_of_one_folder_are_two_identities_to_check(data_root, tmp_path
     root.mkdir()
     for folder in (data_root / "people").iterdir():
         (root / folder.name).symlink_to(folder)
-    check.COMMAND.run(check.main, ["check", f"--data_root={root}", "--dataset=folder"])
+    command(check, f"--data_root={root}", "--dataset=folder")
     assert capsys.readouterr().out.endswith("96 images, nothing wrong.\n")
     (root / "twin").symlink_to("p0001")
     images = len(list((root / "p0001").iterdir()))
-    sentence = fails(check, [f"--data_root={root}", "--dataset=folder"], capsys)
+    sentence = fails(check, [f"--data_root={root}", "--dataset=folder"])
     assert f"{images} problems among {96 + images} images" in sentence and f"{images} two identities" in sentence
 
 

@@ -273,7 +273,7 @@ def test_a_pickle_opens_the_same_again(model, opened, exports, paths, monkeypatc
 
 
 @pytest.mark.slow
-def test_a_pickle_of_another_model_now(model, exports, network, tmp_path):
+def test_a_pickle_of_another_model_now(exports, network, tmp_path):
     shutil.copytree(exports / "preset", tmp_path / "preset")
     content = pickle.dumps(ReID.from_preset(tmp_path / "preset"))
     shutil.rmtree(tmp_path / "preset")

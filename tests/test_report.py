@@ -15,6 +15,7 @@ from hacnn_tf.paper.figures import Figure
 from hacnn_tf.paper.layouts import Selection
 from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.training.run_folder import COLUMNS
+from tests.conftest import command
 from tests.paper.runs import make_run
 from tests.test_commands import fails
 
@@ -53,7 +54,7 @@ def results(table8, tmp_path):
 
 
 def make_report(results):
-    report.COMMAND.run(report.main, ["report", f"--results_dir={results}", f"--runs_dir={results.parent / 'runs'}"])
+    command(report, f"--results_dir={results}", f"--runs_dir={results.parent / 'runs'}")
     return (results / "report.html").read_text()
 
 
@@ -106,5 +107,5 @@ def test_a_browser_shows_it_on_a_phone(results, tmp_path):
     assert max(image[1], drawing[1]) <= PHONE
 
 
-def test_an_empty_folder_is_one_sentence(tmp_path, capsys):
-    assert "holds no table or figure" in fails(report, [f"--results_dir={tmp_path}"], capsys)
+def test_an_empty_folder_is_one_sentence(tmp_path):
+    assert "holds no table or figure" in fails(report, [f"--results_dir={tmp_path}"])

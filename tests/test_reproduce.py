@@ -14,6 +14,7 @@ from hacnn_tf.paper.table import Table
 from hacnn_tf.training.run_folder import COLUMNS, RunFolder
 from hacnn_tf.training.settings import FLAGS, Settings
 from hacnn_tf.utils.cli import parse
+from tests.conftest import command
 from tests.paper.runs import PARTS, make_run, measures
 from tests.test_commands import fails
 
@@ -55,7 +56,7 @@ def trainings(monkeypatch):
 
 
 def run(*args):
-    reproduce.COMMAND.run(reproduce.main, ["reproduce", *args])
+    command(reproduce, *args)
 
 
 def test_it_says_what_it_will_train_trains_that_and_makes_the_table(places, trainings, tmp_path, capsys):
@@ -129,25 +130,25 @@ def test_a_ranking_is_of_the_first_seed_and_needs_no_other(places, trainings, mo
     assert [[run.settings.seed for run, _ in runs.values()] for runs in shown] == [[0], [0]]
 
 
-def test_a_damaged_log_is_named(places, trainings, tmp_path, capsys):
+def test_a_damaged_log_is_named(places, trainings, tmp_path):
     run("--experiment=curves", *SMALL, *places)
     log = tmp_path / "runs" / "synthetic-detected-epochs3-seed0" / "log.csv"
     for path in (log, log.with_name("speed.csv")):
         path.write_text(path.read_text() + "4,nonsense")
-    assert f"{log} is damaged" in fails(reproduce, ["--experiment=curves", *SMALL, *places], capsys)
+    assert f"{log} is damaged" in fails(reproduce, ["--experiment=curves", *SMALL, *places])
     run("--experiment=table6", *SMALL, *places)  # an estimate does without its speed
 
 
-def test_a_training_that_fails_ends_it(places, monkeypatch, capsys):
+def test_a_training_that_fails_ends_it(places, monkeypatch):
     monkeypatch.setattr(reproduce, "run_stoppable", lambda args: 1)
-    sentence = fails(reproduce, ["--experiment=table7", *SMALL, *places], capsys)
+    sentence = fails(reproduce, ["--experiment=table7", *SMALL, *places])
     assert "synthetic-detected-epochs3-seed0 ended with exit code 1, for the reason above. Once" in sentence
 
 
 def test_a_missing_dataset_is_named_at_the_end_and_never_replaced(places, trainings, tmp_path, monkeypatch, capsys):
     table8 = Table("table8", "", pd.DataFrame(), pd.DataFrame(), [])  # the real one takes ten seconds
     monkeypatch.setattr("hacnn_tf.paper.reproduction.networks_table", lambda: table8)
-    sentence = fails(reproduce, ["--experiment=table5", *places], capsys)
+    sentence = fails(reproduce, ["--experiment=table5", *places])
     assert (
         "Market-1501 not found" in sentence and "data/README.md" in sentence and "DukeMTMC-reID not found" in sentence
     )
@@ -158,9 +159,9 @@ def test_a_missing_dataset_is_named_at_the_end_and_never_replaced(places, traini
     assert not trainings and (tmp_path / "results" / "table8.csv").exists()
 
 
-def test_datasets_that_are_there_are_used_though_another_is_missing(places, trainings, tmp_path, capsys):
+def test_datasets_that_are_there_are_used_though_another_is_missing(places, trainings, tmp_path):
     flags = ["--experiment=table7", "--dataset=synthetic,market1501", "--allow_subset", "--epochs=3", *places]
-    assert "Market-1501 not found" in fails(reproduce, flags, capsys)
+    assert "Market-1501 not found" in fails(reproduce, flags)
     assert "50.0" in (tmp_path / "results" / "table7.md").read_text()
 
 
@@ -177,20 +178,17 @@ def test_datasets_that_are_there_are_used_though_another_is_missing(places, trai
         (["--experiment=figure6", "--images=/nowhere/a.jpg"], "1 of 1 images cannot be read: /nowhere/a.jpg"),
     ],
 )
-def test_bad_flags_end_in_one_sentence(args, words, capsys):
-    assert words in fails(reproduce, args, capsys)
+def test_bad_flags_end_in_one_sentence(args, words):
+    assert words in fails(reproduce, args)
 
 
-def test_what_cannot_be_made_is_said_before_any_training(places, trainings, tmp_path, monkeypatch, capsys):
+def test_what_cannot_be_made_is_said_before_any_training(places, trainings, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     closed = [*places, f"--results_dir={tmp_path}/file/results"]
-    assert "is not a folder that you may write to" in fails(reproduce, ["--experiment=table7", *SMALL, *closed], capsys)
+    assert "is not a folder that you may write to" in fails(reproduce, ["--experiment=table7", *SMALL, *closed])
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    for module in ("hacnn_tf.paper.figures", "hacnn_tf.evaluation.drawing"):
-        monkeypatch.delitem(sys.modules, module, raising=False)
-        monkeypatch.delattr(module, raising=False)
     assert "matplotlib is not installed, which a figure needs" in fails(
-        reproduce, ["--experiment=all", *SMALL, *places], capsys
+        reproduce, ["--experiment=all", *SMALL, *places]
     )
     assert not trainings
 
@@ -209,20 +207,20 @@ def test_validation_identities_stand_in_no_row_of_the_papers(places, tmp_path):
         assert counted.startswith(f"| {name} |")
 
 
-def test_a_run_folder_in_the_way_is_named(places, trainings, tmp_path, capsys):
+def test_a_run_folder_in_the_way_is_named(places, trainings, tmp_path):
     make_run(tmp_path / "runs" / "synthetic-detected-epochs3-seed0", 50, epochs=3, batch_size=8)
-    assert "holds a run with other flags" in fails(reproduce, ["--experiment=table7", *SMALL, *places], capsys)
+    assert "holds a run with other flags" in fails(reproduce, ["--experiment=table7", *SMALL, *places])
 
 
 def test_tables_from_run_folders(tmp_path, capsys):
     make_run(tmp_path / "runs" / "a", 60)
     make_run(tmp_path / "runs" / "b", 70, seed=1)
     flags = [f"--runs_dir={tmp_path / 'runs'}", f"--results_dir={tmp_path / 'results'}", "--dataset=synthetic"]
-    tables.COMMAND.run(tables.main, ["tables", "--table=table7", *flags])
+    command(tables, "--table=table7", *flags)
     assert "65.0 ± 7.1" in capsys.readouterr().out
-    assert "--table must be one of table2, table3, " in fails(tables, ["--table=table9", *flags], capsys)
-    assert "--table must be given" in fails(tables, flags, capsys)
-    assert "There is no folder nowhere" in fails(tables, ["--table=table7", "--runs_dir=nowhere"], capsys)
+    assert "--table must be one of table2, table3, " in fails(tables, ["--table=table9", *flags])
+    assert "--table must be given" in fails(tables, flags)
+    assert "There is no folder nowhere" in fails(tables, ["--table=table7", "--runs_dir=nowhere"])
     (tmp_path / "file").write_text("")
-    sentence = fails(tables, ["--table=table7", *flags[::2], f"--results_dir={tmp_path / 'file'}"], capsys)
+    sentence = fails(tables, ["--table=table7", *flags[::2], f"--results_dir={tmp_path / 'file'}"])
     assert f"Cannot write {tmp_path / 'file' / 'table7.csv'}" in sentence

@@ -136,9 +136,9 @@ def test_flags_of_a_search_reach_it(people, query, monkeypatch):
     assert asked == [(None, 20, False, False), ("camid = 1", 3, True, False), (None, 20, False, True)]
 
 
-def test_a_database_without_tracks_says_how_to_get_them(people, query, capsys, monkeypatch):
+def test_a_database_without_tracks_says_how_to_get_them(people, query, monkeypatch):
     monkeypatch.setattr(Database, "load_model", None)  # it is said before
-    said = fails(search, [f"--database={people}", f"--query={query[0]}", "--per=track"], capsys)
+    said = fails(search, [f"--database={people}", f"--query={query[0]}", "--per=track"])
     assert "has no tracks: index its images into a new database with --track_pattern, or from a manifest" in said
 
 
@@ -181,13 +181,11 @@ def test_who_searched_is_written_before_what_was_found_is_shown(people, query, t
     assert len(second["queries"]) == 2 and second["rerank"] is True
     capsys.readouterr()
     monkeypatch.setattr("os.write", lambda *_: 7)  # all that the disk has room for
-    assert f"Cannot write the audit file {log} (the disk is full): nothing" in fails(
-        search, [*args, f"--html={page}"], capsys
-    )
+    assert f"Cannot write the audit file {log} (the disk is full): nothing" in fails(search, [*args, f"--html={page}"])
     assert capsys.readouterr().out == "" and not page.exists() and len(log.read_text().splitlines()) == 2
 
 
-def test_search_refuses_what_it_cannot_use(people, query, small_run, tmp_path, capsys):
+def test_search_refuses_what_it_cannot_use(people, query, tmp_path):
     (tmp_path / "text.jpg").write_text("no image")
     there = [f"--database={people}", f"--query={query[0]}"]
     for args, words in (
@@ -203,11 +201,11 @@ def test_search_refuses_what_it_cannot_use(people, query, small_run, tmp_path, c
         ([*there, f"--model={tmp_path}"], "is not a run folder, preset or export"),
         ([f"--database={tmp_path}/none.lance", there[1]], "is not a database of features"),
     ):
-        assert words in fails(search, args, capsys)
+        assert words in fails(search, args)
 
 
-def test_search_refuses_another_model(people, query, small_run, tmp_path, capsys):
+def test_search_refuses_another_model(people, query, small_run, tmp_path):
     other = HACNN(**ReID.from_preset(small_run).network.get_config())
     ReID("other", Extractor.of_network(other)).save_to_preset(tmp_path / "other")
-    sentence = fails(search, [f"--database={people}", f"--query={query[0]}", f"--model={tmp_path}/other"], capsys)
+    sentence = fails(search, [f"--database={people}", f"--query={query[0]}", f"--model={tmp_path}/other"])
     assert f"holds features of {small_run}" in sentence and "other" in sentence

@@ -10,7 +10,7 @@ from hacnn_tf.data.dataset import ReidDataset, make_table, matched
 from hacnn_tf.utils.errors import InputError
 
 
-def test_many_images_of_few_people_take_no_room(tmp_path):
+def test_many_images_of_few_people_take_no_room():
     """A thousand queries of a person, each with a thousand matches, are no table of a million rows."""
     rows = pd.DataFrame({"pid": np.repeat([1, 2, 3], 1000), "camid": np.tile([1, 2], 1500)})
     tracemalloc.start()

@@ -16,13 +16,7 @@ import pytest
 from hacnn_tf.data import listing
 from hacnn_tf.data.listing import LeftOut, count_kinds, image_suffixes, list_images
 from hacnn_tf.utils.errors import InputError
-
-
-def touch(folder, *names):
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-    return folder
+from tests.data.conftest import touch
 
 
 def listed(folder):
@@ -52,9 +46,7 @@ def test_every_kind_that_pillow_decodes_is_an_image():
 
 
 def test_a_folder_that_goes_while_others_are_listed_is_none(tmp_path, monkeypatch):
-    for name in ("a/1.jpg", "b/2.jpg"):
-        (tmp_path / name).parent.mkdir()
-        (tmp_path / name).touch()
+    touch(tmp_path, "a/1.jpg", "b/2.jpg")
     join = Path.__truediv__
 
     def join_and_remove(folder, name):

@@ -24,6 +24,7 @@ pytest.importorskip("gradio", reason='needs the extra "app"')
 from hacnn_tf import index
 from hacnn_tf.data.decode import read_image
 from hacnn_tf.gallery.auth import set_password
+from tests.conftest import command
 from tests.data.test_decode import EVERY, upright
 from tests.test_app import PROXIES
 
@@ -40,8 +41,7 @@ def people(small_run, small_data_root, opened_once, tmp_path_factory):
     path, gallery = folder / "people.lance", folder / "_gallery_*1*"
     shutil.copytree(small_data_root / "synthetic/detected/bounding_box_test", gallery)
     shutil.copy(min(gallery.iterdir()), gallery / "20261124_080000.jpg")  # of no camera, but of a time
-    args = ["index", f"--model={small_run}", f"--images={gallery}", f"--database={path}"]
-    index.COMMAND.run(index.main, args)
+    command(index, f"--model={small_run}", f"--images={gallery}", f"--database={path}")
     return path
 
 
@@ -188,7 +188,7 @@ def test_no_request_makes_the_page_read_another_file(address, query, function):
         assert answer["success"] and len(answer["output"]["data"][1]) == 20
 
 
-def test_other_web_sites_get_nothing(address, query):
+def test_other_web_sites_get_nothing(address):
     own = address.removeprefix("http://")
     upload_of = [f"{address}/gradio_api/upload", b"--x--\r\n"]
     form = {"Content-Type": "multipart/form-data; boundary=x"}

@@ -6,6 +6,7 @@ import pytest
 from hacnn_tf import complexity
 from hacnn_tf.layers import ConvBlock, SoftAttention
 from hacnn_tf.models import HACNN, count, kernel_calls
+from tests.conftest import command
 
 
 def test_a_small_network_counted_by_hand():
@@ -99,7 +100,7 @@ def printed():
     import io
 
     with contextlib.redirect_stdout(io.StringIO()) as output:
-        complexity.COMMAND.run(complexity.main, ["complexity"])
+        command(complexity)
     return {line[:22].strip(): line[22:].split() for line in output.getvalue().splitlines()[1:]}
 
 

@@ -13,7 +13,7 @@ import pytest
 from hacnn_tf import train
 from hacnn_tf.data.synthetic import make_synthetic
 from hacnn_tf.training.devices import Devices
-from tests.conftest import train_args
+from tests.conftest import command, train_args
 from tests.training.tiny import TinyNetwork
 
 STEPS = 20
@@ -70,7 +70,7 @@ def small_network(monkeypatch):
 
 
 def run(data_root, run_dir, *more):
-    train.COMMAND.run(train.main, train_args(data_root, run_dir, *more))
+    command(train, *train_args(data_root, run_dir, *more))
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def test_copies_by_other_names_are_left_alone(tmp_path):
     assert "epoch0009-step00000-before-the-move.npz" in names(tmp_path)
 
 
-def test_a_damaged_newest_one_does_not_outlive_the_next(tmp_path, capsys):
+def test_a_damaged_newest_one_does_not_outlive_the_next(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     for epoch in (1, 2):
         checkpoints.save(epoch, 0, ARRAYS)
@@ -114,7 +114,7 @@ def test_what_cannot_be_read_for_now_is_not_damaged(tmp_path, monkeypatch):
         Checkpoints(tmp_path).newest()
 
 
-def test_a_pickle_is_not_loaded(tmp_path, capsys):
+def test_a_pickle_is_not_loaded(tmp_path):
     Checkpoints(tmp_path).save(1, 0, ARRAYS)
     np.savez(tmp_path / "epoch0002-step00000.npz", step=np.array([{"any": "object"}]))  # pickled
     path, _ = Checkpoints(tmp_path).newest()

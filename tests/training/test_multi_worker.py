@@ -79,7 +79,7 @@ def test_who_is_alone_trains_alone(config, strategies, monkeypatch):
             choose("multi_worker")
 
 
-def test_a_chief_is_the_first_worker(monkeypatch):
+def test_a_chief_is_the_first_worker():
     cluster = {"worker": ["b:1", "c:1"], "chief": ["a:1"]}
     for i, (kind, index) in enumerate([("chief", 0), ("worker", 0), ("worker", 1)]):
         text = json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})

@@ -13,7 +13,7 @@ from hacnn_tf.data.validation import hold_out
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.seen import persons_seen, whom_it_knows
 from hacnn_tf.training.settings import Settings
-from tests.conftest import train_args
+from tests.conftest import command, train_args
 
 SHIPPED = "hacnn_cuhk03_detected"
 
@@ -60,13 +60,11 @@ def test_where_a_folder_is_another_now_the_split_that_was_drawn_says_it(
 
 def test_no_training_begins_from_weights_that_know_who_is_tested(small_run, small_data_root, tmp_path):
     people = small_data_root / "synthetic/detected/bounding_box_train"
-    args = ["train", f"--run_dir={tmp_path}/run", "--dataset=folder", f"--data_root={people}", "--batch_size=4"]
+    args = [f"--run_dir={tmp_path}/run", "--dataset=folder", f"--data_root={people}", "--batch_size=4"]
     with pytest.raises(SystemExit, match=f"{small_run} was trained on 3 of the 3 persons who are tested here, which"):
-        train.COMMAND.run(train.main, [*args, f"--init_from={small_run}"])
+        command(train, *args, f"--init_from={small_run}")
     with pytest.raises(SystemExit, match="was trained on 3 of the 3 persons who are tested here"):
-        train.COMMAND.run(
-            train.main, train_args(small_data_root, tmp_path / "run", f"--init_from={small_run}", "--validation=3")
-        )
+        command(train, *train_args(small_data_root, tmp_path / "run", f"--init_from={small_run}", "--validation=3"))
     assert not (tmp_path / "run").exists()
 
 

@@ -18,7 +18,7 @@ from hacnn_tf.training import multi_worker
 from hacnn_tf.training.devices import Devices
 from hacnn_tf.training.recipes import RECIPES
 from hacnn_tf.training.run_folder import COLUMNS, RunFolder
-from tests.conftest import train_args
+from tests.conftest import command, train_args
 from tests.stress.kill_resume import differences
 from tests.training.conftest import log, run
 
@@ -75,7 +75,7 @@ def test_the_seed_fixes_everything(small_network, small_data_root, tmp_path, mon
 def test_a_run_goes_below_runs_and_decoded_images_where_asked(small_network, small_data_root, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     args = [arg for arg in train_args(small_data_root, "unused") if not arg.startswith("--run_dir")]
-    train.COMMAND.run(train.main, [*args, "--cache_dir=decoded"])
+    command(train, *args, "--cache_dir=decoded")
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name == RunFolder(folder).settings.run_name
     assert sorted(len(np.load(path)) for path in (tmp_path / "decoded").iterdir()) == [16, 32, 48]
@@ -131,7 +131,7 @@ def test_every_part_of_a_recipe_reaches_the_training(small_network, small_data_r
     assert len({*losses}) == len(parts), losses
 
 
-def test_evaluations_are_recorded_once_each(small_network, small_data_root, tmp_path, monkeypatch):
+def test_evaluations_are_recorded_once_each(small_network, small_data_root, tmp_path):
     run(small_data_root, tmp_path / "run", "--epochs=3", "--eval_every=2")
     evaluations = RunFolder(tmp_path / "run").read_rows("evaluations", 3)
     assert [row["epoch"] for row in evaluations] == ["2", "3"]
@@ -149,7 +149,7 @@ def test_validation_tests_on_identities_that_are_not_trained_on(small_network, s
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
     assert metrics["dataset"].endswith("2 training identities for validation")
     capsys.readouterr()
-    evaluate.COMMAND.run(evaluate.main, ["evaluate", f"--run_dir={tmp_path / 'run'}", f"--data_root={small_data_root}"])
+    command(evaluate, f"--run_dir={tmp_path / 'run'}", f"--data_root={small_data_root}")
     assert "2 training identities for validation" in capsys.readouterr().out
 
 
