@@ -180,7 +180,7 @@ def _summary(measured: "Reliability") -> str:
 
     return (
         f"Brier score {measured.brier:.4f}; {_shares(SURE, *measured.at_least(SURE))}.\n"
-        f"In searches among {measured.gallery:,} images, one of them taken for the person's: "
+        f"In searches among {measured.gallery:,} images, one of them the person's: "
         f"{_shares(LIKELY, *measured.searched)}."
     )
 

@@ -33,8 +33,8 @@ class Reliability:
             `predicted`, the mean probability; `observed`, the share of pairs of one person; `pairs`, how many there
             are in all; `weight`, their share of all where both kinds are equally many.
         gallery: gallery images that a query was compared with, but for those of its own person and camera.
-        searched: of the pairs as they are, by probabilities as a search among that gallery gives them (as if one of
-            its images showed the person), what `at_least` says of those at 0.5 or above.
+        searched: what `at_least` says of probabilities of 0.5 or above in searches among that gallery, of whose images
+            one shows the person, as their prior assumes.
     """
 
     brier: float
@@ -121,8 +121,11 @@ def reliability(calibration: Calibration, counts: Counts, gallery: int) -> Relia
             has which); of each kind there must be some.
         gallery: how many images a search compares.
     """
-    likely = counts[:, calibration.probability(_distances(counts), 1 / max(gallery, 2)) >= LIKELY].sum(axis=1)
-    searched = likely[1] / likely.sum() if likely.any() else np.nan, likely[1] / counts[1].sum()
+    prior = 1 / max(gallery, 2)
+    likely = counts[:, calibration.probability(_distances(counts), prior) >= LIKELY].sum(axis=1)
+    # A dataset has several images of a person in its gallery, and would make searches look better than they are.
+    wrong, right = np.array([1 - prior, prior]) * likely / counts.sum(axis=1)
+    searched = right / (wrong + right) if likely.any() else np.nan, likely[1] / counts[1].sum()
     probability = calibration.probability(_distances(counts))
     weights = counts / counts.sum(axis=1, keepdims=True) / 2
     different, same = weights

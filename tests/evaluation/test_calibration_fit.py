@@ -102,7 +102,9 @@ def test_reliability_as_counted_pair_by_pair():
     right, found = np.average(same[above], weights=weight[above]), np.mean(said[same] >= 0.9)
     assert measured.at_least(0.9) == pytest.approx((right, found))
     likely = calibration.probability(distances, prior=1 / 50) >= 0.5
-    assert measured.searched == pytest.approx((np.mean(same[likely]), np.mean(likely[same])))
+    weight = np.where(same, 1 / 50 / same.sum(), 49 / 50 / (~same).sum())
+    right = np.average(same[likely], weights=weight[likely])
+    assert measured.searched == pytest.approx((right, np.mean(likely[same])))
 
 
 def test_a_probability_of_1_is_in_the_last_tenth():
