@@ -131,7 +131,8 @@ def noise(measured):
         single, three = (stats.t.ppf(0.975, free) * sd * np.sqrt(2 / count) for count in (1, 3))
         yield (
             f"Between networks with {branches}, chance is {_plain(sd)} a run (standard deviation, {free} degrees of "
-            f"freedom): a gain is known to ±{_plain(single)} by one seed, and to ±{_plain(three)} by three (95%)."
+            f"freedom): a gain is known to ±{_plain(single)} by one seed, and to ±{_plain(three)} by three (95%, over "
+            "seeds; who is tested is another chance)."
         )
 
 
