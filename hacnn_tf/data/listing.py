@@ -197,7 +197,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 def _check_names(paths: Iterable[Path]) -> None:
     """The names of images go into records that are in UTF-8."""
-    if undecodable := [path for path in map(str, paths) if re.search(r"[\ud800-\udfff]", path)]:  # Python's for such
+    if undecodable := [path for path in map(str, paths) if re.search(r"[\ud800-\udfff]", path)]:  # of other bytes
         raise InputError(
             f"The names of {len(undecodable):,} images are not in UTF-8: {preview(undecodable)}; rename them."
         )
