@@ -243,7 +243,7 @@ def test_a_lack_of_memory_is_no_damage(monkeypatch):
 def test_one_image_may_be_given_several_times(model):
     lazy = Image.open(io.BytesIO(encoded(smooth().resize((600, 1200)), "JPEG")))
     found = model.embed([lazy] * 16)
-    np.testing.assert_array_equal(found, np.repeat(found[:1], 16, axis=0))
+    np.testing.assert_allclose(found, np.repeat(found[:1], 16, axis=0), atol=1e-6)  # rows round as a batch is cut
 
 
 def test_an_image_without_pixels_is_refused():

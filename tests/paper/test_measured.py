@@ -56,9 +56,10 @@ def test_the_page_is_of_these_runs():
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.name)
 def test_a_record_is_of_the_recipe_that_it_is_said_to_be(path):
-    """Whatever the recipe was called when it was trained, its options are those of today's name."""
+    """Whatever the recipe was called when it was trained, its options are those of today's name, or the folder's."""
     settings, kept = RunFolder(path).settings, json.loads((path / "config.json").read_text())["settings"]
-    assert {name: kept[name] for name in OPTIONS} | {"drops": ()} == RECIPES[settings.recipe.name].options()
+    named = {name: kept[name] for name in OPTIONS if f"-{name}{kept[name]}-" in path.name}
+    assert {name: kept[name] for name in OPTIONS} | {"drops": ()} == RECIPES[settings.recipe.name].options() | named
     assert path.name in (settings.run_name, "quickstart") and path.parent.name == settings.dataset
 
 
