@@ -372,7 +372,9 @@ def _reopened(kind: type[ReID], preset: str, precision: str | None, fingerprint:
 
 def _listed(images: ImageLike | Iterable[ImageLike]) -> Iterable[Any]:
     """The images, of which one may have been given alone."""
-    return [images] if isinstance(images, ALONE) or getattr(images, "ndim", 0) in (2, 3) else images
+    if images is None or isinstance(images, ALONE) or getattr(images, "ndim", 0) in (2, 3):  # OpenCV gives None
+        return [images]
+    return images
 
 
 def _once(images: Any) -> bool:

@@ -369,3 +369,8 @@ def test_what_is_no_model_at_all(tmp_path, exports):
         ReID.from_preset(tmp_path)
     with pytest.raises(InputError, match="has its own precision"):
         ReID.from_preset(exports / "export/saved_model", precision="mixed_bfloat16")
+
+
+def test_an_image_that_opencv_did_not_find_is_one_sentence(model):
+    with pytest.raises(UnreadableImagesError, match="image 0"):
+        model.embed(None)
