@@ -5,7 +5,7 @@
     python experiments/studies/people.py --first a.csv --second b.csv [--people 384]
 
 Draws the persons again, with replacement, each with all queries; the gallery stays as it is. Prints the difference of
-Rank-1 and mAP, second from first, and the middle 95% of the differences by such draws, as half their width. Seeds are
+Rank-1 and mAP, first less second, and the middle 95% of the differences by such draws, as half their width. Seeds are
 another chance, for which gains.py has an interval.
 """
 
