@@ -19,6 +19,7 @@ from hacnn_tf.training.recipes import RECIPES
 pytestmark = pytest.mark.slow
 PRESET = "hacnn_cuhk03_detected"
 RECIPE = RECIPES["strong"].replaced(batch_identities=4, triplet=1.0)  # the only one that reads features too
+GRADIENT = "gradient of "
 LABELS = np.repeat(np.arange(4, dtype=np.int32), 2)
 WITHOUT_TENSORFLOW = """
 import sys
@@ -166,19 +167,30 @@ def step(images, tmp_path_factory):
         losses = branch_losses(LABELS, *network(images, training=True), RECIPE)
         loss = tf.add_n([*losses.values()])
     gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
-    names = ["loss", *(v.path for v in model.trainable_variables), *(v.path for v in model.non_trainable_variables)]
+    names = [
+        "loss",
+        *(GRADIENT + v.path for v in model.trainable_variables),
+        *(v.path for v in model.non_trainable_variables),
+    ]
     values = [loss, *gradients, *(v.value for v in model.non_trainable_variables)]
     return folder, dict(zip(names, map(np.asarray, values), strict=True))
 
 
 def test_a_training_step_has_the_same_gradients(backend, step):
-    """And the same loss, and the same averages of its batch norms."""
+    """And the same loss, and the same averages of its batch norms.
+
+    Those to the last digits; the gradients in all, as a sum in another order puts a number here and there on the other
+    side of a ReLU's kink. Images changed by a millionth do that too, and move the stem's gradient by 0.6%.
+    """
     folder, expected = step
     script = f"import os; os.chdir({str(folder)!r})\n{STEP}"
     run(backend, script)
     with np.load(folder / "found.npz") as found:
         for (name, values), key in zip(expected.items(), found.files, strict=True):
-            np.testing.assert_allclose(found[key], values, rtol=1e-4, atol=1e-4, err_msg=name)
+            if name.startswith(GRADIENT):
+                assert np.linalg.norm(found[key] - values) < 0.05 * np.linalg.norm(values) + 1e-4, name
+            else:
+                np.testing.assert_allclose(found[key], values, rtol=1e-4, atol=1e-4, err_msg=name)
 
 
 INDEXED = """
