@@ -44,9 +44,9 @@ class EpochLog:
         self._run.write_rows("speed", self._speed)
         self._write_events(epoch, self._log[-1] | self._speed[-1])
 
-    def evaluated(self, epoch: int) -> bool:
-        """Whether the network was evaluated after this epoch."""
-        return any(int(row["epoch"]) == epoch for row in self._evaluations)
+    def evaluation(self, epoch: int) -> dict[str, Any] | None:
+        """The row of `evaluations.csv` after this epoch; None if the network was not evaluated then."""
+        return next((row for row in self._evaluations if int(row["epoch"]) == epoch), None)
 
     def add_results(self, epoch: int, results: Results) -> None:
         """The network was evaluated after this epoch; `results` are those of `evaluate_features`."""

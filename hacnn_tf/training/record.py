@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hacnn_tf.evaluation import PARTS
 from hacnn_tf.models import HACNN
 from hacnn_tf.training.code import code_here
 from hacnn_tf.training.epoch_log import EpochLog
 from hacnn_tf.training.initial import InitialWeights
 from hacnn_tf.training.progress import Progress
-from hacnn_tf.training.run_folder import RunFolder
+from hacnn_tf.training.run_folder import EVALUATED, RunFolder
 from hacnn_tf.training.state import TrainingState
 from hacnn_tf.utils.cli import print_line
 from hacnn_tf.utils.errors import InputError
@@ -81,14 +82,18 @@ class Record:
     def evaluate_if_due(self) -> None:
         """Evaluates the network if that is due after the last whole epoch, and has not been done."""
         epoch = self._state.epoch
-        if not self._state.step and self._settings.evaluates_after(epoch) and not self._log.evaluated(epoch):
+        if not self._state.step and self._settings.evaluates_after(epoch) and not self._log.evaluation(epoch):
+            if not epoch:
+                print_line(f"Before training, the weights of {self._settings.init_from}:")
             self._results = self._evaluate(self._state.model)
             self._log.add_results(epoch, self._results)
 
     def finish(self) -> None:
-        """Writes `metrics.json`."""
+        """Writes `metrics.json`, and says what the training did to the trained weights that it began from."""
         results = self._results or self._evaluate(self._state.model)
         self._run.write_metrics(results, self._state.epoch, self._tested)
+        if before := self._log.evaluation(0):
+            print_line(self._gain(before, results["single_query"][PARTS[0]]))
 
     def stopped(self) -> str:
         """What to say of a training that was asked to stop."""
@@ -126,6 +131,15 @@ class Record:
             return f"{path}: goes on after epoch {state.epoch} of {epochs}."
         begun = self._settings.init_from and f" from the weights of {self._settings.init_from} ({self._run.initial})"
         return f"{path}: begins{begun or ''}."
+
+    def _gain(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+        """What to say of the joint feature before (a row of `evaluations.csv`) and after (measures) a training."""
+        then = {measure: float(before[f"{PARTS[0]}_{measure}"]) for measure in EVALUATED}
+        was, now = ("/".join(f"{measures[name]:.1f}" for name in EVALUATED) for measures in (then, after))
+        said = f"Rank-1/mAP was {was} with the weights of {self._settings.init_from}, and is {now}."
+        if all(after[name] < then[name] for name in EVALUATED):
+            said += " Training made them worse: use them as they were, or lower --learning_rate with a new --run_dir."
+        return said
 
     def _updates(self, state: TrainingState) -> str:
         """What is other now than when it began: what computes it, which the run folder then tells, or is tested."""

@@ -163,8 +163,10 @@ class Settings(DatasetOptions):
         ]
 
     def evaluates_after(self, epoch: int) -> bool:
-        """Whether the network is tested after that many epochs: after the last, and every `eval_every`."""
-        return epoch == self.epochs or bool(epoch and self.eval_every and epoch % self.eval_every == 0)
+        """Whether the network is tested after that many epochs: the last, every `eval_every`, 0 of trained weights."""
+        if not epoch:
+            return bool(self.init_from)
+        return epoch == self.epochs or bool(self.eval_every and epoch % self.eval_every == 0)
 
     def read_dataset(self, data_root: FilePath) -> "ReidDataset":
         """The `ReidDataset` trained and tested on; with `validation`, tested on identities held out of training."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hacnn_tf import ReID
+from hacnn_tf.training.run_folder import RunFolder
 from tests.stress.kill_resume import differences
 from tests.training.conftest import at_step, press_ctrl_c, run
 
@@ -44,6 +45,27 @@ def test_trained_weights_begin_a_training_all_but_the_classifiers(
     with pytest.raises(SystemExit, match="trained is not a run folder"):
         run(small_data_root, tmp_path / "another", *flags)
     assert not (tmp_path / "another").exists()
+
+
+def test_it_says_whether_training_made_the_weights_better(small_network, whole, small_data_root, tmp_path, capsys):
+    trained = whole("--epochs=2", "--recipe=paper")
+    flags = ["--epochs=2", f"--init_from={trained}"]
+    run(small_data_root, tmp_path, *flags)
+    before, after = RunFolder(tmp_path).read_rows("evaluations")
+    measures = [RunFolder(path).read_metrics()["single_query"]["joint"] for path in (trained, tmp_path)]
+    for row, epoch, found in zip((before, after), "02", measures, strict=True):
+        assert row["epoch"] == epoch
+        assert [float(row["joint_rank1"]), float(row["joint_mAP"])] == [found["rank1"], found["mAP"]]
+    was, now = (f"{found['rank1']:.1f}/{found['mAP']:.1f}" for found in measures)
+    lines = capsys.readouterr().out.splitlines()
+    assert f"Before training, the weights of {trained}:" in lines
+    assert lines[-1].startswith(f"Rank-1/mAP was {was} with the weights of {trained}, and is {now}.")
+
+    perfect = {**before, "joint_rank1": 100.0, "joint_mAP": 100.0}
+    for row, worse in ((perfect, True), ({**perfect, "joint_mAP": 0.0}, False)):
+        RunFolder(tmp_path).write_rows("evaluations", [row, after])
+        run(small_data_root, tmp_path, *flags)
+        assert ("Training made them worse: use them as they were" in capsys.readouterr().out) == worse
 
 
 def test_a_training_that_was_killed_before_it_began_wants_the_same_weights(

@@ -73,3 +73,4 @@ def test_tests_are_after_the_last_epoch_and_every_so_many():
 
     assert tested() == [7]
     assert tested(eval_every=3) == [3, 6, 7]
+    assert tested(init_from="hacnn_cuhk03_detected") == [0, 7]
