@@ -67,7 +67,7 @@ def main(flags: FlagValues) -> None:
         check_new_path(flags.features, suffix=".npz")
     if flags.per_query:
         check_new_path(flags.per_query, suffix=".csv")
-    run = RunFolder(flags.run_dir) if flags.run_dir else None
+    run = _find_run(flags.run_dir) if flags.run_dir else None
     if not flags.export:
         check_tensorflow()
     elif find_model(flags.export).kind is not Kind.PRESET:
@@ -130,6 +130,20 @@ def main(flags: FlagValues) -> None:
     if flags.rerank:
         results = evaluate_features(dataset, features, distances=rerank, branches=branches)
         print(f"After k-reciprocal re-ranking:\n{results_table(results)}")
+
+
+def _find_run(path: str) -> RunFolder:
+    """The run in a folder. Raises `InputError` if there is none, which of a preset or an export names their flag."""
+    try:
+        return RunFolder(path)
+    except InputError as error:
+        try:
+            trained = find_model(path).kind is not Kind.RUN
+        except InputError:
+            trained = False
+        if not trained:
+            raise
+        raise InputError(f"{path} is a preset or an export, not a run: pass it as --export, with --dataset.") from error
 
 
 def _data_root(flags: FlagValues, run: RunFolder) -> str:

@@ -129,6 +129,14 @@ def test_results_by_query_need_one_gallery(programs, small_data_root, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
+def test_a_preset_is_no_run(programs, tmp_path):
+    for name in ("hacnn_cuhk03_detected", programs("onnx")):
+        with pytest.raises(SystemExit, match="is a preset or an export, not a run: pass it as --export"):
+            command(evaluate, f"--run_dir={name}")
+    with pytest.raises(SystemExit, match="is not a run folder: it has no config"):
+        command(evaluate, f"--run_dir={tmp_path}")
+
+
 def test_another_precision(exported, small_run, small_data_root, features, tmp_path):
     """The features are close to those of float32, and metrics.json stays that of the run's own precision."""
     before = json.loads((small_run / "metrics.json").read_text())

@@ -33,6 +33,7 @@ LAYOUTS = (
     "make a folder for each person's images, or name images like 0002_c1s1_000451_03.jpg (identity 2, camera 1), or "
     "list them in a manifest, as data/README.md says"
 )
+CAMERA_FOLDER = re.compile(r"cam(era)?[-_ ]?[0-9]+", re.IGNORECASE)
 SPLIT_FOLDERS = {"train", "test", "val", "valid", "validation", "query", "gallery"}  # as other tools call them
 
 
@@ -127,6 +128,11 @@ def _read_folder(place: Path, find_cameras: bool) -> tuple[pd.DataFrame, LeftOut
         raise InputError(
             f"{place} holds folders called like splits, not like identities ({preview(sorted(identities))}): name one "
             "of them, or say in a manifest's column split which image is of which."
+        )
+    if all(map(CAMERA_FOLDER.fullmatch, identities)):
+        raise InputError(
+            f"{place} holds folders called like cameras, not like identities ({preview(sorted(identities))}): put "
+            "those into a folder for each identity, as in alice/cam1, or list the images in a manifest."
         )
     rows["pid"] = _folder_names(paths, 0, f"{place} has folders of identities called")
     everything = LeftOut(left_out, _folders_left_out(place, left_out, identities))
@@ -233,6 +239,11 @@ def _draw_split(table: pd.DataFrame, place: Path, share: float, seed: int) -> pd
     count, most = people.pid.nunique(), len(searchable(people))
     if not 0 < share <= 1:
         raise InputError(f"--test_share is a share of the identities, above 0 and up to 1, not {share:g}.")
+    if count and people.camid.nunique() == 1:
+        raise InputError(
+            f"All images in {place} that show an identity are of one camera, and a match is counted under another: "
+            "list them in a manifest without a column camid, so that every image counts as a camera's of its own."
+        )
     asked = int(share * count + 1e-6)  # 0.29 of 100 are 29
     if not 0 < asked <= most:
         raise InputError(

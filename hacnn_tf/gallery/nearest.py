@@ -88,4 +88,8 @@ def nearest_reranked(
 
 def no_images(path: str, where: str | None) -> NoImagesError:
     """What to raise for a condition that leaves none to search."""
-    return NoImagesError(f"{path} has no images" + ("." if where is None else f" for which {shown(where)} holds."))
+    if where is None:
+        return NoImagesError(f"{path} has no images.")
+    unequal = "!=" in where or "<>" in where
+    missing = " Rows without a value fail such a comparison: use `is distinct from` to keep them." if unequal else ""
+    return NoImagesError(f"{path} has no images for which {shown(where)} holds.{missing}")

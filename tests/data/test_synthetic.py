@@ -10,6 +10,7 @@ from hacnn_tf.data import read_dataset, synthetic
 from hacnn_tf.data.synthetic import make_cameras, make_images, make_synthetic, make_track
 from hacnn_tf.data.synthetic.person import Person, draw_person
 from hacnn_tf.utils.errors import InputError
+from tests.data.conftest import touch
 
 
 @pytest.mark.parametrize(("boxes", "folder"), [("detected", "detected"), ("labelled", "labeled")])
@@ -20,6 +21,30 @@ def test_read_like_cuhk03_np(small_data_root, boxes, folder):
     assert dataset.table.path.str.startswith(f"{small_data_root}/synthetic/{folder}/").all()
     assert not set(dataset.split("train").pid) & set(dataset.split("query").pid)
     assert set(dataset.split("query").camid) == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(
+    ("names", "own"),
+    [
+        (["1.jpg"], True),
+        (["manifest.csv"], True),
+        (["alice/1.JPG", "bob/1.png", ".DS_Store"], True),
+        (["bounding_box_test/0001_c1.jpg"], True),
+        (["CUHK01/0001_c1_1.jpg"], False),
+        (["CUHK01/0001_c1_1.jpg", "README.md"], False),
+        (["people/alice/1.jpg", "Market-1501-v15.09.15/query/0001_c1.jpg"], False),
+        ([], False),
+    ],
+)
+def test_it_is_not_made_among_images_of_ones_own(names, own, tmp_path, monkeypatch):
+    monkeypatch.setattr(synthetic, "make_synthetic", lambda folder: make_synthetic(folder, identities=(2, 2)))
+    touch(tmp_path, *names)
+    if own:
+        with pytest.raises(InputError, match=r"images of your own, .*: name --dataset folder to use them, or another"):
+            read_dataset("synthetic", tmp_path)
+        assert not (tmp_path / "synthetic").exists()
+    else:
+        assert read_dataset("synthetic", tmp_path, allow_subset=True).split("train").pid.nunique() == 2
 
 
 def test_the_same_images_every_time(small_data_root, tmp_path):

@@ -11,6 +11,8 @@ from PIL import Image
 
 from hacnn_tf.data.dataset import Counts, ReidDataset, check_counts
 from hacnn_tf.data.folders import BOXES_FOLDERS, FOLDERS, read_folders
+from hacnn_tf.data.listing import image_suffixes, is_hidden
+from hacnn_tf.data.manifest import NAMES as MANIFESTS
 from hacnn_tf.data.synthetic.camera import PLACES, Box, Camera, Moment
 from hacnn_tf.data.synthetic.person import Person
 from hacnn_tf.utils.errors import InputError
@@ -41,10 +43,16 @@ def read_synthetic(data_root: FilePath, boxes: str = "detected", allow_subset: b
         A `ReidDataset`.
 
     Raises:
-        InputError: it cannot be written, is incomplete, or was made by another version.
+        InputError: it cannot be written, is incomplete, was made by another version, or would be made among images of
+            one's own.
     """
     folder = Path(expanded(data_root)) / "synthetic"
     if not folder.exists():
+        if _holds_own_images(folder.parent):
+            raise InputError(
+                f"{data_root} holds images of your own, and the dataset is synthetic: name --dataset folder to use "
+                "them, or another --data_root to make the synthetic people in."
+            )
         print(f"Making the synthetic dataset in {folder} ...", flush=True)
         try:
             make_synthetic(folder)
@@ -56,6 +64,23 @@ def read_synthetic(data_root: FilePath, boxes: str = "detected", allow_subset: b
     dataset = read_folders(folder / BOXES_FOLDERS[boxes], f"synthetic, {boxes} boxes")
     check_counts(dataset, folder, COUNTS, allow_subset)
     return dataset
+
+
+def _holds_own_images(data_root: Path) -> bool:
+    """Whether a folder is laid out as one's own images are (`read_custom`) rather than as one of datasets."""
+    suffixes = image_suffixes()
+
+    def holds_images(folder: Path) -> bool:
+        return folder.is_dir() and any(path.suffix.lower() in suffixes for path in folder.iterdir())
+
+    try:
+        entries = [path for path in data_root.iterdir() if not is_hidden(path.name)]
+        layouts = {*MANIFESTS, FOLDERS["train"], FOLDERS["gallery"]}
+        if layouts & {path.name for path in entries} or holds_images(data_root):
+            return True
+        return len(entries) > 1 and all(map(holds_images, entries))  # a folder for each identity
+    except OSError:  # not there yet, or not to be read, of which the attempt to write says more
+        return False
 
 
 def make_synthetic(folder: FilePath, identities: tuple[int, int] = (TRAIN_IDENTITIES, TEST_IDENTITIES)) -> None:
