@@ -47,9 +47,10 @@ def cuhk03():
     yield "## Every run on the test set"
     yield _shell(f"python -m hacnn_tf.train {trained} --data_root DATA --eval_every 10")
     yield (
-        "Joint feature, single query, in percent; hours of training alone, on shared machines. `strong` was trained on "
-        "an NVIDIA H200 ([how](../../benchmarks/GPU.md#measured-on-an-h200)). The command now decodes JPEGs more "
-        "exactly, and draws other initial weights from a seed."
+        "Joint feature, single query, in percent; *trapezoid* is the Market-1501 toolkit's mAP "
+        "([both](../protocols.md#measures)): the paper does not say which is its own. Hours of training alone, on "
+        "shared machines. `strong` was trained on an NVIDIA H200 ([how](../../benchmarks/GPU.md#measured-on-an-h200)). "
+        "The command now decodes JPEGs more exactly, and draws other initial weights from a seed."
     )
     yield markdown(keep.runs_table(tested, FOLDER))
     yield (
@@ -97,7 +98,7 @@ def cuhk03():
     yield "Rank-1/mAP of the joint feature, and of the local one."
     yield from gained(validated)
     yield from gained(f"{validated} --part local")
-    yield "With `paper`, §4 as written:"
+    yield "With `paper`, which adds nothing to §4:"
     yield from gained(f"{validated} --recipe paper")
 
 

@@ -34,7 +34,7 @@ def main(flags: FlagValues) -> None:
     parts: dict[str, list[KernelCall]] = {}
     for call in kernel_calls(HACNN(flags.num_identities)):
         parts.setdefault(part_of(call.path.split("/")[0]), []).append(call)
-    parts["total"] = [call for part in PARTS[:-2] for call in parts[part]]  # as the paper counts, without classifiers
+    parts["total"] = [call for part in PARTS[:-2] for call in parts[part]]  # without classifiers
     print(f"{'part':<22}{'kernel weights':>16}{'multiply-adds':>16}{'depth':>7}")
     for part in PARTS:
         total = count(parts[part])

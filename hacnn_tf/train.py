@@ -2,7 +2,7 @@
 
     python -m hacnn_tf.train                                      synthetic people, a few epochs
     python -m hacnn_tf.train --dataset cuhk03 --split 767_700     150 epochs, batch 32, Adam 5e-4, by recipe adamw
-    python -m hacnn_tf.train --dataset cuhk03 --recipe paper      §4 of the paper as it is written
+    python -m hacnn_tf.train --dataset cuhk03 --recipe paper      §4 of the paper, nothing added
     python -m hacnn_tf.train --dataset cuhk03 --recipe strong     with augmentation and label smoothing
     python -m hacnn_tf.train --dataset folder --data_root people  images of your own, see data/README.md
     python -m hacnn_tf.train --dataset folder --data_root people --init_from hacnn_cuhk03_detected

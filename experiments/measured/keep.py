@@ -21,7 +21,15 @@ from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import write_json, write_text
 
 HERE = Path(__file__).parent
-MEASURES = {"Rank-1": "rank1", "5": "rank5", "10": "rank10", "20": "rank20", "mAP": "mAP", "mINP": "mINP"}
+MEASURES = {
+    "Rank-1": "rank1",
+    "5": "rank5",
+    "10": "rank10",
+    "20": "rank20",
+    "mAP": "mAP",
+    "trapezoid": "mAP_trapezoid",
+    "mINP": "mINP",
+}
 HEAD = """# Measured runs
 
 The records behind [docs/results](../../docs/results): run folders ([their contents](../../docs/run_folder.md)) without

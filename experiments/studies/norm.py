@@ -2,7 +2,7 @@
 
     python experiments/studies/norm.py --run_dir RUN --data_root DATA
 
-Momentum 0.9 (§4) averages over some ten batches, and each of those was computed by other weights, which matters while
+Momentum 0.9 averages over some ten batches, and each of those was computed by other weights, which matters while
 the learning rate is high. Here the weights stand still: each batch of an epoch passes once in training, and the means
 over all batches take the moving averages' place. Prints Rank-1 and mAP of both on the images that the run is tested on.
 """

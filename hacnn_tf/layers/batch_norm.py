@@ -11,7 +11,7 @@ from hacnn_tf.utils.types import Tensor
 
 @keras.saving.register_keras_serializable(package="hacnn_tf")
 class BatchNorm(keras.layers.BatchNormalization):
-    """Batch normalisation as everywhere in HA-CNN: moving-average momentum 0.9 (§4).
+    """Batch normalisation as everywhere in HA-CNN: moving-average momentum 0.9 (a reading of §4).
 
     `keras.layers.BatchNormalization` on the last axis, computed in fewer steps: in training by the backend's fused
     kernel where it has one; otherwise as a scale and a shift in the policy's compute dtype, which a compiler folds into

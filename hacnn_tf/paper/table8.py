@@ -145,7 +145,8 @@ def networks_table() -> Table:
         "ResNet50 has 3.86e9 MACs today, and 3.83e9 in the Keras of that time, without padding before its first "
         "pooling; its own paper says 3.8e9.",
         "JLML is published only: the widths of its layers could not be confirmed from a public source.",
-        "HA-CNN's FLOPs are two a multiply-add, the others' one.",
+        "HA-CNN's FLOPs agree with two a multiply-add, for which its first conv was given 32 filters; the others' with "
+        "one.",
         _depth_note(ha_cnn),
         _per_region_note(ha_cnn),
     ]

@@ -26,7 +26,7 @@ from hacnn_tf.utils.types import Pixels
 # less than batch norm's epsilon, so that it is not rescaled any more, and the map collapses to a constant
 # (docs/studies/attention.md). Hard attention's FC layers start at 0, and no batch norm follows them.
 UNDECAYED = ("/spatial/", "hard_attention/")
-ADAM_EPSILON = 1e-8  # of TensorFlow 1's Adam, which the paper used
+ADAM_EPSILON = 1e-8  # of TensorFlow 1's Adam, which the paper likely used
 DEFERRED = "stops after this step, with a checkpoint; a second signal stops at once"
 
 

@@ -13,7 +13,7 @@ MARGIN = 0.3  # of the triplet loss, between distances of unit vectors (0 to 2)
 
 
 def branch_losses(labels: Tensor, logits: Mapping[str, Tensor], features: Tensor, recipe: Recipe) -> dict[str, Tensor]:
-    """The loss of each branch, whose plain sum is the network's (§3).
+    """The loss of each branch, whose plain sum is the network's (§3.1 (III), Eq. 7).
 
     Args:
         labels: `(n,)` int tensor.
