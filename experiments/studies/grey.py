@@ -13,14 +13,13 @@ from hacnn_tf import ReID
 from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.load import load_splits
 from hacnn_tf.data.read import read_options
-from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features, feature_function
-from hacnn_tf.models import INPUT_SIZE
+from hacnn_tf.evaluation import TEST_SPLITS, Evaluator, evaluate_features
 from hacnn_tf.paper.table import parts_table
 from hacnn_tf.utils import cli
 
 COMMAND = cli.Command(__doc__, "grey")
 COMMAND.group("Model")
-COMMAND.define("string", "model", "hacnn_cuhk03_detected", "run folder, preset or Keras file")
+COMMAND.define("path", "model", "hacnn_cuhk03_detected", "as in ReID.from_preset")
 COMMAND.define_dataset(DatasetOptions)
 
 
@@ -33,11 +32,10 @@ def grey(images):
 def main(flags):
     asked = cli.given_options(DatasetOptions, flags).completed()
     dataset = read_options(asked, flags.data_root)
-    model = ReID.from_preset(flags.model).network
-    images = load_splits(dataset, TEST_SPLITS, INPUT_SIZE)
-    function = feature_function(model)
+    model = ReID.from_preset(flags.model)
+    images = load_splits(dataset, TEST_SPLITS, model.input_size)
     own, plain = (
-        Evaluator(dataset, shown).features(function)
+        Evaluator(dataset, shown).features(model.extract)
         for shown in (images, {split: grey(given) for split, given in images.items()})
     )
     found = {"as they are": own, "queries grey": {**own, "query": plain["query"]}, "all grey": plain}
