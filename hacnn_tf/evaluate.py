@@ -17,6 +17,7 @@ metrics-DATASET.json, which no table reads; it does not check whether the run wa
 --rerank also prints the results after k-reciprocal re-ranking, which are not saved.
 """
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from absl.flags import FlagValues
 from numpy.typing import NDArray
 
 from hacnn_tf.data.dataset_options import DatasetOptions
+from hacnn_tf.data.decode import DECODER_VERSION
 from hacnn_tf.data.load import load_splits
 from hacnn_tf.export import check_export
 from hacnn_tf.preset import Kind, find_model
@@ -36,7 +38,7 @@ from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, check_new_path, expanded, write_npz
 from hacnn_tf.utils.options import options
 from hacnn_tf.utils.startup import check_tensorflow
-from hacnn_tf.utils.types import Features
+from hacnn_tf.utils.types import TEST_SPLITS, Features
 
 if TYPE_CHECKING:
     from hacnn_tf.data.dataset import ReidDataset
@@ -79,12 +81,12 @@ def main(flags: FlagValues) -> None:
     else:
         assert run, "one of them is required"
         dataset = run.read_dataset(_data_root(flags, run))
+        _tell_changes(run, dataset)
 
     if flags.per_query and dataset.single_shot:
         raise InputError(f"--per_query needs one gallery, and that of {dataset.name} is drawn at random many times.")
 
     from hacnn_tf.evaluation import (
-        TEST_SPLITS,
         Evaluator,
         evaluate_features,
         feature_function,
@@ -127,6 +129,8 @@ def main(flags: FlagValues) -> None:
             print(f"Results: {run.write_other_metrics(dataset, results, epoch)}")
         elif not run.write_metrics(results, epoch, dataset.fingerprint(TEST_SPLITS)):
             print("The training has been tested after a later epoch meanwhile: the results are not kept.")
+    elif run and not flags.export:
+        print(f"Computed in {flags.precision}, and trained in {run.settings.precision}: the results are not kept.")
     if flags.rerank:
         results = evaluate_features(dataset, features, distances=rerank, branches=branches)
         print(f"After k-reciprocal re-ranking:\n{results_table(results)}")
@@ -144,6 +148,14 @@ def _find_run(path: str) -> RunFolder:
         if not trained:
             raise
         raise InputError(f"{path} is a preset or an export, not a run: pass it as --export, with --dataset.") from error
+
+
+def _tell_changes(run: RunFolder, dataset: "ReidDataset") -> None:
+    """Says on standard error if results will be of other test images than those of the training, or of other pixels."""
+    if run.tested not in (None, dataset.fingerprint(TEST_SPLITS)):
+        print(f"{run.path} is tested on other images now than when its training began.", file=sys.stderr)
+    if run.code[-1]["pixels"] not in (None, DECODER_VERSION):
+        print(f"The images of {run.path} are decoded otherwise now than in its training.", file=sys.stderr)
 
 
 def _data_root(flags: FlagValues, run: RunFolder) -> str:

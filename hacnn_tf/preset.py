@@ -4,6 +4,7 @@ import dataclasses
 import enum
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,10 +121,15 @@ def write_preset(folder: Path, network: "HACNN", fingerprint: str, dtype: str) -
 
 
 def _read_run(path: Path, precision: str | None) -> Extractor:
-    """A run folder's network, opened as an `Extractor`."""
+    """A run folder's network, opened as an `Extractor`; of a training that is not finished, standard error says so."""
     from hacnn_tf.training.run_folder import RunFolder
 
-    return Extractor.of_network(RunFolder(path).load_model(precision)[0])
+    run = RunFolder(path)
+    network, epoch, step = run.load_checkpoint(precision)
+    if epoch != run.settings.epochs:
+        done = f"epoch {epoch}{f' and {step} steps' if step else ''} of {run.settings.epochs}"
+        print(f"The training in {path} is not finished: these are its weights after {done}.", file=sys.stderr)
+    return Extractor.of_network(network)
 
 
 def _read_preset(path: Path, precision: str | None) -> Extractor:

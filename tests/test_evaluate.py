@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hacnn_tf import evaluate
+from hacnn_tf import ReID, evaluate
 from hacnn_tf.data import read as data_read
 from hacnn_tf.data.custom import read_custom
 from hacnn_tf.evaluation import evaluate_features, rank_matches, rerank, results_table, verification_table
@@ -127,6 +127,34 @@ def test_results_by_query_need_one_gallery(programs, small_data_root, tmp_path, 
     with pytest.raises(SystemExit, match="--per_query needs one gallery, and that of synthetic"):
         command(evaluate, *args, f"--per_query={tmp_path}/queries.csv")
     assert not list(tmp_path.iterdir())
+
+
+def test_other_test_images_and_results_that_are_not_kept_are_told(small_run, small_data_root, tmp_path, capsys):
+    run = shutil.copytree(small_run, tmp_path / "run")
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "tested": "others", "pixels": 0}))
+    command(evaluate, f"--run_dir={run}")
+    said = capsys.readouterr().err
+    assert f"{run} is tested on other images now than when its training began." in said
+    assert f"The images of {run} are decoded otherwise now than in its training." in said
+    asked = ["--dataset=synthetic", "--allow_subset", f"--data_root={small_data_root}"]
+    command(evaluate, f"--run_dir={small_run}", *asked, "--precision=mixed_bfloat16")
+    output = capsys.readouterr()
+    assert "Computed in mixed_bfloat16, and trained in float32: the results are not kept." in output.out
+    assert "now" not in output.err and not list(small_run.glob("metrics-*.json"))
+
+
+def test_weights_of_a_training_that_is_not_finished_are_told(small_run, tmp_path, capsys):
+    run = shutil.copytree(small_run, tmp_path / "run")
+    ReID.from_preset(run)
+    assert "not finished" not in capsys.readouterr().err
+    config = json.loads((run / "config.json").read_text())
+    config["settings"]["epochs"] = 5
+    (run / "config.json").write_text(json.dumps(config))
+    ReID.from_preset(run)
+    assert (
+        f"The training in {run} is not finished: these are its weights after epoch 1 of 5." in capsys.readouterr().err
+    )
 
 
 def test_a_preset_is_no_run(programs, tmp_path):

@@ -48,8 +48,8 @@ def _crop(frame: Pixels, box: NDArray[np.float64]) -> Pixels | InputError:
         return InputError(f"{shown} is not finite")
     if not (box[:2] < box[2:]).all():
         return InputError(f"{shown} is empty: its left upper corner must be before its right lower one (not its size)")
-    if box.max() <= 1:
-        return InputError(f"{shown} is at most one pixel: multiply shares of a frame by its width and height")
+    if box.max() <= 2:  # shares reach beyond 1 where a box reaches beyond the frame
+        return InputError(f"{shown} is at most two pixels: multiply shares of a frame by its width and height")
     height, width = frame.shape[:2]
     left, top = np.floor(np.clip(box[:2], 0, (width, height))).astype(int)
     right, bottom = np.ceil(np.clip(box[2:], 0, (width, height))).astype(int)

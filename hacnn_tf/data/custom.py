@@ -19,7 +19,7 @@ from hacnn_tf.data.dataset import (
     matched,
     without_unasked,
 )
-from hacnn_tf.data.folders import FILE_NAME, FOLDERS, identities_left_out, read_folders
+from hacnn_tf.data.folders import FILE_NAME, FOLDERS, identities_left_out, list_folders
 from hacnn_tf.data.listing import BROKEN_LINK, LeftOut, is_hidden, list_images, no_image, only
 from hacnn_tf.data.manifest import TEXTS, as_names, check_tracks, find_manifest, read_manifest, unlisted
 from hacnn_tf.data.validation import searchable, split_off
@@ -46,7 +46,7 @@ def read_custom(
     """A dataset of one's own. The first of these that fits says how it is laid out:
 
     - a `.csv` or `.parquet` file, or a folder with `manifest.csv` or `manifest.parquet`: see `read_manifest`
-    - a folder with `bounding_box_train`, `query` and `bounding_box_test`: see `read_folders`
+    - a folder with `bounding_box_train`, `query` and `bounding_box_test`: see `list_folders`
     - a folder of images, whose names begin like 0002_c1 (identity 2, camera 1)
     - a folder of folders: each is an identity, and holds its images, or folders of them, one a camera
 
@@ -76,8 +76,8 @@ def read_custom(
         rows = read_manifest(manifest)
         left_out = LeftOut(unlisted(place, rows.path))
     elif any((place / FOLDERS[split]).is_dir() for split in ("train", "gallery")):
-        found = read_folders(place, name)
-        rows, left_out = found.table, found.left_out
+        rows, files = list_folders(place)
+        left_out = LeftOut(files, identities_left_out(files, rows.pid))
     else:
         rows, left_out = _read_folder(place, find_cameras=camera_pattern is None)
     if camera_pattern is not None:
@@ -97,8 +97,7 @@ def read_custom(
         split = rows[columns].assign(path=rows.path.map(os.path.abspath)).astype(object)
         made["split.csv"] = split.where(split.notna(), "")  # of images without a track, as files have it
     everything = _numbered(rows).assign(split=rows.split)
-    table = without_unasked(everything)
-    unasked = {path: "unasked multi_query image" for path in everything.path[~everything.path.isin(table.path)]}
+    table, unasked = without_unasked(everything)
     left_out = dataclasses.replace(left_out, files={**left_out.files, **unasked})
     dataset = ReidDataset(name, table, left_out=left_out, made_splits=made)
     check_counts(dataset, place, {"query": Counts(), "gallery": Counts()}, allow_subset=True)

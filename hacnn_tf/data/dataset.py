@@ -15,6 +15,7 @@ from hacnn_tf.utils.types import TEST_SPLITS, FilePath
 SPLITS = ("train", *TEST_SPLITS)
 JUNK, DISTRACTOR = -1, 0  # identities of gallery images that show nobody in particular
 NO_CAMERA = -1  # and below: cameras of images whose camera is not known, each its own
+UNASKED = "unasked multi_query image"  # of an identity and camera that no query shows
 WITHOUT_CAMERAS = (
     "Where cameras are not known, each image is its own: nothing is left out for being of the query's camera, so that "
     "near-duplicate frames of one sequence count as matches; the figures are higher than, and not comparable to, those "
@@ -177,11 +178,15 @@ def check_counts(dataset: ReidDataset, folder: FilePath, published: Mapping[str,
             )
 
 
-def without_unasked(table: pd.DataFrame) -> pd.DataFrame:
-    """A table without the multi_query images that no query asks for with its identity and camera."""
+def without_unasked(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
+    """A table without the multi_query images that no query asks for with its identity and camera; and these.
+
+    Returns:
+        The table, and a dict from the path of each image that it lacks to its kind, as `LeftOut.files`.
+    """
     pairs = pd.MultiIndex.from_frame(table[["pid", "camid"]])
     keep = (table.split != "multi_query") | pairs.isin(pairs[table.split == "query"])
-    return table[keep].reset_index(drop=True)
+    return table[keep].reset_index(drop=True), dict.fromkeys(table.path[~keep], UNASKED)
 
 
 def matched(query: pd.DataFrame, gallery: pd.DataFrame) -> pd.Series:

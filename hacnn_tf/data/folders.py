@@ -84,8 +84,8 @@ def read_dukemtmc(data_root: FilePath, allow_subset: bool = False) -> ReidDatase
 def read_folders(folder: FilePath, name: str) -> ReidDataset:
     """The dataset in a folder that holds `bounding_box_train`, `query`, `bounding_box_test` and perhaps `gt_bbox`.
 
-    No image is opened. Of `gt_bbox` only the images of a query's identity and camera are kept. Images must lie in these
-    folders themselves: what is in folders inside them is left out.
+    Of `gt_bbox` only the images of a query's identity and camera are kept; others, as Market-1501 has them of training
+    identities, do not count as left out.
 
     Args:
         folder: path of the folder.
@@ -93,6 +93,25 @@ def read_folders(folder: FilePath, name: str) -> ReidDataset:
 
     Returns:
         A `ReidDataset`, rows in the order of the file names.
+
+    Raises:
+        InputError: as `list_folders`.
+    """
+    everything, left_out = list_folders(folder)
+    table, _ = without_unasked(everything)
+    return ReidDataset(name, table, left_out=LeftOut(left_out, identities_left_out(left_out, table.pid)))
+
+
+def list_folders(folder: FilePath) -> tuple[pd.DataFrame, dict[str, str]]:
+    """The images in a folder as of `read_folders`, also those that no query asks for.
+
+    No image is opened. Images must lie in these folders themselves: what is in folders inside them is left out.
+
+    Args:
+        folder: path of the folder.
+
+    Returns:
+        A table as a `ReidDataset` has it, and what is left out, as `LeftOut.files`.
 
     Raises:
         InputError: a part is missing, or file names do not begin with `IDENTITY_cCAMERA`.
@@ -118,8 +137,7 @@ def read_folders(folder: FilePath, name: str) -> ReidDataset:
             f"Identity and camera cannot be read from the names of {len(unparsable):,} images ({preview(unparsable)}): "
             "a name begins like 0002_c1 (identity 2, camera 1); rename these files or take them out."
         )
-    table = without_unasked(pd.concat(tables, ignore_index=True))
-    return ReidDataset(name, table, left_out=LeftOut(left_out, identities_left_out(left_out, table.pid)))
+    return pd.concat(tables, ignore_index=True), left_out
 
 
 def identities_left_out(left_out: Mapping[str, str], pids: Iterable[int]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Several datasets as one."""
 
+import itertools
 from collections.abc import Mapping
 
 import pandas as pd
@@ -43,9 +44,17 @@ def join_datasets(datasets: Mapping[str, ReidDataset]) -> ReidDataset:
             {path: kind for dataset in datasets.values() for path, kind in dataset.left_out.files.items()},
             {path: text for dataset in datasets.values() for path, text in dataset.left_out.identities.items()},
         ),
-        made_splits={
-            f"split-{as_file_name(called)}.csv": split
-            for called, dataset in datasets.items()
-            for split in dataset.made_splits.values()
-        },
+        made_splits=_named_splits(datasets),
     )
+
+
+def _named_splits(datasets: Mapping[str, ReidDataset]) -> dict[str, pd.DataFrame]:
+    """The splits that were drawn, by names of files; folders whose names only differ in other signs get numbers."""
+    splits: dict[str, pd.DataFrame] = {}
+    for called, dataset in datasets.items():
+        for split in dataset.made_splits.values():
+            name, names = f"split-{as_file_name(called)}", itertools.count(2)
+            while f"{name}.csv" in splits:
+                name = f"split-{as_file_name(called)}-{next(names)}"
+            splits[f"{name}.csv"] = split
+    return splits

@@ -148,9 +148,15 @@ def parts_of(branches: Sequence[str]) -> tuple[str, ...]:
 
 
 def feature_part(features: Features, part: str, branches: Sequence[str] = BRANCHES) -> Features:
-    """One of the `parts_of` features `(n, d)`, in which those of the branches stand side by side, equally wide."""
+    """One of the `parts_of` features `(n, d)`, in which those of the branches stand side by side, equally wide.
+
+    Raises:
+        InputError: d is not a multiple of the number of branches.
+    """
     if part == "joint":
         return features
     place = list(branches).index(part)
-    width = features.shape[1] // len(branches)
+    width, rest = divmod(features.shape[1], len(branches))
+    if rest:
+        raise InputError(f"Features of {features.shape[1]} numbers are not those of {len(branches)} equal branches.")
     return features[:, place * width : (place + 1) * width]

@@ -81,7 +81,8 @@ def squared_norms(features: Features) -> Features:
     """The squared L2 norms `(n,)` of `(n, d)` float32 features.
 
     Raises:
-        InputError: a feature is not finite, or they are neither float32 nor float64, in which sums are wrong.
+        InputError: a feature is not finite, its square is beyond float32, or they are neither float32 nor float64, in
+            which sums are wrong.
     """
     if features.dtype not in (np.float32, np.float64):
         raise InputError(f"The features are {features.dtype}: make them float32.")
@@ -90,6 +91,8 @@ def squared_norms(features: Features) -> Features:
         raise InputError(
             "Some features are not finite: the network that gave them is broken, or its training diverged."
         )
+    if (norms > np.finfo(np.float32).max).any():  # float64's may be, and distances are float32
+        raise InputError("Some features are too large to be compared, as their squares are beyond float32: scale all.")
     return norms
 
 

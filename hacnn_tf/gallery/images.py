@@ -54,12 +54,12 @@ def find_images(
             raise InputError(f"{images} holds no images, nor do the folders in it{only(left_out)}.")
         rows = pd.DataFrame({"path": list(map(str, found))}, dtype=str)
     for column, what, pattern in (("camid", "camera", camera_pattern), ("track", "track", track_pattern)):
-        if column in rows and pattern:
+        if column in rows and pattern is not None:
             raise InputError(f"{images} says the {what}s in its column {column}: leave --{what}_pattern out.")
     names = [os.path.relpath(path, place) for path in rows.path]
     if "camid" not in rows:
-        rows["camid"] = _found("camera", names, camera_pattern) if camera_pattern else _cameras(names)
-    if track_pattern:
+        rows["camid"] = _cameras(names) if camera_pattern is None else _found("camera", names, camera_pattern)
+    if track_pattern is not None:
         rows["track"] = _found("track", names, track_pattern)
     if "track" in rows and (taken := [name for name in TRACK_COLUMNS if name in rows]):
         tracks = "--track_pattern" if track_pattern else "the column track"

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 def whom_it_knows(preset: FilePath, dataset: "ReidDataset", options: DatasetOptions, data_root: FilePath) -> str:
     """What persons of a dataset's queries and gallery a trained network, or one that it began from, was trained on.
 
-    Runs know persons by the files of their images and, as presets do, by the names of their datasets. Of a Keras file
-    nothing is known. What cannot be known of a run is said on standard error.
+    Runs know persons by the files of their images and, as bundled presets do, by the names of their datasets. Of others
+    nothing is known. What cannot be known is said on standard error.
 
     Args:
         preset: as in `ReID.from_preset`; nothing is known of what is not there.
@@ -87,6 +88,11 @@ def _persons_known(place: Place, dataset: "ReidDataset", options: DatasetOptions
                 return f"was trained on {seen:,} of the {persons:,} persons who are tested here"
         except InputError as error:
             print(error, file=sys.stderr)
+    elif not trained:
+        print(
+            f"It is unknown whom {place.path} was trained on: see that nobody who is tested here is among them.",
+            file=sys.stderr,
+        )
     if trained and _share_persons(trained, dataclasses.asdict(options)):
         named = " ".join(str(trained[name]) for name in ("dataset", "split") if trained.get(name))
         return f"was trained on persons of {named}, some of whom are tested here"
@@ -115,9 +121,10 @@ def _share_persons(trained: Mapping[str, Any], tested: Mapping[str, Any]) -> boo
 def _training_paths(run: RunFolder, data_root: FilePath) -> list[str]:
     """The paths of a run's training images: as they are read again, or else as the split that it drew names them."""
     problem = f"{run.data_root or data_root} is not there."
+    drawn_here = "synthetic" in run.settings.dataset.split(",")  # and would be made where it is not
     for root in dict.fromkeys((run.data_root or data_root, data_root)):
         try:
-            if os.path.exists(expanded(root)):  # or the synthetic dataset would be made there
+            if os.path.exists(Path(expanded(root)) / "synthetic" if drawn_here else expanded(root)):
                 return list(run.read_dataset(root).split("train").path)
         except InputError as error:
             problem = str(error)

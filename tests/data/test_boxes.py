@@ -27,7 +27,8 @@ BAD_BOXES = {
     (50, 20, 10, 100): r"\(50, 20, 10, 100\) is empty: its left upper corner must be before its right lower one",
     (10.8, 20, 10.2, 100): "is empty",
     (10.2, 20, 10.2, 100): "is empty",
-    (0.1, 0.2, 0.5, 1): "is at most one pixel: multiply shares of a frame by its width and height",
+    (0.1, 0.2, 0.5, 1): "is at most two pixels: multiply shares of a frame by its width and height",
+    (-0.01, 0.2, 0.5, 1.02): "is at most two pixels: multiply shares of a frame by its width and height",
     (0, 0, float("nan"), 10): "is not finite",
     (0, 0, float("inf"), 10): "is not finite",
 }

@@ -287,3 +287,16 @@ def test_two_folders_of_one_name_are_not_one_person(one, other, tmp_path):
             (tmp_path / name / f"0001_c{camera}_1.jpg").touch()
     with pytest.raises(InputError, match=r"has folders of identities called '.*' and '.*', which are one name: rename"):
         read_custom(tmp_path)
+
+
+def test_multi_query_images_that_no_query_asks_for_are_counted_by_the_cameras_of_the_pattern(tmp_path):
+    names = [
+        "query/0001_c1_camA_1.jpg",
+        "bounding_box_test/0001_c2_camB_1.jpg",
+        "bounding_box_train/0002_c1_camA_1.jpg",
+    ]
+    touch(tmp_path, *names, "gt_bbox/0001_c2_camA_2.jpg", "gt_bbox/0001_c1_camB_3.jpg")
+    for pattern, asked in ((None, "0001_c1_camB_3.jpg"), ("_cam(.)_", "0001_c2_camA_2.jpg")):
+        dataset = read_custom(tmp_path, camera_pattern=pattern)
+        assert [Path(path).name for path in dataset.split("multi_query").path] == [asked]
+        assert "left out: 1 unasked multi_query image" in dataset.summary()

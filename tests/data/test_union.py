@@ -1,5 +1,6 @@
 """Unions: nobody and no camera of one dataset is taken for one of another."""
 
+import pandas as pd
 import pytest
 
 from hacnn_tf.data import dataset_names, read_dataset
@@ -42,6 +43,14 @@ def test_the_first_dataset_keeps_its_numbers_and_all_keep_their_splits(small_dat
     assert list(union.table.split) == 2 * list(both.table.split)
     assert union.name == "synthetic, detected boxes + synthetic, detected boxes"
     assert "gallery                8        64         8" in union.summary()
+
+
+def test_splits_of_folders_with_names_alike_are_all_kept():
+    names = ["folder:a/b", "folder:a_b", "folder:a b"]
+    parts = {name: dataset(name, (1, 1), made_splits={"split.csv": pd.DataFrame({"path": [name]})}) for name in names}
+    splits = join_datasets(parts).made_splits
+    assert [*splits] == ["split-folder_a_b.csv", "split-folder_a_b-2.csv", "split-folder_a_b-3.csv"]
+    assert [split.path[0] for split in splits.values()] == names
 
 
 def test_tracks_of_one_name_are_kept_apart():

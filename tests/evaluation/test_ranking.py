@@ -122,6 +122,11 @@ def test_features_that_are_not_finite_are_refused():
         rank_matches(features, features, np.array([1, 2]), np.array([1, 2]), np.array([1, 1]), np.array([2, 2]))
 
 
+def test_features_whose_squares_are_beyond_float32_are_refused():
+    with pytest.raises(InputError, match="too large to be compared"):
+        rank_matches(np.array([[1e21]]), np.array([[2e21]]), *np.array([[1], [1], [1], [2]]))
+
+
 def test_the_gallery_may_be_a_memory_map(tmp_path):
     q, g, *rest = random_case(3)
     np.save(tmp_path / "gallery.npy", g)

@@ -44,6 +44,11 @@ def test_tracks_that_do_not_number_the_images_are_refused(tracks):
         pool_tracks(np.ones((3, 4), np.float32), np.array(tracks))
 
 
+def test_features_that_are_no_equal_branches_are_refused():
+    with pytest.raises(InputError, match="Features of 5 numbers are not those of 2 equal branches"):
+        unit_branches(np.ones((2, 5), np.float32))
+
+
 def test_no_images_are_no_tracks():
     assert pool_tracks(np.zeros((0, 4), np.float32), np.zeros(0, int)).shape == (0, 4)
 

@@ -80,6 +80,13 @@ def test_tracks_that_cannot_be(tmp_path, pattern, words):
         find_images(tmp_path, r"cam(\d)/", pattern)
 
 
+@pytest.mark.parametrize("flag", ["camera_pattern", "track_pattern"])
+def test_an_empty_pattern_is_no_pattern_left_out(flag, tmp_path):
+    (tmp_path / "0001_c1.jpg").touch()
+    with pytest.raises(InputError, match=f"--{flag}  has 0 groups"):
+        find_images(tmp_path, **{flag: ""})
+
+
 def test_tracks_of_a_manifest(tmp_path):
     for name in "abc":
         image(tmp_path / f"{name}.jpg")

@@ -58,6 +58,22 @@ def test_where_a_folder_is_another_now_the_split_that_was_drawn_says_it(
     assert not (tmp_path / "gone").exists()
 
 
+def test_nothing_is_drawn_to_see_whom_a_run_knows(small_run, everybody, tmp_path):
+    run = shutil.copytree(small_run, tmp_path / "run")
+    config = json.loads((run / "config.json").read_text())
+    config["places"] = {"data_root": str(tmp_path / "gone")}
+    (run / "config.json").write_text(json.dumps(config))
+    (tmp_path / "here").mkdir()
+    with pytest.raises(InputError, match=r"is not known\. .*gone is not there"):
+        persons_seen(RunFolder(run), everybody, tmp_path / "here")
+    assert not list((tmp_path / "here").iterdir())
+
+
+def test_of_an_export_it_is_said_that_nothing_is_known(programs, everybody, small_data_root, capsys):
+    assert whom_it_knows(programs("onnx"), everybody, Settings().completed(), small_data_root) == ""
+    assert "It is unknown whom" in capsys.readouterr().err
+
+
 def test_no_training_begins_from_weights_that_know_who_is_tested(small_run, small_data_root, tmp_path):
     people = small_data_root / "synthetic/detected/bounding_box_train"
     args = [f"--run_dir={tmp_path}/run", "--dataset=folder", f"--data_root={people}", "--batch_size=4"]
