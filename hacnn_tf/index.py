@@ -47,7 +47,7 @@ COMMAND.define(
     "enum",
     "runtime",
     None,
-    "what computes a folder of exports; by default ONNX Runtime if it is installed and has its file there",
+    "what computes a folder of exports; by default ONNX Runtime, if installed, has its float32 file and no --precision",
     enum_values=["tensorflow", "onnx"],
 )
 COMMAND.group("Images")
@@ -185,9 +185,12 @@ def open_model(preset: FilePath, precision: str | None = None, runtime: str | No
 
     Args:
         preset: as in `ReID.from_preset`.
-        precision: dtype policy to compute in, by TensorFlow.
+        precision: dtype policy to compute in, as there; ONNX Runtime takes none.
         runtime: "tensorflow" or "onnx". By default ONNX Runtime, which starts at once and is faster on most CPUs, if it
             is installed and the folder has float32 for it; says so.
+
+    Returns:
+        A `ReID`.
 
     Raises:
         InputError: as `ReID.from_preset`; or the folder has nothing for this runtime.

@@ -111,15 +111,15 @@ class ReID:
             preset: a run folder, a folder that `save_to_preset` or `hacnn_tf.export` wrote, a file or SavedModel of
                 such an export in any format, or the name of a preset that comes with hacnn_tf.
             precision: dtype policy to compute in, as "mixed_bfloat16"; that of the training if not given. Of exports,
-                Keras files take any and OpenVINO's "mixed_bfloat16".
+                Keras files take any and OpenVINO's "float32" or "mixed_bfloat16".
 
         Returns:
             A `ReID`.
 
         Raises:
             InputError: it is none of these, damaged, needs a runtime that is not installed, or has its own precision;
-                Keras is set to a backend that is not installed, or that is none of TensorFlow, PyTorch and JAX; the
-                backend was in use before this process was forked.
+                there is no such precision; Keras is set to a backend that is not installed, or that is none of
+                TensorFlow, PyTorch and JAX; the backend was in use before this process was forked.
         """
         _check_one_of("precision", precision, (None, *PRECISIONS))
         return cls(expanded(preset), load_model(preset, precision))
@@ -324,8 +324,8 @@ class ReID:
             dtype: of the weights in the file, "float32" or "float16", which takes half the room.
 
         Raises:
-            InputError: it exists or cannot be written, this came from an export that is a program and not a network, or
-                its calibration is damaged.
+            InputError: it exists or cannot be written, there is no such dtype, this came from an export that is a
+                program and not a network, its calibration is damaged, or it was opened before this process was forked.
 
         >>> model.save_to_preset("exports/mine")
         >>> ReID.from_preset("exports/mine").fingerprint == model.fingerprint

@@ -78,7 +78,7 @@ def read_image(image: ImageLike, size: Size | None = None) -> Pixels:
     """The pixels of one image, upright as its EXIF orientation says, in RGB.
 
     Args:
-        image: a path as in a table, the bytes of an image file of any kind that Pillow reads (the first frame
+        image: a path as in a table, the bytes of an image file of any of `image_formats` (the first frame
             of an animation), a `PIL.Image` of any mode but "I" and "F", or an array: `(height, width, 3)` in RGB,
             `(height, width, 4)` in RGBA, `(height, width)` or `(height, width, 1)` in grey; uint8, or uint16 from 0 to
             65535. Alpha is ignored, and so are the lower eight of 16 bits.

@@ -43,7 +43,8 @@ class LeftOut:
     """What a reader found in a folder and does not use.
 
     Attributes:
-        files: dict from path to kind, as `list_images` gives it.
+        files: dict from path to kind: those of `list_images`, and "nested image", "unlisted image" or "unasked
+            multi_query image".
         identities: of each identity whose files are all left out, from the path of its folder (or first file) to a
             text that says so.
     """

@@ -37,6 +37,7 @@ def load_splits(
 
     Raises:
         UnreadableImagesError: images of any of the splits cannot be read; `problems` has them all.
+        InputError: there is not enough memory for a split, or `cache_dir` cannot be used.
     """
     images: dict[str, Pixels] = {}
     problems: list[str] = []

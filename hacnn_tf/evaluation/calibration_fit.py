@@ -94,7 +94,7 @@ def fit_calibration(
 
 
 def check_persons(dataset: ReidDataset, seed: int = 0) -> None:
-    """Checks, before any features, that a dataset has the persons for `calibrate`. Arguments as there.
+    """Checks, before any features, that a dataset has the persons for `fit_calibration`. Arguments as there.
 
     Raises:
         InputError: there are fewer than `LEAST_PERSONS`, or a half of them has no pairs of one person.

@@ -53,7 +53,8 @@ def evaluate_features(
         also in a single-shot protocol.
 
     Raises:
-        InputError: no query has a true match, a split has other rows than features, or these are not of one width.
+        InputError: no query has a true match, a split has other rows than features, these are not of one width, not
+            finite or neither float32 nor float64, or a single-shot gallery has images of the queries' own cameras.
     """
     features = {split: np.asarray(found) for split, found in features.items()}
     for split in {"query": None, "gallery": None, **features}:
@@ -78,7 +79,7 @@ def evaluate_features(
 
 
 def pool_queries(rows: pd.DataFrame, features: Features) -> tuple[pd.DataFrame, Features]:
-    """Multi-query: one query for each identity and camera, the mean of all its features, not normalised, as published.
+    """Multi-query: one query for each identity and camera, the mean of all its features, not normalised.
 
     Args:
         rows: table of the images; columns `pid` and `camid`.

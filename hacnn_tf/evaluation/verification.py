@@ -90,8 +90,11 @@ def verify(pairs: Callable[[], Pairs]) -> Verification:
         pairs: function that gives the pairs, the same ones each time: distances `(m,)`, at least 0, which are compared
             as float32, and whether they are of the same person, `(m,)` bool, as `compared_pairs` does for each query.
 
+    Returns:
+        A `Verification`.
+
     Raises:
-        InputError: a distance is negative or not a number.
+        InputError: a distance is negative or not a number, or the pairs are others the second time.
     """
     total, (equal, *rates) = _crossings(pairs, [_equal, *(_one_in(x) for x in ONE_IN)])
     impostors, genuine = map(int, total)

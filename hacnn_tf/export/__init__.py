@@ -129,7 +129,8 @@ def load_export(path: FilePath, precision: str | None = None) -> Extractor:
 
     Args:
         path: a file or SavedModel that `export_model` wrote, or its folder, of which it takes the first of `FORMATS`.
-        precision: dtype policy to compute in, for "keras" any, for "openvino" "mixed_bfloat16"; others have their own.
+        precision: dtype policy to compute in, for "keras" any, for "openvino" "float32" or "mixed_bfloat16";
+            others have their own.
 
     Returns:
         An `Extractor`.

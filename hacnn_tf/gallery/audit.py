@@ -36,7 +36,7 @@ class Audit:
         command: what its lines are from, as "hacnn_tf.search".
 
     Raises:
-        InputError: it cannot be written, or is in a bucket.
+        InputError: it cannot be written, is in a bucket, or everybody on this machine may read or change it.
     """
 
     def __init__(self, path: FilePath | None, command: str) -> None:

@@ -369,8 +369,9 @@ class Database:
             `hacnn_tf.evaluation.rerank`), nearest first, those that are found at the same distance by path.
 
         Raises:
-            InputError: the condition cannot be used (says why), or features are not finite or of another shape.
-            NoImagesError: the condition leaves none.
+            InputError: the condition cannot be used (says why), features are not finite or of another shape, or `top`
+                is below 1.
+            NoImagesError: the database is empty, or the condition leaves none.
         """
         condition = self._condition(where)
         self.check_queries(features, top)
@@ -379,7 +380,7 @@ class Database:
         return [search(self._table, vector, condition, top, exact) for vector in vectors]
 
     def check_queries(self, features: Features, top: int) -> None:
-        """Raises `InputError` if features cannot be searched for: they are not finite, or of another shape."""
+        """Raises `InputError` if features are not finite or of another shape, or `top` is below 1."""
         shape = np.shape(features)
         if len(shape) != 2 or shape[1] != self.feature_dim or top < 1:
             raise InputError(

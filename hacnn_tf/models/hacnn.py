@@ -67,6 +67,7 @@ class HACNN(keras.Model):
         branches: names of its branches, in the order of their features: `BRANCHES`, or "global" alone.
 
     Raises:
+        TypeError: a width, side or count is no whole number.
         ValueError: a width, the input size, a count or a combination of switches that the network cannot be built with.
     """
 

@@ -58,7 +58,7 @@ class Checkpoints:
             Its path and its dict of arrays; None if there is no checkpoint.
 
         Raises:
-            InputError: there are checkpoints, but all are damaged.
+            InputError: there are checkpoints, but all are damaged, or one cannot be read.
         """
         paths, damaged = self._paths(), []
         for path in paths:

@@ -30,7 +30,7 @@ def read_cluster(text: str | None) -> tuple[list[str], int]:
     """The addresses of the workers that TF_CONFIG names, the chief first, and which of them is this one.
 
     Services set it for trainings of one task too, a worker, chief or, as it was once called, master. It may also name
-    nobody at all; then there is no address.
+    nobody at all; then there is no address. Raises `InputError` if it is not as it must be.
     """
     try:
         content = json.loads(text or "{}")

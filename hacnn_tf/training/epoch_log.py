@@ -22,7 +22,7 @@ class EpochLog:
         epoch: whole epochs done; what it holds of later ones is dropped.
 
     Raises:
-        InputError: from every method, if the run folder cannot be written.
+        InputError: `log.csv` or `evaluations.csv` is damaged; from methods that write, it cannot be written.
     """
 
     def __init__(self, run: RunFolder, epoch: int) -> None:

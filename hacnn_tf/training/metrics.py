@@ -9,7 +9,7 @@ from typing import Any
 from hacnn_tf.evaluation import CMC_LENGTH, MEASURES, RATES, parts_of
 from hacnn_tf.utils.errors import InputError
 
-ADDED = {"mINP", *RATES}  # measures that a file of an older revision does not have
+ADDED = {"mINP"}  # of `MEASURES`, what a file of an older revision does not have
 
 
 def read_metrics(path: Path, branches: Sequence[str], epochs: int | None) -> dict[str, Any]:

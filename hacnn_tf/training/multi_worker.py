@@ -1,5 +1,6 @@
-"""Training on several machines, with one process ("worker") on each; besides `cluster`, which reads their names,
-nothing else knows of them.
+"""Training on several machines, with one process ("worker") on each.
+
+`cluster` reads their names, `rendezvous` lets them meet, and the training loop knows nothing of them.
 
 TF_CONFIG names the workers. The first is the chief, which alone reads and writes the run folder and gives its state to
 the others; each takes its part of every batch. They stop together and leave together.

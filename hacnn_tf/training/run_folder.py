@@ -4,8 +4,8 @@
 `evaluations.csv` Rank-1 and mAP whenever it was evaluated; `tensorboard/` all three as events; `checkpoints/` the last
 two; `metrics.json` the evaluation of the finished training; `metrics-DATASET.json` those on other test sets;
 `calibration.json` the curve from distance to probability, if it was calibrated;
-`split.csv` the split of a folder's images, if it was drawn; `not_finite.csv` the batch that ended it, if one did;
-`lock` who trains.
+`split.csv` the split of a folder's images, if it was drawn (`split-NAME.csv` with several datasets); `not_finite.csv`
+the batch that ended it, if one did; `lock` who trains, `.metrics.lock` who writes `metrics.json`.
 """
 
 import contextlib
@@ -164,6 +164,9 @@ class RunFolder:
         Args:
             epoch: whole epochs done.
             step: steps done of the next.
+
+        Raises:
+            InputError: as `save`.
         """
         self._check_present()
         self.code = go_on(self.path / "config.json", self.code, epoch, step)
@@ -243,7 +246,7 @@ class RunFolder:
         return {name: [c for c in columns if not c.startswith(lacking)] for name, columns in COLUMNS.items()}
 
     def write_rows(self, name: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Replaces `NAME.csv`; `name` is one of `COLUMNS`, `rows` are dicts of its columns."""
+        """Replaces `NAME.csv`; `name` is one of `COLUMNS`, `rows` are dicts of its columns. Raises as `save`."""
         self._check_present()
         write_csv(self.path / f"{name}.csv", self.columns[name], rows)
 
@@ -266,7 +269,7 @@ class RunFolder:
             raise InputError(f"{path} is damaged ({error!r}): restore it, or remove it.") from None
 
     def write_not_finite(self, rows: "pd.DataFrame") -> Path:
-        """Writes `not_finite.csv`, the paths and identities of a batch after which the loss is not finite."""
+        """Writes `not_finite.csv`, the batch after which the loss is not finite; raises as `save`."""
         self._check_present()
         path = self.path / "not_finite.csv"
         write_csv(path, ["path", "pid"], rows[["path", "pid"]].to_dict("records"))
@@ -280,6 +283,9 @@ class RunFolder:
             epoch: after how many it was evaluated.
             tested: fingerprint of the test images; None if they are not known.
             revision: git revision of the code that tested; this code's if not given.
+
+        Raises:
+            InputError: as `save`, or another process does not end writing it within `METRICS_WAIT` seconds.
         """
         self._check_present()
         how = {"tested": tested, "revision": revision or code_revision(), "epoch": epoch}
@@ -294,7 +300,7 @@ class RunFolder:
     def write_other_metrics(self, dataset: "ReidDataset", results: Results, epoch: int) -> Path:
         """Writes `metrics-DATASET.json`, results on the test set of another `ReidDataset`, and gives its path.
 
-        If that is of other images of a dataset of this name, their fingerprint comes behind it.
+        If that is of other images of a dataset of this name, their fingerprint comes behind it. Raises as `save`.
         """
         self._check_present()
         tested = dataset.fingerprint(TEST_SPLITS)

@@ -103,7 +103,7 @@ class Settings(DatasetOptions):
                 other than its own; None for what was not given.
 
         Raises:
-            InputError: a contradiction in the recipe.
+            InputError: there is no such dataset, a value is out of its range, or options contradict each other.
         """
         dataset = ",".join(dataset_names(flags["dataset"]))
         recipe = RECIPES[flags["recipe"] or usual_recipe(dataset, flags.get("init_from"))]

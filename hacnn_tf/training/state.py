@@ -44,12 +44,12 @@ class TrainingState:
         self.totals: NDArray[np.float64] = np.zeros(len(self.model.branches) + 1)
 
     def count_step(self, results: NDArray[np.float32]) -> None:
-        """Counts a step with these results."""
+        """Counts a step; `results` are `(branches + 1,)` float32, as `make_train_step` gives them."""
         self.step += 1
         self.totals += results
 
     def count_epoch(self) -> NDArray[np.float64]:
-        """Turns to the next epoch, and gives the means over the last one's steps."""
+        """Turns to the next epoch, and gives the last one's means: `(branches + 1,)` of losses in nats, accuracy."""
         means = self.totals / self.step
         self.epoch += 1
         self._begin_epoch()

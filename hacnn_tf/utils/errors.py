@@ -9,7 +9,7 @@ class InputError(Exception):
 
 
 class NoImagesError(InputError):
-    """A database has no images for which the condition of a search holds."""
+    """A database has no images, or none for which the condition of a search holds."""
 
 
 class FormatError(InputError):

@@ -16,7 +16,13 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels
 
 @dataclasses.dataclass(frozen=True)
 class Moment:
-    """How a camera sees a person: place and size of the scene in pixels, and the pose, as in `draw_person`."""
+    """How a camera sees a person.
+
+    Attributes:
+        height: of an average person there, in pixels.
+        left, top: where in the background the scene begins, in pixels.
+        yaw, phase, stride: the pose, in radians, as in `draw_person`.
+    """
 
     height: int
     left: int

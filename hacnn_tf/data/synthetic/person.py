@@ -99,8 +99,8 @@ def draw_person(person: Person, yaw: float, phase: float, stride: float, height:
         height: of an average person, in pixels.
 
     Returns:
-        RGBA image, `height` × `1.2 * height` pixels (width × height); the ground under the feet is at the lower edge's
-        `0.05 * height`, the body's axis in the middle.
+        RGBA image, `height` × `1.2 * height` pixels (width × height); the ground under the feet is `0.05 * height`
+        above the lower edge, the body's axis in the middle.
     """
     canvas = _Canvas(yaw, height * person.tall * SUPERSAMPLING, height)
     pose = _Pose(person, phase, stride)
