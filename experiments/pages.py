@@ -20,7 +20,7 @@ from hacnn_tf.evaluation import parts_of
 from hacnn_tf.paper.accuracy import accuracy_table
 from hacnn_tf.paper.layouts import Selection
 from hacnn_tf.paper.run_folders import RunFolders
-from hacnn_tf.paper.table import markdown
+from hacnn_tf.paper.table import NOTHING, markdown
 from hacnn_tf.paper.table8 import networks_table
 from hacnn_tf.utils.cli import given_options, parse
 from hacnn_tf.utils.files import write_text
@@ -169,7 +169,10 @@ def by_epoch(run):
             part: f"{float(row[f'{part}_rank1']):.1f}/{float(row[f'{part}_mAP']):.1f}"
             for part in parts_of(run.settings.branches)
         }
-        loss = "/".join(f"{float(losses[row['epoch']][f'{branch}_loss']):.2f}" for branch in run.settings.branches)
+        epoch = losses.get(row["epoch"])  # none of trained weights that it began from
+        loss = (
+            "/".join(f"{float(epoch[f'{branch}_loss']):.2f}" for branch in run.settings.branches) if epoch else NOTHING
+        )
         rows[row["epoch"]] = {**parts, "loss": loss}
     yield f"`{run.path.name}`, revision {run.revision}:"
     yield markdown(pd.DataFrame.from_dict(rows, orient="index").rename_axis("epoch"))

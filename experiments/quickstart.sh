@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From bundled weights to an HA-CNN trained on the synthetic dataset, evaluated and exported, and a gallery to search with
-# it, in minutes on two CPU cores; train evaluates at its end.
+# it, in minutes on two CPU cores; train evaluates before and after.
 #   bash experiments/quickstart.sh [--precision mixed_bfloat16]    flags go to train
 # RUN_DIR, OUTPUT and DATABASE say where the run, the export and the gallery's features go.
 for flag in "$@"; do
