@@ -47,9 +47,10 @@ def test_a_box_that_is_none_does_not_cost_the_others(model, as_given):
     with pytest.raises(InputError) as error:
         model.embed_boxes(frame, as_given([good[0], *bad, good[1]]))
     sentence = str(error.value)
-    assert sentence.startswith("8 of 10 boxes cannot be cut out of the frame: box 1 (300, 0, 400, 50) is outside")
+    count = f"{len(bad)} of {len(bad) + 2}"
+    assert sentence.startswith(f"{count} boxes cannot be cut out of the frame: box 1 (300, 0, 400, 50) is outside")
     assert sentence.endswith(
-        "; box 8 (0, 0, inf, 10) is not finite. embed_boxes_each gives the features of the others."
+        f"; box {len(bad)} (0, 0, inf, 10) is not finite. embed_boxes_each gives the features of the others."
     )
 
 
