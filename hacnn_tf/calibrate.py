@@ -126,7 +126,7 @@ def _place(flags: FlagValues) -> Path | str:
 
 
 def _check_unseen(preset: FilePath, dataset: "ReidDataset", asked: DatasetOptions, data_root: FilePath) -> None:
-    """Raises `InputError` if a network was trained on some of the persons; says so if that cannot be known of a run."""
+    """Raises `InputError` if a network was trained on some of the persons; says so if that cannot be known."""
     from hacnn_tf.training.seen import whom_it_knows
 
     if words := whom_it_knows(preset, dataset, asked, data_root):

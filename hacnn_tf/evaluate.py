@@ -100,7 +100,7 @@ def main(flags: FlagValues) -> None:
         network, epoch, step = run.load_checkpoint(flags.precision)
         function, size = feature_function(network), network.input_shape[1:3]  # once: XLA would compile for longer
         branches = network.branches
-        title = f"{run.path}, epoch {epoch}{f' and {step} steps' if step else ''}"
+        title = f"{run.path}, epoch {epoch} of {run.settings.epochs}{f' and {step} steps' if step else ''}"
     else:
         model = ReID.from_preset(flags.export, flags.precision)
         function, size, title = model.extract, model.input_size, flags.export

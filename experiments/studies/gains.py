@@ -26,7 +26,7 @@ from hacnn_tf.utils.errors import InputError
 NONE, ONE_BRANCH, WITHOUT_CAIL = "No Attention", ", one branch", ", w/o CAIL"
 # "No Attention" adds Eq. 6's crops still, of even stripes. Does CAIL help by itself? The paper's may not have it.
 NEITHER = Row(NONE + WITHOUT_CAIL, dict.fromkeys(("spatial", "channel", "regional", "interaction"), False))
-# The other reading of Table 5: without hard attention there is no local branch.
+# Another reading of Table 5: without hard attention there is no local branch.
 NONE_ALONE = NONE + ONE_BRANCH
 ALONE = [
     Row(row.name + ONE_BRANCH, {**row.switches, "local": False})
@@ -139,7 +139,7 @@ def noise(measured):
 
 
 def gains_figure(gains):
-    """A `matplotlib` figure of what Table 5's rows gain over "No Attention" in both readings, beside the paper's.
+    """A `matplotlib` figure of what Table 5's rows gain over "No Attention" in two readings, beside the paper's.
 
     A small mark is a seed, a large one the mean of several; `gains` as `find_gains` returns it.
     """

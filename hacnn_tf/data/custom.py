@@ -238,10 +238,11 @@ def _draw_split(table: pd.DataFrame, place: Path, share: float, seed: int) -> pd
     count, most = people.pid.nunique(), len(searchable(people))
     if not 0 < share <= 1:
         raise InputError(f"--test_share is a share of the identities, above 0 and up to 1, not {share:g}.")
-    if count and people.camid.nunique() == 1:
+    if len(people) > 1 and people.camid.nunique() == 1:
         raise InputError(
             f"All images in {place} that show an identity are of one camera, and a match is counted under another: "
-            "list them in a manifest without a column camid, so that every image counts as a camera's of its own."
+            "list them in a manifest without a column camid, so that every image counts as a camera's of its own, and "
+            "leave --camera_pattern out."
         )
     asked = int(share * count + 1e-6)  # 0.29 of 100 are 29
     if not 0 < asked <= most:

@@ -53,8 +53,8 @@ def _named_splits(datasets: Mapping[str, ReidDataset]) -> dict[str, pd.DataFrame
     splits: dict[str, pd.DataFrame] = {}
     for called, dataset in datasets.items():
         for split in dataset.made_splits.values():
-            name, names = f"split-{as_file_name(called)}", itertools.count(2)
-            while f"{name}.csv" in splits:
-                name = f"split-{as_file_name(called)}-{next(names)}"
+            name, numbers = f"split-{as_file_name(called)}", itertools.count(2)
+            while f"{name}.csv".casefold() in map(str.casefold, splits):  # one name where letters' cases are one
+                name = f"split-{as_file_name(called)}-{next(numbers)}"
             splits[f"{name}.csv"] = split
     return splits

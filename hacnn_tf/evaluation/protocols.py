@@ -53,8 +53,9 @@ def evaluate_features(
         also in a single-shot protocol.
 
     Raises:
-        InputError: no query has a true match, a split has other rows than features, these are not of one width, not
-            finite or neither float32 nor float64, or a single-shot gallery has images of the queries' own cameras.
+        InputError: no query has a true match, a split has other rows than features, these are not of one width, no
+            equal branches, not finite, too large or neither float32 nor float64, or a single-shot gallery has images of
+            the queries' own cameras.
     """
     features = {split: np.asarray(found) for split, found in features.items()}
     for split in {"query": None, "gallery": None, **features}:

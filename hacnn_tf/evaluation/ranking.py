@@ -110,7 +110,7 @@ def half_distances(query_features: Features, gallery_features: Features) -> Iter
         be overwritten.
 
     Raises:
-        InputError: a feature is not finite, or they are neither float32 nor float64.
+        InputError: a feature is not finite or too large, or they are neither float32 nor float64.
     """
     half_norms = 0.5 * squared_norms(gallery_features)
     squared_norms(query_features)  # for the check alone
@@ -160,8 +160,8 @@ def rank_matches(
         `Matches`.
 
     Raises:
-        InputError: no query has a true match in the gallery, a feature is not finite, they are neither float32 nor
-            float64, or more or fewer than identities or cameras.
+        InputError: no query has a true match in the gallery, a feature is not finite or too large, they are neither
+            float32 nor float64, or more or fewer than identities or cameras.
     """
     for what, *rows in (
         ("query", query_features, query_pids, query_camids),

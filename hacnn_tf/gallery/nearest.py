@@ -91,5 +91,5 @@ def no_images(path: str, where: str | None) -> NoImagesError:
     if where is None:
         return NoImagesError(f"{path} has no images.")
     unequal = "!=" in where or "<>" in where
-    missing = " Rows without a value fail such a comparison: use `is distinct from` to keep them." if unequal else ""
+    missing = " Rows without a value fail `!=`: if that is why, write `is distinct from`." if unequal else ""
     return NoImagesError(f"{path} has no images for which {shown(where)} holds.{missing}")

@@ -16,7 +16,8 @@ COLOURS = {"joint": "tab:blue", "global": "tab:orange", "local": "tab:green"}
 def curves(found: Iterable[tuple[RunFolder, Results]]) -> Figure:
     """Loss, identity accuracy, and Rank-1 and mAP by epoch, and CMC after the last, a line a seed.
 
-    Rank-1 and mAP are as far apart as `--eval_every` has it; without it there is a point after the last epoch.
+    Rank-1 and mAP are as far apart as `--eval_every` has it; without it there is a point after the last epoch. Trained
+    weights that a run began from have one at epoch 0.
 
     Args:
         found: list of (`RunFolder`, results), as `RunFolders.select` gives it.
@@ -46,7 +47,8 @@ def curves(found: Iterable[tuple[RunFolder, Results]]) -> Figure:
     accuracy.set(xlabel="epoch", ylabel="%", title="identity accuracy (training)", ylim=(0, 100))
     tests.set(xlabel="epoch", ylabel="%", title="Rank-1 and mAP (single query)", ylim=(0, 100))
     cmc.set(xlabel="rank", ylabel="matching rate, %", title="CMC (single query)", xlim=(1, CMC_LENGTH))
-    tests.set_xlim(losses.get_xlim())  # also where it has one point
+    first, last = losses.get_xlim()
+    tests.set_xlim(min(first, tests.dataLim.x0 - 0.5), last)  # also where it has one point, or one of epoch 0
     for axes in (losses, accuracy, tests):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (losses, tests, cmc):

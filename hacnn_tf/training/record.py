@@ -92,7 +92,8 @@ class Record:
         """Writes `metrics.json`, and says what the training did to the trained weights that it began from."""
         results = self._results or self._evaluate(self._state.model)
         self._run.write_metrics(results, self._state.epoch, self._tested)
-        if before := self._log.evaluation(0):
+        before = self._log.evaluation(0)
+        if before and self._run.tested in (None, self._tested):  # else they are of other images
             print_line(self._gain(before, results["single_query"][PARTS[0]]))
 
     def stopped(self) -> str:

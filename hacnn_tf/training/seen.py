@@ -120,11 +120,14 @@ def _share_persons(trained: Mapping[str, Any], tested: Mapping[str, Any]) -> boo
 
 def _training_paths(run: RunFolder, data_root: FilePath) -> list[str]:
     """The paths of a run's training images: as they are read again, or else as the split that it drew names them."""
-    problem = f"{run.data_root or data_root} is not there."
-    drawn_here = "synthetic" in run.settings.dataset.split(",")  # and would be made where it is not
+    problem = ""
+    needs = "synthetic" if "synthetic" in run.settings.dataset.split(",") else ""  # which is made where it is not
     for root in dict.fromkeys((run.data_root or data_root, data_root)):
+        needed = Path(expanded(root)) / needs
         try:
-            if os.path.exists(Path(expanded(root)) / "synthetic" if drawn_here else expanded(root)):
+            if not needed.exists():
+                problem = problem or f"{needed} is not there."
+            else:
                 return list(run.read_dataset(root).split("train").path)
         except InputError as error:
             problem = str(error)

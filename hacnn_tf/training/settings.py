@@ -62,7 +62,9 @@ class Settings(DatasetOptions):
     precision: str = option("float32", "dtype policy", "Training", PRECISIONS)
     xla: str = option("auto", "compile the step; auto: on one GPU", "Training", ["auto", "on", "off"])
     seed: int = option(0, "fixes initial weights, order and augmentation", "Training", low=0, below=2**32)
-    eval_every: int = option(0, "epochs between evaluations; 0: only at the end", "Run", low=0)
+    eval_every: int = option(
+        0, "epochs between evaluations; 0: only at the end, and of trained weights first", "Run", low=0
+    )
 
     def completed(self) -> "Settings":
         """These settings with what was left open filled in for the dataset.

@@ -28,7 +28,7 @@ def test_read_like_cuhk03_np(small_data_root, boxes, folder):
     [
         (["1.jpg"], True),
         (["manifest.csv"], True),
-        (["alice/1.JPG", "bob/1.png", ".DS_Store"], True),
+        (["alice/1.JPG", "bob/1.png", ".DS_Store", "notes.txt"], True),
         (["bounding_box_test/0001_c1.jpg"], True),
         (["CUHK01/0001_c1_1.jpg"], False),
         (["CUHK01/0001_c1_1.jpg", "README.md"], False),
@@ -40,7 +40,7 @@ def test_it_is_not_made_among_images_of_ones_own(names, own, tmp_path, monkeypat
     monkeypatch.setattr(synthetic, "make_synthetic", lambda folder: make_synthetic(folder, identities=(2, 2)))
     touch(tmp_path, *names)
     if own:
-        with pytest.raises(InputError, match=r"images of your own, .*: name --dataset folder to use them, or another"):
+        with pytest.raises(InputError, match=r"holds images, .*: name another --data_root for it, or --dataset folder"):
             read_dataset("synthetic", tmp_path)
         assert not (tmp_path / "synthetic").exists()
     else:

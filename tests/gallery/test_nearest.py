@@ -109,7 +109,10 @@ def test_what_a_condition_leaves_is_found_wherever_it_is_in_the_index(filled, mo
         ("camid", "cannot be used"),
         ("path = 3 +", "cannot be used"),
         ("camid = 99", "has no images for which 'camid = 99' holds"),
-        ("camid != 3 and camid = 99", "holds. Rows without a value fail such a comparison: use `is distinct from`"),
+        (
+            "camid != 3 and camid = 99",
+            "holds. Rows without a value fail `!=`: if that is why, write `is distinct from`",
+        ),
         ("'", "cannot be used"),
     ],
 )

@@ -50,8 +50,8 @@ def read_synthetic(data_root: FilePath, boxes: str = "detected", allow_subset: b
     if not folder.exists():
         if _holds_own_images(folder.parent):
             raise InputError(
-                f"{data_root} holds images of your own, and the dataset is synthetic: name --dataset folder to use "
-                "them, or another --data_root to make the synthetic people in."
+                f"{data_root} holds images, and the synthetic dataset would be made among them: name another "
+                "--data_root for it, or --dataset folder if they are what you mean."
             )
         print(f"Making the synthetic dataset in {folder} ...", flush=True)
         try:
@@ -67,7 +67,7 @@ def read_synthetic(data_root: FilePath, boxes: str = "detected", allow_subset: b
 
 
 def _holds_own_images(data_root: Path) -> bool:
-    """Whether a folder is laid out as one's own images are (`read_custom`) rather than as one of datasets."""
+    """Whether a folder has images, a manifest, or folders of images alone, as of identities, rather than datasets."""
     suffixes = image_suffixes()
 
     def holds_images(folder: Path) -> bool:
@@ -78,7 +78,8 @@ def _holds_own_images(data_root: Path) -> bool:
         layouts = {*MANIFESTS, FOLDERS["train"], FOLDERS["gallery"]}
         if layouts & {path.name for path in entries} or holds_images(data_root):
             return True
-        return len(entries) > 1 and all(map(holds_images, entries))  # a folder for each identity
+        folders = [path for path in entries if path.is_dir() and any(path.iterdir())]
+        return len(folders) > 1 and all(map(holds_images, folders))
     except OSError:  # not there yet, or not to be read, of which the attempt to write says more
         return False
 
