@@ -40,7 +40,7 @@ COMMAND.define("path", "folder", "/tmp", "where they are written, and removed ag
 class RandomModel:
     """What a database wants to know of a model."""
 
-    name, fingerprint, feature_dim = "random", "random", DIM
+    name, fingerprint, feature_dim, precision = "random", "random", DIM, "float32"
 
 
 def main(flags):

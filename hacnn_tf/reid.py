@@ -52,6 +52,7 @@ class ReID:
         input_size: (height, width) in pixels that images are resized to.
         feature_dim: numbers in a feature.
         branches: whose features stand side by side in a feature, see `HACNN.branches`.
+        precision: of its arithmetic or weights, as in "float32" or "int8"; distances of int8 are somewhat others.
         extract: function from `(n, *input_size, 3)` uint8 images to `(n, feature_dim)` float32 features, for those who
             decode and resize themselves.
 
@@ -67,7 +68,7 @@ class ReID:
     def __init__(self, name: str, extractor: Extractor) -> None:
         self.name, self.network, self.fingerprint = name, extractor.network, extractor.fingerprint
         self.input_size, self.feature_dim = extractor.input_size, extractor.feature_dim
-        self.branches, self.extract = extractor.branches, extractor.extract
+        self.branches, self.precision, self.extract = extractor.branches, extractor.precision, extractor.extract
         self._extractor = extractor
 
     def __reduce__(self) -> tuple[Any, ...]:

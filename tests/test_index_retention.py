@@ -33,7 +33,7 @@ from tests.test_commands import fails
 @pytest.fixture
 def doors(tmp_path):
     """A database of three images of camera 1 and two of camera 2, without a model."""
-    model = SimpleNamespace(name="none", fingerprint="none", feature_dim=4)
+    model = SimpleNamespace(name="none", fingerprint="none", feature_dim=4, precision="float32")
     rows = pd.DataFrame({"path": [f"/p{i}.jpg" for i in range(5)], "bytes": 1, "modified": 1, "camid": [1, 1, 1, 2, 2]})
     rows["time"] = pd.Series(pd.NaT, rows.index, "datetime64[us]")
     database = Database.create(tmp_path / "doors.lance", model, rows)
@@ -135,7 +135,7 @@ def ages(tmp_path):
 
 
 def aged_images(path):
-    model = SimpleNamespace(name="none", fingerprint="none", feature_dim=4)
+    model = SimpleNamespace(name="none", fingerprint="none", feature_dim=4, precision="float32")
     days = {"old": 31, "aged": 30.001, "recent": 29.999, "never": None, "coming": -365}
     now = datetime.datetime.now()
     times = [pd.NaT if age is None else now - datetime.timedelta(days=age) for age in days.values()]

@@ -50,6 +50,7 @@ class Database:
         fingerprint: of the model whose features it holds, see `hacnn_tf.reid.ReID`.
         preset: what `ReID.from_preset` made that model from.
         feature_dim: numbers in a feature.
+        precision: of the model that it was made with, as in "int8"; empty if it is not known.
 
     Raises:
         InputError: LanceDB is not installed, or `path` is not such a database; says how to get either. Every method
@@ -59,7 +60,7 @@ class Database:
     def __init__(self, path: FilePath) -> None:
         self._table = LanceTable(path)
         self.path, self.fingerprint, self.preset = self._table.path, self._table.fingerprint, self._table.preset
-        self.feature_dim = self._table.feature_dim
+        self.feature_dim, self.precision = self._table.feature_dim, self._table.precision
 
     @classmethod
     def create(cls, path: FilePath, model: ReID, rows: pd.DataFrame) -> "Database":
@@ -77,7 +78,7 @@ class Database:
             InputError: it exists, cannot be made, or a column has no type that a database has.
         """
         preset = os.path.abspath(model.name) if os.path.exists(model.name) else model.name
-        LanceTable.create(path, rows, model.fingerprint, preset, model.feature_dim)
+        LanceTable.create(path, rows, model.fingerprint, preset, model.feature_dim, model.precision)
         return cls(path)
 
     @classmethod
@@ -85,7 +86,8 @@ class Database:
         """The database at a path; None if it is still to be made, and can be. Arguments as `create`.
 
         Raises:
-            InputError: something else is there, or it is of another model, or has other columns.
+            InputError: something else is there, or it is of another model, has other columns, or would be partly of
+                int8.
         """
         path = expanded(path)
         connect(path)  # what cannot be made either is said now, and not after the first images
@@ -102,6 +104,11 @@ class Database:
             fields_of(rows)
             return None
         database.check_model(model)
+        if database.measures_otherwise(model):
+            raise InputError(
+                f"{database.path} holds features computed in {database.precision}, and {model.name} computes in "
+                f"{model.precision}, whose distances differ: index the images into another database."
+            )
         database._arrays(rows)
         return database
 
@@ -130,6 +137,10 @@ class Database:
                 f"and {model.name} is another ({model.fingerprint}, {model.feature_dim:,}): use the former, or "
                 "index the images into another database."
             )
+
+    def measures_otherwise(self, model: ReID) -> bool:
+        """Whether distances of a `ReID`'s features to those in here differ from those among them: one alone is int8."""
+        return bool(self.precision) and (self.precision == "int8") != (model.precision == "int8")
 
     @property
     def outdated(self) -> str | None:

@@ -31,8 +31,8 @@ REASON = 200  # characters of what LanceDB says that a sentence quotes
 MOST_ROWS = 2**31 - 1  # that LanceDB can be asked for
 REMOVING = "_removing"  # lies in a database from before rows are deleted until the others are written anew
 FORMAT = 1  # of a database; raised when older code would misread a newer one
-FORMAT_KEY, FINGERPRINT, PRESET, DECODER = (
-    f"hacnn_tf.{name}".encode() for name in ("format", "fingerprint", "preset", "pixels")
+FORMAT_KEY, FINGERPRINT, PRESET, DECODER, PRECISION = (
+    f"hacnn_tf.{name}".encode() for name in ("format", "fingerprint", "preset", "pixels", "precision")
 )
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class LanceTable:
 
     Attributes:
         path: as given, with `~` in full.
-        fingerprint, preset, feature_dim: as of `hacnn_tf.gallery.Database`.
+        fingerprint, preset, feature_dim, precision: as of `hacnn_tf.gallery.Database`.
         decoder: the version of `hacnn_tf.data.decode` that read the images.
 
     Raises:
@@ -64,6 +64,7 @@ class LanceTable:
             self.fingerprint, self.preset = metadata[FINGERPRINT].decode(), metadata[PRESET].decode()
             self.feature_dim = self.schema.field(FEATURE).type.list_size
             self.decoder = int(metadata.get(DECODER, b"1"))
+            self.precision = metadata.get(PRECISION, b"").decode()
         except FormatError:
             raise
         except Exception as error:  # whatever LanceDB raises for a folder of another kind, or a damaged one
@@ -71,7 +72,9 @@ class LanceTable:
             raise InputError(no_database(path, why)) from None
 
     @staticmethod
-    def create(path: FilePath, rows: pd.DataFrame, fingerprint: str, preset: str, feature_dim: int) -> None:
+    def create(
+        path: FilePath, rows: pd.DataFrame, fingerprint: str, preset: str, feature_dim: int, precision: str
+    ) -> None:
         """Makes an empty one with the columns of `rows`, for the features of a model; its owner alone can read it.
 
         Raises:
@@ -80,7 +83,13 @@ class LanceTable:
         path = expanded(path)
         connection, name = connect(path)
         feature = pa.field(FEATURE, pa.list_(pa.float32(), feature_dim))
-        metadata = {FORMAT_KEY: str(FORMAT), FINGERPRINT: fingerprint, PRESET: preset, DECODER: str(DECODER_VERSION)}
+        metadata = {
+            FORMAT_KEY: str(FORMAT),
+            FINGERPRINT: fingerprint,
+            PRESET: preset,
+            DECODER: str(DECODER_VERSION),
+            PRECISION: precision,
+        }
         schema = pa.schema([*fields_of(rows), feature], metadata=metadata)
         with refused(f"Cannot make {path}"):
             if not in_bucket(path):

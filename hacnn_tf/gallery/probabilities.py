@@ -46,7 +46,8 @@ class Probabilities:
 
         Returns:
             It, and its `note`. None and an empty text if neither has a calibration; None and why it cannot be used if
-            that is damaged, of another network or of a newer format, without which a search goes on.
+            that is damaged, of another network, of a newer format, or not of int8 as one of them is, without which a
+            search goes on.
 
         Raises:
             InputError: the database holds features of another model.
@@ -59,6 +60,11 @@ class Probabilities:
             return None, str(error)
         if not calibration:
             return None, ""
+        if database.measures_otherwise(model):
+            return None, (
+                f"No probabilities: {database.path} was indexed in {database.precision}, and {model.name} computes in "
+                f"{model.precision}, whose distances differ."
+            )
         probabilities = cls(calibration, database.count(where), prior, None if own else database.path)
         return probabilities, probabilities.note
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 DIM = 8
-MODEL = SimpleNamespace(name="runs/a", fingerprint="aa", feature_dim=DIM)
+MODEL = SimpleNamespace(name="runs/a", fingerprint="aa", feature_dim=DIM, precision="float32")
 
 
 def make_rows(numbers, **columns):

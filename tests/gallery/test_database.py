@@ -17,12 +17,12 @@ from tests.gallery.conftest import DIM, MODEL, make_features, make_rows, numbers
 
 pytest.importorskip("lancedb", reason='needs the extra "search"')
 
-from hacnn_tf.gallery import Database, database
+from hacnn_tf.gallery import Database, database, lance
 
 
 def test_a_model_that_was_moved_is_asked_for(tmp_path):
     (tmp_path / "run").mkdir()
-    model = SimpleNamespace(name=str(tmp_path / "run"), fingerprint="aa", feature_dim=DIM)
+    model = SimpleNamespace(name=str(tmp_path / "run"), fingerprint="aa", feature_dim=DIM, precision="float32")
     people = Database.create(tmp_path / "people.lance", model, make_rows([]))
     (tmp_path / "run").rmdir()
     with pytest.raises(InputError, match=f"was indexed with {tmp_path}/run, which is not there: .* with --model"):
@@ -92,6 +92,16 @@ def test_the_features_of_another_network_are_refused(filled):
     assert len(Database.find(people.path, MODEL, make_rows([]))) == 50
     with pytest.raises(InputError, match="has the columns"):
         Database.find(people.path, MODEL, make_rows([], coat="red"))
+
+
+def test_int8_is_not_mixed_with_others(filled, tmp_path, monkeypatch):
+    int8 = SimpleNamespace(**{**vars(MODEL), "precision": "int8"})
+    with pytest.raises(InputError, match="computed in float32, and runs/a computes in int8, whose distances differ"):
+        Database.find(filled[0].path, int8, make_rows([]))
+    monkeypatch.setattr(lance, "PRECISION", b"unknown")  # as of before it was kept
+    former = Database.create(tmp_path / "former.lance", MODEL, make_rows([]))
+    monkeypatch.undo()
+    assert Database.find(former.path, int8, make_rows([])).precision == ""
 
 
 def test_other_columns_or_types_are_refused(filled):

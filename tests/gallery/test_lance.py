@@ -158,7 +158,9 @@ def test_what_cannot_be_read_is_not_tried_again_where_nothing_is_new(filled):
 def test_another_model_in_its_place_is_not_searched_with_the_former_ones_features(filled):
     people, features = filled
     shutil.rmtree(people.path)
-    other = Database.create(people.path, SimpleNamespace(name="b", fingerprint="bb", feature_dim=DIM), make_rows([]))
+    other = Database.create(
+        people.path, SimpleNamespace(name="b", fingerprint="bb", feature_dim=DIM, precision="float32"), make_rows([])
+    )
     for part in range(12):  # more versions than the former had
         other.write(make_rows([part]), features[[part]])
     for use in (

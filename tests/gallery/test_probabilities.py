@@ -34,6 +34,13 @@ def test_a_model_of_other_features_has_none(filled):
         Probabilities.find(filled[0], other)
 
 
+def test_a_model_of_int8_has_none_for_other_features(filled):
+    model = SimpleNamespace(**{**vars(MODEL), "precision": "int8", "calibration": CURVE})
+    found, note = Probabilities.find(filled[0], model)
+    assert found is None and "was indexed in float32, and runs/a computes in int8" in note
+    assert Probabilities.find(filled[0], SimpleNamespace(**vars(MODEL), calibration=CURVE))[0]
+
+
 def test_what_is_less_probable_is_left_out_and_counted():
     rows, less = Probabilities(CURVE, 10, 0.5).add(FOUND, 0.8)
     assert (rows.path.tolist(), less) == (["/a.jpg", "/b.jpg"], 1)

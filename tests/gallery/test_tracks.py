@@ -18,7 +18,7 @@ from hacnn_tf.gallery.results import as_page, as_text
 from hacnn_tf.gallery.tracks import search_tracks
 
 DIM, COUNT = 8, 60
-MODEL = SimpleNamespace(name="runs/a", fingerprint="aa", feature_dim=DIM)
+MODEL = SimpleNamespace(name="runs/a", fingerprint="aa", feature_dim=DIM, precision="float32")
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ def make_rows():
 
 
 def make_database(folder, rows):
-    model = SimpleNamespace(name="none", fingerprint="none", feature_dim=DIM)
+    model = SimpleNamespace(name="none", fingerprint="none", feature_dim=DIM, precision="float32")
     database = Database.create(Path(folder) / "people.lance", model, rows)
     put(database, rows)
     return database
