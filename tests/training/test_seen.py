@@ -64,7 +64,7 @@ def test_nothing_is_drawn_to_see_whom_a_run_knows(small_run, everybody, tmp_path
     config["places"] = {"data_root": str(tmp_path / "gone")}
     (run / "config.json").write_text(json.dumps(config))
     (tmp_path / "here").mkdir()
-    with pytest.raises(InputError, match=r"is not known\. .*gone is not there"):
+    with pytest.raises(InputError, match=r"is not known\. .*gone/synthetic is not there"):
         persons_seen(RunFolder(run), everybody, tmp_path / "here")
     assert not list((tmp_path / "here").iterdir())
 
