@@ -152,7 +152,7 @@ def _find_run(path: str) -> RunFolder:
 
 def _tell_changes(run: RunFolder, dataset: "ReidDataset") -> None:
     """Says on standard error if results will be of other test images than those of the training, or of other pixels."""
-    if run.tested not in (None, dataset.fingerprint(TEST_SPLITS)):
+    if run.tests_others(dataset.fingerprint(TEST_SPLITS)):
         print(f"{run.path} is tested on other images now than when its training began.", file=sys.stderr)
     if run.code[-1]["pixels"] not in (None, DECODER_VERSION):
         print(f"The images of {run.path} are decoded otherwise now than in its training.", file=sys.stderr)

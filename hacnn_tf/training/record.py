@@ -93,7 +93,7 @@ class Record:
         results = self._results or self._evaluate(self._state.model)
         self._run.write_metrics(results, self._state.epoch, self._tested)
         before = self._log.evaluation(0)
-        if before and self._run.tested in (None, self._tested):  # else they are of other images
+        if before and not self._run.tests_others(self._tested):  # else they are of other images
             print_line(self._gain(before, results["single_query"][PARTS[0]]))
 
     def stopped(self) -> str:
@@ -149,7 +149,7 @@ class Record:
         else:
             self._run.go_on(state.epoch, state.step)
             said = _since_begun(self._run.code[0], code_here())
-        if self._run.tested not in (None, self._tested):
+        if self._run.tests_others(self._tested):
             said += " It is tested on other images now than when it began."
         return said
 

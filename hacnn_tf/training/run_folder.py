@@ -239,6 +239,10 @@ class RunFolder:
                 "restore the data (--data_root says where it is), or name another folder with --run_dir."
             )
 
+    def tests_others(self, tested: str) -> bool:
+        """Whether test images of this fingerprint are others than when it began, as far as that is known."""
+        return self.tested not in (None, tested)
+
     @property
     def columns(self) -> dict[str, list[str]]:
         """`COLUMNS`, without those of a branch that its network does not have."""
