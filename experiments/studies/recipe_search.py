@@ -43,6 +43,8 @@ VARIANTS = {  # name: (flags, reading)
     "flip": ("--recipe adamw --flip", None),
     "crop": ("--recipe adamw --flip --crop_padding 8", None),
     "erasing": ("--recipe adamw --flip --crop_padding 8 --erasing 0.5", None),
+    "grey-0.2": ("--recipe adamw --grey 0.2", None),
+    "grey-0.5": ("--recipe adamw --grey 0.5", None),
     "smoothing": ("--recipe adamw --label_smoothing 0.1", None),
     "triplet": ("--recipe adamw --batch_identities 8 --triplet 1", None),
     "strong": ("--recipe strong", None),

@@ -5,6 +5,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import PIL.Image
 
 from hacnn_tf.utils.types import Integers, Pixels, Size
 
@@ -22,11 +23,13 @@ class Change:
     """What happens to an image, in this order.
 
     Attributes:
+        grey: take its colours away, as a camera does at night.
         flip: mirror it left to right.
-        shift: (y, x), by how many pixels its content moves down and right; what comes in from outside is grey.
-        hole: (top, left, height, width) in pixels of the rectangle that becomes grey; None: none.
+        shift: (y, x), by how many pixels its content moves down and right; what comes in from outside is `GREY`.
+        hole: (top, left, height, width) in pixels of the rectangle that becomes `GREY`; None: none.
     """
 
+    grey: bool
     flip: bool
     shift: tuple[int, int]
     hole: tuple[int, int, int, int] | None
@@ -68,13 +71,11 @@ def draw(recipe: "Recipe", size: Size, seed: int, epoch: int, row: int) -> Chang
     flip = rng.random() < 0.5
     shift = rng.uniform(-1, 1, size=2)
     erased = rng.random() < recipe.erasing
+    hole = _hole(size, rng)
+    grey = rng.random() < recipe.grey
     most = recipe.crop_padding
     y, x = np.clip(np.rint(shift * (most + 0.5)), -most, most).astype(int).tolist()
-    return Change(
-        bool(recipe.flip and flip),
-        (y, x),
-        _hole(size, rng) if erased else None,
-    )
+    return Change(grey, bool(recipe.flip and flip), (y, x), hole if erased else None)
 
 
 def apply(image: Pixels, change: Change) -> Pixels:
@@ -83,13 +84,19 @@ def apply(image: Pixels, change: Change) -> Pixels:
     changed = np.empty_like(image)
     changed[:] = GREY
     y, x = change.shift
-    source = image[:, ::-1] if change.flip else image
+    source = without_colour(image) if change.grey else image
+    source = source[:, ::-1] if change.flip else source
     (to_y, from_y), (to_x, from_x) = _overlap(height, y), _overlap(width, x)
     changed[to_y, to_x] = source[from_y, from_x]
     if change.hole:
         top, left, rows, columns = change.hole
         changed[top : top + rows, left : left + columns] = GREY
     return changed
+
+
+def without_colour(image: Pixels) -> Pixels:
+    """A `(height, width, 3)` uint8 image with its brightness (ITU-R BT.601's luma) in all three channels."""
+    return np.asarray(PIL.Image.fromarray(image).convert("L").convert("RGB"))
 
 
 def _overlap(side: int, shift: int) -> tuple[slice, slice]:

@@ -39,6 +39,9 @@ class Recipe:
     erasing: float = option(
         0.0, "probability that a rectangle of an image is erased", GROUP, low=0, high=1, augments=True
     )
+    grey: float = option(
+        0.0, "probability that an image loses its colours, as at night", GROUP, low=0, high=1, augments=True
+    )
     batch_identities: int = option(0, "P: batches of P identities, equally many images of each", GROUP, low=0)
     triplet: float = option(0.0, "weight of the batch-hard triplet loss of each branch", GROUP, low=0, compares=True)
 

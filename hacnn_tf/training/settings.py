@@ -143,6 +143,8 @@ class Settings(DatasetOptions):
         """What its run folder is called if nothing is said: data, and what is not as usual, and the seed."""
         switches = ["spatial", "channel", "local", *(["regional", "interaction"] if self.local else [])]
         off = [f"no{name}" for name in switches if not getattr(self, name)]
+        batch = None if self.batch_size == Settings.batch_size else f"batch{self.batch_size}"
+        regions = None if self.num_regions == Settings.num_regions else f"regions{self.num_regions}"
         length = None if self.epochs == self._usual_epochs else f"epochs{self.epochs}"
         recipe = None if self._recipe.name == usual_recipe(self.dataset, self.init_from) else self._recipe.name
         changes = [f"{name}{format_flag(value)}" for name, value in self._recipe.changes().items()]
@@ -153,7 +155,7 @@ class Settings(DatasetOptions):
         where = [dataset, self.split, self.testset, self.boxes, *own, validation]
         precision = None if self.precision == Settings.precision else self.precision
         begun = self.init_from and f"from-{as_file_name(os.path.basename(os.path.normpath(self.init_from)))}"
-        parts = [*where, *off, begun, recipe, *changes, precision, length, f"seed{self.seed}"]
+        parts = [*where, *off, regions, begun, recipe, *changes, batch, precision, length, f"seed{self.seed}"]
         return "-".join(str(part) for part in parts if part)
 
     def as_flags(self) -> list[str]:

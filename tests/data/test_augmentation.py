@@ -11,7 +11,8 @@ from hacnn_tf.training.recipes import RECIPES, Recipe
 
 SIZE = (40, 16)
 IMAGE = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
-STRONG = Recipe("strong", flip=True, crop_padding=4, erasing=0.5)
+LUMA = np.array([0.299, 0.587, 0.114])  # of red, green and blue, ITU-R BT.601
+STRONG = Recipe("strong", flip=True, crop_padding=4, erasing=0.5, grey=0.5)
 
 
 def slowly(image, change):
@@ -27,16 +28,20 @@ def slowly(image, change):
                 inside &= not (top <= y < top + rows and left <= x < left + columns)
             if change.flip:
                 from_x = width - 1 - from_x
-            changed[y, x] = image[from_y, from_x] if inside else GREY
+            pixel = image[from_y, from_x] if inside else GREY
+            if change.grey and inside:
+                pixel = round(float(pixel @ LUMA))
+            changed[y, x] = pixel
     return changed
 
 
+@pytest.mark.parametrize("grey", [False, True])
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("shift", [(0, 0), (3, -2), (-4, 0), (0, 4), (40, 16), (-40, 1), (50, -20), (70, 100)])
 @pytest.mark.parametrize("hole", [None, (0, 0, 40, 16), (5, 3, 7, 2), (39, 15, 1, 1)])
-def test_changes_equal_the_oracle(flip, shift, hole):
+def test_changes_equal_the_oracle(grey, flip, shift, hole):
     before = IMAGE.copy()
-    change = Change(flip, shift, hole)
+    change = Change(grey, flip, shift, hole)
     np.testing.assert_array_equal(apply(IMAGE, change), slowly(IMAGE, change))
     np.testing.assert_array_equal(IMAGE, before)
 
@@ -46,7 +51,7 @@ def test_a_padded_crop_is_the_shift():
     padded[4:-4, 4:-4] = IMAGE
     for y, x in ((-4, 4), (1, -3)):
         crop = padded[4 - y : 4 - y + SIZE[0], 4 - x : 4 - x + SIZE[1]]
-        np.testing.assert_array_equal(apply(IMAGE, Change(False, (y, x), None)), crop)
+        np.testing.assert_array_equal(apply(IMAGE, Change(False, False, (y, x), None)), crop)
 
 
 def test_grey_is_what_the_network_takes_away():
@@ -58,9 +63,11 @@ def changes():
     return [draw(STRONG, SIZE, 0, epoch, row) for epoch in range(1, 11) for row in range(500)]
 
 
-def test_half_are_flipped_and_half_erased(changes):
-    for share in (np.mean([c.flip for c in changes]), np.mean([c.hole is not None for c in changes])):
-        assert abs(share - 0.5) < 4 * math.sqrt(0.25 / len(changes))
+def test_half_are_flipped_half_erased_and_half_grey_independently(changes):
+    parts = np.array([(c.flip, c.hole is not None, c.grey) for c in changes])
+    differing = [parts[:, i] ^ parts[:, j] for i, j in ((0, 1), (0, 2), (1, 2))]
+    shares = np.mean([*parts.T, *differing], axis=1)
+    assert np.abs(shares - 0.5).max() < 4 * math.sqrt(0.25 / len(changes))
 
 
 def test_shifts_are_uniform_and_independent(changes):
@@ -89,7 +96,7 @@ def test_holes_are_anywhere_and_have_the_sizes_of_the_paper_on_random_erasing():
 def test_a_part_does_not_change_what_another_draws():
     for row in range(50):
         strong, flips = draw(STRONG, SIZE, 3, 2, row), draw(Recipe("strong", flip=True), SIZE, 3, 2, row)
-        assert flips == Change(strong.flip, (0, 0), None)
+        assert flips == Change(False, strong.flip, (0, 0), None)
 
 
 def test_no_two_images_epochs_or_seeds_draw_alike():

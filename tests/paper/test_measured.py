@@ -13,7 +13,7 @@ from experiments.studies import gains
 from hacnn_tf import tables
 from hacnn_tf.paper.layouts import Selection
 from hacnn_tf.paper.run_folders import RunFolders
-from hacnn_tf.training.recipes import OPTIONS, RECIPES
+from hacnn_tf.training.recipes import OPTIONS, RECIPES, Recipe
 from hacnn_tf.training.run_folder import EVALUATED, RunFolder
 from hacnn_tf.utils.errors import InputError
 from tests.paper.runs import make_run
@@ -57,10 +57,11 @@ def test_the_page_is_of_these_runs():
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.name)
 def test_a_record_is_of_the_recipe_that_it_is_said_to_be(path):
     """Whatever the recipe was called when it was trained, its options are those of today's name, or the folder's."""
-    settings, kept = RunFolder(path).settings, json.loads((path / "config.json").read_text())["settings"]
+    settings = RunFolder(path).settings
+    kept = Recipe("").options() | json.loads((path / "config.json").read_text())["settings"]  # before it had all
     named = {name: kept[name] for name in OPTIONS if f"-{name}{kept[name]}-" in path.name}
     assert {name: kept[name] for name in OPTIONS} | {"drops": ()} == RECIPES[settings.recipe.name].options() | named
-    assert path.name in (settings.run_name, "quickstart") and path.parent.name == settings.dataset
+    assert path.name == settings.run_name and path.parent.name == settings.dataset
 
 
 def test_an_unfinished_run_is_no_record(tmp_path):

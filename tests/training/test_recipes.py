@@ -80,6 +80,7 @@ def test_another_schedule_leaves_drops_behind():
         ({"flip": "no"}, "--flip must be given or not, not no"),
         ({"weight_decay": -1}, "--weight_decay must be at least 0 and finite"),
         ({"erasing": 1.1}, "--erasing must be at least 0 and at most 1, not 1.1"),
+        ({"grey": -0.1}, "--grey must be at least 0 and at most 1, not -0.1"),
         ({"triplet": 1.0}, "--triplet .* needs --batch_identities"),
         ({"triplet": 1.0, "batch_identities": 1}, "--triplet .* of two or more"),
     ],
@@ -124,6 +125,7 @@ def test_run_names_tell_recipes_apart():
     assert Settings().completed().run_name == "synthetic-detected-seed0"
     assert Settings("cuhk03").completed().run_name == "cuhk03-767_700-detected-seed0"
     assert "-validation5-" in Settings(validation=5).completed().run_name
+    assert Settings(num_regions=6, batch_size=64).completed().run_name == "synthetic-detected-regions6-batch64-seed0"
 
 
 def test_real_datasets_are_trained_by_what_reaches_the_papers_number():

@@ -69,7 +69,7 @@ def test_a_signal_stops_after_a_step_and_a_checkpoint(
     "recipe",
     [
         ["--recipe=strong"],
-        ["--recipe=adamw", "--batch_identities=4", "--triplet=1", "--weight_decay=0.1", "--erasing=1"],
+        ["--recipe=adamw", "--batch_identities=4", "--triplet=1", "--weight_decay=0.1", "--erasing=1", "--grey=0.5"],
     ],
 )
 def test_every_part_of_a_recipe_goes_on_bit_for_bit(

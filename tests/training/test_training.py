@@ -122,6 +122,7 @@ def test_every_part_of_a_recipe_reaches_the_training(small_network, small_data_r
         ["--flip"],
         ["--crop_padding=4"],
         ["--erasing=1"],
+        ["--grey=1"],
         grouped,
         [*grouped, "--triplet=1"],
     ]
