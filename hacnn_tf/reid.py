@@ -325,8 +325,8 @@ class ReID:
             dtype: of the weights in the file, "float32" or "float16", which takes half the room.
 
         Raises:
-            InputError: it exists or cannot be written, there is no such dtype, this came from an export that is a
-                program and not a network, its calibration is damaged, or it was opened before this process was forked.
+            InputError: it exists or cannot be written, there is no such dtype, this is no `HACNN` (as an export that is
+                a program), its calibration is damaged, or it was opened before this process was forked.
 
         >>> model.save_to_preset("exports/mine")
         >>> ReID.from_preset("exports/mine").fingerprint == model.fingerprint
@@ -334,6 +334,8 @@ class ReID:
         """
         if self.network is None:
             raise InputError(f"{self.name} is a program and not a network: make the preset from its run folder.")
+        if type(self.network).__name__ != "HACNN":  # its weights and fingerprint would say nothing of what it computes
+            raise InputError(f"{self.name} is a {type(self.network).__name__}, and a preset holds a HACNN alone.")
         _check_one_of("dtype", dtype, ("float32", "float16"))
         self._extractor.check_process()
         check_new_path(folder)

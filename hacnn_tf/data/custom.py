@@ -16,12 +16,13 @@ from hacnn_tf.data.dataset import (
     Counts,
     ReidDataset,
     check_counts,
+    check_tracks,
     matched,
     without_unasked,
 )
 from hacnn_tf.data.folders import FILE_NAME, FOLDERS, identities_left_out, list_folders
 from hacnn_tf.data.listing import BROKEN_LINK, LeftOut, is_hidden, list_images, no_image, only
-from hacnn_tf.data.manifest import TEXTS, as_names, check_tracks, find_manifest, read_manifest, unlisted
+from hacnn_tf.data.manifest import TEXTS, as_names, find_manifest, read_manifest, unlisted
 from hacnn_tf.data.validation import searchable, split_off
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview

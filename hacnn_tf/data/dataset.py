@@ -41,8 +41,8 @@ class ReidDataset:
 
     Raises:
         InputError: a column is missing or of another type, a split is none of `SPLITS`, a person who is trained on or
-            searched for has a number below 1, or images whose cameras are not known share one, and so would count as
-            of one camera.
+            searched for has a number below 1, images whose cameras are not known share one, and so would count as of
+            one camera, or a track is of two persons or cameras.
     """
 
     name: str
@@ -69,6 +69,8 @@ class ReidDataset:
         without = self.table[self.table.camid <= NO_CAMERA]
         if without.groupby("camid").path.nunique().gt(1).any():
             raise InputError(f"Each image of {self.name} whose camera is not known needs a negative number of its own.")
+        known = self.table.assign(camid=self.table.camid.where(self.table.camid > NO_CAMERA))
+        check_tracks(known, f"{self.name} has")
 
     def split(self, split: str) -> pd.DataFrame:
         """The rows of one split, as a `pandas.DataFrame` with a fresh index."""
@@ -110,6 +112,27 @@ class ReidDataset:
         if (self.table.camid <= NO_CAMERA).any():
             lines.append(WITHOUT_CAMERAS)
         return "\n".join(lines)
+
+
+def check_tracks(rows: pd.DataFrame, where: str, remedy: str = "") -> None:
+    """Checks that each track is of one person and one camera, where they are known.
+
+    Args:
+        rows: table of images; columns `track`, which may have gaps, `pid` and `camid`, as far as there are any.
+        where: what has them, to begin a sentence with: "people.csv has".
+        remedy: what to do besides naming them otherwise, to end it with.
+
+    Raises:
+        InputError: a track has two identities or two cameras.
+    """
+    for name, what in (("pid", "identity"), ("camid", "camera")):
+        if {"track", name} <= set(rows.columns):
+            several = rows.groupby("track")[name].nunique() > 1
+            if several.any():
+                raise InputError(
+                    f"{where} {several.sum():,} tracks with more than one {what}, {preview(several.index[several])}: a "
+                    f"track is of one person and one camera, and its name of no other, as c3-0017{remedy}."
+                )
 
 
 def make_table(paths: Iterable[str], pids: Iterable[int], camids: Iterable[int], split: str) -> pd.DataFrame:

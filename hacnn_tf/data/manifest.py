@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hacnn_tf.data.dataset import SPLITS
+from hacnn_tf.data.dataset import SPLITS, check_tracks
 from hacnn_tf.data.listing import list_images
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview
@@ -255,27 +255,6 @@ def _check_values(path: Path, rows: pd.DataFrame) -> None:
     if twice.any():
         raise InputError(f"{path} lists {twice.sum():,} images more than once: {preview(rows.path[twice].unique())}.")
     check_tracks(rows, f"{path} has")
-
-
-def check_tracks(rows: pd.DataFrame, where: str, remedy: str = "") -> None:
-    """Checks that each track is of one person and one camera, where they are known.
-
-    Args:
-        rows: table of images; columns `track`, which may have gaps, `pid` and `camid`, as far as there are any.
-        where: what has them, to begin a sentence with: "people.csv has".
-        remedy: what to do besides naming them otherwise, to end it with.
-
-    Raises:
-        InputError: a track has two identities or two cameras.
-    """
-    for name, what in (("pid", "identity"), ("camid", "camera")):
-        if {"track", name} <= set(rows.columns):
-            several = rows.groupby("track")[name].nunique() > 1
-            if several.any():
-                raise InputError(
-                    f"{where} {several.sum():,} tracks with more than one {what}, {preview(several.index[several])}: a "
-                    f"track is of one person and one camera, and its name of no other, as c3-0017{remedy}."
-                )
 
 
 def _without_detours(paths: Iterable[str]) -> list[str]:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from hacnn_tf.data.custom import group_regex
-from hacnn_tf.data.dataset import NO_CAMERA
+from hacnn_tf.data.dataset import NO_CAMERA, check_tracks
 from hacnn_tf.data.folders import FILE_NAME
 from hacnn_tf.data.listing import list_images, only
-from hacnn_tf.data.manifest import NAMED, TEXTS, as_numbers, check_tracks, find_manifest, read_manifest, unlisted
+from hacnn_tf.data.manifest import NAMED, TEXTS, as_numbers, find_manifest, read_manifest, unlisted
 from hacnn_tf.gallery.naming import DISTANCE, FEATURE, FILE_COLUMNS, TRACK_COLUMNS
 from hacnn_tf.gallery.times import as_time
 from hacnn_tf.utils.errors import InputError

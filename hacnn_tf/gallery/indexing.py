@@ -9,8 +9,9 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
+from hacnn_tf.data.dataset import check_tracks
 from hacnn_tf.data.listing import count_kinds
-from hacnn_tf.data.manifest import NAMED, check_tracks
+from hacnn_tf.data.manifest import NAMED
 from hacnn_tf.gallery.database import Database
 from hacnn_tf.gallery.times import times_taken
 from hacnn_tf.reid import ReID

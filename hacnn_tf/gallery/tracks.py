@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from hacnn_tf.data.manifest import check_tracks
+from hacnn_tf.data.dataset import check_tracks
 from hacnn_tf.evaluation.ranking import half_distances, squared_norms, whole_distances
 from hacnn_tf.evaluation.tracks import add_features, track_numbers, unit_branches
 from hacnn_tf.gallery.database import Database

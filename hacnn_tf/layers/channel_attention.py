@@ -26,7 +26,8 @@ class ChannelAttention(keras.layers.Layer):
         `(batch, 1, 1, channels)` tensor, values ≥ 0.
 
     Raises:
-        ValueError: when built, if the number of channels is not divisible by `reduction`.
+        ValueError: when built, if the number of channels is not divisible by `reduction`, or on a map in place of its
+            signature.
     """
 
     def __init__(self, reduction: int = 16, **kwargs: Any) -> None:
@@ -34,6 +35,8 @@ class ChannelAttention(keras.layers.Layer):
         self.reduction = reduction
 
     def build(self, input_shape: Shape) -> None:
+        if any(side != 1 for side in input_shape[1:-1]):
+            raise ValueError(f"ChannelAttention reads a signature (batch, 1, 1, channels), not a map {input_shape}.")
         channels = input_shape[-1]
         if channels % self.reduction:
             raise ValueError(

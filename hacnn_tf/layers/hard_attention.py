@@ -34,6 +34,9 @@ class HardAttention(keras.layers.Layer):
 
     Returns:
         `(batch, num_regions, 2)` float32 tensor of (t_y, t_x) in [-1, 1]: 0 is the image's centre, ±1 its borders.
+
+    Raises:
+        ValueError: when built, on a map in place of its signature.
     """
 
     def __init__(self, num_regions: int = 4, fixed: bool = False, trainable: bool = True, **kwargs: Any) -> None:
@@ -58,6 +61,8 @@ class HardAttention(keras.layers.Layer):
         return ops.reshape(ops.arctanh(ops.convert_to_tensor(stripe_centres(self.num_regions), dtype)), shape)
 
     def build(self, input_shape: Shape) -> None:
+        if any(side != 1 for side in input_shape[1:-1]):
+            raise ValueError(f"HardAttention reads a signature (batch, 1, 1, channels), not a map {input_shape}.")
         self.translation.build((input_shape[0], input_shape[-1]))
 
     def call(self, signature: Tensor) -> Tensor:

@@ -49,10 +49,11 @@ def accuracy_table(name: str, selection: Selection, runs: RunFolders) -> Table:
             f"No finished run in {runs.folder} belongs to {name}: train with bash experiments/{name}.sh. "
             + preview(runs.left_out, separator=" ")
         )
+    rows = pd.Index(dict.fromkeys([*published.index, *(row.name for row in table.rows)]), name=published.index.name)
     data = pd.DataFrame(
         [
             _cell(row, column, measure, published, measured.get((row, column), []))
-            for row in published.index
+            for row in rows
             for column in dict.fromkeys([*(c.name for c in table.columns), *(c.name for c in columns)])
             for measure in MEASURES
         ]
@@ -65,14 +66,14 @@ def accuracy_table(name: str, selection: Selection, runs: RunFolders) -> Table:
     if len({code["pixels"] for run in sources for code in run.code}) > 1:
         notes.append("Not all of these runs are known to have seen images decoded alike: worth a point or two.")
     title = f"Table {name[-1]}. {table.title}"
-    return Table(name, title, data, _shown(data, published.index), notes, runs.left_out)
+    return Table(name, title, data, _shown(data, rows), notes, runs.left_out)
 
 
 def _cell(
     row: str, column: str, measure: str, published: pd.DataFrame, found: Sequence[tuple[RunFolder, Mapping[str, Any]]]
 ) -> dict[str, Any]:
     name = f"{column} {measure}".strip()
-    value = number(published.loc[row, name]) if name in published else np.nan
+    value = number(published.loc[row, name]) if name in published and row in published.index else np.nan
     sample = np.array([values[MEASURES[measure]] for _, values in found])
     mean = sample.mean() if len(sample) else np.nan
     return {

@@ -13,7 +13,7 @@ from PIL import Image
 
 from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.data.decode import mat_of
-from hacnn_tf.evaluation import PARTS, RATES, drawing
+from hacnn_tf.evaluation import RATES, drawing
 from hacnn_tf.paper.curves import acceptance, curves
 from hacnn_tf.paper.run_folders import folded
 from hacnn_tf.training.recipes import RECIPES
@@ -146,7 +146,7 @@ def curves_figure(found: Mapping[str, Sequence[tuple[RunFolder, Results]]], left
             continue
         notes.append(f"{what}: {', '.join(folded(str(run.path) for run, _ in selected))}.")
         shown[what] = curves(selected)
-        if any(RATES.keys() <= results["single_query"][PARTS[0]].keys() for _, results in selected):
+        if any(RATES.keys() <= results["single_query"]["joint"].keys() for _, results in selected):
             shown[f"{what}, acceptance"] = acceptance(selected)
     return Figure("curves", "Curves", shown, notes + [f"Left out: {sentence}" for sentence in left_out])
 

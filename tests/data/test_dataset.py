@@ -27,6 +27,15 @@ def test_matches_equal_a_slow_search():
         assert matched(query, gallery).tolist() == expected
 
 
+def test_a_track_is_of_one_person_and_camera():
+    table = make_table(["a.jpg", "b.jpg"], [1, 2], [1, 2], "query").assign(track="0001")
+    with pytest.raises(InputError, match="toy has 1 tracks with more than one identity, 0001"):
+        ReidDataset("toy", table)
+    with pytest.raises(InputError, match="more than one camera, 0001"):
+        ReidDataset("toy", table.assign(pid=1))
+    ReidDataset("toy", table.assign(pid=1, camid=[-1, -2]))  # cameras that are not known
+
+
 def test_unknown_cameras_are_not_one_camera():
     table = make_table(["a.jpg", "b.jpg"], [1, 1], [-1, -1], "query")
     with pytest.raises(InputError, match="needs a negative number of its own"):

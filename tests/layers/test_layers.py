@@ -113,6 +113,12 @@ def test_channels_that_the_reduction_does_not_divide_are_refused():
         layers.ChannelAttention()(np.zeros((1, 1, 1, 24)))
 
 
+@pytest.mark.parametrize("cls", [layers.ChannelAttention, layers.HardAttention])
+def test_a_map_in_place_of_its_signature_is_refused(cls):
+    with pytest.raises(ValueError, match=rf"{cls.__name__} reads a signature .*, not a map \(2, 8, 6, 32\)"):
+        cls()(np.zeros((2, 8, 6, 32)))
+
+
 @pytest.mark.parametrize("size", [4, (4,), (4, 0), (4, 4, 4)])
 def test_regions_of_no_size_are_refused(size):
     with pytest.raises(ValueError, match=r"must be \(height, width\), both at least 1"):

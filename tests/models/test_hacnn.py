@@ -39,6 +39,12 @@ def test_three_views_of_the_same_weights(images):
     assert np.abs(np.asarray(model.feature_extractor()(images)) - before).max() > 1e-3
 
 
+def test_weights_have_the_same_paths_in_every_network_of_a_process():
+    """Checkpoints know them by these."""
+    first, second = ([v.path for v in HACNN(7, **SMALL).variables] for _ in range(2))
+    assert first == second and len(set(first)) == len(first)
+
+
 def inside(images, *tensors):
     """What layers of a network take or give in training, as in "stem.output"."""
     model = HACNN(7, **SMALL)
