@@ -43,9 +43,7 @@ On the test set, or with `validation` in the name on held-out training identitie
 percent. Hours are of training alone, on one or two shared cores of an AMD EPYC with AVX512-BF16 (be7401a, cb0c6dc: an
 Intel Xeon with AMX; 9c5d2ad: one without), and compare only roughly. Runs with `"xla": "on"` were trained on an NVIDIA
 H200 through [programs.py](../../benchmarks/gpu/programs.py), from initial weights that Keras drew under JAX. Up to
-revision cd1c7d0 JPEGs were decoded by TensorFlow's faster, less exact method, in training and test alike. `quickstart`
-is an older version, four epochs from fresh weights; today's starts from bundled ones and scores
-[more](../../benchmarks/README.md#start-up-time).
+revision cd1c7d0 JPEGs were decoded by TensorFlow's faster, less exact method, in training and test alike.
 
 """
 
