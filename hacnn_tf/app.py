@@ -4,10 +4,10 @@
     python -m hacnn_tf.app --auth users --add_user NAME
     python -m hacnn_tf.app --database people.lance --auth users --audit audit.jsonl
 
-Choose or drop an image, filter by camera and time, see the nearest; click one to see where the network looks, or to
-search with it. Only this machine can open the page unless --host says otherwise, and it asks for no password unless
---auth names a file of users. --add_user adds a user to that file, or changes a password: it asks twice at a terminal,
-or reads one line of standard input.
+Choose or drop an image, filter by camera and time, see the nearest; click one to see where the network looks (of
+exports, only a Keras file shows it), or to search with it. Only this machine can open the page unless --host says
+otherwise, and it asks for no password unless --auth names a file of users. --add_user adds a user to that file, or
+changes a password: it asks twice at a terminal, or reads one line of standard input.
 """
 
 import contextlib

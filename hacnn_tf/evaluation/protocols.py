@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hacnn_tf.data.dataset import ReidDataset, matched
-from hacnn_tf.evaluation.features import PARTS, feature_part, parts_of
+from hacnn_tf.evaluation.features import feature_part, parts_of
 from hacnn_tf.evaluation.measures import CMC_LENGTH, CMC_RANKS, RATES
 from hacnn_tf.evaluation.pairs import compared_pairs
 from hacnn_tf.evaluation.ranking import Matches, check_rows, half_distances, rank_matches
@@ -177,9 +177,9 @@ def results_table(results: Results) -> str:
     for setting, parts in results.items():
         for part, measures in parts.items():
             values = "".join(f"{measures[name]:>9.1f}" for name in columns)
-            name = setting.replace("_", "-") if part == PARTS[0] else ""
+            name = setting.replace("_", "-") if part == "joint" else ""
             lines.append(f"{name:<14}{part:<9}{values}{measures['mAP_trapezoid']:>17.1f}")
-        left_out = parts[PARTS[0]]["unmatched"]
+        left_out = parts["joint"]["unmatched"]
         if left_out:
             lines.append(f"Queries without a true match in the gallery, left out: {left_out}.")
     return "\n".join(lines)
@@ -197,7 +197,7 @@ def verification_table(results: Results) -> str:
     columns = "".join(f"{f'FAR {rate:g}%':>12}" for rate in SHOWN_RATES)
     lines = [f"{'':<14}{'joint feature':<17}{columns}{'EER':>9}"]
     for setting, parts in results.items():
-        verification, open_set = (parts[PARTS[0]][name] for name in RATES)
+        verification, open_set = (parts["joint"][name] for name in RATES)
         equal = _number(verification["eer"], 1), _number(verification["eer_threshold"], 3)
         rows = [
             ("TAR", verification, "tar", 1, equal[0]),

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hacnn_tf.evaluation import PARTS
 from hacnn_tf.models import HACNN
 from hacnn_tf.training.code import code_here
 from hacnn_tf.training.epoch_log import EpochLog
@@ -94,7 +93,7 @@ class Record:
         self._run.write_metrics(results, self._state.epoch, self._tested)
         before = self._log.evaluation(0)
         if before and not self._run.tests_others(self._tested):  # else they are of other images
-            print_line(self._gain(before, results["single_query"][PARTS[0]]))
+            print_line(self._gain(before, results["single_query"]["joint"]))
 
     def stopped(self) -> str:
         """What to say of a training that was asked to stop."""
@@ -135,7 +134,7 @@ class Record:
 
     def _gain(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
         """What to say of the joint feature before (a row of `evaluations.csv`) and after (measures) a training."""
-        then = {measure: float(before[f"{PARTS[0]}_{measure}"]) for measure in EVALUATED}
+        then = {measure: float(before[f"joint_{measure}"]) for measure in EVALUATED}
         was, now = ("/".join(f"{measures[name]:.1f}" for name in EVALUATED) for measures in (then, after))
         said = f"Rank-1/mAP was {was} with the weights of {self._settings.init_from}, and is {now}."
         if all(after[name] < then[name] for name in EVALUATED):
