@@ -133,4 +133,6 @@ def make_optimizer(
         name="adam",
     )
     adam.exclude_from_weight_decay(undecayed, var_names=["gamma", "beta", "bias"])
-    return keras.optimizers.LossScaleOptimizer(adam) if precision == "mixed_float16" else adam
+    # Checkpoints know its variables by their paths, and Keras would number the names.
+    scaled = precision == "mixed_float16"
+    return keras.optimizers.LossScaleOptimizer(adam, name="loss_scale_optimizer") if scaled else adam

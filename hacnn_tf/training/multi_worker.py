@@ -17,12 +17,14 @@ import pandas as pd
 import tensorflow as tf
 
 from hacnn_tf.training.cluster import find_workers
+from hacnn_tf.training.code import code_here
 from hacnn_tf.training.devices import Devices, name_devices
 from hacnn_tf.training.record import Record
 from hacnn_tf.training.rendezvous import meet
 from hacnn_tf.training.state import TrainingState
 from hacnn_tf.utils import signals
 from hacnn_tf.utils.errors import InputError, reason_of
+from hacnn_tf.utils.signals import Stopped
 
 LOST = (  # how TensorFlow says that another worker is gone, or has come back as another process, but for GPU_FAILED
     tf.errors.UnavailableError,
@@ -32,7 +34,7 @@ LOST = (  # how TensorFlow says that another worker is gone, or has come back as
     tf.errors.FailedPreconditionError,
     tf.errors.InternalError,
 )
-GPU_FAILED = re.compile("CUDA|cuDNN|cuBLAS|PTX|NCCL|DNN library", re.IGNORECASE)
+GPU_FAILED = re.compile("CUDA|cuDNN|cuBLAS|PTX|DNN library", re.IGNORECASE)
 
 
 @contextlib.contextmanager
@@ -59,21 +61,26 @@ def open_devices(strategy: str, batch_size: int, agreement: str) -> Iterator[Dev
         return
     if batch_size % len(addresses):
         raise InputError(f"--batch_size {batch_size} cannot be divided among {len(addresses)} workers.")
-    meet(addresses, index, f"{agreement} {len(tf.config.list_physical_devices('GPU'))} GPUs")  # equally many of each
+    code = {name: value for name, value in code_here().items() if name != "device"}
+    gpus = len(tf.config.list_physical_devices("GPU"))  # equally many of each worker's
+    meet(addresses, index, f"{agreement} {code} {gpus} GPUs")
     workers = Workers(index, len(addresses))
     try:
         yield workers
         workers.wait()
     except LOST as error:
+        if workers.request.number is not None:  # the others have stopped too, while this one could not answer
+            raise Stopped(workers.request.number, "stopped with the other workers.") from None
         reason = reason_of(error.message).rpartition(" aborted by: ")[2]  # it names the address
         if GPU_FAILED.search(reason):
             raise InputError(
                 f"A GPU of this worker failed ({reason}): see to it, and start the same command on all workers, which "
                 "goes on from the last checkpoint."
             ) from error
+        nccl = ", or NCCL has no way to it (NCCL_SOCKET_IFNAME, firewalls)" if "NCCL" in reason else ""
         raise InputError(
-            f"Another worker has ended or cannot be reached any more ({type(error).__name__}: {reason}): start the "
-            "same command on all of them, and it goes on from the last checkpoint."
+            f"Another worker has ended or cannot be reached any more{nccl} ({type(error).__name__}: {reason}): start "
+            "the same command on all of them, and it goes on from the last checkpoint."
         ) from error
 
 
@@ -90,6 +97,7 @@ class Workers(Devices):
         signals.reinstall()  # TensorFlow takes SIGTERM for itself there
         super().__init__(strategy, index, count)
         self.chief, self.ahead = index == 0, 0
+        self.request = signals.StopRequest()  # the latest that was asked about
         self._sum = tf.function(
             lambda x: strategy.reduce("SUM", strategy.run(tf.identity, (x,)), axis=None), autograph=False
         )
@@ -114,6 +122,7 @@ class Workers(Devices):
 
     def stopping(self, request: signals.StopRequest) -> bool:
         """Whether any worker was asked to stop; all must ask, and all get the same answer."""
+        self.request = request
         stopping = bool(self._sum(tf.constant(float(request.number is not None))) > 0)
         if stopping and request.number is None:
             request.number = signal.SIGTERM

@@ -41,7 +41,7 @@ def meet(addresses: Sequence[str], index: int, agreement: str, wait_seconds: flo
     """
     digest = hashlib.sha256(agreement.encode()).hexdigest()
     try:
-        listener = socket.create_server(("", int(addresses[index].rpartition(":")[2])))
+        listener = _listen(int(addresses[index].rpartition(":")[2]))
     except OSError as error:
         raise InputError(f"{addresses[index]}, this worker's in TF_CONFIG, cannot be used: {error.strerror}.") from None
     with listener:  # the port is TensorFlow's afterwards
@@ -53,13 +53,21 @@ def meet(addresses: Sequence[str], index: int, agreement: str, wait_seconds: flo
         raise InputError(refusal)
 
 
+def _listen(port: int) -> socket.socket:
+    """A listener for IPv4 and IPv6, as TensorFlow has it, or for IPv4 alone where there is no other."""
+    if socket.has_dualstack_ipv6():
+        with contextlib.suppress(OSError):  # it may be switched off
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", port))
+
+
 def _call(chief: str, message: list[int | str], wait_seconds: float) -> str:
     """Calls the chief until it is there, and gives its answer: why not to begin, or ""."""
     host, _, port = chief.rpartition(":")
     deadline = time.monotonic() + wait_seconds
     while time.monotonic() < deadline:
         try:
-            with socket.create_connection((host, int(port)), CALL_SECONDS) as connection:
+            with socket.create_connection((host.strip("[]"), int(port)), CALL_SECONDS) as connection:
                 connection.sendall(json.dumps(message).encode() + b"\n")
                 connection.settimeout(wait_seconds + CALL_SECONDS)  # the chief is there, and waits for others
                 return json.loads(connection.makefile().read())
@@ -79,14 +87,26 @@ def _answer(listener: socket.socket, addresses: Sequence[str], digest: str, wait
             connection.settimeout(CALL_SECONDS)
             worker, theirs = json.loads(connection.makefile().readline(CALL_CHARACTERS))
             if worker in range(1, len(addresses)):
+                connection.setblocking(False)
                 callers[worker] = connection, theirs
+        callers = {worker: called for worker, called in callers.items() if _waits(called[0])}
     refusal = ""
     if absent := [f"{i} at {address}" for i, address in enumerate(addresses) if i and i not in callers]:
         refusal = ABSENT.format(preview(absent), wait_seconds)
     elif others := sorted(worker for worker, (_, theirs) in callers.items() if theirs != digest):
-        different = "flags, data or number of GPUs"
+        different = "flags, data, code, versions or number of GPUs"
         refusal = f"Worker {others[0]} was started with other {different} than worker 0: start all alike."
     for connection, _ in callers.values():
         with connection, contextlib.suppress(OSError):  # it has left again
             connection.sendall(json.dumps(refusal).encode())
     return refusal
+
+
+def _waits(connection: socket.socket) -> bool:
+    """Whether who called is still there, and did not end while others were waited for."""
+    try:
+        return bool(connection.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:  # it says no more, as it should
+        return True
+    except OSError:
+        return False

@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hacnn_tf.training.cluster import read_cluster
 from hacnn_tf.training.multi_worker import open_devices
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.signals import Stopped, StopRequest
 from tests.training.conftest import STEPS, curve, end, start
 
 LOST_SECONDS = 60  # as docs/training.md says
@@ -101,6 +103,7 @@ def test_a_batch_that_does_not_divide(monkeypatch):
             "Graph execution error:\n\nDetected at node x\ncuLaunchKernel failed: CUDA_ERROR_INVALID_HANDLE",
             r"A GPU of this worker failed \(cuLaunchKernel",
         ),
+        ("NCCL: unhandled system error", r"Another worker has ended .*, or NCCL has no way to it \(NCCL_SOCKET_IFNAME"),
     ],
 )
 def test_a_gpu_that_fails_is_no_other_worker_that_ended(reason, said, monkeypatch):
@@ -108,10 +111,15 @@ def test_a_gpu_that_fails_is_no_other_worker_that_ended(reason, said, monkeypatc
     monkeypatch.setenv("TF_CONFIG", json.dumps(config))
     met = []
     monkeypatch.setattr(multi_worker, "meet", lambda _, __, agreement: met.append(agreement))
-    monkeypatch.setattr(multi_worker, "Workers", lambda *_: None)
+    workers = SimpleNamespace(request=StopRequest())
+    monkeypatch.setattr(multi_worker, "Workers", lambda *_: workers)
     with pytest.raises(InputError, match=f"^{said}"), open_devices("auto", 32, "settings"):
         raise tf.errors.InternalError(None, None, reason)
-    assert met == ["settings 0 GPUs"]
+    assert met[0].startswith("settings {'versions'") and met[0].endswith("0 GPUs") and "device" not in met[0]
+    workers.request.number = signal.SIGTERM  # of which this worker heard while it waited for the others
+    with pytest.raises(Stopped) as stopped, open_devices("auto", 32, "settings"):
+        raise tf.errors.InternalError(None, None, reason)
+    assert stopped.value.number == signal.SIGTERM
 
 
 def start_workers(data_root, run_dir, epochs=STEPS, chief=False):

@@ -1,6 +1,10 @@
 """Workers that meet, that do not, and that were not started alike."""
 
+import contextlib
+import hashlib
+import json
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -37,8 +41,37 @@ def test_all_come(addresses):
 
 def test_one_was_started_otherwise(addresses):
     said = together(addresses, ["same", "same", "other"])
-    assert said[0] == "Worker 2 was started with other flags, data or number of GPUs than worker 0: start all alike."
-    assert all("was started with other flags, data or number of GPUs than" in sentence for sentence in said)
+    assert said[0] == (
+        "Worker 2 was started with other flags, data, code, versions or number of GPUs than worker 0: start all alike."
+    )
+    assert all("was started with other flags, data, code, versions or number of GPUs" in text for text in said)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="there is no IPv6 here")
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_all_come_by_ipv6(addresses, host):
+    assert together([address.replace("127.0.0.1", host) for address in addresses], ["same"] * 3) == [None] * 3
+
+
+def test_who_left_while_others_were_waited_for_has_not_come(addresses):
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(meet, addresses, 0, "same", 5)
+        digest = hashlib.sha256(b"same").hexdigest()
+        for worker, stays in ((1, False), (2, True)):
+            caller = called(addresses[0])
+            caller.sendall(json.dumps([worker, digest]).encode() + b"\n")
+            if not stays:
+                time.sleep(0.2)
+                caller.close()
+        with caller, pytest.raises(InputError, match=f"Worker 1 at {addresses[1]} did not come within 5 s"):
+            waiting.result()
+
+
+def called(address):
+    host, port = address.split(":")
+    while True:
+        with contextlib.suppress(ConnectionRefusedError):
+            return socket.create_connection((host, int(port)), 1)
 
 
 def test_one_does_not_come(addresses):

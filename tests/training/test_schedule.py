@@ -106,8 +106,10 @@ def test_a_training_has_one_schedule_for_all_its_epochs_and_scales_half_precisio
     flags = {"dataset": "synthetic", "recipe": "adamw", "epochs": 7}
     adam = make_state(Settings.from_flags(flags).completed(), 3, steps=10).optimizer
     assert adam._learning_rate.steps == 70
-    half = make_state(Settings.from_flags({**flags, "precision": "mixed_float16"}).completed(), 3, steps=10).optimizer
+    half_precision = Settings.from_flags({**flags, "precision": "mixed_float16"}).completed()
+    half, again = (make_state(half_precision, 3, steps=10).optimizer for _ in range(2))
     assert isinstance(half, keras.optimizers.LossScaleOptimizer) and half.inner_optimizer._learning_rate.steps == 70
+    assert [v.path for v in half.variables] == [v.path for v in again.variables], "checkpoints know them by these"
 
 
 @pytest.mark.parametrize("recipe", [*RECIPES.values(), Recipe("mine", schedule="step", drops=(0.5, 0.8), warmup=0.1)])
