@@ -31,6 +31,7 @@ from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import locked, printable
+from hacnn_tf.utils.signals import Stopped
 from hacnn_tf.utils.startup import check_installed
 from hacnn_tf.utils.waiting import announced
 
@@ -76,6 +77,9 @@ def main(flags: FlagValues) -> None:
         print(f"Find a person on {address} (Ctrl-C ends it)", flush=True)
         try:
             signal.pause()
+        except Stopped as stopped:
+            if stopped.number != signal.SIGTERM:  # by which a service is asked to end, and then has ended well
+                raise
         finally:
             blocks.close(verbose=False)
 

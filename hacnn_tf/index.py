@@ -160,7 +160,7 @@ def remove(database: "Database", where: str, sure: bool, audit: Audit, flag: str
     with writing(database.path):  # not while somebody thinks
         database.refresh()
         count, total = database.count(where), len(database)
-        if not count and database.tidied:
+        if not count and not database.removing:
             audit.removed(database.path, where, 0, total)
             return f"None of the {total:,} images in {database.path} matches; nothing was deleted."
         if not sure and count > asked:

@@ -105,14 +105,14 @@ def test_nothing_to_remove_is_no_question(doors, capsys):
 def test_a_removal_that_was_interrupted_is_finished_without_a_question(doors, capsys, monkeypatch):
     args = [f"--database={doors.path}", "--remove=camid = 2"]
     with monkeypatch.context() as patched:
-        patched.setattr(Database, "tidy", lambda _: signal.raise_signal(signal.SIGINT))
+        patched.setattr(Database, "_tidy", lambda *_, **__: signal.raise_signal(signal.SIGINT))
         with pytest.raises(SystemExit):
             command(index, *args, "--yes")
-    assert not Database(doors.path).tidied
+    assert Database(doors.path).removing
     capsys.readouterr()
     command(index, *args)
     assert capsys.readouterr().out == f"0 removed from {doors.path}, 3 left.\n"
-    assert Database(doors.path).tidied
+    assert not Database(doors.path).removing
 
 
 @contextlib.contextmanager
@@ -257,7 +257,7 @@ def test_a_removal_that_is_killed_has_its_line(doors, tmp_path):
     assert (line["where"], line["removing"], line["of"], line["user"]) == ("camid = 2", 2, 5, system_user())
     command(index, *args)
     assert [(line["removing"], line["of"]) for line in audited(log)[:2]] == [(2, 5), (0, 3)]
-    assert (audited(log)[2]["removed"], audited(log)[2]["left"]) == (0, 3) and Database(doors.path).tidied
+    assert (audited(log)[2]["removed"], audited(log)[2]["left"]) == (0, 3) and not Database(doors.path).removing
 
 
 def test_nothing_is_deleted_without_its_line(doors, tmp_path, monkeypatch):

@@ -4,6 +4,9 @@ import contextlib
 import os
 import re
 import string
+import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,7 +19,7 @@ from starlette.middleware import Middleware
 
 from hacnn_tf.data.augmentation import GREY
 from hacnn_tf.data.decode import read_image
-from hacnn_tf.gallery.audit import Audit
+from hacnn_tf.gallery.audit import Audit, utc_now
 from hacnn_tf.gallery.auth import Users, normal
 from hacnn_tf.gallery.condition import sql_literal
 from hacnn_tf.gallery.database import Database
@@ -25,13 +28,13 @@ from hacnn_tf.gallery.probabilities import Probabilities, limits, not_calibrated
 from hacnn_tf.gallery.results import captions, time_text
 from hacnn_tf.gallery.times import as_time
 from hacnn_tf.reid import ReID
-from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.errors import InputError, NoImagesError
 from hacnn_tf.utils.files import read_bytes
 from hacnn_tf.utils.types import Pixels
 
 UPLOAD_BYTES = 10 * 2**20
 TOP = 20
-KEPT = 3600  # seconds after which images that were shown leave the temporary folder, looked at as often
+KEPT = 3600  # seconds after which images that were shown are deleted, looked at as often
 SHOWN_HEIGHT = 384  # pixels of an image that was found, at most
 MATCH_NOTE = (
     "Above the query, below the match: the image, then at each of the three levels the four regions of hard "
@@ -63,10 +66,9 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
     Returns:
         `gradio.Blocks`, to be given to `launch`.
     """
-    answers, cameras = _Answers(database, model, audit), _cameras(database)
-    known = database.rows(["time"])
-    calibrated = Probabilities.find(database, model)[0] is not None
-    with gr.Blocks(analytics_enabled=False, title="hacnn_tf", delete_cache=(KEPT, KEPT)) as blocks:
+    answers = _Answers(database, model, audit)
+    cameras, since_there, until_there, probable = _filters(database, model)
+    with gr.Blocks(analytics_enabled=False, title="hacnn_tf") as blocks:
         gr.Markdown(f"# Find a person\nin {_plain(database.path)}\n\n{NOTICE}")
         watched = gr.Markdown(elem_id="watched")
         leave = gr.Button("Log out", link="logout", size="sm", visible=False)
@@ -85,13 +87,11 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                     height=350,
                 )
                 vars(query)["preprocess"] = _uploaded
-                camera = gr.Dropdown(cameras, multiselect=True, label="Cameras (all if none)", visible=bool(cameras))
-                timed = bool(known.time.notna().any())
-                since = gr.Textbox(label="From", placeholder=time_text(known.time.min()), visible=timed)
-                until = gr.Textbox(label="To", placeholder=time_text(known.time.max().ceil("s")), visible=timed)
+                camera = gr.Dropdown(multiselect=True, label="Cameras (all if none)", **cameras)
+                since, until = gr.Textbox(label="From", **since_there), gr.Textbox(label="To", **until_there)
                 top = gr.Slider(1, 100, TOP, step=1, label="Images to find")
-                at_least = gr.Slider(0, 1, 0, step=0.05, label="Probability at least", visible=calibrated)
-                rerank = gr.Checkbox(label="Re-rank", info="has no probabilities" if calibrated else None)
+                at_least = gr.Slider(0, 1, 0, step=0.05, label="Probability at least", **probable)
+                rerank = gr.Checkbox(label="Re-rank", info="has no probabilities" if probable["visible"] else None)
                 go = gr.Button("Search", variant="primary")
             with gr.Column(scale=3, min_width=320):
                 with gr.Column(visible=False) as details:
@@ -109,7 +109,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
         for event in (*changes, go.click, since.submit, until.submit):
             event(search, filters, [found, gallery, told, details], show_progress_on=gallery, **private)
         shown = [selected, caption, seen, details]
-        blocks.load(answers.cameras_now, None, camera, **private)
+        blocks.load(answers.filters_now, None, [camera, since, until, at_least], **private)
         blocks.load(answers.who, None, [watched, leave], **private)
         gallery.select(answers.select, [query, found], shown, show_progress_on=seen, scroll_to_output=True, **private)
         onwards.click(lambda image: image, selected, query, **private)
@@ -174,11 +174,11 @@ class _Answers:
         shown = gr.update(value=drawn, visible=drawn is not None)
         return match, f"**{_plain(row.path)}**", shown, gr.update(visible=True)
 
-    def cameras_now(self) -> Any:
-        """The cameras that there are when the page is loaded."""
+    def filters_now(self) -> list[Any]:
+        """The cameras and times that there are when the page is loaded, and whether there are probabilities."""
         with _shown_errors():
             self._database.refresh()
-            return gr.update(choices=_cameras(self._database))
+            return [gr.update(**options) for options in _filters(self._database, self._model)]
 
     def who(self, request: gr.Request) -> tuple:
         """Who has logged in, and whether searches are recorded."""
@@ -217,15 +217,41 @@ def launch(blocks: gr.Blocks, host: str, port: int, users: Users | None = None) 
         enable_monitoring=False,
         app_kwargs={"middleware": [Middleware(OwnPageOnly)]},
     )
+    threading.Thread(target=_forget_hourly, args=(blocks,), daemon=True).start()
     return address
+
+
+def _forget_hourly(blocks: gr.Blocks) -> None:
+    while True:
+        time.sleep(KEPT)
+        forget(blocks, KEPT)
+
+
+def forget(blocks: gr.Blocks, age: float) -> None:
+    """Deletes the images that were uploaded or shown more than `age` seconds ago, and the folders they leave empty.
+
+    Gradio's `delete_cache` would end for good where somebody searches while it looks, and leaves the folders.
+    """
+    lasting = {path for component in blocks.blocks.values() for path in getattr(component, "keep_in_cache", ())}
+    for paths in blocks.temp_file_sets:
+        for path in set(list(paths)) - lasting:  # a list, which is made at once: others add to it
+            with contextlib.suppress(OSError):
+                if os.lstat(path).st_ctime < time.time() - age:
+                    os.remove(path)
+                    os.rmdir(os.path.dirname(path))
+            if not os.path.lexists(path):
+                paths.discard(path)
 
 
 @contextlib.contextmanager
 def _shown_errors() -> Iterator[None]:
-    """Shows in the browser what was wrong with the input."""
+    """Shows in the browser what went wrong, and on standard error all but that nobody was found."""
     try:
         yield
     except InputError as error:
+        if not isinstance(error, NoImagesError):
+            with contextlib.suppress(OSError):  # the terminal may be closed
+                print(f"{utc_now()} {error}", file=sys.stderr, flush=True)
         raise gr.Error(str(error), print_exception=False) from None
 
 
@@ -278,8 +304,16 @@ def _time(text: str, name: str) -> str:
         raise InputError(f"{name} is no time: write it as 2026-11-24 15:30.") from None
 
 
-def _cameras(database: Database) -> list[int | str]:
-    return sorted(database.rows(["camid"]).camid.dropna().unique().tolist())
+def _filters(database: Database, model: ReID) -> list[dict[str, Any]]:
+    """What the filters show of a database: options of the cameras, From, To, and the least probability."""
+    rows = database.rows(["camid", "time"])
+    cameras, first, last = sorted(rows.camid.dropna().unique().tolist()), rows.time.min(), rows.time.max()
+    return [
+        {"choices": cameras, "visible": bool(cameras)},
+        {"placeholder": time_text(first), "visible": not pd.isna(first)},
+        {"placeholder": time_text(last if pd.isna(last) else last.ceil("s")), "visible": not pd.isna(last)},
+        {"visible": Probabilities.find(database, model)[0] is not None},
+    ]
 
 
 def _images(rows: pd.DataFrame) -> list[tuple[PIL.Image.Image, str]]:

@@ -15,10 +15,10 @@ import pandas as pd
 from hacnn_tf.data.decode import DECODER_VERSION
 from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.evaluation.ranking import squared_norms
-from hacnn_tf.gallery.lance import MOST_ROWS, LanceTable, connect, refused
+from hacnn_tf.gallery.lance import MOST_ROWS, LanceTable, connect, kept, refused
 from hacnn_tf.gallery.lock import writing
 from hacnn_tf.gallery.naming import FEATURE, in_bucket
-from hacnn_tf.gallery.nearest import build_index, lacks_index, nearest, nearest_reranked
+from hacnn_tf.gallery.nearest import build_index, nearest, nearest_reranked, needs_index
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import expanded, preview
@@ -32,6 +32,8 @@ try:
 except ImportError:
     pass  # `connect` says what is missing
 
+MOST_VERSIONS = 20  # until `tidy` is due: it writes all rows anew, and many small files slow a search
+NEVER = datetime.timedelta(days=3650)
 CALIBRATION = "hacnn_tf.calibration"  # of the column of features: LanceDB changes nothing that is said of a whole table
 
 
@@ -195,7 +197,7 @@ class Database:
         """
         text = json.dumps(calibration.to_json())
         Calibration.parse(text, "what was given", self.fingerprint)  # for the check alone
-        with writing(self.path), refused(f"Cannot write {self.path}"):
+        with writing(self.path), refused(f"Cannot write {self.path}"), kept(self.path):
             self._table.checkout_latest()
             self._table.lance.update_field_metadata({"path": FEATURE, "metadata": {CALIBRATION: text}})
 
@@ -288,7 +290,7 @@ class Database:
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel(), pa.float32()), self.feature_dim)
         fields = [self._table.schema.field(name) for name in (*self.columns, FEATURE)]
         table = pa.table([*self._arrays(rows.copy()), vectors], schema=pa.schema(fields))
-        with writing(self.path), refused(f"Cannot write {self.path}"):
+        with writing(self.path), refused(f"Cannot write {self.path}"), kept(self.path):
             self._table.checkout_latest()  # of an older version, files may have been tidied away
             merge = self._table.lance.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(table)
@@ -305,11 +307,16 @@ class Database:
         return rows
 
     @property
-    def tidied(self) -> bool:
-        """Whether nothing was written since `tidy` last came to its end, and no removal is unfinished."""
-        table = self._table
-        whole = table.read(lambda: len(table.lance.list_versions()) == 1 and not lacks_index(table))
-        return whole and not table.removing
+    def removing(self) -> bool:
+        """Whether a removal is unfinished, and rows are still in the files: in a bucket, whether that may be."""
+        mark = self._table.mark
+        return mark.exists() if mark else self._table.versions > 1
+
+    @property
+    def untidy(self) -> bool:
+        """Whether `tidy` is due: after many writes, after a removal that was interrupted, or to make an index."""
+        interrupted = self._table.mark is not None and self.removing
+        return interrupted or self._table.versions > MOST_VERSIONS or needs_index(self._table)
 
     def tidy(self) -> None:
         """Merges what many writes have left, removes what nobody sees any more, and keeps the index, if it has one.
@@ -319,20 +326,25 @@ class Database:
         Raises:
             InputError: it cannot be written, or another process goes on writing it.
         """
-        with writing(self.path), refused(f"Cannot write {self.path}"):
-            self._table.checkout_latest()
-            if self._table.removing:
-                self._table.write_anew()
-            if lacks_index(self._table):
-                build_index(self._table)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # it warns of what the docstring says
-                # Of buckets, which have no lock, another writer's files may be on their way.
-                unverified = not in_bucket(self.path)
-                for _ in range(2):
-                    self._table.lance.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=unverified)
-                    if not self._table.lance.list_indices():  # updating one makes a version after others were removed
-                        break
+        with writing(self.path):
+            self._tidy(anew=self._table.mark is not None and self.removing)
+
+    def _tidy(self, anew: bool) -> None:
+        """As `tidy`; `anew`: also merges the files that need no merging, so that none has what was deleted."""
+        with refused(f"Cannot write {self.path}"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # LanceDB's, of what the docstring says
+            with kept(self.path):  # before what was there is removed, or a power cut might leave neither
+                self._table.checkout_latest()
+                if anew:
+                    self._table.write_anew()
+                if needs_index(self._table):
+                    build_index(self._table)
+                self._table.lance.optimize(cleanup_older_than=NEVER)
+            # Of buckets, which have no lock, another writer's files may be on their way.
+            unverified = not in_bucket(self.path)
+            self._table.lance.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=unverified)
+            if anew and self._table.mark and self._table.versions == 1:
+                self._table.mark.unlink()
 
     def remove(self, where: str) -> int:
         """Deletes the rows for which a condition holds, for good: nothing of them is left in its files.
@@ -350,11 +362,9 @@ class Database:
         """
         condition = self._parsed(where)
         with writing(self.path):
-            removed = self._table.remove(condition)
-            self.tidy()
-            with refused(f"Cannot read {self.path}"):
-                versions = len(self._table.lance.list_versions())
-            if versions > 1 and not in_bucket(self.path):  # LanceDB keeps those that are later than now
+            removed = self._table.delete(condition)
+            self._tidy(anew=True)
+            if self._table.mark and self._table.versions > 1:  # LanceDB keeps those that are later than now
                 raise InputError(
                     f"What was removed from {self.path} is still in its files, which a clock that was ahead has dated: "
                     "set this machine's clock right, or wait until then, and repeat."

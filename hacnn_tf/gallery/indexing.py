@@ -42,7 +42,8 @@ def index(model: ReID, images: pd.DataFrame, path: FilePath, left_out: Mapping[s
         print(database.outdated, file=sys.stderr)
     known = images[:0].assign(time=pd.NaT) if database is None else database.rows(database.columns)
     gone = _gone(images, known)
-    images = _with_files(images, known)
+    listed = _with_files(images, known)
+    images = listed[listed.bytes >= 0].reset_index(drop=True)
     kept = images if database is None else database.as_kept(images)
     both = [rows[[name for name in NAMED if name in rows]] for rows in (known[~known.path.isin(kept.path)], kept)]
     moved = f"; {gone}, which may be of images that were moved" if gone else ""
@@ -58,13 +59,15 @@ def index(model: ReID, images: pd.DataFrame, path: FilePath, left_out: Mapping[s
         done += len(rows)
         replaced += rows.path.isin(known.path).sum()
     if database is None:
-        raise InputError(f"None of the {len(images):,} images can be read.")
+        raise InputError(f"None of the {len(listed):,} images can be read.")
     _update_metadata(database, images[updated], known)
-    if not database.tidied:  # that was stopped too, perhaps
+    if database.untidy:
         database.tidy()
     print(
         f"{database.path}: {done - replaced:,} added, {replaced:,} replaced, {unchanged.sum():,} as they were, "
-        f"{updated.sum():,} metadata updated, {len(todo) - done:,} that cannot be read; {_in_all(database)}"
+        f"{updated.sum():,} metadata updated, {len(todo) - done:,} that cannot be read"
+        + (f", {absent:,} listed but not there" if (absent := len(listed) - len(images)) else "")
+        + f"; {_in_all(database)}"
         + (f"; {gone}, which --remove would delete" if gone else "")
         + (f"; left out: {count_kinds(left_out)}." if left_out else ".")
     )

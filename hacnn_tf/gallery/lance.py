@@ -12,7 +12,7 @@ import pandas as pd
 from hacnn_tf.data.decode import DECODER_VERSION
 from hacnn_tf.gallery.naming import FEATURE, check_path, in_bucket, no_database
 from hacnn_tf.utils.errors import FormatError, InputError
-from hacnn_tf.utils.files import check_format, expanded, preview
+from hacnn_tf.utils.files import check_format, expanded, new_files_kept, preview
 from hacnn_tf.utils.forks import check_process, claim
 from hacnn_tf.utils.startup import not_installed
 from hacnn_tf.utils.types import FilePath
@@ -29,7 +29,7 @@ except ImportError:
 RETRIES = 4  # of a read, as others may tidy away one version after the other
 REASON = 200  # characters of what LanceDB says that a sentence quotes
 MOST_ROWS = 2**31 - 1  # that LanceDB can be asked for
-REMOVING = "_removing"  # lies in a database from before rows are deleted until the others are written anew
+REMOVING = "_removing"  # lies in a database from before rows are deleted until no file has anything of them
 FORMAT = 1  # of a database; raised when older code would misread a newer one
 FORMAT_KEY, FINGERPRINT, PRESET, DECODER, PRECISION = (
     f"hacnn_tf.{name}".encode() for name in ("format", "fingerprint", "preset", "pixels", "precision")
@@ -94,7 +94,8 @@ class LanceTable:
         with refused(f"Cannot make {path}"):
             if not in_bucket(path):
                 os.makedirs(path, 0o700, exist_ok=True)  # it is about people, also if this is stopped
-            connection.create_table(name, schema=schema)
+            with kept(path):
+                connection.create_table(name, schema=schema)
             if not in_bucket(path):
                 os.chmod(path, 0o700)
 
@@ -133,7 +134,11 @@ class LanceTable:
 
     def checkout_latest(self) -> None:
         """As `refresh`, but raises what LanceDB raises where the table cannot be read."""
-        self.lance.checkout_latest()
+        table = self.lance
+        present = self._connection.open_table(self._name).version
+        if present < table.version:  # one made anew, or from a backup: LanceDB looks for later versions alone
+            table.checkout(present)
+        table.checkout_latest()
         self._replaced = (self.schema.metadata or {}).get(FINGERPRINT, b"").decode() != self.fingerprint
         self._check_usable()
 
@@ -176,27 +181,26 @@ class LanceTable:
             ) from None
 
     @property
-    def removing(self) -> bool:
-        """Whether rows were deleted, by whoever then did not come to write the others anew."""
-        return not in_bucket(self.path) and self._mark.exists()
+    def versions(self) -> int:
+        """How many there are to go back to, the present one included: one for each write since the last tidying."""
+        return self.read(lambda: len(self.lance.list_versions()))
 
     @property
-    def _mark(self) -> Path:
-        return Path(self.path) / REMOVING
+    def mark(self) -> Path | None:
+        """The file that marks an unfinished removal; None in a bucket, which has no such files."""
+        return None if in_bucket(self.path) else Path(self.path) / REMOVING
 
-    def remove(self, condition: "Condition") -> int:
-        """Deletes the rows for which a condition holds, and writes all others anew. Returns how many there were."""
+    def delete(self, condition: "Condition") -> int:
+        """Deletes the rows for which a condition holds, which stay in the files. Returns how many there were."""
         self.refresh()
         before = len(self)
         with self.readable(condition):
             self.lance.count_rows(condition.sql)  # or it would be marked, though nothing can be removed
-        with refused(f"Cannot write {self.path}"):
-            if not in_bucket(self.path):
-                self._mark.touch()
+        with refused(f"Cannot write {self.path}"), kept(self.path):
+            if self.mark:
+                self.mark.touch()
             self.lance.delete(condition.sql)
-            removed = before - len(self)
-            self.write_anew()
-        return removed
+        return before - len(self)
 
     def write_anew(self) -> None:
         """Makes a version of all rows that has nothing of what was deleted; those before it are still there."""
@@ -204,8 +208,6 @@ class LanceTable:
         reader = pa.RecordBatchReader.from_batches(self.schema, left)
         with refused(f"Rows removed from {self.path} are still in its files; make as much room again and repeat"):
             self._opened = self._connection.create_table(self._name, reader, mode="overwrite")
-        if self.removing:
-            self._mark.unlink()
 
 
 def connect(path: FilePath) -> tuple[Any, str]:
@@ -220,6 +222,11 @@ def connect(path: FilePath) -> tuple[Any, str]:
     place, name = check_path(path)
     with refused(f"Cannot open {path}"):
         return lancedb.connect(place), name
+
+
+def kept(path: str) -> contextlib.AbstractContextManager[None]:
+    """`new_files_kept` of a database: LanceDB leaves to the system when what it writes reaches the disk."""
+    return contextlib.nullcontext() if in_bucket(path) else new_files_kept(path)
 
 
 @contextlib.contextmanager

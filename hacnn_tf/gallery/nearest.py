@@ -22,12 +22,16 @@ except ImportError:
 EXACT_ROWS = 100_000  # up to so many, all are compared without an index
 LISTS_SEARCHED = 0.2  # share of the index's lists that a search without a condition reads
 ROWS_A_LIST = 2_000
+MOST_SEGMENTS = 16  # of an index, which gets one for each tidying and is searched in all of them
 CANDIDATES = 200  # nearest images, at least, that are ordered by re-ranking
 
 
-def lacks_index(table: LanceTable) -> bool:
-    """Whether a table has more rows than are searched without an index, and none."""
-    return len(table) > EXACT_ROWS and not table.lance.list_indices()
+def needs_index(table: LanceTable) -> bool:
+    """Whether a table has more rows than are searched without an index, and none, or one in too many segments."""
+    if len(table) <= EXACT_ROWS:
+        return False
+    indices = table.read(table.lance.list_indices)
+    return not indices or (indices[0].num_segments or 1) > MOST_SEGMENTS
 
 
 def build_index(table: LanceTable) -> None:

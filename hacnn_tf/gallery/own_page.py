@@ -3,6 +3,7 @@
 import functools
 import ipaddress
 import socket
+import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -36,10 +37,11 @@ def _is_ours(name: str | None) -> bool:
     try:
         return bool(ipaddress.ip_address(name or ""))
     except ValueError:
-        return name == "localhost" or name in _own_names()
+        minute = int(time.monotonic() // 60)
+        return name in ("localhost", socket.gethostname().lower()) or name == _full_name(minute)
 
 
-@functools.cache
-def _own_names() -> set[str]:
-    """What this machine calls itself, for which it may ask the network."""
-    return {socket.gethostname().lower(), socket.getfqdn().lower()}
+@functools.lru_cache(maxsize=1)
+def _full_name(_: int) -> str:
+    """What this machine calls itself, asked of the network once a minute: it may not answer yet, or have changed."""
+    return socket.getfqdn().lower()

@@ -89,6 +89,23 @@ def atomic_write(path: FilePath, private: bool = False) -> Iterator[Path]:
             part.unlink()
 
 
+@contextlib.contextmanager
+def new_files_kept(folder: FilePath) -> Iterator[None]:
+    """Has the disk hold, when the context ends, what was made below a folder by code that does not see to it itself.
+
+    Files that were there before count as they are: nothing may be written into them.
+
+    Raises:
+        OSError: the disk cannot.
+    """
+    before = set(Path(folder).rglob("*"))
+    yield
+    new = set(Path(folder).rglob("*")) - before
+    for path in new | {path.parent for path in new}:
+        with contextlib.suppress(FileNotFoundError):  # made in between, and removed
+            _to_disk(path)
+
+
 def sweep(folder: FilePath, stems: Collection[str] | None = None) -> None:
     """Removes what processes that were killed while they wrote have left in a folder. Nobody may be writing there.
 

@@ -1,9 +1,13 @@
 """The page without a browser: its filters, a click, its line in the audit file, and what goes nowhere."""
 
 import json
+import re
+import shutil
+import time
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.gallery.conftest import DIM, MODEL, make_rows, numbers
@@ -73,11 +77,26 @@ def test_a_click_shows_the_image_that_was_clicked(page):
     assert browser._plain("a_b*[c](d)<e>") == r"a\_b\*\[c\]\(d\)\<e\>"
 
 
-def test_cameras_are_those_of_the_database_when_the_page_is_loaded(filled, page):
-    before = page.call("cameras_now")["choices"]
-    rows = make_rows([77]).assign(camid=9)
+def test_filters_are_those_of_the_database_when_the_page_is_loaded(filled, page):
+    cameras, since, until, probable = page.call("filters_now")
+    assert since["placeholder"] == "2026-11-24 08:00:00" and not probable["visible"]
+    rows = make_rows([77]).assign(camid=9, time=pd.Timestamp("2026-12-01 10:00:00.5"))
     Database(filled[0].path).write(rows, np.zeros((1, DIM), np.float32))
-    assert page.call("cameras_now")["choices"] == [*before, 9]
+    now = page.call("filters_now")
+    assert now[0]["choices"] == [*cameras["choices"], 9]
+    assert (now[1], now[2]["placeholder"]) == (since, "2026-12-01 10:00:01") and until != now[2]
+    filled[0].remove("true")
+    assert not any(part["visible"] for part in page.call("filters_now"))
+
+
+def test_what_goes_wrong_is_on_standard_error_too(filled, page, capsys):
+    with pytest.raises(gradio.Error, match="has no images for which"):
+        page.search(since="2027-01-01")
+    assert not capsys.readouterr().err
+    shutil.rmtree(filled[0].path)
+    with pytest.raises(gradio.Error, match="cannot be read, or was removed"):
+        page.search()
+    assert re.fullmatch(r"20\d\d-.*\+00:00 .*people\.lance cannot be read, .*\n", capsys.readouterr().err)
 
 
 def test_who_has_logged_in_is_told_by_that_name(page):
@@ -98,9 +117,30 @@ def test_one_search_runs_after_another(page):
     assert len({f.concurrency_id for f in page.blocks.fns.values() if f.name == "search"}) == 1
 
 
-def test_nothing_goes_elsewhere_and_images_go_after_an_hour(page, monkeypatch):
+def test_nothing_goes_elsewhere(page, monkeypatch):
     asked = {}
     monkeypatch.setattr(gradio.Blocks, "launch", lambda _, **how: asked.update(how) or (None, "http://x/", None))
     assert browser.launch(page.blocks, "127.0.0.1", 7860) == "http://x/"
     assert not (asked["share"] or asked["enable_monitoring"] or asked["mcp_server"] or page.blocks.analytics_enabled)
-    assert page.blocks.delete_cache == (3600, 3600)
+
+
+def test_images_go_after_an_hour_while_others_are_shown(page, tmp_path, monkeypatch):
+    paths = [tmp_path / "shown" / name / "image.webp" for name in "abc"]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    (paths[0].parent / "other").touch()
+    shown = page.blocks.upload_file_set
+    shown |= {*map(str, paths), str(tmp_path / "gone.webp")}
+    now, asked = time.time(), []
+
+    def later():
+        asked.append(1)
+        shown.add(f"/new/{len(asked)}")  # by another thread, as Gradio's set of files changes while this looks
+        return now + (3601 if len(asked) != 2 else 3599)
+
+    monkeypatch.setattr(time, "time", later)
+    browser.forget(page.blocks, browser.KEPT)
+    assert sum(path.exists() for path in paths) == 1 and len(asked) == 3
+    assert paths[0].parent.exists() and sum(path.parent.exists() for path in paths) in (1, 2)
+    assert {path for path in shown if path.startswith(str(tmp_path))} == {str(p) for p in paths if p.exists()}

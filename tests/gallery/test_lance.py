@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from hacnn_tf.utils import files
 from hacnn_tf.utils.errors import FormatError, InputError
 from tests.conftest import in_fork
 from tests.gallery.conftest import DIM, MODEL, bytes_below, make_features, make_rows, numbers
@@ -13,6 +14,7 @@ from tests.gallery.conftest import DIM, MODEL, bytes_below, make_features, make_
 pytest.importorskip("lancedb", reason='needs the extra "search"')
 
 from hacnn_tf.gallery import Database, lance
+from hacnn_tf.gallery.database import MOST_VERSIONS
 from hacnn_tf.gallery.naming import check_path
 
 
@@ -89,7 +91,7 @@ def test_a_fork_is_told_at_once(filled):
         lambda: known.columns,
         known.refresh,
         known.tidy,
-        lambda: known.tidied,
+        lambda: known.untidy,
         lambda: known.rows(["path"]),
         lambda: known.feature(["/people/1.jpg"]),
         lambda: known.search(features[:1]),
@@ -173,6 +175,22 @@ def test_another_model_in_its_place_is_not_searched_with_the_former_ones_feature
     assert len(other) == 12
 
 
+def test_one_that_was_made_anew_with_fewer_versions_is_seen(filled):
+    """As of a backup: the number of the version says nothing then."""
+    people, features = filled
+    for part in range(12):
+        people.write(make_rows([part]), features[[part]])
+    people.search(features[:1])
+    shutil.rmtree(people.path)
+    other = Database.create(people.path, MODEL, make_rows([]))
+    other.write(make_rows([70]), features[:1])
+    assert numbers(people.rows(["path"])).tolist() == [70]
+    people.refresh()
+    assert numbers(people.search(features[:1])[0]).tolist() == [70]
+    people.write(make_rows([71]), features[:1])
+    assert len(people) == len(Database(people.path)) == 2
+
+
 def test_a_database_that_was_removed_meanwhile(filled):
     people, features = filled
     shutil.rmtree(people.path)
@@ -232,13 +250,70 @@ def test_a_removal_that_was_interrupted_is_finished_by_the_same_call(filled, tmp
 def test_a_removal_that_was_interrupted_is_finished_by_whoever_tidies(filled, tmp_path, monkeypatch):
     people, features = filled
     people.tidy()
-    assert people.tidied
+    assert not people.removing
     interrupt_removal(people, monkeypatch)
-    assert not Database(people.path).tidied
+    assert Database(people.path).removing and Database(people.path).untidy
     Database(people.path).tidy()
     after = bytes_below(tmp_path)
     assert features[7].tobytes() not in after and b"/people/7.jpg" not in after and features[8].tobytes() in after
-    assert Database(people.path).tidied and len(Database(people.path)) == 49
+    assert not Database(people.path).removing and len(Database(people.path)) == 49
+
+
+def test_a_removal_that_was_interrupted_before_former_versions_went_is_finished_too(filled, tmp_path, monkeypatch):
+    people, features = filled
+    table, optimize = type(people._table.lance), type(people._table.lance).optimize
+
+    def prune_fails(self, *args, cleanup_older_than, **kwargs):
+        if not cleanup_older_than:
+            raise OSError("killed")
+        return optimize(self, *args, cleanup_older_than=cleanup_older_than, **kwargs)
+
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="killed"):
+        patch.setattr(table, "optimize", prune_fails)
+        people.remove("path = '/people/7.jpg'")
+    assert features[7].tobytes() in bytes_below(tmp_path) and Database(people.path).removing
+    Database(people.path).tidy()
+    assert features[7].tobytes() not in bytes_below(tmp_path) and not Database(people.path).removing
+
+
+def test_tidying_is_due_after_many_writes_and_leaves_one_version(filled):
+    people, features = filled
+    people.tidy()
+    assert people._table.versions == 1 and not people.untidy
+    for part in range(MOST_VERSIONS):
+        assert not people.untidy
+        people.write(make_rows([part]), features[[part]])
+    assert people.untidy and not people.removing
+    people.tidy()
+    assert people._table.versions == 1 and not people.untidy and len(people) == 50
+
+
+def test_what_is_written_is_on_the_disk_before_what_was_there_goes(filled, monkeypatch):
+    """Or a power cut could leave neither."""
+    people, features = filled
+    people.tidy()
+    kept, gone = set(), []
+    to_disk = files._to_disk
+    monkeypatch.setattr(files, "_to_disk", lambda path: (kept.add(Path(path)), to_disk(path)))
+    optimize = type(people._table.lance).optimize
+
+    def prune(self, *args, cleanup_older_than, **kwargs):
+        if not cleanup_older_than:
+            there = {path for path in Path(people.path).rglob("*") if path.is_file()}
+            gone.append(there - kept - before)
+        return optimize(self, *args, cleanup_older_than=cleanup_older_than, **kwargs)
+
+    monkeypatch.setattr(type(people._table.lance), "optimize", prune)
+    for use in (
+        lambda: people.write(make_rows([60]), features[:1]),
+        people.tidy,
+        lambda: people.remove("path = '/people/7.jpg'"),
+    ):
+        before = {path for path in Path(people.path).rglob("*") if path.is_file()}
+        use()
+        now = {path for path in Path(people.path).rglob("*") if path.is_file()}
+        assert now - before <= kept and now - before
+    assert gone == [set(), set()]
 
 
 def test_a_clock_that_was_ahead_is_said_and_not_that_all_is_gone(filled, monkeypatch):

@@ -82,6 +82,18 @@ def test_above_its_size_an_index_is_searched_which_also_has_what_came_later(fill
     assert queries[0].tobytes() not in bytes_below(Path(people.path)), "nor in the index's files"
 
 
+def test_an_index_in_many_segments_is_made_anew(filled, monkeypatch):
+    monkeypatch.setattr(nearest, "EXACT_ROWS", 100)
+    people, _ = filled
+    people.write(make_rows(range(100, 700)), make_features(600, seed=2))
+    for part in range(nearest.MOST_SEGMENTS + 3):
+        people.tidy()
+        (index,) = people._table.lance.list_indices()
+        assert index.num_segments == part % (nearest.MOST_SEGMENTS + 1) + 1
+        assert index.num_indexed_rows == len(people) and people._table.versions == 1
+        people.write(make_rows([1000 + part]), make_features(1, seed=part))
+
+
 @pytest.mark.parametrize("among", [3, 40, 500])
 def test_what_a_condition_leaves_is_found_wherever_it_is_in_the_index(filled, monkeypatch, among):
     monkeypatch.setattr(nearest, "EXACT_ROWS", 100)

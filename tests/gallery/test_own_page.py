@@ -1,6 +1,7 @@
 """Who may ask the page's server: its own page, by an address or a name of this machine."""
 
 import socket
+import time
 
 import pytest
 
@@ -24,3 +25,14 @@ from hacnn_tf.gallery.own_page import OwnPageOnly
 )
 def test_nobody_asks_in_another_name(host, origin, ours):
     assert OwnPageOnly._ours({b"host": host.encode(), b"origin": origin.encode()}) == ours
+
+
+def test_a_name_that_the_network_gave_late_is_known_a_minute_later(monkeypatch):
+    monkeypatch.setattr(socket, "getfqdn", lambda: "localhost")  # as at boot
+    monkeypatch.setattr(time, "monotonic", lambda: 60 * 10**6)
+    assert not OwnPageOnly._ours({b"host": b"door.example.org"})
+    asked = []
+    monkeypatch.setattr(socket, "getfqdn", lambda: asked.append(1) or "Door.example.org")
+    assert not OwnPageOnly._ours({b"host": b"door.example.org"}) and not asked
+    monkeypatch.setattr(time, "monotonic", lambda: 60 * 10**6 + 61)
+    assert [OwnPageOnly._ours({b"host": b"door.example.org"}) for _ in range(2)] == [True, True] and len(asked) == 1
