@@ -3,6 +3,7 @@
 # it, in minutes on two CPU cores; train evaluates before and after.
 #   bash experiments/quickstart.sh [--precision mixed_bfloat16]    flags go to train
 # RUN_DIR, OUTPUT and DATABASE say where the run, the export and the gallery's features go.
+set -euo pipefail
 for flag in "$@"; do
   case $flag in -run_dir* | --run_dir* | -data_root* | --data_root* | -dataset* | --dataset*)
     echo "quickstart.sh does not take $flag: it trains on the synthetic dataset, in the folder that RUN_DIR names" >&2

@@ -1,8 +1,12 @@
 # Sourced by the scripts: makes .venv if there is none, and installs the project there at the tested versions.
-# A second time it installs nothing. PYTHON names the interpreter to begin with; EXTRAS adds extras, as in "dev,plot";
-# gpu? is gpu where nvidia-smi is.
+# A second time, or where more is installed, it installs nothing. PYTHON names the interpreter to begin with; EXTRAS adds
+# extras, as in "dev,plot"; gpu? is gpu where nvidia-smi is. Of several at once, one installs, and the others wait.
 set -euo pipefail
 CDPATH="" cd -- "$(dirname "${BASH_SOURCE[0]}")/.."
+if command -v flock > /dev/null && { exec 9> .venv.lock; } 2> /dev/null && ! flock -n 9; then
+  echo "Waits for another script that installs into $PWD/.venv" >&2
+  flock 9
+fi
 
 python=$PWD/.venv/bin/python
 if [ -e .venv ] && ! "$python" -m pip --version > /dev/null 2>&1; then
@@ -26,10 +30,21 @@ setup_stamp() { # changes when what is to be installed does
 
 setup_extras=${EXTRAS:-}
 setup_gpu=$(command -v nvidia-smi > /dev/null && echo ,gpu || true)
-setup_extras=${setup_extras/,gpu\?/$setup_gpu}
-setup_done=.venv/installed${setup_extras:+-$setup_extras}
-if [ "$(setup_stamp)" != "$(cat "$setup_done" 2>/dev/null)" ]; then
+setup_extras=$(tr , '\n' <<< "${setup_extras/,gpu\?/$setup_gpu}" | sed '/^$/d' | sort -u | paste -sd,)
+setup_is_done() { # whether what is wanted is a part of what is installed
+  local stamp extra
+  for stamp in .venv/installed*; do
+    [ -e "$stamp" ] && [ "$(setup_stamp)" = "$(cat "$stamp")" ] || continue
+    for extra in ${setup_extras//,/ }; do
+      [[ ",${stamp#.venv/installed-}," = *",$extra,"* ]] || continue 2
+    done
+    return 0
+  done
+  return 1
+}
+if ! setup_is_done; then
   echo "Installing hacnn_tf${setup_extras:+ with $setup_extras} into .venv, which takes minutes ..."
   "$python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".${setup_extras:+[$setup_extras]}"
-  setup_stamp > "$setup_done"
+  setup_stamp > ".venv/installed${setup_extras:+-$setup_extras}"
 fi
+exec 9>&-

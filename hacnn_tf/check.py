@@ -3,10 +3,10 @@
     python -m hacnn_tf.check --dataset cuhk03 --split 767_700 --data_root /path/to/datasets
     python -m hacnn_tf.check --dataset folder --data_root people        images of your own, see data/README.md
 
-Finds images that are broken, of an unusual size or mode, or the same under two identities; queries without a match;
-people in both train and query; identities without an image; images unknown to the protocol, and images missing from the
-folder. Exits with 1 if it finds any. Other files, and images not in the folder's manifest, are left out and counted by
-type.
+Finds images that are broken, of an unusual size or mode, or the same under two identities or cameras; queries without a
+match; people in both train and query; identities without an image; images unknown to the protocol, and images missing
+from the folder. Exits with 1 if it finds any. Other files, and images not in the folder's manifest, are left out and
+counted by type.
 """
 
 import dataclasses

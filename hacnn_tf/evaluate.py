@@ -17,9 +17,9 @@ metrics-DATASET.json, which no table reads; it does not check whether the run wa
 --rerank also prints the results after k-reciprocal re-ranking, which are not saved.
 """
 
+import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
@@ -122,6 +122,9 @@ def main(flags: FlagValues) -> None:
         with atomic_write(flags.per_query, private=True) as part:
             per_query(dataset, features).to_csv(part, index=False)
         cli.print_line(f"Queries: {flags.per_query}")
+    if flags.rerank:
+        reranked = evaluate_features(dataset, features, distances=rerank, branches=branches)
+        cli.print_line(f"After k-reciprocal re-ranking:\n{results_table(reranked)}")
     if run and not flags.export and flags.precision in (None, run.settings.precision):
         if step:
             print("This is a checkpoint from within an epoch: the results are not kept.")
@@ -131,9 +134,6 @@ def main(flags: FlagValues) -> None:
             print("The training has been tested after a later epoch meanwhile: the results are not kept.")
     elif run and not flags.export:
         print(f"Computed in {flags.precision}, and trained in {run.settings.precision}: the results are not kept.")
-    if flags.rerank:
-        results = evaluate_features(dataset, features, distances=rerank, branches=branches)
-        print(f"After k-reciprocal re-ranking:\n{results_table(results)}")
 
 
 def _find_run(path: str) -> RunFolder:
@@ -160,7 +160,7 @@ def _tell_changes(run: RunFolder, dataset: "ReidDataset") -> None:
 
 def _data_root(flags: FlagValues, run: RunFolder) -> str:
     """Where a run's own dataset is: as said, or else where its training found it, if that is there still."""
-    if run.data_root and not flags["data_root"].present and Path(expanded(run.data_root)).exists():
+    if run.data_root and not flags["data_root"].present and os.path.exists(expanded(run.data_root)):
         return run.data_root
     return flags.data_root
 

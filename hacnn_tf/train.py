@@ -90,7 +90,8 @@ def main(flags: FlagValues) -> None:
     from hacnn_tf.training.multi_worker import Follower, open_devices
     from hacnn_tf.training.record import Record
 
-    with open_devices(flags.strategy, settings.batch_size, f"{settings} {dataset.fingerprint()}") as devices:
+    agreement = {"flags": str(settings), "data": dataset.fingerprint()}
+    with open_devices(flags.strategy, settings.batch_size, agreement) as devices:
         check_supported(devices, settings, flags.debug_nans)
         xla = use_xla(settings.xla, devices.replicas)
         cli.print_line(f"Trains on {devices}, XLA {'on' if xla else 'off'}")

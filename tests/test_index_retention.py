@@ -105,7 +105,7 @@ def test_nothing_to_remove_is_no_question(doors, capsys):
 def test_a_removal_that_was_interrupted_is_finished_without_a_question(doors, capsys, monkeypatch):
     args = [f"--database={doors.path}", "--remove=camid = 2"]
     with monkeypatch.context() as patched:
-        patched.setattr(Database, "_tidy", lambda *_, **__: signal.raise_signal(signal.SIGINT))
+        patched.setattr(Database, "tidy", lambda _: signal.raise_signal(signal.SIGINT))
         with pytest.raises(SystemExit):
             command(index, *args, "--yes")
     assert Database(doors.path).removing

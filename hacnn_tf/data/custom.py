@@ -75,7 +75,8 @@ def read_custom(
     name, made = os.path.basename(os.path.abspath(place)), {}
     if manifest := find_manifest(place):
         rows = read_manifest(manifest)
-        left_out = LeftOut(unlisted(place, rows.path))
+        more = tuple(name for name in rows if name not in (*TEXTS, "time"))
+        left_out = LeftOut(unlisted(place, rows.path), columns=more)
     elif any((place / FOLDERS[split]).is_dir() for split in ("train", "gallery")):
         rows, files = list_folders(place)
         left_out = LeftOut(files, identities_left_out(files, rows.pid))
@@ -145,6 +146,12 @@ def _read_folder(place: Path, find_cameras: bool) -> tuple[pd.DataFrame, LeftOut
         raise InputError(
             f"{place} has folders of cameras for some of the images and none for {len(without):,} "
             f"({preview(without)}): put those into folders as well, or find the camera in all names with "
+            "--camera_pattern."
+        )
+    if without and matches and (unnamed := [path for path in paths if not FILE_NAME.match(path.name)]):
+        raise InputError(
+            f"{place} has cameras in the names of {len(matches):,} images, as c1 in 0002_c1, and none in those of "
+            f"{len(unnamed):,} ({preview(unnamed)}): rename these, or find the camera in all names with "
             "--camera_pattern."
         )
     if not without:

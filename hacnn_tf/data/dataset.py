@@ -100,6 +100,10 @@ class ReidDataset:
                 identities = rows.pid[rows.pid > DISTRACTOR].nunique()
                 cameras = rows.camid[rows.camid > NO_CAMERA].nunique() or "-"
                 lines.append(f"{split:<12}{identities:>12,}{len(rows):>10,}{cameras:>10}")
+        shown = self.table[self.table.pid > DISTRACTOR]
+        identities, cameras = shown.pid.nunique(), shown.camid[shown.camid > NO_CAMERA].nunique()
+        if cameras > identities:
+            lines.append(f"{cameras:,} cameras and {identities:,} identities: is one taken for the other?")
         lines += self.left_out.lines()
         query, multi = self.split("query"), self.split("multi_query")
         if len(multi) and (alone := len(query) - len(query.merge(multi[["pid", "camid"]].drop_duplicates()))):

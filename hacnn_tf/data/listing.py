@@ -47,14 +47,18 @@ class LeftOut:
             multi_query image".
         identities: of each identity whose files are all left out, from the path of its folder (or first file) to a
             text that says so.
+        columns: of a manifest, those that say nothing to a reader.
     """
 
     files: Mapping[str, str] = dataclasses.field(default_factory=dict)
     identities: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """Sentences of a summary; none if nothing is left out."""
         lines = [f"left out: {count_kinds(self.files)}"] if self.files else []
+        if self.columns:
+            lines.append(f"columns without a use here: {preview(self.columns)}")
         if self.identities:
             names = preview([os.path.basename(path) for path in self.identities])
             lines.append(f"identities without an image: {len(self.identities):,} ({names})")

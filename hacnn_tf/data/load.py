@@ -5,7 +5,8 @@ import fcntl
 import hashlib
 import math
 import os
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -86,14 +87,9 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
     cached = Path(expanded(cache_dir)) / f"{_fingerprint(paths, size)}.npy"
     if not cached.is_file():
         check_folder(cached.parent)
-        _sweep(cached.parent)
-        with contextlib.ExitStack() as held, atomic_write(cached, private=True) as part:  # locked until it has its name
-            file = held.enter_context(_locked(part))
-            images = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
-            if hasattr(os, "posix_fallocate"):  # not on macOS; a full disk is an error here, and a crash in a map
-                os.posix_fallocate(file.fileno(), 0, os.path.getsize(part))
-            _decode_into(images, paths, size)
-            images.flush()
+        with _alone(cached):
+            if not cached.is_file():  # else another process has built it meanwhile, and may have it mapped
+                _build(cached, paths, size, shape)
     try:
         images = np.load(cached, mmap_mode="r")
         if (images.shape, images.dtype) != (shape, np.uint8):
@@ -101,6 +97,40 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
         return images
     except (OSError, ValueError) as error:
         raise InputError(f"{cached} cannot be read ({error}): remove it, and it is rebuilt.") from None
+
+
+@contextlib.contextmanager
+def _alone(cached: Path) -> Iterator[None]:
+    """One process at a time builds a file."""
+    lock = cached.with_name(f".{cached.stem}.lock")
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        file = open(lock, "wb", opener=_for_its_owner)  # noqa: SIM115  # closed below
+    except OSError as error:
+        raise InputError(f"Cannot write {lock}: {error.strerror or error}.") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another process is decoding the same images: waits for it.", file=sys.stderr)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:  # there are disks without locks
+            pass
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)  # who waits for it finds what was built
+
+
+def _build(cached: Path, paths: Sequence[str], size: Size, shape: Sequence[int]) -> None:
+    _sweep(cached.parent)
+    with contextlib.ExitStack() as held, atomic_write(cached, private=True) as part:  # locked until it has its name
+        file = held.enter_context(_locked(part))
+        images = np.lib.format.open_memmap(part, "w+", np.uint8, tuple(shape))
+        if hasattr(os, "posix_fallocate"):  # not on macOS; a full disk is an error here, and a crash in a map
+            os.posix_fallocate(file.fileno(), 0, os.path.getsize(part))
+        _decode_into(images, paths, size)
+        images.flush()
 
 
 def _locked(part: Path) -> BinaryIO:

@@ -22,9 +22,10 @@ NAMES = ("manifest.csv", "manifest.parquet")  # in the folder of its images
 NAMED = ("pid", "camid", "track")  # columns of names or whole numbers
 TEXTS = ("path", *NAMED, "split")
 UNLISTED = "unlisted image"
+BLANKS = {"NULL", "\\N", "#N/A", "#NV", "#REF!", "#VALUE!"}  # what databases and spreadsheets write of none
 GAPS = {"nan", "NaN", "<NA>", "None"}  # what Python and pandas write of a missing value, among numbers
-# What they write of a number with a point, and nothing else: 1.0, -1.0, 1.50, 1e+16; not 007.0, +1 or 1e3.
-FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*(?:e[+-][0-9]+)?|e[+-][0-9]+)")
+# What they write of a number with a point, and nothing else: 1.0, -1.0, 1.50, 1e+16, 2.02E+13; not 007.0, +1 or 1e3.
+FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*(?:[eE][+-][0-9]+)?|[eE][+-][0-9]+)")
 NUMBER = re.compile(rf"-?[0-9]+|{FLOAT.pattern}")
 PLAIN = re.compile(rf"-?(?:0|[1-9][0-9]*)|{FLOAT.pattern}")  # as programs write numbers: 007 and 12E5 are names
 FLOAT_BITS = 53  # from 2**53 on, a whole number may be another than the one that was meant
@@ -40,7 +41,7 @@ def find_manifest(place: FilePath) -> Path | None:
     place = Path(expanded(place))
     if not place.exists():
         raise InputError(f"{place} is not there: name the folder of your images, or their manifest.")
-    found = [place / name for name in NAMES if (place / name).exists()] if place.is_dir() else [place]
+    found = [place / name for name in sorted(os.listdir(place)) if name.lower() in NAMES] if place.is_dir() else [place]
     if len(found) > 1:
         raise InputError(f"{place} holds {' and '.join(NAMES)}: name one of them, or remove one.")
     return found[0] if found else None
@@ -209,8 +210,9 @@ def _texts(path: Path, rows: pd.DataFrame, name: str) -> pd.Series:
     stripped = texts if name == "path" else texts.str.strip()
     empty = rows[name].isna() | (stripped == "")
     if name in NAMED:
+        empty |= stripped.isin(BLANKS)
         gaps = stripped.isin(GAPS)
-        if stripped[~gaps].map(lambda text: NUMBER.fullmatch(text) is not None).all() and not gaps.all():
+        if stripped[~gaps & ~empty].map(lambda text: NUMBER.fullmatch(text) is not None).all() and not gaps.all():
             empty |= gaps
     if name == "track":  # which not every image has
         return as_names(rows.track[~empty], f"{path} has the {name}").reindex(rows.index)

@@ -28,11 +28,11 @@ def check_images(dataset: ReidDataset, listed_elsewhere: Iterable[str] = ()) -> 
         listed_elsewhere: further paths that exist and that its protocol should have.
 
     Returns:
-        `pandas.DataFrame` with the columns `problem`, `path` and `detail`, a row each for: images that are "broken";
-        of an unusual "size", or wider than high; of a "mode" other than RGB; with the same pixels as one of another
-        identity ("two identities"); "trained and tested" for identities that are both; "no match" for queries that have
-        none in the gallery; "no image" for identities all of whose files are left out; and "not in protocol" for images
-        that no split has.
+        `pandas.DataFrame` with the columns `problem`, `path` and `detail`, a row each for: images that are "broken"; of
+        an unusual "size", or wider than high; of a "mode" other than RGB; with the same pixels as one of another
+        identity ("two identities") or of another camera, or one not known ("copy"); "trained and tested" for identities
+        that are both; "no match" for queries that have none in the gallery; "no image" for identities all of whose
+        files are left out; and "not in protocol" for images that no split has.
     """
     table = dataset.table
     paths = list(dict.fromkeys(table.path))
@@ -41,7 +41,7 @@ def check_images(dataset: ReidDataset, listed_elsewhere: Iterable[str] = ()) -> 
         *_broken(inspected),
         *_sizes(inspected),
         *(("mode", path, f"{i.mode}, used as RGB") for path, i in inspected.items() if i.mode not in ("RGB", None)),
-        *_two_identities(table, inspected),
+        *_same_pixels(table, inspected),
         *_trained_and_tested(dataset),
         *_no_match(dataset),
         *(("no image", path, text) for path, text in dataset.left_out.identities.items()),
@@ -88,31 +88,30 @@ def _sizes(inspected: Mapping[str, Inspected]) -> Iterator[Problem]:
             yield "size", path, f"{size}: wider than high"
 
 
-def _two_identities(table: pd.DataFrame, inspected: Mapping[str, Inspected]) -> Iterator[Problem]:
-    first: dict[tuple[bytes, tuple[int, int] | None], tuple[str, int]] = {}
-    for path, pid in zip(table.path, table.pid, strict=True):
+def _same_pixels(table: pd.DataFrame, inspected: Mapping[str, Inspected]) -> Iterator[Problem]:
+    """Of identities and cameras no number is told: those of one's own images are not the names that they have."""
+    first: dict[tuple[bytes, tuple[int, int] | None], tuple[str, int, int]] = {}
+    for path, pid, camid in zip(table.path, table.pid, table.camid, strict=True):
         image = inspected[path]
         if image.digest:
-            other, other_pid = first.setdefault((image.digest, image.size), (path, pid))
+            other, other_pid, other_camid = first.setdefault((image.digest, image.size), (path, pid, camid))
+            same = f"the same pixels as {printable(other)}"
             if pid != other_pid:
-                yield (
-                    "two identities",
-                    path,
-                    f"identity {pid}: the same pixels as {printable(other)}, identity {other_pid}",
-                )
+                yield "two identities", path, f"{same}, another identity"
+            elif camid != other_camid and path != other:
+                yield "copy", path, f"{same}, which a query may find as a match under another camera"
 
 
 def _trained_and_tested(dataset: ReidDataset) -> Iterator[Problem]:
     first = dataset.split("query").groupby("pid").path.first()
     for pid in dataset.trained_and_tested():
-        yield "trained and tested", first[pid], f"identity {pid} is in train and in query"
+        yield "trained and tested", first[pid], "its identity is in train and in query"
 
 
 def _no_match(dataset: ReidDataset) -> Iterator[Problem]:
     query = dataset.split("query")
-    for row in query[~matched(query, dataset.split("gallery"))].itertuples():
-        who = f"identity {row.pid} under another camera than {row.camid}"
-        yield "no match", row.path, f"the gallery does not have {who}"
+    for path in query.path[~matched(query, dataset.split("gallery"))]:
+        yield "no match", path, "the gallery does not have its identity under another camera"
 
 
 def _not_in_protocol(dataset: ReidDataset, listed_elsewhere: Iterable[str]) -> Iterator[Problem]:

@@ -43,6 +43,7 @@ def join_datasets(datasets: Mapping[str, ReidDataset]) -> ReidDataset:
         left_out=LeftOut(
             {path: kind for dataset in datasets.values() for path, kind in dataset.left_out.files.items()},
             {path: text for dataset in datasets.values() for path, text in dataset.left_out.identities.items()},
+            tuple(dict.fromkeys(name for dataset in datasets.values() for name in dataset.left_out.columns)),
         ),
         made_splits=_named_splits(datasets),
     )

@@ -222,7 +222,7 @@ def launch(blocks: gr.Blocks, host: str, port: int, users: Users | None = None) 
 
 
 def _forget_hourly(blocks: gr.Blocks) -> None:
-    while True:
+    while blocks.is_running:
         time.sleep(KEPT)
         forget(blocks, KEPT)
 
@@ -232,10 +232,9 @@ def forget(blocks: gr.Blocks, age: float) -> None:
 
     Gradio's `delete_cache` would end for good where somebody searches while it looks, and leaves the folders.
     """
-    lasting = {path for component in blocks.blocks.values() for path in getattr(component, "keep_in_cache", ())}
     for paths in blocks.temp_file_sets:
-        for path in set(list(paths)) - lasting:  # a list, which is made at once: others add to it
-            with contextlib.suppress(OSError):
+        for path in list(paths):  # which is made at once: others add to them
+            with contextlib.suppress(OSError, ValueError):
                 if os.lstat(path).st_ctime < time.time() - age:
                     os.remove(path)
                     os.rmdir(os.path.dirname(path))

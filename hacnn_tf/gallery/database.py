@@ -15,7 +15,7 @@ import pandas as pd
 from hacnn_tf.data.decode import DECODER_VERSION
 from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.evaluation.ranking import squared_norms
-from hacnn_tf.gallery.lance import MOST_ROWS, LanceTable, connect, kept, refused
+from hacnn_tf.gallery.lance import MOST_ROWS, LanceTable, connect, on_disk, refused
 from hacnn_tf.gallery.lock import writing
 from hacnn_tf.gallery.naming import FEATURE, in_bucket
 from hacnn_tf.gallery.nearest import build_index, nearest, nearest_reranked, needs_index
@@ -32,7 +32,7 @@ try:
 except ImportError:
     pass  # `connect` says what is missing
 
-MOST_VERSIONS = 20  # until `tidy` is due: it writes all rows anew, and many small files slow a search
+MOST_VERSIONS = 20  # until `tidy` is due, which writes all files into one, as many small ones slow a search
 NEVER = datetime.timedelta(days=3650)
 CALIBRATION = "hacnn_tf.calibration"  # of the column of features: LanceDB changes nothing that is said of a whole table
 
@@ -197,7 +197,7 @@ class Database:
         """
         text = json.dumps(calibration.to_json())
         Calibration.parse(text, "what was given", self.fingerprint)  # for the check alone
-        with writing(self.path), refused(f"Cannot write {self.path}"), kept(self.path):
+        with writing(self.path), refused(f"Cannot write {self.path}"), on_disk(self.path):
             self._table.checkout_latest()
             self._table.lance.update_field_metadata({"path": FEATURE, "metadata": {CALIBRATION: text}})
 
@@ -290,7 +290,7 @@ class Database:
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel(), pa.float32()), self.feature_dim)
         fields = [self._table.schema.field(name) for name in (*self.columns, FEATURE)]
         table = pa.table([*self._arrays(rows.copy()), vectors], schema=pa.schema(fields))
-        with writing(self.path), refused(f"Cannot write {self.path}"), kept(self.path):
+        with writing(self.path), refused(f"Cannot write {self.path}"), on_disk(self.path):
             self._table.checkout_latest()  # of an older version, files may have been tidied away
             merge = self._table.lance.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()
             merge.execute(table)
@@ -308,15 +308,13 @@ class Database:
 
     @property
     def removing(self) -> bool:
-        """Whether a removal is unfinished, and rows are still in the files: in a bucket, whether that may be."""
-        mark = self._table.mark
-        return mark.exists() if mark else self._table.versions > 1
+        """Whether a removal was interrupted, and rows that it deleted are still in the files."""
+        return self._table.removing
 
     @property
     def untidy(self) -> bool:
         """Whether `tidy` is due: after many writes, after a removal that was interrupted, or to make an index."""
-        interrupted = self._table.mark is not None and self.removing
-        return interrupted or self._table.versions > MOST_VERSIONS or needs_index(self._table)
+        return self.removing or self._table.versions > MOST_VERSIONS or needs_index(self._table)
 
     def tidy(self) -> None:
         """Merges what many writes have left, removes what nobody sees any more, and keeps the index, if it has one.
@@ -324,27 +322,28 @@ class Database:
         Finishes a removal that was interrupted. Of a bucket, which has no lock, no other process may be writing.
 
         Raises:
-            InputError: it cannot be written, or another process goes on writing it.
+            InputError: it cannot be written, another process goes on writing it, or what was removed is still in its
+                files, because a clock was ahead: repeat the call.
         """
-        with writing(self.path):
-            self._tidy(anew=self._table.mark is not None and self.removing)
-
-    def _tidy(self, anew: bool) -> None:
-        """As `tidy`; `anew`: also merges the files that need no merging, so that none has what was deleted."""
-        with refused(f"Cannot write {self.path}"), warnings.catch_warnings():
+        table, bucket = self._table, in_bucket(self.path)
+        with writing(self.path), refused(f"Cannot write {self.path}"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # LanceDB's, of what the docstring says
-            with kept(self.path):  # before what was there is removed, or a power cut might leave neither
-                self._table.checkout_latest()
-                if anew:
-                    self._table.write_anew()
-                if needs_index(self._table):
-                    build_index(self._table)
-                self._table.lance.optimize(cleanup_older_than=NEVER)
+            with on_disk(self.path):  # before what was there is removed, or a power cut might leave neither
+                table.checkout_latest()
+                if table.removing:
+                    table.write_anew()
+                if needs_index(table):
+                    build_index(table)
+                table.lance.optimize(cleanup_older_than=NEVER)
             # Of buckets, which have no lock, another writer's files may be on their way.
-            unverified = not in_bucket(self.path)
-            self._table.lance.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=unverified)
-            if anew and self._table.mark and self._table.versions == 1:
-                self._table.mark.unlink()
+            table.lance.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=not bucket)
+            if table.removing:
+                if table.versions > 1 and not bucket:  # LanceDB keeps those that are later than now
+                    raise InputError(
+                        f"What was removed from {self.path} is still in its files, which a clock that was ahead has "
+                        "dated: set this machine's clock right, or wait until then, and repeat."
+                    )
+                table.mark(removing=False)
 
     def remove(self, where: str) -> int:
         """Deletes the rows for which a condition holds, for good: nothing of them is left in its files.
@@ -357,18 +356,12 @@ class Database:
             How many there were.
 
         Raises:
-            InputError: the condition cannot be used, and nothing is removed; it cannot be written; or rows are deleted
-                but still in the files, because a clock was ahead: repeat the call.
+            InputError: the condition cannot be used, and nothing is removed; or as `tidy`.
         """
         condition = self._parsed(where)
         with writing(self.path):
             removed = self._table.delete(condition)
-            self._tidy(anew=True)
-            if self._table.mark and self._table.versions > 1:  # LanceDB keeps those that are later than now
-                raise InputError(
-                    f"What was removed from {self.path} is still in its files, which a clock that was ahead has dated: "
-                    "set this machine's clock right, or wait until then, and repeat."
-                )
+            self.tidy()
         return removed
 
     def search(

@@ -13,7 +13,7 @@ from hacnn_tf.data.folders import FILE_NAME
 from hacnn_tf.data.listing import list_images, only
 from hacnn_tf.data.manifest import NAMED, TEXTS, as_numbers, find_manifest, read_manifest, unlisted
 from hacnn_tf.gallery.naming import DISTANCE, FEATURE, FILE_COLUMNS, TRACK_COLUMNS
-from hacnn_tf.gallery.times import as_time
+from hacnn_tf.gallery.times import as_time, has_zone
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview
 from hacnn_tf.utils.types import FilePath
@@ -115,13 +115,21 @@ def _parsed_times(manifest: Path, column: pd.Series) -> pd.Series:
         return pd.to_datetime(column, utc=True).dt.tz_localize(None).astype("datetime64[us]")
     texts = column.map(str).mask(column.isna() | (column.astype(object) == ""))
     times, odd = [], []
+    zoned: dict[bool, str] = {}
     for text in texts:  # one by one: in a column pandas takes the zone of one for that of the next
         try:
             times.append(pd.NaT if pd.isna(text) else as_time(text))
+            if not pd.isna(text):
+                zoned.setdefault(has_zone(text), text)
         except ValueError:
             odd.append(text)
     if odd:
         raise InputError(f"{manifest} has invalid times: {preview(odd)}; write them as 2026-11-24 15:30:00.")
+    if len(zoned) > 1:
+        raise InputError(
+            f"{manifest} has times with a zone ({zoned[True]}) and without ({zoned[False]}): write all of them in one "
+            "way, or some would be hours from where they belong."
+        )
     return pd.Series(times, index=column.index).astype("datetime64[us]")
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from hacnn_tf.data.decode import DECODER_VERSION
 from hacnn_tf.gallery.naming import FEATURE, check_path, in_bucket, no_database
 from hacnn_tf.utils.errors import FormatError, InputError
-from hacnn_tf.utils.files import check_format, expanded, new_files_kept, preview
+from hacnn_tf.utils.files import check_format, expanded, new_files_on_disk, preview
 from hacnn_tf.utils.forks import check_process, claim
 from hacnn_tf.utils.startup import not_installed
 from hacnn_tf.utils.types import FilePath
@@ -29,7 +29,7 @@ except ImportError:
 RETRIES = 4  # of a read, as others may tidy away one version after the other
 REASON = 200  # characters of what LanceDB says that a sentence quotes
 MOST_ROWS = 2**31 - 1  # that LanceDB can be asked for
-REMOVING = "_removing"  # lies in a database from before rows are deleted until no file has anything of them
+REMOVING = "hacnn_tf.removing"  # of the column of features: from before rows are deleted until no file has them
 FORMAT = 1  # of a database; raised when older code would misread a newer one
 FORMAT_KEY, FINGERPRINT, PRESET, DECODER, PRECISION = (
     f"hacnn_tf.{name}".encode() for name in ("format", "fingerprint", "preset", "pixels", "precision")
@@ -94,7 +94,7 @@ class LanceTable:
         with refused(f"Cannot make {path}"):
             if not in_bucket(path):
                 os.makedirs(path, 0o700, exist_ok=True)  # it is about people, also if this is stopped
-            with kept(path):
+            with on_disk(path):
                 connection.create_table(name, schema=schema)
             if not in_bucket(path):
                 os.chmod(path, 0o700)
@@ -135,8 +135,9 @@ class LanceTable:
     def checkout_latest(self) -> None:
         """As `refresh`, but raises what LanceDB raises where the table cannot be read."""
         table = self.lance
+        known = table.version  # before the next line, or another thread may have gone on to a later one
         present = self._connection.open_table(self._name).version
-        if present < table.version:  # one made anew, or from a backup: LanceDB looks for later versions alone
+        if present < known:  # one made anew, or from a backup: LanceDB looks for later versions alone
             table.checkout(present)
         table.checkout_latest()
         self._replaced = (self.schema.metadata or {}).get(FINGERPRINT, b"").decode() != self.fingerprint
@@ -186,9 +187,14 @@ class LanceTable:
         return self.read(lambda: len(self.lance.list_versions()))
 
     @property
-    def mark(self) -> Path | None:
-        """The file that marks an unfinished removal; None in a bucket, which has no such files."""
-        return None if in_bucket(self.path) else Path(self.path) / REMOVING
+    def removing(self) -> bool:
+        """Whether rows were deleted that are in the files still, as of a removal that was interrupted."""
+        return (self.schema.field(FEATURE).metadata or {}).get(REMOVING.encode()) == b"yes"
+
+    def mark(self, removing: bool) -> None:
+        """Has `removing` be so, for whoever opens the table from now on."""
+        with on_disk(self.path):
+            self.lance.update_field_metadata({"path": FEATURE, "metadata": {REMOVING: "yes" if removing else ""}})
 
     def delete(self, condition: "Condition") -> int:
         """Deletes the rows for which a condition holds, which stay in the files. Returns how many there were."""
@@ -196,10 +202,10 @@ class LanceTable:
         before = len(self)
         with self.readable(condition):
             self.lance.count_rows(condition.sql)  # or it would be marked, though nothing can be removed
-        with refused(f"Cannot write {self.path}"), kept(self.path):
-            if self.mark:
-                self.mark.touch()
-            self.lance.delete(condition.sql)
+        with refused(f"Cannot write {self.path}"):
+            self.mark(removing=True)
+            with on_disk(self.path):
+                self.lance.delete(condition.sql)
         return before - len(self)
 
     def write_anew(self) -> None:
@@ -224,9 +230,9 @@ def connect(path: FilePath) -> tuple[Any, str]:
         return lancedb.connect(place), name
 
 
-def kept(path: str) -> contextlib.AbstractContextManager[None]:
-    """`new_files_kept` of a database: LanceDB leaves to the system when what it writes reaches the disk."""
-    return contextlib.nullcontext() if in_bucket(path) else new_files_kept(path)
+def on_disk(path: str) -> contextlib.AbstractContextManager[None]:
+    """`new_files_on_disk` of a database: LanceDB leaves to the system when what it writes gets there."""
+    return contextlib.nullcontext() if in_bucket(path) else new_files_on_disk(path)
 
 
 @contextlib.contextmanager

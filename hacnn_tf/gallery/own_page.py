@@ -37,11 +37,15 @@ def _is_ours(name: str | None) -> bool:
     try:
         return bool(ipaddress.ip_address(name or ""))
     except ValueError:
-        minute = int(time.monotonic() // 60)
-        return name in ("localhost", socket.gethostname().lower()) or name == _full_name(minute)
+        return name in ("localhost", socket.gethostname().lower()) or name == _full_name()
 
 
-@functools.lru_cache(maxsize=1)
-def _full_name(_: int) -> str:
-    """What this machine calls itself, asked of the network once a minute: it may not answer yet, or have changed."""
+def _full_name() -> str:
+    """What this machine calls itself in full, which the network may not know yet: then it is asked a minute later."""
+    first = _asked(0)
+    return first if "." in first else _asked(int(time.monotonic() // 60))
+
+
+@functools.lru_cache(maxsize=2)
+def _asked(_: int) -> str:
     return socket.getfqdn().lower()

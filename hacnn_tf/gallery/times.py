@@ -29,6 +29,11 @@ def as_time(text: str) -> pd.Timestamp:
     return time
 
 
+def has_zone(text: str) -> bool:
+    """Whether a time that `as_time` takes has a zone."""
+    return pd.Timestamp(text.strip()).tzinfo is not None
+
+
 def times_taken(paths: Iterable[str]) -> pd.Series:
     """When images were taken, by their names or else by EXIF: `pandas.Series` of times without zone, or missing."""
     return pd.Series([_time_in_name(path) or _time_in_exif(path) for path in paths], dtype="datetime64[us]")

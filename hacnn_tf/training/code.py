@@ -21,6 +21,14 @@ def code_here() -> dict[str, Any]:
     return {"versions": versions(), "revision": code_revision(), "pixels": DECODER_VERSION, "device": device()}
 
 
+def code_digest() -> str:
+    """A hex digest of this package's own modules, whatever else a checkout has."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(hacnn_tf.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def versions() -> dict[str, str]:
     """Dict from the name of what a training depends on to its version here."""
     import h5py

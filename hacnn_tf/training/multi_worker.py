@@ -9,7 +9,7 @@ the others; each takes its part of every batch. They stop together and leave tog
 import contextlib
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +17,13 @@ import pandas as pd
 import tensorflow as tf
 
 from hacnn_tf.training.cluster import find_workers
-from hacnn_tf.training.code import code_here
+from hacnn_tf.training.code import code_digest, versions
 from hacnn_tf.training.devices import Devices, name_devices
 from hacnn_tf.training.record import Record
 from hacnn_tf.training.rendezvous import meet
 from hacnn_tf.training.state import TrainingState
 from hacnn_tf.utils import signals
 from hacnn_tf.utils.errors import InputError, reason_of
-from hacnn_tf.utils.signals import Stopped
 
 LOST = (  # how TensorFlow says that another worker is gone, or has come back as another process, but for GPU_FAILED
     tf.errors.UnavailableError,
@@ -38,7 +37,7 @@ GPU_FAILED = re.compile("CUDA|cuDNN|cuBLAS|PTX|DNN library", re.IGNORECASE)
 
 
 @contextlib.contextmanager
-def open_devices(strategy: str, batch_size: int, agreement: str) -> Iterator[Devices]:
+def open_devices(strategy: str, batch_size: int, agreement: Mapping[str, str]) -> Iterator[Devices]:
     """The devices that are there: of all workers if there are several, else of this machine.
 
     Workers wait for each other, at the start and at the end of the context: who left earlier would look lost. Enter it
@@ -49,7 +48,7 @@ def open_devices(strategy: str, batch_size: int, agreement: str) -> Iterator[Dev
             several, else one device; "mirrored" all GPUs of this machine. "one" and "mirrored" do not look at
             TF_CONFIG.
         batch_size: images a step, on all devices together.
-        agreement: text that must be the same on all workers.
+        agreement: dict from what must be the same on all workers, for people, to a text.
 
     Raises:
         InputError: TF_CONFIG is not as it must be, workers do not come, or the batch does not divide equally among
@@ -61,17 +60,21 @@ def open_devices(strategy: str, batch_size: int, agreement: str) -> Iterator[Dev
         return
     if batch_size % len(addresses):
         raise InputError(f"--batch_size {batch_size} cannot be divided among {len(addresses)} workers.")
-    code = {name: value for name, value in code_here().items() if name != "device"}
-    gpus = len(tf.config.list_physical_devices("GPU"))  # equally many of each worker's
-    meet(addresses, index, f"{agreement} {code} {gpus} GPUs")
+    gpus = str(len(tf.config.list_physical_devices("GPU")))  # equally many of each worker's
+    here = {"code": code_digest(), "versions": str(versions()), "number of GPUs": gpus}
+    meet(addresses, index, {**agreement, **here})
     workers = Workers(index, len(addresses))
     try:
         yield workers
         workers.wait()
     except LOST as error:
-        if workers.request.number is not None:  # the others have stopped too, while this one could not answer
-            raise Stopped(workers.request.number, "stopped with the other workers.") from None
         reason = reason_of(error.message).rpartition(" aborted by: ")[2]  # it names the address
+        if workers.request.number is not None:  # as when all are stopped while one tests, and hears it first
+            raise signals.Stopped(
+                workers.request.number,
+                f"stopped, as another worker has ended or cannot be reached ({reason}); the same command on all of "
+                "them goes on from the last checkpoint.",
+            ) from None
         if GPU_FAILED.search(reason):
             raise InputError(
                 f"A GPU of this worker failed ({reason}): see to it, and start the same command on all workers, which "

@@ -12,7 +12,8 @@ import hashlib
 import json
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import preview
@@ -20,35 +21,38 @@ from hacnn_tf.utils.files import preview
 WAIT_SECONDS = 300
 PAUSE_SECONDS = 0.2  # between calls
 CALL_SECONDS = 5
-CALL_CHARACTERS = 200  # at most
+CALL_CHARACTERS = 2000  # at most
 ABSENT = (
     "Worker {} did not come within {} s: start the same command on each machine of TF_CONFIG, and see that their ports "
     "can be reached."
 )
 
 
-def meet(addresses: Sequence[str], index: int, agreement: str, wait_seconds: float = WAIT_SECONDS) -> None:
+def meet(
+    addresses: Sequence[str], index: int, agreement: Mapping[str, str], wait_seconds: float = WAIT_SECONDS
+) -> None:
     """Waits until all workers are there, and checks that all were started alike: each calls the chief, which answers.
 
     Args:
         addresses: "HOST:PORT" of each worker, the chief's first.
         index: which of them is this process.
-        agreement: text that must be the same everywhere.
+        agreement: dict from what must be the same everywhere, for people, to a text.
         wait_seconds: how long to wait for the others.
 
     Raises:
-        InputError: this worker's port is taken, others do not come in time (names them), or one has another agreement.
+        InputError: this worker's port is taken, others do not come in time (names them), or one has another agreement
+            (names what differs).
     """
-    digest = hashlib.sha256(agreement.encode()).hexdigest()
+    digests = {what: hashlib.sha256(text.encode()).hexdigest() for what, text in agreement.items()}
     try:
         listener = _listen(int(addresses[index].rpartition(":")[2]))
     except OSError as error:
         raise InputError(f"{addresses[index]}, this worker's in TF_CONFIG, cannot be used: {error.strerror}.") from None
     with listener:  # the port is TensorFlow's afterwards
         if index:
-            refusal = _call(addresses[0], [index, digest], wait_seconds)
+            refusal = _call(addresses[0], [index, digests], wait_seconds)
         else:
-            refusal = _answer(listener, addresses, digest, wait_seconds)
+            refusal = _answer(listener, addresses, digests, wait_seconds)
     if refusal:
         raise InputError(refusal)
 
@@ -61,7 +65,7 @@ def _listen(port: int) -> socket.socket:
     return socket.create_server(("", port))
 
 
-def _call(chief: str, message: list[int | str], wait_seconds: float) -> str:
+def _call(chief: str, message: list[Any], wait_seconds: float) -> str:
     """Calls the chief until it is there, and gives its answer: why not to begin, or ""."""
     host, _, port = chief.rpartition(":")
     deadline = time.monotonic() + wait_seconds
@@ -76,25 +80,26 @@ def _call(chief: str, message: list[int | str], wait_seconds: float) -> str:
     return ABSENT.format(f"0 at {chief}", wait_seconds)
 
 
-def _answer(listener: socket.socket, addresses: Sequence[str], digest: str, wait_seconds: float) -> str:
+def _answer(listener: socket.socket, addresses: Sequence[str], digests: Mapping[str, str], wait_seconds: float) -> str:
     """The chief's part: waits until all others have called, and answers them."""
     deadline = time.monotonic() + wait_seconds
-    callers: dict[int, tuple[socket.socket, str]] = {}
+    callers: dict[int, tuple[socket.socket, Mapping[str, str]]] = {}
     while len(callers) < len(addresses) - 1 and (left := deadline - time.monotonic()) > 0:
         listener.settimeout(left)
         with contextlib.suppress(OSError, ValueError, TypeError):  # nobody came, or a stranger
             connection, _ = listener.accept()
             connection.settimeout(CALL_SECONDS)
             worker, theirs = json.loads(connection.makefile().readline(CALL_CHARACTERS))
-            if worker in range(1, len(addresses)):
+            if worker in range(1, len(addresses)) and isinstance(theirs, dict):
                 connection.setblocking(False)
                 callers[worker] = connection, theirs
         callers = {worker: called for worker, called in callers.items() if _waits(called[0])}
     refusal = ""
     if absent := [f"{i} at {address}" for i, address in enumerate(addresses) if i and i not in callers]:
         refusal = ABSENT.format(preview(absent), wait_seconds)
-    elif others := sorted(worker for worker, (_, theirs) in callers.items() if theirs != digest):
-        different = "flags, data, code, versions or number of GPUs"
+    elif others := sorted(worker for worker, (_, theirs) in callers.items() if theirs != digests):
+        theirs = callers[others[0]][1]
+        different = " and ".join(what for what in digests if theirs.get(what) != digests[what])
         refusal = f"Worker {others[0]} was started with other {different} than worker 0: start all alike."
     for connection, _ in callers.values():
         with connection, contextlib.suppress(OSError):  # it has left again

@@ -1,9 +1,12 @@
 """Whether a network was trained on the persons that somebody is about to test on."""
 
+import collections
+import contextlib
 import dataclasses
+import filecmp
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +47,8 @@ def whom_it_knows(preset: FilePath, dataset: "ReidDataset", options: DatasetOpti
 def persons_seen(run: RunFolder, dataset: "ReidDataset", data_root: FilePath) -> tuple[int, int]:
     """How many persons of a dataset's queries and gallery a run was trained on, by the files of their images.
 
+    A file is the same if it lies in the same place, or has the same name and content elsewhere.
+
     Args:
         run: a `RunFolder`.
         dataset: a `ReidDataset`.
@@ -57,8 +62,22 @@ def persons_seen(run: RunFolder, dataset: "ReidDataset", data_root: FilePath) ->
     """
     trained = {os.path.realpath(path) for path in _training_paths(run, data_root)}
     tested = dataset.tested()
-    seen = tested.path.map(os.path.realpath).isin(trained)
+    paths = tested.path.map(os.path.realpath)
+    seen = paths.isin(trained) | paths.isin(_copies(paths, trained))
     return tested.pid[seen].nunique(), tested.pid.nunique()
+
+
+def _copies(paths: Iterable[str], originals: Iterable[str]) -> set[str]:
+    """Those of some files that have the name and the content of an original."""
+    named = collections.defaultdict(list)
+    for original in originals:
+        named[os.path.basename(original)].append(original)
+    copies = set()
+    for path in paths:
+        with contextlib.suppress(OSError):  # of those that are not there any more, or lie in an archive
+            if any(filecmp.cmp(path, original, shallow=False) for original in named[os.path.basename(path)]):
+                copies.add(path)
+    return copies
 
 
 def _lineage(preset: FilePath) -> Iterator[Place]:
@@ -125,7 +144,7 @@ def _training_paths(run: RunFolder, data_root: FilePath) -> list[str]:
     for root in dict.fromkeys((run.data_root or data_root, data_root)):
         needed = Path(expanded(root)) / needs
         try:
-            if not needed.exists():
+            if not os.path.exists(needed):  # False also where one may not look
                 problem = problem or f"{needed} is not there."
             else:
                 return list(run.read_dataset(root).split("train").path)
@@ -135,7 +154,10 @@ def _training_paths(run: RunFolder, data_root: FilePath) -> list[str]:
         try:  # no more than is needed: some of its images may be gone
             how = {"usecols": ["path", "split"], "dtype": str, "keep_default_na": False}
             rows = pd.concat([pd.read_csv(split, **how) for split in drawn])
-            return list(rows.path[rows.split == "train"])
+            trained = list(rows.path[rows.split == "train"])
+            if any(map(os.path.exists, trained)):
+                return trained
+            problem = f"The training images in {preview(drawn)} are not there any more."
         except (OSError, ValueError) as error:
             problem = f"{preview(drawn)} cannot be read: {error}."
     raise InputError(f"Whether {run.path} was trained on persons who are tested here is not known. {problem}")

@@ -90,7 +90,7 @@ def atomic_write(path: FilePath, private: bool = False) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def new_files_kept(folder: FilePath) -> Iterator[None]:
+def new_files_on_disk(folder: FilePath) -> Iterator[None]:
     """Has the disk hold, when the context ends, what was made below a folder by code that does not see to it itself.
 
     Files that were there before count as they are: nothing may be written into them.

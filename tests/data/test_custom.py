@@ -130,6 +130,9 @@ def test_names_like_market1501s_say_the_camera_before_folders_do(tmp_path):
     assert sorted(set(read_custom(tmp_path / "x").table.camid)) == [0, 1, 2]
     touch(tmp_path / "x", "p1/cam/holiday.jpg")
     assert set(read_custom(touch(tmp_path / "x", "p1/cam2/h.jpg", "p2/cam2/h.jpg")).table.camid) == {1, 2}
+    people(tmp_path / "y", 2, "{pid}/0002_c{cam}s1_{i}.jpg")
+    with pytest.raises(InputError, match=r"names of \d+ images, as c1 in 0002_c1, and none in those of 1 \(p1/h"):
+        read_custom(touch(tmp_path / "y", "p1/holiday.jpg"))
 
 
 def test_a_flat_folder_of_names_like_market1501s(tmp_path):
@@ -232,6 +235,7 @@ def test_without_cameras_nothing_is_left_out(tmp_path):
         (["a/a.jpg"], {"camera_pattern": "(a)(b)"}, "has 2 groups"),
         (["a/a.jpg", "a/b.jpg"], {"camera_pattern": "(a)"}, "finds no camera in 1 of 2 names: .*/a/b.jpg"),
         (["manifest.csv", "manifest.parquet"], {}, "holds manifest.csv and manifest.parquet"),
+        (["Manifest.CSV"], {}, "lacks the columns path and pid"),
         (["manifest.csv"], {}, "lacks the columns path and pid"),
         (["bounding_box_train/0001_c1.jpg"], {}, "query and bounding_box_test missing"),
     ],

@@ -27,6 +27,12 @@ def test_matches_equal_a_slow_search():
         assert matched(query, gallery).tolist() == expected
 
 
+def test_more_cameras_than_identities_are_pointed_out():
+    rows = make_table([f"{i}.jpg" for i in range(6)], [1, 1, 1, 2, 2, 2], [1, 2, 3, 1, 2, 3], "query")
+    assert "\n3 cameras and 2 identities: is one taken for the other?" in ReidDataset("toy", rows).summary()
+    assert "taken for" not in ReidDataset("toy", rows.assign(camid=[1, 2, 2, 1, 2, 2])).summary()
+
+
 def test_a_track_is_of_one_person_and_camera():
     table = make_table(["a.jpg", "b.jpg"], [1, 2], [1, 2], "query").assign(track="0001")
     with pytest.raises(InputError, match="toy has 1 tracks with more than one identity, 0001"):

@@ -107,13 +107,21 @@ def test_a_manifest_gives_what_it_says_and_keeps_types(tmp_path):
     for name in ("a.jpg", "b.jpg"):
         image(tmp_path / name)
     (tmp_path / "manifest.csv").write_text(
-        "path,pid,camid,time,coat\nb.jpg,2,7,2026-11-24T10:00:00+02:00,red\na.jpg,1,8,2026-11-24 09:30,\n"
+        "path,pid,camid,time,coat\nb.jpg,2,7,2026-11-24T10:00:00+02:00,red\na.jpg,1,8,2026-11-24 09:30Z,\n"
     )
     for place in (tmp_path, tmp_path / "manifest.csv"):
         rows, _ = find_images(place)
         assert list(rows.columns) == ["path", "bytes", "modified", "camid", "pid", "time", "coat"]
         assert rows.pid.tolist() == [1, 2] and rows.camid.tolist() == [8, 7]
         assert rows.time.tolist() == [pd.Timestamp("2026-11-24 09:30"), pd.Timestamp("2026-11-24 08:00")]
+
+
+def test_times_with_a_zone_and_without_are_not_mixed(tmp_path):
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        image(tmp_path / name)
+    (tmp_path / "manifest.csv").write_text("path,time\na.jpg,2026-11-24T10:00+02:00\nb.jpg,2026-11-24\nc.jpg,\n")
+    with pytest.raises(InputError, match=r"a zone \(2026-11-24T10:00\+02:00\) and without \(2026-11-24\): write"):
+        find_images(tmp_path)
 
 
 def test_empty_values_are_missing_and_numbers_stay_numbers(tmp_path):

@@ -13,7 +13,7 @@ from tests.gallery.conftest import DIM, MODEL, bytes_below, make_features, make_
 
 pytest.importorskip("lancedb", reason='needs the extra "search"')
 
-from hacnn_tf.gallery import Database, lance
+from hacnn_tf.gallery import Database, database, lance
 from hacnn_tf.gallery.database import MOST_VERSIONS
 from hacnn_tf.gallery.naming import check_path
 
@@ -257,6 +257,17 @@ def test_a_removal_that_was_interrupted_is_finished_by_whoever_tidies(filled, tm
     after = bytes_below(tmp_path)
     assert features[7].tobytes() not in after and b"/people/7.jpg" not in after and features[8].tobytes() in after
     assert not Database(people.path).removing and len(Database(people.path)) == 49
+
+
+def test_a_removal_that_was_interrupted_in_a_bucket_is_finished_too(filled, tmp_path, monkeypatch):
+    people, features = filled
+    for module in (lance, database):
+        monkeypatch.setattr(module, "in_bucket", lambda _: True)
+    people.tidy()
+    interrupt_removal(people, monkeypatch)
+    assert Database(people.path).removing and features[7].tobytes() in bytes_below(tmp_path)
+    Database(people.path).tidy()
+    assert features[7].tobytes() not in bytes_below(tmp_path) and not Database(people.path).removing
 
 
 def test_a_removal_that_was_interrupted_before_former_versions_went_is_finished_too(filled, tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ LOST_SECONDS = 60  # as docs/training.md says
 
 
 def choose(strategy):
-    with open_devices(strategy, 32, "") as devices:
+    with open_devices(strategy, 32, {}) as devices:
         return devices
 
 
@@ -113,11 +113,11 @@ def test_a_gpu_that_fails_is_no_other_worker_that_ended(reason, said, monkeypatc
     monkeypatch.setattr(multi_worker, "meet", lambda _, __, agreement: met.append(agreement))
     workers = SimpleNamespace(request=StopRequest())
     monkeypatch.setattr(multi_worker, "Workers", lambda *_: workers)
-    with pytest.raises(InputError, match=f"^{said}"), open_devices("auto", 32, "settings"):
+    with pytest.raises(InputError, match=f"^{said}"), open_devices("auto", 32, {"flags": "settings"}):
         raise tf.errors.InternalError(None, None, reason)
-    assert met[0].startswith("settings {'versions'") and met[0].endswith("0 GPUs") and "device" not in met[0]
+    assert list(met[0]) == ["flags", "code", "versions", "number of GPUs"] and met[0]["number of GPUs"] == "0"
     workers.request.number = signal.SIGTERM  # of which this worker heard while it waited for the others
-    with pytest.raises(Stopped) as stopped, open_devices("auto", 32, "settings"):
+    with pytest.raises(Stopped, match="stopped, as another worker has ended") as stopped, open_devices("auto", 32, {}):
         raise tf.errors.InternalError(None, None, reason)
     assert stopped.value.number == signal.SIGTERM
 

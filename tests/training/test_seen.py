@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -36,6 +37,19 @@ def test_persons_are_known_by_the_files_of_their_images(small_run, small_data_ro
     assert persons_seen(RunFolder(small_run), linked, small_data_root) == (6, 10)
 
 
+def test_persons_are_known_by_copies_of_their_images_elsewhere(small_run, small_data_root, everybody, tmp_path):
+    folders = everybody.table.path.str.rsplit("/", n=2).str[1]
+    copies = str(tmp_path) + "/" + folders + "/" + everybody.table.path.str.rsplit("/", n=1).str[1]
+    for path, copy in zip(everybody.table.path, copies, strict=True):
+        Path(copy).parent.mkdir(exist_ok=True)
+        shutil.copy(path, copy)
+    copied = ReidDataset("all", everybody.table.assign(path=copies))
+    assert persons_seen(RunFolder(small_run), copied, small_data_root) == (6, 10)
+    for path in copies[everybody.table.pid == everybody.table.pid.max()]:
+        Path(path).write_bytes(b"another image of that name")
+    assert persons_seen(RunFolder(small_run), copied, small_data_root) == (5, 10)
+
+
 def test_where_a_folder_is_another_now_the_split_that_was_drawn_says_it(
     small_run, small_data_root, everybody, tmp_path
 ):
@@ -51,6 +65,9 @@ def test_where_a_folder_is_another_now_the_split_that_was_drawn_says_it(
     assert persons_seen(RunFolder(run), everybody, small_data_root) == (3, 10)
     split.assign(track="nan").iloc[: len(split) // 2].to_csv(run / "split.csv", index=False)  # as 0.3.0 wrote it
     assert persons_seen(RunFolder(run), everybody, small_data_root) == (3, 10)
+    split.assign(path="/gone" + split.path).to_csv(run / "split.csv", index=False)
+    with pytest.raises(InputError, match=r"is not known\. The training images in .*split\.csv are not there any more"):
+        persons_seen(RunFolder(run), everybody, small_data_root)
     for damaged in ("", "path,pid\na,1\n"):
         (run / "split.csv").write_text(damaged)
         with pytest.raises(InputError, match=r"Whether .* is not known\. .*split\.csv cannot be read: "):

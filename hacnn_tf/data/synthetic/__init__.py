@@ -13,6 +13,7 @@ from hacnn_tf.data.dataset import Counts, ReidDataset, check_counts
 from hacnn_tf.data.folders import BOXES_FOLDERS, FOLDERS, read_folders
 from hacnn_tf.data.listing import image_suffixes, is_hidden
 from hacnn_tf.data.manifest import NAMES as MANIFESTS
+from hacnn_tf.data.parallel import available_cores
 from hacnn_tf.data.synthetic.camera import PLACES, Box, Camera, Moment
 from hacnn_tf.data.synthetic.person import Person
 from hacnn_tf.utils.errors import InputError
@@ -112,7 +113,7 @@ def make_synthetic(folder: FilePath, identities: tuple[int, int] = (TRAIN_IDENTI
                         name = f"{pid:04d}_c{camid}_{index}.jpg"
                         (part / BOXES_FOLDERS[boxes] / FOLDERS[split] / name).write_bytes(image)
 
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(available_cores()) as pool:
             pids = range(1, sum(identities) + 1)
             for _ in bar(pool.map(write_images, pids), "Drawing", len(pids), "person"):
                 pass  # where there was an error, it is raised here
