@@ -15,9 +15,9 @@ from hacnn_tf.paper.layouts import EXPERIMENTS, Selection, listed
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.files import preview
 from hacnn_tf.utils.signals import run_stoppable
 from hacnn_tf.utils.startup import require_tensorflow
-from hacnn_tf.utils.types import FilePath
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.reproduce")
 COMMAND.group("Experiment")
@@ -26,6 +26,8 @@ COMMAND.define_options(Selection)
 COMMAND.group("Training")
 COMMAND.define("path", "data_root", "data", "folder that holds the datasets")
 COMMAND.define("list", "seeds", ["0"], "train with each of these; figures show the first")
+COMMAND.define("path", "cache_dir", None, "as of hacnn_tf.train")
+COMMAND.define("integer", "checkpoint_every", 0, "as of hacnn_tf.train", lower_bound=0)
 COMMAND.define("boolean", "skip_missing", False, "do without the datasets that cannot be read")
 COMMAND.group("Figures")
 COMMAND.define("integer", "examples", 6, "pairs, images or queries in a figure", lower_bound=1)
@@ -53,10 +55,16 @@ def main(flags: FlagValues) -> None:
         flags.runs_dir,
         flags.results_dir,
     )
-    todo = reproduction.plan()
+    todo, failed = reproduction.plan(), []
     for i, (settings, path) in enumerate(todo, start=1):
         cli.print_line(f"\n[{i}/{len(todo)}] {path}")
-        _train(settings, path, flags.data_root)
+        if not _train(settings, path, flags):
+            failed.append(path)  # which may be trained by another process: the others do not wait for it
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {len(todo)} trainings ended with an error, for the reasons above: "
+            f"{preview(failed)}. Once that is mended, the same command goes on with them."
+        )
     made = [name for name in experiments if reproduction.make(name)]
     if "all" in flags.experiment:
         print(write_report(flags.results_dir, flags.runs_dir, made))
@@ -79,14 +87,11 @@ def _seeds(flags: FlagValues) -> list[int]:
     return [int(seed) for seed in seeds]
 
 
-def _train(settings: Settings, path: Path, data_root: FilePath) -> None:
-    args = [f"--data_root={data_root}", f"--run_dir={path}", *settings.as_flags()]
-    code = run_stoppable([sys.executable, "-m", "hacnn_tf.train", *args])
-    if code:
-        raise InputError(
-            f"The training of {path} ended with exit code {code}, for the reason above. Once that is fixed, the same "
-            "command resumes."
-        )
+def _train(settings: Settings, path: Path, flags: FlagValues) -> bool:
+    """Trains in a process of its own, which says what goes wrong; returns whether nothing did."""
+    args = [f"--data_root={flags.data_root}", f"--run_dir={path}", f"--checkpoint_every={flags.checkpoint_every}"]
+    args += [f"--cache_dir={flags.cache_dir}"] if flags.cache_dir else []
+    return not run_stoppable([sys.executable, "-m", "hacnn_tf.train", *args, *settings.as_flags()])
 
 
 if __name__ == "__main__":

@@ -139,10 +139,15 @@ def test_a_damaged_log_is_named(places, trainings, tmp_path):
     run("--experiment=table6", *SMALL, *places)  # an estimate does without its speed
 
 
-def test_a_training_that_fails_ends_it(places, monkeypatch):
-    monkeypatch.setattr(reproduce, "run_stoppable", lambda args: 1)
-    sentence = fails(reproduce, ["--experiment=table7", *SMALL, *places])
-    assert "synthetic-detected-epochs3-seed0 ended with exit code 1, for the reason above. Once" in sentence
+def test_a_training_that_fails_keeps_no_other_from_going_on(places, tmp_path, monkeypatch):
+    trained = []
+    monkeypatch.setattr(reproduce, "run_stoppable", lambda args: trained.append(args) or len(trained) == 1)
+    more = [f"--cache_dir={tmp_path}/pixels", "--checkpoint_every=7"]
+    sentence = fails(reproduce, ["--experiment=table7", "--seeds=0,1", *SMALL, *places, *more])
+    assert "1 of 2 trainings ended with an error, for the reasons above: " in sentence
+    assert "synthetic-detected-epochs3-seed0. Once that is mended, the same command goes on with them." in sentence
+    assert len(trained) == 2 and all({*more} < {*args} for args in trained)
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_missing_dataset_is_named_at_the_end_and_never_replaced(places, trainings, tmp_path, monkeypatch, capsys):
