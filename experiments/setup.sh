@@ -5,7 +5,7 @@ set -euo pipefail
 CDPATH="" cd -- "$(dirname "${BASH_SOURCE[0]}")/.."
 if command -v flock > /dev/null && { exec 9> .venv.lock; } 2> /dev/null && ! flock -n 9; then
   echo "Waits for another script that installs into $PWD/.venv" >&2
-  flock 9
+  flock 9 || true # there are disks without locks
 fi
 
 python=$PWD/.venv/bin/python
@@ -30,7 +30,7 @@ setup_stamp() { # changes when what is to be installed does
 
 setup_extras=${EXTRAS:-}
 setup_gpu=$(command -v nvidia-smi > /dev/null && echo ,gpu || true)
-setup_extras=$(tr , '\n' <<< "${setup_extras/,gpu\?/$setup_gpu}" | sed '/^$/d' | sort -u | paste -sd,)
+setup_extras=$(tr , '\n' <<< "${setup_extras/,gpu\?/$setup_gpu}" | sed '/^$/d' | sort -u | paste -sd, -)
 setup_is_done() { # whether what is wanted is a part of what is installed
   local stamp extra
   for stamp in .venv/installed*; do

@@ -63,7 +63,7 @@ def read_custom(
         split_seed: of a split that is drawn; `SPLIT_SEED` if None.
         camera_pattern: regular expression with one group that finds the camera in the name of a file; if None, it is
             as the layout says; in folders of identities the `c1` of names like 0002_c1 if all have it, else the folder
-            in the identity's folder, else not known.
+            in the identity's folder, else not known (refused if most have it).
 
     Returns:
         A `ReidDataset`, which may have no training images; a split that was drawn is its `made_splits["split.csv"]`.
@@ -148,7 +148,8 @@ def _read_folder(place: Path, find_cameras: bool) -> tuple[pd.DataFrame, LeftOut
             f"({preview(without)}): put those into folders as well, or find the camera in all names with "
             "--camera_pattern."
         )
-    if without and matches and (unnamed := [path for path in paths if not FILE_NAME.match(path.name)]):
+    unnamed = [path for path in paths if not FILE_NAME.match(path.name)]
+    if without and len(unnamed) < len(matches):
         raise InputError(
             f"{place} has cameras in the names of {len(matches):,} images, as c1 in 0002_c1, and none in those of "
             f"{len(unnamed):,} ({preview(unnamed)}): rename these, or find the camera in all names with "

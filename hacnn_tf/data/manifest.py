@@ -24,8 +24,9 @@ TEXTS = ("path", *NAMED, "split")
 UNLISTED = "unlisted image"
 BLANKS = {"NULL", "\\N", "#N/A", "#NV", "#REF!", "#VALUE!"}  # what databases and spreadsheets write of none
 GAPS = {"nan", "NaN", "<NA>", "None"}  # what Python and pandas write of a missing value, among numbers
-# What they write of a number with a point, and nothing else: 1.0, -1.0, 1.50, 1e+16, 2.02E+13; not 007.0, +1 or 1e3.
-FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*(?:[eE][+-][0-9]+)?|[eE][+-][0-9]+)")
+# What they write of a number with a point, and nothing else: 1.0, -1.0, 1.50, 1e+16; not 007.0, +1 or 1e3.
+FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*(?:e[+-][0-9]+)?|e[+-][0-9]+)")
+ROUNDED = re.compile(r"[0-9](?:\.[0-9]+)?E\+[0-9]+")  # what spreadsheets make of long numbers, whose digits are lost
 NUMBER = re.compile(rf"-?[0-9]+|{FLOAT.pattern}")
 PLAIN = re.compile(rf"-?(?:0|[1-9][0-9]*)|{FLOAT.pattern}")  # as programs write numbers: 007 and 12E5 are names
 FLOAT_BITS = 53  # from 2**53 on, a whole number may be another than the one that was meant
@@ -41,9 +42,13 @@ def find_manifest(place: FilePath) -> Path | None:
     place = Path(expanded(place))
     if not place.exists():
         raise InputError(f"{place} is not there: name the folder of your images, or their manifest.")
-    found = [place / name for name in sorted(os.listdir(place)) if name.lower() in NAMES] if place.is_dir() else [place]
+    try:
+        names = sorted(os.listdir(place)) if place.is_dir() else []
+    except OSError as error:
+        raise InputError(f"{place} cannot be listed: {error.strerror or error}.") from None
+    found = [place / name for name in names if name.lower() in NAMES] if place.is_dir() else [place]
     if len(found) > 1:
-        raise InputError(f"{place} holds {' and '.join(NAMES)}: name one of them, or remove one.")
+        raise InputError(f"{place} holds {' and '.join(path.name for path in found)}: name one of them, or remove one.")
     return found[0] if found else None
 
 
@@ -117,6 +122,12 @@ def as_names(column: pd.Series, where: str) -> pd.Series:
     bits = np.finfo(column.dtype).nmant + 1 if floats else FLOAT_BITS
     texts = column.astype(object).map(lambda value: unicodedata.normalize("NFC", str(value)).strip())
     numbers = texts[texts.map(lambda text: floats or FLOAT.fullmatch(text) is not None).astype(bool)].astype(float)
+    rounded = texts[texts.map(lambda text: ROUNDED.fullmatch(text) is not None).astype(bool)]
+    if len(rounded):
+        raise InputError(
+            f"{where} {preview(rounded.unique())}, as spreadsheets write long numbers, whose digits are lost: have it "
+            "save that column as text."
+        )
     odd = (numbers % 1 != 0) | (numbers.abs() >= 2.0**bits)  # infinity % 1 is NaN
     if odd.any():
         raise InputError(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from hacnn_tf.data.dataset import ReidDataset, matched
+from hacnn_tf.data.dataset import DISTRACTOR, ReidDataset, matched
 from hacnn_tf.data.decode import mat_of, read_image
 from hacnn_tf.data.listing import NESTED, open_image
 from hacnn_tf.data.parallel import in_threads
@@ -91,14 +91,15 @@ def _sizes(inspected: Mapping[str, Inspected]) -> Iterator[Problem]:
 def _same_pixels(table: pd.DataFrame, inspected: Mapping[str, Inspected]) -> Iterator[Problem]:
     """Of identities and cameras no number is told: those of one's own images are not the names that they have."""
     first: dict[tuple[bytes, tuple[int, int] | None], tuple[str, int, int]] = {}
-    for path, pid, camid in zip(table.path, table.pid, table.camid, strict=True):
+    tested = table.split.isin(["query", "gallery"]) & (table.pid > DISTRACTOR)
+    for path, pid, camid, searched in zip(table.path, table.pid, table.camid, tested, strict=True):
         image = inspected[path]
         if image.digest:
             other, other_pid, other_camid = first.setdefault((image.digest, image.size), (path, pid, camid))
             same = f"the same pixels as {printable(other)}"
             if pid != other_pid:
                 yield "two identities", path, f"{same}, another identity"
-            elif camid != other_camid and path != other:
+            elif searched and camid != other_camid and path != other:
                 yield "copy", path, f"{same}, which a query may find as a match under another camera"
 
 

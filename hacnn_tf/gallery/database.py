@@ -325,7 +325,7 @@ class Database:
             InputError: it cannot be written, another process goes on writing it, or what was removed is still in its
                 files, because a clock was ahead: repeat the call.
         """
-        table, bucket = self._table, in_bucket(self.path)
+        table = self._table
         with writing(self.path), refused(f"Cannot write {self.path}"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # LanceDB's, of what the docstring says
             with on_disk(self.path):  # before what was there is removed, or a power cut might leave neither
@@ -336,9 +336,10 @@ class Database:
                     build_index(table)
                 table.lance.optimize(cleanup_older_than=NEVER)
             # Of buckets, which have no lock, another writer's files may be on their way.
-            table.lance.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=not bucket)
+            unverified = not in_bucket(self.path)
+            table.lance.optimize(cleanup_older_than=datetime.timedelta(0), delete_unverified=unverified)
             if table.removing:
-                if table.versions > 1 and not bucket:  # LanceDB keeps those that are later than now
+                if table.versions > 1:  # LanceDB keeps those that are later than now
                     raise InputError(
                         f"What was removed from {self.path} is still in its files, which a clock that was ahead has "
                         "dated: set this machine's clock right, or wait until then, and repeat."

@@ -43,7 +43,8 @@ def _is_ours(name: str | None) -> bool:
 def _full_name() -> str:
     """What this machine calls itself in full, which the network may not know yet: then it is asked a minute later."""
     first = _asked(0)
-    return first if "." in first else _asked(int(time.monotonic() // 60))
+    known = "." in first and not first.startswith("localhost")
+    return first if known else _asked(int(time.monotonic() // 60))
 
 
 @functools.lru_cache(maxsize=2)

@@ -69,17 +69,17 @@ def open_devices(strategy: str, batch_size: int, agreement: Mapping[str, str]) -
         workers.wait()
     except LOST as error:
         reason = reason_of(error.message).rpartition(" aborted by: ")[2]  # it names the address
+        if GPU_FAILED.search(reason):
+            raise InputError(
+                f"A GPU of this worker failed ({reason}): see to it, and start the same command on all workers, which "
+                "goes on from the last checkpoint."
+            ) from error
         if workers.request.number is not None:  # as when all are stopped while one tests, and hears it first
             raise signals.Stopped(
                 workers.request.number,
                 f"stopped, as another worker has ended or cannot be reached ({reason}); the same command on all of "
                 "them goes on from the last checkpoint.",
             ) from None
-        if GPU_FAILED.search(reason):
-            raise InputError(
-                f"A GPU of this worker failed ({reason}): see to it, and start the same command on all workers, which "
-                "goes on from the last checkpoint."
-            ) from error
         nccl = ", or NCCL has no way to it (NCCL_SOCKET_IFNAME, firewalls)" if "NCCL" in reason else ""
         raise InputError(
             f"Another worker has ended or cannot be reached any more{nccl} ({type(error).__name__}: {reason}): start "

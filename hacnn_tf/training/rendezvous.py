@@ -90,9 +90,9 @@ def _answer(listener: socket.socket, addresses: Sequence[str], digests: Mapping[
             connection, _ = listener.accept()
             connection.settimeout(CALL_SECONDS)
             worker, theirs = json.loads(connection.makefile().readline(CALL_CHARACTERS))
-            if worker in range(1, len(addresses)) and isinstance(theirs, dict):
+            if worker in range(1, len(addresses)):
                 connection.setblocking(False)
-                callers[worker] = connection, theirs
+                callers[worker] = connection, theirs if isinstance(theirs, dict) else {}  # of a former version
         callers = {worker: called for worker, called in callers.items() if _waits(called[0])}
     refusal = ""
     if absent := [f"{i} at {address}" for i, address in enumerate(addresses) if i and i not in callers]:

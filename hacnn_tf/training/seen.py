@@ -1,7 +1,6 @@
 """Whether a network was trained on the persons that somebody is about to test on."""
 
 import collections
-import contextlib
 import dataclasses
 import filecmp
 import os
@@ -63,21 +62,30 @@ def persons_seen(run: RunFolder, dataset: "ReidDataset", data_root: FilePath) ->
     trained = {os.path.realpath(path) for path in _training_paths(run, data_root)}
     tested = dataset.tested()
     paths = tested.path.map(os.path.realpath)
-    seen = paths.isin(trained) | paths.isin(_copies(paths, trained))
+    seen = paths.isin(trained)
+    seen |= paths.isin(_copies(paths[~seen], trained))
     return tested.pid[seen].nunique(), tested.pid.nunique()
 
 
 def _copies(paths: Iterable[str], originals: Iterable[str]) -> set[str]:
     """Those of some files that have the name and the content of an original."""
-    named = collections.defaultdict(list)
+    alike = collections.defaultdict(list)
     for original in originals:
-        named[os.path.basename(original)].append(original)
-    copies = set()
-    for path in paths:
-        with contextlib.suppress(OSError):  # of those that are not there any more, or lie in an archive
-            if any(filecmp.cmp(path, original, shallow=False) for original in named[os.path.basename(path)]):
-                copies.add(path)
-    return copies
+        alike[_name_and_size(original)].append(original)
+    return {
+        path
+        for path in paths
+        if (key := _name_and_size(path))[1]
+        and any(filecmp.cmp(path, original, shallow=False) for original in alike[key])
+    }
+
+
+def _name_and_size(path: str) -> tuple[str, int]:
+    """The size is 0 of what is not there any more, or lies in an archive."""
+    try:
+        return os.path.basename(path), os.path.getsize(path)
+    except OSError:
+        return os.path.basename(path), 0
 
 
 def _lineage(preset: FilePath) -> Iterator[Place]:

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from hacnn_tf.gallery import own_page
 from hacnn_tf.gallery.own_page import OwnPageOnly
 
 
@@ -28,7 +29,8 @@ def test_nobody_asks_in_another_name(host, origin, ours):
 
 
 def test_a_name_that_the_network_gave_late_is_known_a_minute_later(monkeypatch):
-    monkeypatch.setattr(socket, "getfqdn", lambda: "localhost")  # as at boot
+    own_page._asked.cache_clear()
+    monkeypatch.setattr(socket, "getfqdn", lambda: "localhost.localdomain")  # as at boot
     monkeypatch.setattr(time, "monotonic", lambda: 60 * 10**6)
     assert not OwnPageOnly._ours({b"host": b"door.example.org"})
     asked = []
@@ -36,3 +38,4 @@ def test_a_name_that_the_network_gave_late_is_known_a_minute_later(monkeypatch):
     assert not OwnPageOnly._ours({b"host": b"door.example.org"}) and not asked
     monkeypatch.setattr(time, "monotonic", lambda: 60 * 10**6 + 61)
     assert [OwnPageOnly._ours({b"host": b"door.example.org"}) for _ in range(2)] == [True, True] and len(asked) == 1
+    own_page._asked.cache_clear()
