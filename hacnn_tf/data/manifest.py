@@ -30,7 +30,7 @@ ROUNDED = re.compile(r"[0-9](?:\.[0-9]+)?E\+[0-9]+")  # what spreadsheets make o
 NUMBER = re.compile(rf"-?[0-9]+|{FLOAT.pattern}")
 PLAIN = re.compile(rf"-?(?:0|[1-9][0-9]*)|{FLOAT.pattern}")  # as programs write numbers: 007 and 12E5 are names
 FLOAT_BITS = 53  # from 2**53 on, a whole number may be another than the one that was meant
-SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+SEPARATORS = ";\t|"  # that a file has between its columns where there are no commas, as of a German Excel
 
 
 def find_manifest(place: FilePath) -> Path | None:
@@ -141,11 +141,12 @@ def as_names(column: pd.Series, where: str) -> pd.Series:
 def _read_csv(path: Path) -> pd.DataFrame:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
+            first = file.readline()
+            marks = [mark for mark in SEPARATORS if mark in first and "," not in first]
+            file.seek(0)
+            reader = csv.reader(file, delimiter=marks[0] if len(marks) == 1 else ",", strict=True)
             names = next(reader, [])
             lines: list[list[str]] = []
-            if len(names) == 1 and (others := [word for mark, word in SEPARATORS.items() if mark in names[0]]):
-                raise InputError(f"{path} has {others[0]} between its columns: save it with commas between them.")
             for line in reader:
                 if line and len(line) != len(names):
                     raise InputError(

@@ -41,7 +41,8 @@ class Progress:
     def __enter__(self) -> "Progress":
         if on_terminal():
             description = f"epoch {self._epoch}/{self._epochs}"
-            self._bar = tqdm.tqdm(total=self._steps, initial=self._done, desc=description, unit="step")
+            form = "{desc} step {n_fmt}/{total_fmt}{postfix}"  # what matters most stands first: terminals are narrow
+            self._bar = tqdm.tqdm(total=self._steps, initial=self._done, desc=description, bar_format=form)
             self._bar.set_postfix_str("the first step takes seconds to trace" if self._epoch == 1 else "")
         return self
 
@@ -70,8 +71,8 @@ class Progress:
         left = tqdm.tqdm.format_interval(seconds_left)
         if self._bar:
             self._bar.set_postfix_str(
-                f"{' '.join(f'{branch} {loss:.3f}' for branch, loss in losses)} accuracy {accuracy:.1%} "
-                f"{self.images_per_second:.0f} images/s, {left} left"
+                f"{left} left, {self.images_per_second:.0f} images/s, "
+                f"{' '.join(f'{branch} {loss:.3f}' for branch, loss in losses)} accuracy {accuracy:.1%}"
             )
         else:
             print_line(

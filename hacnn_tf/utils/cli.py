@@ -11,6 +11,7 @@ import shutil
 import signal
 import sys
 import textwrap
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -225,9 +226,18 @@ def require(values: flags.FlagValues, *names: str) -> None:
 
 def aligned(table: "pd.DataFrame", align: Callable[[str, int], str] = str.ljust) -> str:
     """A table of texts as lines, its columns below their names; the last one, the longest, is not padded."""
-    widths = [max(map(len, [name, *table[name]])) for name in table.columns[:-1]]
+    widths = [max(map(_cells, [name, *table[name]])) for name in table.columns[:-1]]
     lines = [table.columns, *table.itertuples(index=False)]
-    return "\n".join("  ".join([*map(align, line, widths), line[-1]]) for line in lines)
+    # A letter of two cells is one character to `align`.
+    return "\n".join(
+        "  ".join([*(align(t, w - _cells(t) + len(t)) for t, w in zip(line, widths, strict=False)), line[-1]])
+        for line in lines
+    )
+
+
+def _cells(text: str) -> int:
+    """How many cells of a terminal a text takes: Chinese, Japanese and Korean letters take two."""
+    return sum(1 + (unicodedata.east_asian_width(sign) in "WF") for sign in text)
 
 
 def parse(values: flags.FlagValues, argv: Sequence[str]) -> flags.FlagValues:

@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import socket
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,8 @@ def _of_file_url(text: str) -> str:
 
 
 URL = re.compile("(?!file:)[a-z][a-z0-9+.-]+:/")  # Path makes s3:/ of s3://
+UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # signs that end or turn a line, as Unicode calls their kinds
+JOINERS = "\u200c\u200d"  # of which Persian names and emoji are made
 SHOWN, LONGEST = 3, 300  # of many things in a sentence, and characters of each
 
 
@@ -172,7 +175,7 @@ def as_file_name(text: str) -> str:
 
 def printable(path: str) -> str:
     """A path as a line of a terminal has it; file names may be anything."""
-    return path if path.isprintable() else repr(path)
+    return repr(path) if any(unicodedata.category(sign) in UNSHOWN and sign not in JOINERS for sign in path) else path
 
 
 def preview(items: Collection[object], most: int = SHOWN, separator: str = ", ") -> str:

@@ -1,6 +1,7 @@
 """What is shown on a terminal, and there alone, while something takes long."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -9,7 +10,9 @@ PATIENCE = 2  # seconds before a bar appears
 
 
 def on_terminal() -> bool:
-    """Whether standard error is a terminal; it may be closed, or a program's own."""
+    """Whether standard error is a terminal that can rewrite a line; it may be closed, or a program's own."""
+    if os.environ.get("TERM") == "dumb" or os.environ.get("TQDM_DISABLE"):
+        return False
     try:
         return sys.stderr.isatty()
     except (AttributeError, ValueError):

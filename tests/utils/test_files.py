@@ -36,6 +36,19 @@ def test_a_path_is_expanded_as_a_shell_does(home, monkeypatch):
     assert files.expanded("file:///tmp/a%20b.lance") == files.expanded("file:/tmp/a%20b.lance") == "/tmp/a b.lance"
 
 
+def test_names_are_shown_as_they_are_unless_they_would_end_or_turn_a_line():
+    for name in (
+        "a b",
+        "山田\u3000太郎",
+        "Zo\u00eb\u00a0M.",
+        "\u06a9\u062a\u0627\u0628\u200c\u0647\u0627",
+        "👩\u200d🚒",
+    ):
+        assert files.printable(name) == name
+    for name in ("a\nb", "\x1b[2J", "a\u202eb", "a\u2028b", "\udcff"):
+        assert files.printable(name) == repr(name) and files.printable(name).isascii()
+
+
 def test_nobodys_home_is_no_folder_to_make(home, monkeypatch):
     monkeypatch.chdir(home)
     with pytest.raises(InputError, match="~nobody-of-that-name/x: ~nobody-of-that-name is nobody's home folder here"):

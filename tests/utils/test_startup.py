@@ -29,6 +29,22 @@ HEAVY |= {"onnxruntime"}
 AS_TYPED = [*(name.removesuffix(".__main__") for name in COMMANDS), "complexity"]
 
 
+def test_all_commands_are_listed():
+    listed = run([sys.executable, "-m", "hacnn_tf"])
+    lines = [line.split(maxsplit=3) for line in listed.stdout.splitlines()[2:]]
+    assert sorted(name for _, _, name, _ in lines) == sorted(f"hacnn_tf.{name}" for name in AS_TYPED), listed.stderr
+    assert all(words[0].isupper() and words.endswith(".") for *_, words in lines)
+
+
+def test_a_locale_whose_names_of_files_are_others_is_refused():
+    others = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    refused = run(COMMAND, **others)
+    assert refused.returncode == 1 and refused.stderr.endswith(
+        "names of files in UTF-8, and this locale has them in ascii: set PYTHONUTF8=1.\n"
+    )
+    assert run([*COMMAND, "--help"], LC_ALL="C").returncode == 0  # which Python takes for UTF-8
+
+
 def imported(command, *args):
     """What a command, as typed, ended with, and those packages of `HEAVY` that it imported."""
     done = run([sys.executable, "-X", "importtime", "-m", f"hacnn_tf.{command}", *args])

@@ -31,6 +31,15 @@ def test_a_bar_is_shown_on_a_terminal_after_a_while(stream, patience, shown, mon
     assert not shown or said.split("\r")[-2].isspace()  # it goes when it is done
 
 
+@pytest.mark.parametrize(("name", "value"), [("TERM", "dumb"), ("TQDM_DISABLE", "1")])
+def test_a_terminal_that_rewrites_nothing_gets_no_bar(name, value, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    assert waiting.on_terminal()
+    monkeypatch.setenv(name, value)
+    assert not waiting.on_terminal()
+
+
 def test_who_prints_in_between_does_not_bring_the_bar_about(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setattr(waiting, "PATIENCE", 60)
