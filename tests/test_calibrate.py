@@ -30,8 +30,8 @@ REQUEST = types.SimpleNamespace(username=None)  # of a page that nobody logs in 
 
 @pytest.fixture(scope="module")
 def labelled(once):
-    """Flags of a dataset of 20 drawn test persons."""
-    root = once("labelled", lambda root: make_synthetic(root / "synthetic", identities=(1, 20)))
+    """Flags of a dataset of 20 drawn test persons, of whom the small run knows none."""
+    root = once("labelled", lambda root: make_synthetic(root / "synthetic", identities=(6, 20)))
     return ["--dataset=synthetic", "--allow_subset", f"--data_root={root}"]
 
 
