@@ -118,9 +118,10 @@ def _read_folder(place: Path, find_cameras: bool) -> tuple[pd.DataFrame, LeftOut
     if deep := [path for path in paths if len(path.parts) > 3]:
         raise InputError(f"{place} holds images deeper than IDENTITY/CAMERA/IMAGE ({preview(deep)}): {LAYOUTS}.")
     matches = [match for path in paths if (match := FILE_NAME.match(path.name))]
+    unnamed = [path for path in paths if not FILE_NAME.match(path.name)]
     rows = pd.DataFrame({"path": [str(place / path) for path in paths]})
     if beside:
-        if unnamed := [path for path in paths if not FILE_NAME.match(path.name)]:
+        if unnamed:
             raise InputError(f"{place} does not say who {len(unnamed):,} images show ({preview(unnamed)}): {LAYOUTS}.")
         rows = rows.assign(pid=[int(match[1]) for match in matches], camid=[int(match[2]) for match in matches])
         return rows, LeftOut(left_out, identities_left_out(left_out, rows.pid))
@@ -139,7 +140,7 @@ def _read_folder(place: Path, find_cameras: bool) -> tuple[pd.DataFrame, LeftOut
     everything = LeftOut(left_out, _folders_left_out(place, left_out, identities))
     if not find_cameras:
         return rows, everything
-    if len(matches) == len(paths):
+    if not unnamed:
         return rows.assign(camid=[int(match[2]) for match in matches]), everything
     without = [path for path in paths if len(path.parts) == 2]
     if 0 < len(without) < len(paths):
@@ -148,7 +149,6 @@ def _read_folder(place: Path, find_cameras: bool) -> tuple[pd.DataFrame, LeftOut
             f"({preview(without)}): put those into folders as well, or find the camera in all names with "
             "--camera_pattern."
         )
-    unnamed = [path for path in paths if not FILE_NAME.match(path.name)]
     if without and len(unnamed) < len(matches):
         raise InputError(
             f"{place} has cameras in the names of {len(matches):,} images, as c1 in 0002_c1, and none in those of "

@@ -42,14 +42,15 @@ def find_manifest(place: FilePath) -> Path | None:
     place = Path(expanded(place))
     if not place.exists():
         raise InputError(f"{place} is not there: name the folder of your images, or their manifest.")
+    if not place.is_dir():
+        return place
     try:
-        names = sorted(os.listdir(place)) if place.is_dir() else []
+        found = sorted(name for name in os.listdir(place) if name.lower() in NAMES)
     except OSError as error:
         raise InputError(f"{place} cannot be listed: {error.strerror or error}.") from None
-    found = [place / name for name in names if name.lower() in NAMES] if place.is_dir() else [place]
     if len(found) > 1:
-        raise InputError(f"{place} holds {' and '.join(path.name for path in found)}: name one of them, or remove one.")
-    return found[0] if found else None
+        raise InputError(f"{place} holds {' and '.join(found)}: name one of them, or remove one.")
+    return place / found[0] if found else None
 
 
 def read_manifest(path: FilePath, needed: Sequence[str] = ("pid",), gone: bool = False) -> pd.DataFrame:

@@ -45,8 +45,7 @@ def prepare_command() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     _open_streams()
-    if sys.getfilesystemencoding() != "utf-8":  # names would be read, kept and looked for as others
-        encoding = sys.getfilesystemencoding()
+    if (encoding := sys.getfilesystemencoding()) != "utf-8":  # names would be read, kept and looked for as others
         sys.exit(f"hacnn_tf takes names of files in UTF-8, and this locale has them in {encoding}: set PYTHONUTF8=1.")
     if os.path.expanduser("~") == "~":  # a user whom the system does not know, and no HOME: libraries fail
         os.environ["HOME"] = "/"  # as container runtimes set it
