@@ -161,6 +161,7 @@ def remove(database: "Database", where: str, sure: bool, audit: Audit, flag: str
         database.refresh()
         count, total = database.count(where), len(database)
         if not count and not database.removing:
+            database.tidy()  # what was replaced may have matched
             audit.removed(database.path, where, 0, total)
             return f"None of the {total:,} images in {database.path} matches; nothing was deleted."
         if not sure and count > asked:

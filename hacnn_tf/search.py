@@ -102,7 +102,7 @@ def main(flags: FlagValues) -> None:
                 found[i], less[i] = probabilities.add(rows, flags.at_least or 0)
         return found
 
-    how = {name: flags[name].value for name in ASKED}
+    how = {name: flags[name].value for name in ASKED} | {"html": bool(flags.html)}
     found = audit.run_search(search, contents, database.path, system_user(), how)
     notes = [note] if probabilities else []
     for line in notes:

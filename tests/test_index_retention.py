@@ -27,6 +27,7 @@ from hacnn_tf.gallery.audit import system_user
 from hacnn_tf.gallery.lock import writing
 from hacnn_tf.gallery.retention import kept_anyway, older_than
 from tests.conftest import command
+from tests.gallery.conftest import bytes_below
 from tests.test_commands import fails
 
 
@@ -95,11 +96,22 @@ def test_others_may_write_while_somebody_thinks(doors, tmp_path, monkeypatch):
 
 
 def test_nothing_to_remove_is_no_question(doors, capsys):
+    doors.tidy()
     before = sorted(entry.name for entry in Path(doors.path).rglob("*"))
     for sure in ([], ["--yes"]):
         command(index, f"--database={doors.path}", "--remove=camid = 7", *sure)
         assert capsys.readouterr().out == f"None of the 5 images in {doors.path} matches; nothing was deleted.\n"
     assert sorted(entry.name for entry in Path(doors.path).rglob("*")) == before
+
+
+def test_what_was_replaced_goes_also_where_nothing_matches(doors):
+    rows = doors.rows(doors.columns, "camid = 2")
+    doors.write(rows.assign(camid=9), np.full((len(rows), 4), 0.123, np.float32))
+    doors.write(rows, np.ones((len(rows), 4), np.float32))
+    replaced = np.full(4, 0.123, np.float32).tobytes()
+    assert replaced in bytes_below(Path(doors.path))
+    command(index, f"--database={doors.path}", "--remove=camid = 9", "--yes")
+    assert replaced not in bytes_below(Path(doors.path)) and cameras(doors) == [1, 1, 1, 2, 2]
 
 
 def test_a_removal_that_was_interrupted_is_finished_without_a_question(doors, capsys, monkeypatch):

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pwd
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN_IF_WRITTEN = "nothing is shown without it"
+LITERAL = re.compile("'((?:[^']|'')*)'")  # a text in SQL
 
 
 class Audit:
@@ -29,7 +31,7 @@ class Audit:
     file that was searched with can ask for it, and who has a path whether it was shown. An image that was searched on
     with on the page has the digest of the page's copy, which no file has; it was shown before, by its path. A path may
     tell a name, a place and a time, and the file outlives what is removed from a database. Conditions are kept as they
-    were typed.
+    were typed, but for the paths in them.
 
     Args:
         path: of the file, made with mode 600 when the first line is written; None records nothing.
@@ -103,7 +105,7 @@ class Audit:
 
     def _append(self, events: Iterable[dict[str, Any]], consequence: str) -> None:
         first = {"time": utc_now(), "command": self._command, "sudo_user": os.environ.get("SUDO_USER")}
-        lines = [json.dumps(first | event | {"database": _place(event["database"])}) + "\n" for event in events]
+        lines = [json.dumps(first | _recorded(event)) + "\n" for event in events]
         try:
             assert self.path, "there is no file to write to"
             _append_to_file(self.path, "".join(lines).encode())
@@ -133,8 +135,17 @@ def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _place(database: FilePath) -> str:
-    return str(database) if in_bucket(database) else os.path.abspath(database)
+def _recorded(event: dict[str, Any]) -> dict[str, Any]:
+    """An event with the database's path in full, and the digest of each path in its condition."""
+    database, where = event["database"], event.get("where")
+    place = str(database) if in_bucket(database) else os.path.abspath(database)
+    return event | {"database": place, "where": where and LITERAL.sub(_without_path, where)}
+
+
+def _without_path(literal: re.Match[str]) -> str:
+    """A text of a condition; if it is the path of one image, and no pattern, its digest."""
+    text = literal[1].replace("''", "'")
+    return f"'{_digest(os.fsencode(text))}'" if "/" in text and "%" not in text else literal[0]
 
 
 def _append_to_file(path: Path, content: bytes) -> None:

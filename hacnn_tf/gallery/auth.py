@@ -36,6 +36,9 @@ class Users:
         if not self._hashes:
             raise InputError(f"{path} has no users: {ADD}.")
 
+    def __contains__(self, name: str) -> bool:
+        return normal(name) in self._hashes
+
     def check(self, name: str, password: str) -> bool:
         """Whether this is the password of that user; names that nobody has take as long as others."""
         known = self._hashes.get(normal(name))

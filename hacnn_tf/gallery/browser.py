@@ -7,7 +7,7 @@ import string
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gradio as gr
@@ -202,7 +202,7 @@ def launch(blocks: gr.Blocks, host: str, port: int, users: Users | None = None) 
     _, address, _ = blocks.launch(
         server_name=host,
         server_port=port,
-        auth=users.check if users else None,  # no coroutine, which some versions of Gradio take for a yes
+        auth=_reported(users) if users else None,  # no coroutine, which some versions of Gradio take for a yes
         share=False,
         quiet=True,
         prevent_thread_lock=True,
@@ -219,6 +219,24 @@ def launch(blocks: gr.Blocks, host: str, port: int, users: Users | None = None) 
     )
     threading.Thread(target=_forget_hourly, args=(blocks,), daemon=True).start()
     return address
+
+
+def _reported(users: Users) -> Callable[[str, str], bool]:
+    """`Users.check`, with a line on standard error for each login that fails. A name of nobody may be a password."""
+
+    def check(name: str, password: str) -> bool:
+        if users.check(name, password):
+            return True
+        who = f"as {normal(name)}" if name in users else "by a name that nobody has"
+        _report(f"A login {who} failed.")
+        return False
+
+    return check
+
+
+def _report(line: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal may be closed
+        print(f"{utc_now()} {line}", file=sys.stderr, flush=True)
 
 
 def _forget_hourly(blocks: gr.Blocks) -> None:
@@ -249,8 +267,7 @@ def _shown_errors() -> Iterator[None]:
         yield
     except InputError as error:
         if not isinstance(error, NoImagesError):
-            with contextlib.suppress(OSError):  # the terminal may be closed
-                print(f"{utc_now()} {error}", file=sys.stderr, flush=True)
+            _report(str(error))
         raise gr.Error(str(error), print_exception=False) from None
 
 

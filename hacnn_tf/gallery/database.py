@@ -15,7 +15,7 @@ import pandas as pd
 from hacnn_tf.data.decode import DECODER_VERSION
 from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.evaluation.ranking import squared_norms
-from hacnn_tf.gallery.lance import MOST_ROWS, LanceTable, connect, on_disk, refused
+from hacnn_tf.gallery.lance import MOST_ROWS, LanceTable, connect, on_disk, own_temporary, refused
 from hacnn_tf.gallery.lock import writing
 from hacnn_tf.gallery.naming import FEATURE, in_bucket
 from hacnn_tf.gallery.nearest import build_index, nearest, nearest_reranked, needs_index
@@ -326,7 +326,8 @@ class Database:
                 files, because a clock was ahead: repeat the call.
         """
         table = self._table
-        with writing(self.path), refused(f"Cannot write {self.path}"), warnings.catch_warnings():
+        failed = refused(f"Cannot write {self.path}")
+        with writing(self.path), failed, own_temporary(self.path), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # LanceDB's, of what the docstring says
             with on_disk(self.path):  # before what was there is removed, or a power cut might leave neither
                 table.checkout_latest()

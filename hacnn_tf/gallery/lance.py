@@ -3,6 +3,8 @@
 import contextlib
 import os
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +32,7 @@ RETRIES = 4  # of a read, as others may tidy away one version after the other
 REASON = 200  # characters of what LanceDB says that a sentence quotes
 MOST_ROWS = 2**31 - 1  # that LanceDB can be asked for
 REMOVING = "hacnn_tf.removing"  # of the column of features: from before rows are deleted until no file has them
+TEMPORARY = ".tmp"  # how names of files begin that LanceDB is still writing
 FORMAT = 1  # of a database; raised when older code would misread a newer one
 FORMAT_KEY, FINGERPRINT, PRESET, DECODER, PRECISION = (
     f"hacnn_tf.{name}".encode() for name in ("format", "fingerprint", "preset", "pixels", "precision")
@@ -233,6 +236,27 @@ def connect(path: FilePath) -> tuple[Any, str]:
 def on_disk(path: str) -> contextlib.AbstractContextManager[None]:
     """`new_files_on_disk` of a database: LanceDB leaves to the system when what it writes gets there."""
     return contextlib.nullcontext() if in_bucket(path) else new_files_on_disk(path)
+
+
+@contextlib.contextmanager
+def own_temporary(path: str) -> Iterator[None]:
+    """Has LanceDB keep what does not fit in memory, features too, in a folder that no other user of the machine reads.
+
+    Removes before what processes that were killed have left in the database. Nobody else may be writing it.
+    """
+    place = None if in_bucket(path) else path
+    for left in [] if place is None else list(Path(place).rglob(f"{TEMPORARY}*")):
+        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=place) as own:
+        before = os.environ.get("TMPDIR")
+        os.environ["TMPDIR"] = own
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["TMPDIR"]
+            else:
+                os.environ["TMPDIR"] = before
 
 
 @contextlib.contextmanager

@@ -7,12 +7,16 @@ import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class OwnPageOnly:
-    """Refuses what other web sites make a browser ask of this server, directly or by a name that they own."""
+    """Refuses what other web sites make a browser ask of this server, directly or by a name that they own.
+
+    No browser keeps what Gradio answers with: images would stay there after a logout, and after their deletion here.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -21,7 +25,7 @@ class OwnPageOnly:
         if scope["type"] == "http" and not self._ours(dict(scope["headers"])):
             await PlainTextResponse("This page is for its own address only.", 403)(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _not_kept(send) if "/gradio_api/" in scope.get("path", "") else send)
 
     @staticmethod
     def _ours(headers: Mapping[bytes, bytes]) -> bool:
@@ -30,6 +34,17 @@ class OwnPageOnly:
             return _is_ours(urlsplit(f"//{host}").hostname) and (not origin or urlsplit(origin).netloc == host)
         except ValueError:
             return False
+
+
+def _not_kept(send: Send) -> Send:
+    """Sends the same, with a header that forbids to keep it."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message)["cache-control"] = "no-store"
+        await send(message)
+
+    return sent
 
 
 def _is_ours(name: str | None) -> bool:

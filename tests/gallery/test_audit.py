@@ -62,6 +62,25 @@ def test_a_database_in_a_bucket_is_named_as_it_was_given(tmp_path):
     assert json.loads((tmp_path / "a").read_text())["database"] == "s3://bucket/p.lance"
 
 
+@pytest.mark.parametrize(
+    ("where", "kept"),
+    [
+        ("camid = 'north' and time > timestamp '2026-11-01'", None),
+        ("path like '/door/%'", None),
+        ("path != '/door/1.jpg' and camid = 'a'", f"path != '{sha256sum(b'/door/1.jpg')}' and camid = 'a'"),
+        (
+            "path in ('/o''neil.jpg', '/é.jpg')",
+            f"path in ('{sha256sum(b'/o' + bytes([39]) + b'neil.jpg')}', '{sha256sum('/é.jpg'.encode())}')",
+        ),
+    ],
+)
+def test_paths_in_conditions_are_digests_too(where, kept, tmp_path):
+    audit = Audit(tmp_path / "a", "c")
+    audit.removing("p.lance", where, 1, 1)
+    audit.run_search(lambda: [pd.DataFrame({"path": []})], [[b"anna"]], "p.lance", None, {"where": where})
+    assert [json.loads(line)["where"] for line in audit.path.read_text().splitlines()] == 2 * [kept or where]
+
+
 def test_a_line_has_reached_the_disk_before_there_is_an_answer(images, tmp_path, monkeypatch):
     synced, fsync = [], os.fsync
     monkeypatch.setattr(

@@ -1,9 +1,11 @@
 """LanceDB's table: what is none, what others do to one that is open, and nothing left of what was removed."""
 
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from hacnn_tf.utils import files
@@ -285,6 +287,35 @@ def test_a_removal_that_was_interrupted_before_former_versions_went_is_finished_
     assert features[7].tobytes() in bytes_below(tmp_path) and Database(people.path).removing
     Database(people.path).tidy()
     assert features[7].tobytes() not in bytes_below(tmp_path) and not Database(people.path).removing
+
+
+def test_what_was_killed_while_it_wrote_leaves_nothing(filled, tmp_path):
+    people, features = filled
+    (tmp_path / "people.lance/data/.tmpn1RcFz").write_bytes(b"left")  # as LanceDB calls what it is writing
+    (tmp_path / "people.lance/.tmpabc").mkdir()
+    (tmp_path / "people.lance/.tmpabc/spill").write_bytes(b"left")
+    assert people.remove("path = '/people/7.jpg'") == 1
+    assert b"left" not in bytes_below(tmp_path) and not list(tmp_path.rglob(".tmp*"))
+    np.testing.assert_array_equal(people.feature(["/people/8.jpg"])[0], features[8])
+
+
+def test_what_does_not_fit_in_memory_is_for_its_owner_alone(filled, monkeypatch):
+    """LanceDB makes files that everybody may read, where an environment variable tells it to."""
+    people, _ = filled
+    monkeypatch.setattr("hacnn_tf.gallery.nearest.EXACT_ROWS", 10)
+    made, build = [], database.build_index
+
+    def building(table):
+        folder = os.environ["TMPDIR"]
+        made.append((folder, os.stat(folder).st_mode & 0o777))
+        build(table)
+
+    monkeypatch.setattr(database, "build_index", building)
+    before = os.environ.get("TMPDIR")
+    people.tidy()
+    ((folder, mode),) = made
+    assert folder.startswith(people.path) and mode == 0o700
+    assert os.environ.get("TMPDIR") == before and not os.path.exists(folder)
 
 
 def test_tidying_is_due_after_many_writes_and_leaves_one_version(filled):

@@ -5,6 +5,11 @@ import time
 
 import pytest
 
+pytest.importorskip("starlette", reason='needs the extra "app"')
+
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
+
 from hacnn_tf.gallery import own_page
 from hacnn_tf.gallery.own_page import OwnPageOnly
 
@@ -26,6 +31,12 @@ from hacnn_tf.gallery.own_page import OwnPageOnly
 )
 def test_nobody_asks_in_another_name(host, origin, ours):
     assert OwnPageOnly._ours({b"host": host.encode(), b"origin": origin.encode()}) == ours
+
+
+@pytest.mark.parametrize(("path", "kept"), [("/gradio_api/file=/tmp/a.jpg", "no-store"), ("/assets/a.js", None)])
+def test_browsers_keep_no_image(path, kept):
+    client = TestClient(OwnPageOnly(PlainTextResponse("a")), base_url="http://localhost")
+    assert client.get(path).headers.get("cache-control") == kept
 
 
 def test_a_name_that_the_network_gave_late_is_known_a_minute_later(monkeypatch):

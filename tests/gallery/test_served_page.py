@@ -51,14 +51,14 @@ def query(small_data_root):
 
 
 @contextlib.contextmanager
-def served(people, kept, *flags):
+def served(people, kept, *flags, stderr=None):
     """The address of a page, with its images in a folder."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     args = [sys.executable, "-m", "hacnn_tf.app", f"--database={people}", f"--port={port}", *flags]
     environment = {**os.environ, **PROXIES, "TMPDIR": str(kept)}
-    with subprocess.Popen(args, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment) as process:
         try:
             line = process.stdout.readline()
             assert line == f"Find a person on http://127.0.0.1:{port}/ (Ctrl-C ends it)\n"
@@ -85,7 +85,8 @@ def guarded(people, tmp_path_factory):
     folder = tmp_path_factory.mktemp("guarded")
     set_password(folder / "users", "anna", "correct horse")
     (folder / "kept").mkdir()
-    with served(people, folder / "kept", f"--auth={folder}/users", f"--audit={folder}/audit.jsonl") as address:
+    flags = [f"--auth={folder}/users", f"--audit={folder}/audit.jsonl"]
+    with open(folder / "said", "w") as said, served(people, folder / "kept", *flags, stderr=said) as address:
         yield address, folder / "audit.jsonl"
 
 
@@ -275,12 +276,16 @@ def test_a_file_is_served_to_who_has_logged_in(guarded, query):
 
 
 def test_a_wrong_password_and_other_web_sites_do_not_log_in(guarded):
-    address, _ = guarded
+    address, audit = guarded
     for name, password in (("anna", "wrong horse"), ("anna", ""), ("nobody", "correct horse"), ("", "")):
         answered, cookie = login(address, name, password)
         assert answered in (400, 422) and not cookie
     form = urllib.parse.urlencode({"username": "anna", "password": "correct horse"}).encode()
     assert status(f"{address}/login", form, {"Origin": "http://evil.example"}) == 403
+    said = re.findall(r"A login (.*) failed\.", (audit.parent / "said").read_text())
+    assert (
+        said[:2] == ["as anna"] * len(said[:2]) and "by a name that nobody has" in said and not {"nobody"} & set(said)
+    )
 
 
 def test_a_port_in_use_and_a_host_that_is_none_of_ours(address, people):
