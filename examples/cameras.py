@@ -23,7 +23,7 @@ import numpy as np
 import scipy.cluster.hierarchy
 import scipy.spatial.distance
 import supervision as sv
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from trackers import ByteTrackTracker
 from trackers.eval.box import box_iou
 from trackers.eval.identity import compute_identity_metrics
@@ -224,8 +224,8 @@ def per_camera(views, number):
 
 
 def animate(views, identities, path):
-    """Writes the four videos side by side, with boxes in a colour for each identity that was told apart."""
-    images = []
+    """Writes the four videos side by side, each box with the colour and number of its identity."""
+    images, font = [], ImageFont.load_default(14)
     for shown, tiles in enumerate(zip(*(view.images for view in views.values()), strict=True)):
         width, height = tiles[0].size
         grid = Image.new("RGB", (2 * width, 2 * height))
@@ -237,6 +237,7 @@ def animate(views, identities, path):
                     rgb = colorsys.hsv_to_rgb(identity * 0.618 % 1, 0.9, 1.0)
                     corners = (box * SHOWN_WIDTH / VIEW[0]).tolist()
                     draw.rectangle(corners, outline=tuple(round(255 * part) for part in rgb), width=2)
+                    draw.text(corners[:2], str(identity), "white", font, "lb", stroke_width=2, stroke_fill="black")
             grid.paste(tile, (camera % 2 * width, camera // 2 * height))
         images.append(grid)
     duration = 1000 * SHOWN_EVERY // FRAME_RATE
@@ -298,8 +299,8 @@ def main():
         "--output", type=lambda path: Path(expanded(path)), required=True, help="a folder; must not exist yet"
     )
     parser.add_argument("--model", default="hacnn_cuhk03_detected", help="a run folder, an export or a preset")
-    parser.add_argument("--persons", type=int, default=16)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--persons", type=int, default=16, help="who walk, 2 or more (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of their looks and ways (%(default)s)")
     args = parser.parse_args()
     if args.persons < 2 or args.seed < 0:
         parser.error("--persons must be at least 2, and --seed at least 0")

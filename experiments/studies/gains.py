@@ -44,9 +44,9 @@ GAINS = [  # a row, and the row without what it has
     *((row.name, NONE_ALONE) for row in ALONE[1:]),
     *((kind, NONE_ALONE) for kind in ("HRA", "All", NONE)),
 ]
-READINGS = {  # by what a gain is over: words and colour of the figure
-    NONE: ("here, No Attention with a local branch on stripes", "tab:blue"),
-    NONE_ALONE: ("here, No Attention without a local branch", "tab:orange"),
+READINGS = {  # by what a gain is over: words, colour and mark of the figure
+    NONE: ("here, No Attention with a local branch on stripes", "#0072b2", "D"),
+    NONE_ALONE: ("here, No Attention without a local branch", "#d55e00", "s"),
 }
 RECORDS = Path(__file__).parents[1] / "measured"
 MEASURES = ("rank1", "mAP")
@@ -149,14 +149,14 @@ def gains_figure(gains):
     for measure, axes in enumerate(figure.subplots(1, 2, sharey=True)):
         published = [_published(kind, NONE)[measure] for kind in KINDS]
         axes.plot(published, "_", color="black", markersize=22, label="the paper, on Market-1501")
-        for offset, (without, (label, colour)) in zip((-0.2, 0.2), READINGS.items(), strict=True):
+        for offset, (without, (label, colour, mark)) in zip((-0.2, 0.2), READINGS.items(), strict=True):
             for place, kind in enumerate((*KINDS, NONE)):
                 by_seed = gains.get((kind + ONE_BRANCH, without)) or gains.get((kind, without))
                 if by_seed:
                     values = [gain[measure] for gain in by_seed.values()]
-                    axes.plot([place + offset] * len(values), values, "o", color=colour, markersize=3, alpha=0.6)
+                    axes.plot([place + offset] * len(values), values, mark, color=colour, markersize=3, alpha=0.6)
                     if len(values) > 1:
-                        axes.plot(place + offset, np.mean(values), "D", color=colour, markersize=6, label=label)
+                        axes.plot(place + offset, np.mean(values), mark, color=colour, markersize=6, label=label)
         axes.axhline(0, color="gray", linewidth=0.8)
         axes.set(title=f"{('Rank-1', 'mAP')[measure]}, points gained over No Attention")
         axes.set_xticks(range(len(KINDS) + 1), [*KINDS, "none,\non stripes"])

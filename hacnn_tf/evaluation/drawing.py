@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from hacnn_tf.training.recipes import Recipe
 
 REGION_COLOURS = ["red", "blue", "green", "violet"]  # head to lower legs, as in the paper's Figure 6
-RIGHT, WRONG = (40, 160, 70), (210, 50, 50)
+RIGHT, WRONG = (0, 114, 178), (213, 94, 0)  # blue and vermilion, told apart by the colour-blind too
+DASH = 16  # pixels of the frame of what is wrong, and as many between two
 SCALE, GAP, FRAME, LETTERS = 2, 8, 4, 22  # pixels: of a pixel, between pictures, around one, of a line of text
 SHOWN = 10  # gallery images of a ranking
 SEED = 0  # of what is chosen at random
@@ -182,7 +183,13 @@ class _Grid:
         x, y = self._corner(row, column)
         picture = picture if isinstance(picture, Image.Image) else _enlarged(picture)
         if frame:
-            self.image.paste(frame, (x - FRAME, y - FRAME, x + self._size[0] + FRAME, y + self._size[1] + FRAME))
+            right, bottom = x + self._size[0] + FRAME, y + self._size[1] + FRAME
+            self.image.paste(frame, (x - FRAME, y - FRAME, right, bottom))
+            if frame == WRONG:  # dashed, for who sees no colours
+                for left in range(x + DASH, right, 2 * DASH):
+                    self.image.paste("white", (left, y - FRAME, min(left + DASH, right), bottom))
+                for top in range(y + DASH, bottom, 2 * DASH):
+                    self.image.paste("white", (x - FRAME, top, right, min(top + DASH, bottom)))
         self.image.paste(picture, (x, y))
 
     def title(self, column: int, text: str) -> None:

@@ -38,8 +38,10 @@ KEPT = 3600  # seconds after which images that were shown are deleted, looked at
 SHOWN_HEIGHT = 384  # pixels of an image that was found, at most
 MATCH_NOTE = (
     "Above the query, below the match: the image, then at each of the three levels the four regions of hard "
-    "attention and the map of soft attention, as far as the network has them."
+    "attention (red, blue, green and violet, from head to lower legs) and the map of soft attention (dark least, "
+    "bright most), as far as the network has them."
 )
+NO_QUERY = "Choose an image of a person first: drop it, upload it or paste it."
 NO_LIMIT = "Re-ranked results have no probabilities: none is left out for being improbable."
 NOTICE = (
     "This page shows faces and bodies of people, who have rights in their images: search only for what you have a "
@@ -50,9 +52,31 @@ CSS = """
 #found .grid-container { grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)) !important; }
 #found .thumbnail-lg { display: flex; flex-direction: column; aspect-ratio: auto; height: auto; }
 #found img { height: 12rem; object-fit: contain; }
+#found .grid-wrap { max-height: none; }
 #found .caption-label { position: static; max-width: 100%; white-space: pre-line; }
 footer { display: none !important; }
 """
+# For screen readers: Gradio calls what was found "Thumbnail 1 of 20", and has no words for text that changes.
+SPOKEN = """() => {
+  const name = () => {
+    document.querySelectorAll('#found .thumbnail-item').forEach((item, i) => {
+      const caption = item.querySelector('.caption-label');
+      if (caption) item.setAttribute('aria-labelledby', caption.id = `found-${i + 1}`);
+    });
+    document.querySelector('#seen img')?.setAttribute('alt', 'where the network looks, in the query and in the match');
+    for (const id of ['told', 'path', 'watched']) document.getElementById(id)?.setAttribute('aria-live', 'polite');
+  };
+  new MutationObserver(name).observe(document.body, { childList: true, subtree: true });
+  name();
+}"""
+THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]).set(  # no fonts from elsewhere
+    button_primary_background_fill="*primary_700",  # white on it has a contrast of 5.2, on Gradio's of 2.8
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover_dark="*primary_800",
+    body_text_color_subdued="*neutral_500",
+    block_info_text_color="*neutral_500",
+)
 
 
 def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
@@ -68,7 +92,7 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
     """
     answers = _Answers(database, model, audit)
     cameras, since_there, until_there, probable = _filters(database, model)
-    with gr.Blocks(analytics_enabled=False, title="hacnn_tf") as blocks:
+    with gr.Blocks(analytics_enabled=False, title="Find a person - hacnn_tf") as blocks:
         gr.Markdown(f"# Find a person\nin {_plain(database.path)}\n\n{NOTICE}")
         watched = gr.Markdown(elem_id="watched")
         leave = gr.Button("Log out", link="logout", size="sm", visible=False)
@@ -99,15 +123,17 @@ def page(database: Database, model: ReID, audit: Audit) -> gr.Blocks:
                     onwards = gr.Button("Search with this image")
                     seen = gr.Image(show_label=False, interactive=False, buttons=[], elem_id="seen")
                     gr.Markdown(MATCH_NOTE)
-                told = gr.Markdown()
+                told = gr.Markdown(elem_id="told")
                 gallery = gr.Gallery(show_label=False, height="auto", allow_preview=False, buttons=[], elem_id="found")
 
         filters = [query, camera, since, until, top, at_least, rerank]
         private: dict[str, Any] = {"api_visibility": "private"}
         changes = (query.change, camera.change, rerank.change, top.release, at_least.release)
+        outputs = [found, gallery, told, details]
         search = answers.search  # one object: of each function Gradio runs one call at a time
         for event in (*changes, go.click, since.submit, until.submit):
-            event(search, filters, [found, gallery, told, details], show_progress_on=gallery, **private)
+            done = event(search, filters, outputs, show_progress_on=gallery, **private)
+            done.failure(lambda: (None, None, "", gr.update(visible=False)), None, outputs, **private)  # not another's
         shown = [selected, caption, seen, details]
         blocks.load(answers.filters_now, None, [camera, since, until, at_least], **private)
         blocks.load(answers.who, None, [watched, leave], **private)
@@ -135,7 +161,7 @@ class _Answers:
     ) -> tuple:
         """The images that are nearest to an upload, as the filters say."""
         if image is None:
-            return None, None, "", gr.update(visible=False)
+            return None, None, NO_QUERY, gr.update(visible=False)
         with _shown_errors():
             where = _condition(cameras, since, until)
             self._database.refresh()
@@ -208,8 +234,9 @@ def launch(blocks: gr.Blocks, host: str, port: int, users: Users | None = None) 
         prevent_thread_lock=True,
         show_error=True,
         max_file_size=UPLOAD_BYTES,
-        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),  # none from elsewhere
+        theme=THEME,
         css=CSS,
+        js=SPOKEN,
         footer_links=[],
         ssr_mode=False,
         pwa=False,

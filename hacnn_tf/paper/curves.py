@@ -1,6 +1,7 @@
 """Curves of trainings: the two losses, identity accuracy, Rank-1 and mAP by epoch, CMC, and rates of acceptance."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,7 +11,12 @@ from hacnn_tf.evaluation import CMC_LENGTH, RATES, parts_of
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.types import Results
 
-COLOURS = {"joint": "tab:blue", "global": "tab:orange", "local": "tab:green"}
+MARKS = {"markersize": 4, "markevery": 0.04}  # a share of the axes' diagonal: many points are no thick line
+STYLES: dict[str, dict[str, Any]] = {  # told apart without colours too
+    "joint": {"color": "#0072b2", "marker": "o", **MARKS},
+    "global": {"color": "#d55e00", "marker": "s", **MARKS},
+    "local": {"color": "black", "marker": "^", **MARKS},
+}
 
 
 def curves(found: Iterable[tuple[RunFolder, Results]]) -> Figure:
@@ -31,18 +37,16 @@ def curves(found: Iterable[tuple[RunFolder, Results]]) -> Figure:
         log = run.read_rows("log")
         epochs = [int(row["epoch"]) for row in log]
         for branch in run.settings.branches:
-            losses.plot(
-                epochs, [float(row[f"{branch}_loss"]) for row in log], ".-", color=COLOURS[branch], label=branch
-            )
+            losses.plot(epochs, [float(row[f"{branch}_loss"]) for row in log], label=branch, **STYLES[branch])
         accuracy.plot(epochs, [100 * float(row["identity_accuracy"]) for row in log], ".-", color="tab:gray")
         tested = run.read_rows("evaluations")
         epochs = [int(row["epoch"]) for row in tested]
         for part in parts_of(run.settings.branches):
-            for measure, name, style in (("rank1", "Rank-1", "o-"), ("mAP", "mAP", "x--")):
+            for measure, name, style in (("rank1", "Rank-1", "-"), ("mAP", "mAP", "--")):
                 values = [float(row[f"{part}_{measure}"]) for row in tested]
-                tests.plot(epochs, values, style, color=COLOURS[part], label=f"{part}, {name}", markersize=4)
+                tests.plot(epochs, values, style, label=f"{part}, {name}", **STYLES[part])
         for part, measures in results["single_query"].items():
-            cmc.plot(range(1, CMC_LENGTH + 1), measures["cmc"], color=COLOURS[part], label=part)
+            cmc.plot(range(1, CMC_LENGTH + 1), measures["cmc"], label=part, **STYLES[part])
     losses.set(xlabel="epoch", ylabel="nats", title="loss", yscale="log")
     accuracy.set(xlabel="epoch", ylabel="%", title="identity accuracy (training)", ylim=(0, 100))
     tests.set(xlabel="epoch", ylabel="%", title="Rank-1 and mAP (single query)", ylim=(0, 100))
@@ -75,7 +79,7 @@ def acceptance(found: Iterable[tuple[RunFolder, Results]]) -> Figure:
         for part, measures in results["single_query"].items():
             for axes, (name, rate) in zip((pairs, queries), RATES.items(), strict=True):
                 if name in measures:  # None is not drawn
-                    axes.plot(measures[name]["far"], measures[name][rate], ".-", color=COLOURS[part], label=part)
+                    axes.plot(measures[name]["far"], measures[name][rate], label=part, **STYLES[part])
     pairs.set(xlabel="FAR, % of pairs of two persons", ylabel="TAR, %", title="verification (single query)")
     queries.set(
         xlabel="FAR, % of queries of persons not in the gallery", ylabel="DIR, %", title="open set (single query)"

@@ -124,7 +124,7 @@ def _called(path: str) -> str:
 
 def ranking_figure(runs: Mapping[str, tuple[RunFolder, ReidDataset]], count: int) -> Figure:
     """Queries and their nearest gallery images. `runs` is as in `attention_figure`; `count` is of queries."""
-    shown, notes = {}, ["Queries with the regions of the first level; found images framed green: right, red: wrong."]
+    shown, notes = {}, ["Queries with the regions of the first level; found images framed blue: right, dashed: wrong."]
     for what, (run, dataset) in runs.items():
         model, epoch = run.load_model()
         shown[what] = drawing.ranking(model, dataset, count)

@@ -5,6 +5,7 @@ import copy
 import errno
 import functools
 import io
+import itertools
 import math
 import os
 import shutil
@@ -79,10 +80,11 @@ class Command:
             to theirs.
     """
 
-    def __init__(self, doc: str, name: str, once: bool = False) -> None:
+    def __init__(self, doc: str, name: str, once: bool = True) -> None:
         self.doc, self.name, self._once = doc, name, once
         self.values = flags.FlagValues()
         self._groups: dict[str, list[str]] = {}
+        self._required: list[str] = []
 
     def group(self, title: str) -> None:
         """Puts the flags that are defined from here on under a heading of `--help`, below those that are there."""
@@ -119,16 +121,21 @@ class Command:
         define(name, default, help=text, flag_values=self.values, **kwargs)
         self.values[name].allow_overwrite = not self._once
 
+    def require(self, *names: str) -> None:
+        """Says that these flags must be given: `--help` marks them, and `run` refuses a command line without one."""
+        self._required += names
+
     def help(self) -> str:
         """The text of `--help`: the command's doc, then its flags by group, with their defaults."""
-        lines, width = [self.doc.strip(), ""], max(60, shutil.get_terminal_size((120, 24)).columns)
+        width = min(120, max(60, shutil.get_terminal_size((120, 24)).columns))
+        lines = [_filled(self.doc, width), ""]
         for title, names in self._groups.items():
             lines.append(f"{title}:")
             for name in names:
                 flag = self.values[name]
                 shown = f"--[no]{name}" if flag.boolean else f"--{name}"
-                default = "" if flag.default_as_str is None else f" [{flag.default_as_str.strip(chr(39))}]"
-                text = f"  {shown:<18} {flag.help.removesuffix(REPEATED)}{default}"
+                default = "required" if name in self._required else (flag.default_as_str or "").strip("'")
+                text = f"  {shown:<18} {flag.help.removesuffix(REPEATED)}{default and f' [{default}]'}"
                 lines.append(textwrap.fill(text, width, subsequent_indent=" " * 21, break_on_hyphens=False))
             lines.append("")
         return "\n".join(lines)
@@ -144,7 +151,9 @@ class Command:
             if {"--help", "-help", "-h"} & set(argv[1:]):
                 print(self.help())
             else:
-                main(parse(self.values, argv))
+                values = parse(self.values, argv)
+                require(values, *self._required)
+                main(values)
 
 
 @contextlib.contextmanager
@@ -210,6 +219,17 @@ def _refusal(error: OSError) -> str:
     if "temporary directory" in said:  # of `tempfile`, which libraries use too
         return f"{said}; set TMPDIR to a folder that may be written"
     return said
+
+
+def _filled(doc: str, width: int) -> str:
+    """A text with its paragraphs filled to a width; what is indented, as commands are, stays as it is, to be copied."""
+    parts = itertools.groupby(doc.strip().splitlines(), lambda line: line[:1].strip() != "")
+    return "\n".join(
+        textwrap.fill(" ".join(lines), width, break_long_words=False, break_on_hyphens=False)
+        if prose
+        else "\n".join(lines)
+        for prose, lines in parts
+    )
 
 
 def given_options(cls: type[Options], values: flags.FlagValues) -> Options:
