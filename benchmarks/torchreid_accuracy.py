@@ -89,7 +89,7 @@ class Peer:
             "seed": run.settings.seed,
             "name": name,
         }
-        self._training = {**run.settings.to_flags(), "images": run.fingerprint}
+        self._training = {**run.settings.to_flags(), "images": run.trained}
         self._how = {"precision": precision.replace("mixed_", "")}
         self._smoothing = recipe.label_smoothing
 

@@ -13,7 +13,7 @@
 #   RESULTS       where tables and figures go                           [results]
 EXTRAS=plot${EXTRAS:+,$EXTRAS},gpu? source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
-experiment=$1
+experiment=${1:?name a table or figure, as in reproduce.sh table5}
 shift
 flags=()
 [ -z "${DATASET:-}" ] || flags+=(--dataset "${DATASET// /,}")

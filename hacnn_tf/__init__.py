@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hacnn_tf.reid import ReID
 
 __all__ = ["InputError", "ReID"]
-__version__ = "0.3.0"
+__version__ = "0.4.0.dev0"
 __getattr__, __dir__ = lazy(__name__, reid=["ReID"])
 
 if running_command():

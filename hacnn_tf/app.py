@@ -35,7 +35,7 @@ from hacnn_tf.utils.signals import Stopped
 from hacnn_tf.utils.startup import check_installed
 from hacnn_tf.utils.waiting import announced
 
-COMMAND = cli.Command(__doc__, "hacnn_tf.app", once=True)
+COMMAND = cli.Command(__doc__, "hacnn_tf.app")
 COMMAND.group("Search")
 COMMAND.define("path", "database", None, "what python -m hacnn_tf.index made")
 COMMAND.define("path", "model", None, "new location of the database's model, if it was moved")
@@ -59,6 +59,8 @@ def main(flags: FlagValues) -> None:
     cli.require(flags, "database")
     check_there(flags.database)
     users = Users(flags.auth) if flags.auth else None
+    if flags.auth and flags.audit and os.path.realpath(flags.auth) == os.path.realpath(flags.audit):
+        raise InputError("--auth and --audit name one file: name two.")
     audit = Audit(flags.audit, COMMAND.name)
     _check_listening(flags.host, flags.port)
     from hacnn_tf.gallery import Database
@@ -100,7 +102,8 @@ def _temporary_folder() -> Iterator[str]:
 
 def _add_user(flags: FlagValues) -> None:
     """Raises `InputError` if the user cannot be added; nothing is written then."""
-    if flags.auth is None or flags.database or flags.audit:
+    given = {name for name in flags if flags[name].present}
+    if given != {"add_user", "auth"}:
         raise InputError("--add_user takes --auth, the file to write, and nothing else.")
     check_name(flags.add_user)
     new = set_password(flags.auth, flags.add_user, _ask_password(flags.add_user))

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 SURE = 0.9  # the probability from which on a line says how many pairs are right
 ELSEWHERE = "write another with --output (a file for Python's Calibration.read) or --database (for its searches)."
 
-COMMAND = cli.Command(__doc__, "hacnn_tf.calibrate", once=True)
+COMMAND = cli.Command(__doc__, "hacnn_tf.calibrate")
 COMMAND.group("Network")
 COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name; by default the database's")
 COMMAND.define_dataset(DatasetOptions, default=None)
@@ -56,10 +56,10 @@ COMMAND.group("Output")
 COMMAND.define("path", "database", None, "keep the curve in this database, for its searches alone")
 COMMAND.define("path", "output", None, "keep the curve in this .json for Python, Calibration.read; must not exist yet")
 COMMAND.define("path", "figure", None, "also draw the reliability diagram there, as .png; must not exist yet")
+COMMAND.require("dataset")
 
 
 def main(flags: FlagValues) -> None:
-    cli.require(flags, "dataset")
     if not (flags.model or flags.database):
         raise InputError("--model must be given, or --database, whose model it then is; --help lists the flags.")
     asked = cli.given_options(DatasetOptions, flags).completed()
@@ -84,6 +84,8 @@ def main(flags: FlagValues) -> None:
     _check_unseen(flags.model or ("" if database is None else database.preset), dataset, asked, flags.data_root)
     check_persons(dataset, flags.seed)
     model = ReID.from_preset(flags.model) if database is None else database.load_model(flags.model)
+    if database is not None and database.measures_otherwise(model):
+        raise InputError(f"{database.path} holds features computed in {database.precision}, not {model.precision}.")
     before = _before(flags, model, database)
     images = load_splits(dataset, ("query", "gallery"), model.input_size)
     features = Evaluator(dataset, images).features(model.extract)

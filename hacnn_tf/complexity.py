@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.complexity")
 COMMAND.group("Network")
-COMMAND.define("integer", "num_identities", 751, "classes of the classifiers", lower_bound=1)
+COMMAND.define("integer", "num_identities", 751, "classes of the classifiers", lower_bound=1, upper_bound=10**7)
 
 PARTS = [
     "first conv",

@@ -112,7 +112,8 @@ def main(flags: FlagValues) -> None:
     images = load_splits(dataset, TEST_SPLITS, size, flags.cache_dir)
     features = Evaluator(dataset, images).features(function)
     results = evaluate_features(dataset, features, branches=branches)
-    cli.print_line(f"{title} on {dataset.name}:\n{results_table(results)}\n\n{verification_table(results)}")
+    tested = f"a part of {dataset.name}" if asked and asked.allow_subset else dataset.name
+    cli.print_line(f"{title} on {tested}:\n{results_table(results)}\n\n{verification_table(results)}")
     if flags.features:
         write_npz(flags.features, _arrays(dataset, features), private=True)
         cli.print_line(f"Features: {flags.features}")
@@ -129,7 +130,7 @@ def main(flags: FlagValues) -> None:
         if step:
             print("This is a checkpoint from within an epoch: the results are not kept.")
         elif asked:
-            print(f"Results: {run.write_other_metrics(dataset, results, epoch)}")
+            print(f"Results: {run.write_other_metrics(dataset, asked, results, epoch)}")
         elif not run.write_metrics(results, epoch, dataset.fingerprint(TEST_SPLITS)):
             print("The training has been tested after a later epoch meanwhile: the results are not kept.")
     elif run and not flags.export:

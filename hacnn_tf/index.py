@@ -39,9 +39,9 @@ from hacnn_tf.utils.types import FilePath
 if TYPE_CHECKING:
     from hacnn_tf.gallery import Database
 
-COMMAND = cli.Command(__doc__, "hacnn_tf.index", once=True)
+COMMAND = cli.Command(__doc__, "hacnn_tf.index")
 COMMAND.group("Network")
-COMMAND.define("path", "model", None, "a run folder, an export, a preset's folder or name")
+COMMAND.define("path", "model", None, "to index: a run folder, an export, a preset's folder or name")
 COMMAND.define_precision()
 COMMAND.define(
     "enum",
@@ -51,7 +51,7 @@ COMMAND.define(
     enum_values=["tensorflow", "onnx"],
 )
 COMMAND.group("Images")
-COMMAND.define("path", "images", None, "a folder of images, or a manifest (.csv, .parquet)")
+COMMAND.define("path", "images", None, "to index: a folder of images, or a manifest (.csv, .parquet)")
 COMMAND.define("string", "camera_pattern", None, "regular expression whose group finds the camera in an image's path")
 COMMAND.define(
     "string", "track_pattern", None, "the same for its track: images of one person from one camera, in a row"
@@ -70,10 +70,10 @@ COMMAND.define(
 )
 COMMAND.define("boolean", "yes", False, "with --remove, --keep_days: do not ask")
 COMMAND.define("path", "audit", None, "with --remove, --keep_days: a file that says what is, and was, deleted")
+COMMAND.require("database")
 
 
 def main(flags: FlagValues) -> None:
-    cli.require(flags, "database")
     check_path(flags.database)
     if flags.list is not None:
         _list(flags)

@@ -68,13 +68,14 @@ def find_model(preset: FilePath) -> Place:
         InputError: it is nothing that can be opened.
     """
     path = Path(expanded(preset))
-    named = path if path.exists() else SHIPPED / path
-    if (named / WEIGHTS).exists():
-        return Place(Kind.PRESET, named, named)
+    if (path / WEIGHTS).exists():
+        return Place(Kind.PRESET, path, path)
     if (path / CONFIG).exists():
         return Place(Kind.RUN, path, path)
     if found := find_export(path):
         return Place(Kind.EXPORT, path, found[1].parent)
+    if (SHIPPED / path / WEIGHTS).exists():
+        return Place(Kind.PRESET, SHIPPED / path, SHIPPED / path)
     shipped = ", ".join(sorted(folder.name for folder in SHIPPED.glob("*/"))) or "none"
     raise InputError(
         f"{path} is not a run folder, preset or export, nor a preset that comes with hacnn_tf ({shipped}): "
@@ -97,9 +98,16 @@ def load_model(preset: FilePath, precision: str | None = None) -> Extractor:
     place = find_model(preset)
     read = {Kind.PRESET: _read_preset, Kind.RUN: _read_run, Kind.EXPORT: load_export}[place.kind]
     extractor = read(place.path, precision)
+    return dataclasses.replace(extractor, source=extractor.source or (from_anywhere(preset), precision))
+
+
+def from_anywhere(preset: FilePath) -> str:
+    """What a preset is called in every folder: its path in full, or the name of one that comes with hacnn_tf."""
     name = expanded(preset)
-    source = os.path.abspath(name) if os.path.exists(name) else name
-    return dataclasses.replace(extractor, source=extractor.source or (source, precision))
+    try:
+        return name if find_model(name).path == SHIPPED / name else os.path.abspath(name)
+    except InputError:
+        return name
 
 
 def write_preset(folder: Path, network: "HACNN", fingerprint: str, dtype: str) -> None:

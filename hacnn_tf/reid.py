@@ -4,7 +4,7 @@ import collections
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from concurrent.futures import Future
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -382,7 +382,11 @@ def _listed(images: ImageLike | Iterable[ImageLike]) -> Iterable[Any]:
 
 def _once(images: Any) -> bool:
     """Whether what was given is another by the time that the next is asked for, perhaps: lists keep theirs."""
-    return not hasattr(images, "__getitem__")
+    return not _ordered(images)
+
+
+def _ordered(images: Any) -> bool:
+    return hasattr(images, "__getitem__") and not isinstance(images, Mapping)
 
 
 def _check_one_of(name: str, value: str | None, allowed: tuple[str | None, ...]) -> None:
@@ -393,7 +397,7 @@ def _check_one_of(name: str, value: str | None, allowed: tuple[str | None, ...])
 def _called(images: Any, i: int) -> str:
     """What an image is called in a sentence: its path, or its place."""
     images = getattr(images, "iloc", images)  # a `pandas.Series`
-    return _path_or(f"image {i}", images[i] if hasattr(images, "__getitem__") else None)
+    return _path_or(f"image {i}", images[i] if _ordered(images) else None)
 
 
 def _path_or(place: str, image: Any) -> str:

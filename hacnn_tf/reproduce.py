@@ -19,7 +19,7 @@ from hacnn_tf.utils.files import preview
 from hacnn_tf.utils.signals import run_stoppable
 from hacnn_tf.utils.startup import require_tensorflow
 
-COMMAND = cli.Command(__doc__, "hacnn_tf.reproduce")
+COMMAND = cli.Command(__doc__, "hacnn_tf.reproduce", once=False)
 COMMAND.group("Experiment")
 COMMAND.define("list", "experiment", None, f"which, separated by commas: {', '.join(EXPERIMENTS)}; or all")
 COMMAND.define_options(Selection)
@@ -30,16 +30,18 @@ COMMAND.define("path", "cache_dir", None, "as of hacnn_tf.train")
 COMMAND.define("integer", "checkpoint_every", 0, "as of hacnn_tf.train", lower_bound=0)
 COMMAND.define("boolean", "skip_missing", False, "do without the datasets that cannot be read")
 COMMAND.group("Figures")
-COMMAND.define("integer", "examples", 6, "pairs, images or queries in a figure", lower_bound=1)
+COMMAND.define("integer", "examples", 6, "pairs, images or queries in a figure", lower_bound=1, upper_bound=100)
 COMMAND.define("list_of_paths", "images", [], "image files for figure6, instead of random queries")
 COMMAND.group("Places")
 COMMAND.define("path", "runs_dir", "runs", "folder that holds the run folders")
 COMMAND.define("path", "results_dir", "results", "where tables and figures go")
+COMMAND.require("experiment")
 
 
 def main(flags: FlagValues) -> None:
-    cli.require(flags, "experiment")
     experiments, selection, seeds = _experiments(flags), cli.given_options(Selection, flags), _seeds(flags)
+    if flags.images and "figure6" not in experiments:
+        raise InputError("--images is for figure6: leave it out, or add that to --experiment.")
 
     require_tensorflow()
     from hacnn_tf.paper.report import write_report
@@ -55,19 +57,22 @@ def main(flags: FlagValues) -> None:
         flags.runs_dir,
         flags.results_dir,
     )
-    todo, failed = reproduction.plan(), []
+    todo, failed = reproduction.plan(), set()
     for i, (settings, path) in enumerate(todo, start=1):
         cli.print_line(f"\n[{i}/{len(todo)}] {path}")
         if not _train(settings, path, flags):
-            failed.append(path)  # which may be trained by another process: the others do not wait for it
+            failed.add(path)  # which may be trained by another process: the others do not wait for it
+    whole = [name for name in experiments if not reproduction.needs(name) & failed]
+    made = [name for name in whole if reproduction.make(name)]
+    if "all" in flags.experiment and made:
+        print(write_report(flags.results_dir, flags.runs_dir, made))
     if failed:
+        without = ", ".join(name for name in experiments if name not in whole)
         raise InputError(
             f"{len(failed)} of {len(todo)} trainings ended with an error, for the reasons above: "
-            f"{preview(failed)}. Once that is mended, the same command goes on with them."
+            f"{preview(sorted(failed))}; without them there is no {without}. Once that is mended, the same command "
+            "goes on with them."
         )
-    made = [name for name in experiments if reproduction.make(name)]
-    if "all" in flags.experiment:
-        print(write_report(flags.results_dir, flags.runs_dir, made))
     if reproduction.missing and not flags.skip_missing:
         raise InputError(" ".join(reproduction.missing))
 

@@ -15,6 +15,7 @@ the person, assuming that one of the images compared does, or the share that --p
 --one_person and --per track, whose distances differ in kind.
 """
 
+import os
 import shlex
 import sys
 from typing import TYPE_CHECKING
@@ -38,7 +39,7 @@ SLOW = (
     "Keras was loaded for this, which takes seconds. An export for ONNX Runtime answers sooner: write one with "
     "python -m hacnn_tf.export --run_dir {} --output FOLDER --format onnx, and search with --model FOLDER."
 )
-COMMAND = cli.Command(__doc__, "hacnn_tf.search", once=True)
+COMMAND = cli.Command(__doc__, "hacnn_tf.search")
 COMMAND.group("Search")
 COMMAND.define("path", "database", None, "what python -m hacnn_tf.index made")
 COMMAND.define("string", "where", None, "search only where this condition holds, as in camid != 3")
@@ -55,13 +56,15 @@ COMMAND.define("path", "model", None, "new location of the database's model, if 
 COMMAND.group("Output")
 COMMAND.define("path", "html", None, "also write a page with the images there, as .html; must not exist yet")
 COMMAND.define("path", "audit", None, "log who searched for what to this file, before anything is shown")
+COMMAND.require("database", "query")
 ASKED = ("where", "top", "per", "exact", "rerank", "at_least", "prior")  # change what is found, and are audited
 
 
 def main(flags: FlagValues) -> None:
-    cli.require(flags, "database", "query")
     if flags.html:
         check_new_path(flags.html, suffix=".html")
+    if flags.html and flags.audit and os.path.realpath(flags.html) == os.path.realpath(flags.audit):
+        raise InputError("--html and --audit name one file: name two.")
     _check_probabilities(flags)
     check_there(flags.database)
     audit = Audit(flags.audit, COMMAND.name)

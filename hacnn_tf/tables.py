@@ -19,10 +19,10 @@ COMMAND.define_options(Selection)
 COMMAND.group("Places")
 COMMAND.define("path", "runs_dir", "runs", "folder that holds the run folders")
 COMMAND.define("path", "results_dir", "results", "where the table goes")
+COMMAND.require("table")
 
 
 def main(flags: FlagValues) -> None:
-    cli.require(flags, "table")
     selection, runs = cli.given_options(Selection, flags), RunFolders(flags.runs_dir)
     from hacnn_tf.paper.accuracy import accuracy_table
 

@@ -18,7 +18,7 @@ from absl.flags import FlagValues
 
 from hacnn_tf.data.load import load_images, load_splits
 from hacnn_tf.data.pipeline import epoch_order
-from hacnn_tf.preset import find_model
+from hacnn_tf.preset import find_model, from_anywhere
 from hacnn_tf.reid import ReID
 from hacnn_tf.training.cluster import find_workers
 from hacnn_tf.training.recipes import GROUP, OPTIONS, RECIPES, Recipe
@@ -33,7 +33,7 @@ from hacnn_tf.utils.types import Results
 if TYPE_CHECKING:
     from hacnn_tf.data.dataset import ReidDataset
 
-COMMAND = cli.Command(__doc__, "hacnn_tf.train")
+COMMAND = cli.Command(__doc__, "hacnn_tf.train", once=False)
 COMMAND.define_dataset(Settings)
 COMMAND.group("Dataset")
 COMMAND.define("path", "cache_dir", None, "keep decoded images there, for datasets larger than memory")
@@ -115,6 +115,8 @@ def main(flags: FlagValues) -> None:
             return results
 
         places = {"data_root": flags.data_root, "cache_dir": flags.cache_dir, "strategy": flags.strategy}
+        if settings.init_from:
+            places["init_from"] = from_anywhere(settings.init_from)
         begun_from = initial.fingerprint if initial else None
         with RunFolder.opened(run_dir, settings, dataset, begun_from, **places) as run:
             for name, split in dataset.made_splits.items():

@@ -139,6 +139,8 @@ def test_proxies_are_there_again_for_a_database_in_a_bucket(monkeypatch):
 def test_bad_input_ends_in_a_sentence(people, tmp_path):
     (tmp_path / "open").touch()
     (tmp_path / "open").chmod(0o644)
+    users = tmp_path.parent / f"{tmp_path.name}-users"
+    set_password(users, "anna", "correct horse")
     for args, words in (
         ([], "--database must be given"),
         ([f"--database={tmp_path}/none.lance"], "is not a database of features"),
@@ -146,7 +148,9 @@ def test_bad_input_ends_in_a_sentence(people, tmp_path):
         ([f"--database={people}", f"--auth={tmp_path}/none"], "none cannot be read (No such file or directory): add a"),
         ([f"--database={people}", f"--auth={tmp_path}/open"], "others may read or write it: chmod 600 it"),
         ([f"--database={people}", f"--audit={tmp_path}"], "is not a file that you may append to"),
+        ([f"--database={people}", f"--auth={users}", f"--audit={users}"], "--auth and --audit name one file"),
         (["--add_user=anna"], "--add_user takes --auth"),
+        (["--add_user=anna", f"--auth={tmp_path}/new", "--port=9"], "--add_user takes --auth"),
         (["--add_user=anna", f"--auth={tmp_path}/new", f"--database={people}"], "--add_user takes --auth"),
         (["--add_user=a:b", f"--auth={tmp_path}/new"], "'a:b' is not a name of a user"),
     ):

@@ -248,6 +248,12 @@ def test_an_empty_database_is_calibrated_too(people, labelled, capsys):
     assert Database(people).calibration.persons == 20
 
 
+def test_a_database_takes_no_curve_of_other_distances(people, labelled, monkeypatch):
+    monkeypatch.setattr(Database, "measures_otherwise", lambda *_: True)
+    assert "holds features computed in float32, not float32" in fails(calibrate, [f"--database={people}", *labelled])
+    assert Database(people).calibration is None
+
+
 def stale(path):
     """Writes a calibration of another network there."""
     dataclasses.replace(ANY, fingerprint="bb").write(path)

@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from hacnn_tf import app, calibrate, evaluate, index, reproduce, search, train
+from hacnn_tf import app, calibrate, check, evaluate, index, reproduce, search, train
 from hacnn_tf.export import __main__ as export
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
@@ -39,6 +39,7 @@ def fails(module, args):
         (index, ["--keep_days=1", "--keep_days=2"]),
         (app, ["--auth=a", "--auth=b"]),
         (calibrate, ["--seed=0", "--seed=1"]),
+        (check, ["--dataset=folder:a", "--dataset=folder:b"]),
     ],
 )
 def test_a_flag_that_is_given_twice_is_no_guess(module, flags):
@@ -122,6 +123,8 @@ def test_a_reader_who_leaves_is_no_fault():
         (["--schedule=step", "--drops=0.5,1.5"], "--drops are shares of the training between 0 and 1"),
         (["--schedule=cosine", "--drops=0.5"], "--drops needs --schedule step, and it is cosine"),
         (["--batch_identities=5"], "--batch_identities 5 does not fill --batch_size 32"),
+        (["--crop_padding=33"], "--crop_padding"),
+        (["--num_regions=81"], "--num_regions"),
         (["--triplet=1"], "--triplet compares images of one identity"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from hacnn_tf import check, evaluate, train
 from hacnn_tf.data.dataset import ReidDataset, make_table
+from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.evaluation import TEST_SPLITS
 from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.training.code import code_revision
@@ -123,7 +124,7 @@ def test_no_table_reads_results_on_another_test_set(own_run, tmp_path):
     run = RunFolder(tmp_path / "runs/own")
     results = json.loads((own_run / "metrics.json").read_text())["results"]
     another = ReidDataset("x", make_table(["a.jpg"], [1], [1], "query"))
-    written = json.loads(run.write_other_metrics(another, results, run.settings.epochs).read_text())
+    written = json.loads(run.write_other_metrics(another, DatasetOptions(), results, run.settings.epochs).read_text())
     assert written["tested"] == another.fingerprint(TEST_SPLITS) and written["revision"] == code_revision()
     runs = RunFolders(tmp_path / "runs")
     assert runs.select(run.settings) == [] and "is not finished (no metrics.json)" in runs.left_out[0]

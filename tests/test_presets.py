@@ -12,7 +12,7 @@ import tensorflow as tf
 from hacnn_tf import ReID
 from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.export.decoding import resize
-from hacnn_tf.preset import SHIPPED
+from hacnn_tf.preset import SHIPPED, find_model, from_anywhere
 
 PRESETS = sorted(folder.name for folder in SHIPPED.iterdir())
 
@@ -47,3 +47,11 @@ def test_the_features_of_drawn_persons(name, small_data_root):
     decoded = [tf.io.decode_jpeg(path.read_bytes(), dct_method="INTEGER_FAST") for path in paths]
     images = np.stack([resize(image, model.input_size) for image in decoded])
     np.testing.assert_allclose(model.extract(images), expected, atol=1e-3)
+
+
+def test_a_folder_of_its_name_does_not_hide_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / PRESETS[0]).mkdir()
+    assert find_model(PRESETS[0]).path == SHIPPED / PRESETS[0]
+    assert from_anywhere(PRESETS[0]) == PRESETS[0]
+    assert from_anywhere("runs/none") == "runs/none"

@@ -1,6 +1,7 @@
 """Several datasets as one."""
 
 import itertools
+import os
 from collections.abc import Mapping
 
 import pandas as pd
@@ -24,10 +25,11 @@ def join_datasets(datasets: Mapping[str, ReidDataset]) -> ReidDataset:
         A `ReidDataset`.
 
     Raises:
-        InputError: one is single-shot, with a gallery of another kind.
+        InputError: one is single-shot, with a gallery of another kind; or an image is in two of them.
     """
     if single_shot := [dataset.name for dataset in datasets.values() if dataset.single_shot]:
         raise InputError(f"{single_shot[0]} is tested single-shot, and no other dataset can join it: name it alone.")
+    _check_apart(datasets)
     tables, pids, cameras, unknown = [], 0, 0, 0
     for called, dataset in datasets.items():
         pid, camid = dataset.table.pid, dataset.table.camid
@@ -47,6 +49,18 @@ def join_datasets(datasets: Mapping[str, ReidDataset]) -> ReidDataset:
         ),
         made_splits=_named_splits(datasets),
     )
+
+
+def _check_apart(datasets: Mapping[str, ReidDataset]) -> None:
+    """Raises `InputError` if two datasets have an image in common, as of one folder by two names."""
+    owners: dict[str, str] = {}
+    for called, dataset in datasets.items():
+        paths = [os.path.realpath(path) for path in dataset.table.path]
+        if owner := next((owners[path] for path in paths if path in owners), None):
+            raise InputError(
+                f"{owner} and {called} have images in common, whose people would be two each: name one of them."
+            )
+        owners |= dict.fromkeys(paths, called)
 
 
 def _named_splits(datasets: Mapping[str, ReidDataset]) -> dict[str, pd.DataFrame]:

@@ -194,11 +194,16 @@ def searched_rows(
     Args:
         query_features, gallery_features, query_pids, gallery_pids, query_camids, gallery_camids, distances: as in
             `rank_matches`; the distances hold until the next query is asked for.
+
+    Raises:
+        InputError: a distance is not a number.
     """
     junk = np.flatnonzero(np.asarray(gallery_pids) == JUNK)
     rows = bar(distances(query_features, gallery_features), "Ranking", len(query_features), "query")
     people = same_person(query_pids, gallery_pids, query_camids, gallery_camids)
     for row, (matches, left_out) in zip(rows, people, strict=True):
+        if np.isnan(row).any():  # which sorts behind all others
+            raise InputError("Some distances are not numbers: see what `distances` gives.")
         row[junk] = row[left_out] = np.inf
         yield row, matches
 

@@ -34,6 +34,7 @@ from hacnn_tf.utils.options import PRECISIONS
 from hacnn_tf.utils.types import Pixels, Size
 
 INT8_IMAGES = 256  # to calibrate int8 on
+FEWEST_IMAGES = 16  # of those that are named
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.export")
 COMMAND.group("Run")
@@ -52,10 +53,10 @@ COMMAND.define(
 COMMAND.group("Calibration")
 COMMAND.define("path", "data_root", "data", "folder that holds the run's dataset, on which int8 is calibrated")
 COMMAND.define("path", "calibration_images", None, "a folder of images of people to calibrate on instead")
+COMMAND.require("run_dir", "output")
 
 
 def main(flags: FlagValues) -> None:
-    cli.require(flags, "run_dir", "output")
     formats = list(dict.fromkeys(flags.format))
     check_new_path(flags.output)
     if Path(flags.output).suffix in {Path(form.FILE).suffix for form in FORMATS.values()} - {""}:
@@ -63,6 +64,8 @@ def main(flags: FlagValues) -> None:
     check_formats(formats, flags.precision)
     if flags.calibration_images and flags.precision != "int8":
         raise InputError("--calibration_images is for --precision int8: leave it out, or add that.")
+    if flags["data_root"].present and (flags.calibration_images or flags.precision != "int8"):
+        raise InputError("--data_root is for --precision int8 on the run's own images: leave it out.")
     paths = _calibration_paths(flags) if flags.precision == "int8" else None
     model = ReID.from_preset(flags.run_dir)
     network = model.network
@@ -72,6 +75,7 @@ def main(flags: FlagValues) -> None:
     images = None
     if paths:
         images = calibration_images(paths, network.input_shape[1:3])
+        print(f"int8 is calibrated on {len(images):,} of {len(paths):,} images.", flush=True)
     export_model(network, flags.output, formats, flags.precision, images, calibration)
     print(f"{flags.run_dir} exported:")
     for name in formats:
@@ -92,6 +96,11 @@ def _calibration_paths(flags: FlagValues) -> list[str]:
             raise InputError(f"--calibration_images {flags.calibration_images} holds no images{only(left_out)}.")
         if left_out:
             print(f"{flags.calibration_images}: {len(images):,} images; left out: {count_kinds(left_out)}.")
+        if len(images) < FEWEST_IMAGES:
+            raise InputError(
+                f"--calibration_images {flags.calibration_images} holds {len(images)} images, too few to tell the "
+                f"ranges of activations: give {FEWEST_IMAGES} or more, best {INT8_IMAGES}."
+            )
         return list(map(str, images))
     if not (Path(flags.run_dir) / "checkpoints").is_dir():
         raise InputError(

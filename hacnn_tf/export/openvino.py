@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ HINTS = {"float32": "f32", "mixed_bfloat16": "bf16"}  # arithmetic under a polic
 
 def write(network: "HACNN", path: Path, precision: str, images: Pixels | None = None) -> None:
     """Writes `path` and its `.bin`: float32, its weights halved ("float16"), or calibrated on `images` ("int8")."""
-    (openvino,) = needed("openvino")
+    openvino = _openvino()
     model = _core(openvino).read_model(onnx.convert(network).SerializeToString())
     if precision == "int8":
         assert images is not None, "int8 needs images"
@@ -38,7 +39,7 @@ def write(network: "HACNN", path: Path, precision: str, images: Pixels | None = 
 
 def load(path: Path, precision: str | None = None) -> Extractor:
     """Opens the file as an `Extractor`, on the CPU, to compute in float32 or under "mixed_bfloat16"."""
-    (openvino,) = needed("openvino")
+    openvino = _openvino()
     core = _core(openvino)
     model = core.read_model(path)
     # By itself it would take bfloat16 wherever the processor has it.
@@ -46,13 +47,22 @@ def load(path: Path, precision: str | None = None) -> Extractor:
     told = ("format", "fingerprint", "precision", "branches")
     places = {name: ["hacnn_tf", name] for name in told if model.has_rt_info(["hacnn_tf", name])}
     known = {name: model.get_rt_info(place).value for name, place in places.items()}
+    if precision and known["precision"] != "int8":  # whose distances differ, whatever computes them
+        known["precision"] = precision
     shape = model.inputs[0].partial_shape
     return Extractor(
         lambda batch: compiled.create_infer_request().infer([batch])[0],  # a request is one thread's
         (shape[1].get_length(), shape[2].get_length()),
         model.outputs[0].partial_shape[1].get_length(),
-        **described(path, known | ({"precision": precision} if precision else {})),
+        **described(path, known),
     )
+
+
+def _openvino() -> ModuleType:
+    """The package, without the one that reports each import to its makers, from a fork, which LanceDB warns of."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # as import takes it: not there
+    (openvino,) = needed("openvino")
+    return openvino
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Features of images in a LanceDB table, and the images of a folder to put there."""
+"""A database of features, a LanceDB table; its page, and who may look, did look, and for how long there is what."""
 
 from typing import TYPE_CHECKING
 

@@ -19,6 +19,7 @@ from hacnn_tf.gallery.lance import MOST_ROWS, LanceTable, connect, on_disk, own_
 from hacnn_tf.gallery.lock import writing
 from hacnn_tf.gallery.naming import FEATURE, in_bucket
 from hacnn_tf.gallery.nearest import build_index, nearest, nearest_reranked, needs_index
+from hacnn_tf.preset import from_anywhere
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import expanded, preview
@@ -79,8 +80,7 @@ class Database:
         Raises:
             InputError: it exists, cannot be made, or a column has no type that a database has.
         """
-        preset = os.path.abspath(model.name) if os.path.exists(model.name) else model.name
-        LanceTable.create(path, rows, model.fingerprint, preset, model.feature_dim, model.precision)
+        LanceTable.create(path, rows, model.fingerprint, from_anywhere(model.name), model.feature_dim, model.precision)
         return cls(path)
 
     @classmethod

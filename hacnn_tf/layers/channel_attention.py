@@ -26,12 +26,14 @@ class ChannelAttention(keras.layers.Layer):
         `(batch, 1, 1, channels)` tensor, values ≥ 0.
 
     Raises:
-        ValueError: when built, if the number of channels is not divisible by `reduction`, or on a map in place of its
-            signature.
+        ValueError: `reduction` is below 1; when built, if the number of channels is not divisible by it, or on a map
+            in place of its signature.
     """
 
     def __init__(self, reduction: int = 16, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if reduction < 1:
+            raise ValueError(f"ChannelAttention's reduction must be 1 or more, not {reduction}.")
         self.reduction = reduction
 
     def build(self, input_shape: Shape) -> None:

@@ -36,10 +36,12 @@ class HardAttention(keras.layers.Layer):
         `(batch, num_regions, 2)` float32 tensor of (t_y, t_x) in [-1, 1]: 0 is the image's centre, ±1 its borders.
 
     Raises:
-        ValueError: when built, on a map in place of its signature.
+        ValueError: `num_regions` is below 1; when built, on a map in place of its signature.
     """
 
     def __init__(self, num_regions: int = 4, fixed: bool = False, trainable: bool = True, **kwargs: Any) -> None:
+        if num_regions < 1:
+            raise ValueError(f"HardAttention's num_regions must be 1 or more, not {num_regions}.")
         self.fixed = fixed
         super().__init__(**{**kwargs, "trainable": trainable and not fixed, "dtype": "float32"})
         self.num_regions = num_regions

@@ -60,7 +60,7 @@ class RegionCrop(keras.layers.Layer):
         `(batch * T, size[0], size[1], channels)` tensor: the regions of an image follow one another.
 
     Raises:
-        ValueError: `size` is not two positive numbers, the map's height, width or channels or T is not static, or
+        ValueError: `size` is not two positive whole numbers, the map's height, width or channels or T is not static, or
             centres are not pairs.
     """
 
@@ -68,8 +68,8 @@ class RegionCrop(keras.layers.Layer):
         # Positions stay float32 under every policy; autocast would round them to half precision.
         super().__init__(autocast=False, **kwargs)
         self.size = tuple(np.ravel(size).tolist())
-        if len(self.size) != 2 or min(self.size) < 1:
-            raise ValueError(f"RegionCrop's size must be (height, width), both at least 1, not {self.size}.")
+        if len(self.size) != 2 or not all(isinstance(side, int) and side > 0 for side in self.size):
+            raise ValueError(f"RegionCrop's size must be two whole numbers, (height, width), not {self.size}.")
 
     def build(self, inputs_shape: Shape, centres_shape: Shape) -> None:
         if None in inputs_shape[1:]:

@@ -62,7 +62,7 @@ def _settings_table(runs: RunFolders) -> "Table":
             **run.settings.to_flags(),
             "revision": run.revision,
             **run.code[0]["versions"],
-            "images": run.fingerprint,
+            "images": run.trained,
         }
         rows[run.path.name] = {
             name: "" if value in (None, ()) else format_flag(value) for name, value in values.items()

@@ -84,7 +84,7 @@ class Reproduction:
         lines: list[str] = []
         todo: list[tuple[Settings, Path]] = []
         images = 0
-        trainings = [(each, dataset) for each in self._trainings() if (dataset := self._dataset(each))]
+        trainings = [(each, dataset) for each in self._trainings(self._experiments) if (dataset := self._dataset(each))]
         runs = self._runs() if self._runs_dir.is_dir() else None
         for settings, dataset in trainings:
             trained = [run for run, _ in runs.select(settings)] if runs else []
@@ -152,11 +152,15 @@ class Reproduction:
             return figures.attention_figure(shown, self._images, self._examples)
         return figures.ranking_figure(shown, self._examples)
 
-    def _trainings(self) -> dict[Settings, None]:
-        """The `Settings` of all trainings that were asked for, each once."""
+    def needs(self, name: str) -> set[Path]:
+        """Where the trainings go that a table or figure needs."""
+        return {self._runs_dir / settings.run_name for settings in self._trainings([name])}
+
+    def _trainings(self, names: Sequence[str]) -> dict[Settings, None]:
+        """The `Settings` of all trainings that experiments need, each once."""
         return dict.fromkeys(
             self._selection.settings(row, column, seed)
-            for name in self._experiments
+            for name in names
             if name in TRAINED
             for seed in (self._seeds[:1] if name in SHOW_ONE_SEED else self._seeds)
             for column in self._selection.columns(TRAINED[name])

@@ -67,7 +67,7 @@ class RunFolders:
             try:
                 _check_settings(run, settings)
                 results = run.read_metrics()
-                if run.fingerprint != self._trained.setdefault(data_key(settings), run.fingerprint):
+                if run.trained != self._trained.setdefault(data_key(settings), run.trained):
                     raise InputError(f"{run.path} was trained on other images of {run.dataset_name} than this table's.")
                 tested = run.read_test()[0]
                 if tested and tested != self._tested.setdefault(data_key(settings), tested):

@@ -35,7 +35,7 @@ class Recipe:
     )
     label_smoothing: float = option(0.0, "share of each label that all identities get", GROUP, low=0, below=1)
     flip: bool = option(False, "mirror half of the images", GROUP, augments=True)
-    crop_padding: int = option(0, "pad by so many pixels and crop at random", GROUP, low=0, augments=True)
+    crop_padding: int = option(0, "pad by so many pixels and crop at random", GROUP, low=0, high=32, augments=True)
     erasing: float = option(
         0.0, "probability that a rectangle of an image is erased", GROUP, low=0, high=1, augments=True
     )
@@ -48,10 +48,8 @@ class Recipe:
     def __post_init__(self) -> None:
         try:
             object.__setattr__(self, "drops", tuple(map(float, self.drops)))  # of a flag or of JSON
-        except ValueError:
-            raise InputError(
-                f"--drops takes numbers separated by commas, not {','.join(map(str, self.drops))}."
-            ) from None
+        except (TypeError, ValueError):
+            raise InputError(f"--drops takes a list of numbers, as in 0.6,0.9, not {self.drops!r}.") from None
         if self.final_rate is None and self.schedule in ("exponential", "cosine"):
             object.__setattr__(self, "final_rate", 0.01)
         check_options(self)
@@ -72,6 +70,8 @@ class Recipe:
             raise InputError(f"--drops needs --schedule step, and it is {self.schedule}: leave one of them out.")
         if self.schedule in ("step", "constant") and self.final_rate is not None:
             raise InputError(f"--final_rate needs exponential or cosine, and --schedule is {self.schedule}.")
+        if self.batch_identities == 1:
+            raise InputError("--batch_identities must be 0, or two or more: of one person there is nobody to tell.")
         if self.comparing and self.batch_identities < 2:
             raise InputError(
                 f"--{self.comparing[0]} compares images of one identity with those of another in a batch: it needs "

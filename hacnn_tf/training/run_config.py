@@ -31,6 +31,7 @@ class RunConfig:
     num_identities: int
     initial: str | None
     data_root: str | None
+    init_from: str | None
     code: list[dict[str, Any]]
 
     @classmethod
@@ -48,12 +49,14 @@ class RunConfig:
                 num_identities=content["num_identities"],
                 initial=content.get("initial"),
                 data_root=content.get("places", {}).get("data_root"),
+                init_from=content.get("places", {}).get("init_from"),
                 code=[_code(content), *({**part, **_code(part)} for part in content.get("then", ()))],
             )
             if not (type(config.num_identities) is int and config.num_identities > 0):
                 raise ValueError(f"num_identities is {config.num_identities!r}")
-            if not isinstance(config.data_root, str | None):
-                raise ValueError(f"data_root is {config.data_root!r}")
+            for place in ("data_root", "init_from"):
+                if not isinstance(getattr(config, place), str | None):
+                    raise ValueError(f"{place} is {getattr(config, place)!r}")
             for name, kind in (("revision", str), ("device", str), ("pixels", int)):
                 if not all(isinstance(code[name], kind | None) for code in config.code):
                     raise ValueError(f"a {name} is no {'text' if kind is str else 'number'}")

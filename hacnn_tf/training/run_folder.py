@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.evaluation import PARTS
 from hacnn_tf.training.checkpoints import Checkpoints
 from hacnn_tf.training.code import code_revision
@@ -64,11 +65,12 @@ class RunFolder:
         path: `pathlib.Path` of the folder.
         settings: the `Settings` of its training.
         dataset_name: of the dataset trained on, for people.
-        fingerprint: of its training images, see `ReidDataset.fingerprint`.
+        trained: fingerprint of its training images, see `ReidDataset.fingerprint`.
         tested: that of its test images when it began; None if it does not say.
         num_identities: number of training identities.
         initial: fingerprint of the weights that it began from; None if those were fresh.
         data_root: where its dataset was read from, as typed; None if it does not say.
+        init_from: what it began from, by its path in full; None if that was nothing, or it does not say.
         code: what computed it, a dict for each stretch of the training by other code, or on another device, than
             before: `versions`, `revision` (git's, or None), `pixels` (`DECODER_VERSION`) and `device` (both None if it
             does not say), and of all but the first the `epoch` and `step` after which it began.
@@ -89,8 +91,8 @@ class RunFolder:
             )
         content = RunConfig.read(config)
         self.settings, self.num_identities = content.settings, content.num_identities
-        self.dataset_name, self.fingerprint, self.tested = content.dataset_name, content.fingerprint, content.tested
-        self.initial, self.data_root = content.initial, content.data_root
+        self.dataset_name, self.trained, self.tested = content.dataset_name, content.fingerprint, content.tested
+        self.initial, self.data_root, self.init_from = content.initial, content.data_root, content.init_from
         self.code, self.revision = content.code, content.revision
 
     @classmethod
@@ -233,7 +235,7 @@ class RunFolder:
 
     def check_dataset(self, dataset: "ReidDataset") -> None:
         """Raises `InputError` if `dataset` does not have the training images of this run."""
-        if (dataset.name, dataset.fingerprint()) != (self.dataset_name, self.fingerprint):
+        if (dataset.name, dataset.fingerprint()) != (self.dataset_name, self.trained):
             raise InputError(
                 f"{self.path} was trained on other images of {self.dataset_name} than those of {dataset.name} here: "
                 "restore the data (--data_root says where it is), or name another folder with --run_dir."
@@ -301,7 +303,9 @@ class RunFolder:
             write_json(self.path / "metrics.json", {"dataset": self.dataset_name, **how, "results": results})
         return True
 
-    def write_other_metrics(self, dataset: "ReidDataset", results: Results, epoch: int) -> Path:
+    def write_other_metrics(
+        self, dataset: "ReidDataset", options: DatasetOptions, results: Results, epoch: int
+    ) -> Path:
         """Writes `metrics-DATASET.json`, results on the test set of another `ReidDataset`, and gives its path.
 
         If that is of other images of a dataset of this name, their fingerprint comes behind it. Raises as `save`.
@@ -312,7 +316,7 @@ class RunFolder:
         if read_if_whole(path).get("tested") not in (None, tested):
             path = path.with_name(f"{path.stem}-{tested}.json")
         how = {"tested": tested, "revision": code_revision(), "epoch": epoch}
-        names = {"trained_on": self.dataset_name, "tested_on": dataset.name}
+        names = {"trained_on": self.dataset_name, "tested_on": dataset.name, "options": dataclasses.asdict(options)}
         write_json(path, {**names, **how, "results": results})
         return path
 

@@ -96,11 +96,18 @@ def _lineage(preset: FilePath) -> Iterator[Place]:
         try:
             place = find_model(preset)
             yield place
-            preset = RunFolder(place.path).settings.init_from or "" if place.kind is Kind.RUN else ""
+            preset = _began_from(RunFolder(place.path)) if place.kind is Kind.RUN else ""
         except InputError as error:
             if len(passed) > 1:  # of the first, whoever opens it says what is wrong
                 print(f"It is unknown whom the weights have seen. {error}", file=sys.stderr)
             return
+
+
+def _began_from(run: RunFolder) -> str:
+    """Where that lies which a run began from, or what it is called; empty if that is nothing."""
+    if run.init_from and os.path.exists(run.init_from):
+        return run.init_from
+    return run.settings.init_from or ""  # it was moved with the run, perhaps, to the same place from here
 
 
 def _persons_known(place: Place, dataset: "ReidDataset", options: DatasetOptions, data_root: FilePath) -> str:

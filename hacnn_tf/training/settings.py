@@ -47,7 +47,7 @@ class Settings(DatasetOptions):
         None, "hard regional attention (Table 5's HRA); off: fixed stripes; as --local by default", "Network"
     )
     interaction: bool | None = option(None, "cross-attention interaction (Table 6); as --local by default", "Network")
-    num_regions: int = option(4, "T, the number of local streams", "Network", low=1)
+    num_regions: int = option(4, "T, the number of local streams", "Network", low=1, high=80)
     epochs: int | None = option(
         None,
         f"{PAPER_EPOCHS} by default, {FINETUNE_EPOCHS} with --init_from, {SYNTHETIC_EPOCHS} for synthetic",
@@ -66,6 +66,11 @@ class Settings(DatasetOptions):
         0, "epochs between evaluations; 0: only at the end, and of trained weights first", "Run", low=0
     )
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.init_from:  # the same folder with and without a slash
+            object.__setattr__(self, "init_from", os.path.normpath(self.init_from))
+
     def completed(self) -> "Settings":
         """These settings with what was left open filled in for the dataset.
 
@@ -80,6 +85,8 @@ class Settings(DatasetOptions):
             filled[name] = self.local if getattr(self, name) is None else getattr(self, name)
         asked = super().completed()
         filled["recipe"] = recipe = self.recipe or RECIPES[usual_recipe(asked.dataset, self.init_from)]
+        if not isinstance(recipe, Recipe):
+            raise InputError(f"recipe takes a Recipe, as RECIPES['adamw'], not {recipe!r}.")
         identities = recipe.batch_identities
         if identities and (self.batch_size % identities or self.batch_size < 2 * identities):
             raise InputError(

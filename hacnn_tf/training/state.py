@@ -83,7 +83,7 @@ def load_network(model: HACNN, arrays: Mapping[str, NDArray], source: FilePath) 
     Raises:
         InputError: they are those of another network; names `source`.
     """
-    network = json.loads(str(arrays.get("network", "{}")))
+    network = json.loads(str(arrays["network"]))
     if DEFAULTS | network != DEFAULTS | json.loads(describe(model)):
         raise InputError(f"{source} is of another network than its run folder's config.json describes: restore both.")
     _assign(model.variables, "model", arrays, source)

@@ -38,6 +38,10 @@ def test_tracks_of_a_manifest_are_kept_with_its_split(tmp_path):
     split = dataset.made_splits["split.csv"]
     write_csv(tmp_path / "split.csv", list(split), split.to_dict("records"))
     assert read_custom(tmp_path / "split.csv").table.equals(dataset.table)
+    with pytest.raises(InputError, match=r"manifest.csv says the cameras in its column camid: leave --camera_pattern"):
+        read_custom(manifest, camera_pattern="(.)[.]jpg")
+    rows = [f"{path},{path.parts[0]},{track}" for path, track in zip(paths, tracks, strict=True)]
+    manifest.write_text("path,pid,track\n" + "\n".join(rows) + "\n")
     with pytest.raises(InputError, match="with the cameras of --camera_pattern, 9 tracks with more than one camera"):
         read_custom(manifest, camera_pattern="(.)[.]jpg")
 

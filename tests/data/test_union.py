@@ -1,5 +1,7 @@
 """Unions: nobody and no camera of one dataset is taken for one of another."""
 
+import dataclasses
+
 import pandas as pd
 import pytest
 
@@ -38,7 +40,8 @@ def test_identities_and_cameras_are_kept_apart():
 
 def test_the_first_dataset_keeps_its_numbers_and_all_keep_their_splits(small_data_root):
     both = read_dataset("synthetic", small_data_root, allow_subset=True)
-    union = join_datasets({"synthetic": both, "again": both})
+    again = dataclasses.replace(both, table=both.table.assign(path="again/" + both.table.path))
+    union = join_datasets({"synthetic": both, "again": again})
     assert (union.table[:96].values == both.table.values).all()
     assert list(union.table.split) == 2 * list(both.table.split)
     assert union.name == "synthetic, detected boxes + synthetic, detected boxes"
@@ -92,3 +95,10 @@ def test_what_is_left_out_of_each_is_counted_together():
     one, two = LeftOut({"a/x.heic": ".heic"}, {"a/p": "p"}), LeftOut({"b/x.heic": ".heic", "b/y.txt": ".txt"})
     union = join_datasets({"a": dataset("a", (1, 1), left_out=one), "b": dataset("b", (1, 1), left_out=two)})
     assert union.left_out.lines() == ["left out: 2 .heic, 1 .txt", "identities without an image: 1 (p)"]
+
+
+def test_nobody_is_two_for_a_folder_of_two_names(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "people")
+    one, two = ({"a": dataset(f"{tmp_path}/{name}", (1, 1), (2, 1))} for name in ("people", "link"))
+    with pytest.raises(InputError, match="a and b have images in common, whose people would be two each"):
+        join_datasets(one | {"b": two["a"]})

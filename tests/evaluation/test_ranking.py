@@ -174,3 +174,13 @@ def test_rows_of_tables_are_taken_in_their_order():
     np.testing.assert_array_equal(found.ranks, expected.ranks)
     pairs = zip(compared_pairs(*case), compared_pairs(*case[:2], *shuffled), strict=True)
     assert all((a[0] == b[0]).all() and (a[1] == b[1]).all() for a, b in pairs)
+
+
+def test_distances_that_are_no_numbers_are_no_perfect_ranking():
+    q, g, *rest = random_case(0)
+
+    def broken(queries, gallery):
+        return iter(np.full((len(queries), len(gallery)), np.nan, np.float32))
+
+    with pytest.raises(InputError, match="Some distances are not numbers"):
+        rank_matches(q, g, *rest, distances=broken)

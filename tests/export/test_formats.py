@@ -227,6 +227,7 @@ def test_smaller_weights_find_as_many(form, precision, shipped, tmp_path):
         (["--format=onnx", "--precision=mixed_bfloat16"], "onnx is not written in mixed_bfloat16, but in"),
         (["--precision=int8"], "saved_model is not written in int8"),
         (["--precision=int4"], "int4"),
+        (["--format=onnx", "--data_root=/none"], "--data_root is for --precision int8 on the run's own images"),
         (["--format=onnx", "--calibration_images=/none"], "--calibration_images is for --precision int8"),
         (["--format=onnx", "--precision=int8", "--calibration_images=/none"], "/none"),
         (["--run_dir=hacnn_cuhk03_detected_strong", "--format=onnx", "--precision=int8"], "name a folder of images"),
@@ -282,6 +283,9 @@ def test_a_folder_to_calibrate_on_is_read_as_every_other(small_run, small_data_r
     args = [f"--run_dir={small_run}", f"--output={tmp_path}/out", "--format=onnx", "--precision=int8"]
     args.append(f"--calibration_images={folder}")
     with pytest.raises(SystemExit, match=r"--calibration_images .*/images holds no images, only 1 \.heic\."):
+        command(export, *args)
+    shutil.copy(min((small_data_root / "synthetic/detected/query").iterdir()), folder)
+    with pytest.raises(SystemExit, match=r"images holds 1 images, too few to tell the ranges of activations: give 16"):
         command(export, *args)
     (folder / "people").symlink_to(small_data_root / "synthetic/detected/query")
     (folder / "._a.jpg").touch()

@@ -119,9 +119,9 @@ def test_a_map_in_place_of_its_signature_is_refused(cls):
         cls()(np.zeros((2, 8, 6, 32)))
 
 
-@pytest.mark.parametrize("size", [4, (4,), (4, 0), (4, 4, 4)])
+@pytest.mark.parametrize("size", [4, (4,), (4, 0), (4, 4, 4), (4.0, 3.0)])
 def test_regions_of_no_size_are_refused(size):
-    with pytest.raises(ValueError, match=r"must be \(height, width\), both at least 1"):
+    with pytest.raises(ValueError, match=r"must be two whole numbers, \(height, width\)"):
         layers.RegionCrop(size)
 
 

@@ -280,7 +280,7 @@ def test_the_images_at_hand_decide_which_runs_count(tmp_path):
     make_run(tmp_path / "a-old", 10, images=("old.jpg",))
     now = make_run(tmp_path / "now", 60, seed=1)
     make_run(tmp_path / "other", 90, tested="bb", seed=2)
-    runs = RunFolders(tmp_path, {data_key(now.settings): (now.fingerprint, "aa")})
+    runs = RunFolders(tmp_path, {data_key(now.settings): (now.trained, "aa")})
     table = accuracy_table("table7", SYNTHETIC, runs)
     assert cell(table, "Global+Local", "Synthetic, detected", "R1")["measured"] == 60
     assert "a-old was trained on other images" in runs.left_out[0]

@@ -57,6 +57,10 @@ def test_another_schedule_leaves_drops_behind():
         ({"learning_rate": float("inf")}, "--learning_rate must be above 0 and finite"),
         ({"learning_rate": float("nan")}, "--learning_rate must be above 0 and finite"),
         ({"schedule": "step"}, "--schedule step needs --drops"),
+        ({"schedule": "step", "drops": 0.5}, "--drops takes a list of numbers, as in 0.6,0.9, not 0.5"),
+        ({"schedule": "step", "drops": None}, "--drops takes a list of numbers"),
+        ({"schedule": "step", "drops": "0.5,0.6"}, "--drops takes a list of numbers"),
+        ({"batch_identities": 1}, "--batch_identities must be 0, or two or more"),
         ({"drops": (0.5,)}, "--drops needs --schedule step, and it is constant"),
         (
             {"schedule": "step", "drops": (0.5, 1.0)},
@@ -66,7 +70,7 @@ def test_another_schedule_leaves_drops_behind():
         ({"schedule": "step", "drops": (0.6, 0.6)}, "in ascending order"),
         ({"schedule": "step", "drops": (0.0,)}, "before it begins"),
         ({"schedule": "step", "drops": (float("nan"),)}, "between 0 and 1"),
-        ({"schedule": "step", "drops": ("soon",)}, "--drops takes numbers.*not soon"),
+        ({"schedule": "step", "drops": ("soon",)}, "--drops takes a list of numbers.*not \\('soon',\\)"),
         ({"learning_rate": 1e300}, "--learning_rate must be above 0 and finite"),
         ({"learning_rate": 1e-60}, "--learning_rate must be above 0 and finite"),
         ({"schedule": "cosine", "final_rate": 0}, "--final_rate must be at least 1e-06 and at most 1, not 0"),
@@ -75,14 +79,13 @@ def test_another_schedule_leaves_drops_behind():
         ({"schedule": "cosin"}, "--schedule must be one of constant, step"),
         ({"warmup": 1.0}, "--warmup must be at least 0 and below 1"),
         ({"label_smoothing": -0.1}, "--label_smoothing must be at least 0"),
-        ({"crop_padding": -3}, "--crop_padding must be a whole number, at least 0, not -3"),
+        ({"crop_padding": -3}, "--crop_padding must be a whole number, at least 0 and at most 32, not -3"),
         ({"batch_identities": 2.5}, "--batch_identities must be a whole number"),
         ({"flip": "no"}, "--flip must be given or not, not no"),
         ({"weight_decay": -1}, "--weight_decay must be at least 0 and finite"),
         ({"erasing": 1.1}, "--erasing must be at least 0 and at most 1, not 1.1"),
         ({"grey": -0.1}, "--grey must be at least 0 and at most 1, not -0.1"),
         ({"triplet": 1.0}, "--triplet .* needs --batch_identities"),
-        ({"triplet": 1.0, "batch_identities": 1}, "--triplet .* of two or more"),
     ],
 )
 def test_contradictions_and_ranges(parts, sentence):
@@ -134,3 +137,12 @@ def test_real_datasets_are_trained_by_what_reaches_the_papers_number():
     assert Settings.from_flags({"dataset": "cuhk03", "recipe": None, "flip": True}).recipe == RECIPES["adamw"].replaced(
         flip=True
     )
+
+
+def test_a_recipe_is_no_name():
+    with pytest.raises(InputError, match=r"recipe takes a Recipe, as RECIPES\['adamw'\], not 'adamw'"):
+        Settings(recipe="adamw").completed()
+
+
+def test_a_folder_may_be_typed_with_a_slash():
+    assert Settings("folder", init_from="runs/a/") == Settings("folder", init_from="runs/a")

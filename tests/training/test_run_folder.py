@@ -5,6 +5,7 @@ import json
 import pytest
 
 from hacnn_tf.data.dataset import ReidDataset, make_table
+from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.evaluation import TEST_SPLITS
 from hacnn_tf.training import run_config, run_folder
 from hacnn_tf.training.recipes import OPTIONS, RECIPES
@@ -119,7 +120,7 @@ def test_what_computed_steps_that_count_is_told(tmp_path, monkeypatch):
 def test_results_on_another_test_set_of_that_name_stay(tmp_path):
     run = make_run(tmp_path / "run", 60)
     one, other = (ReidDataset("split.csv", make_table([f"{i}.jpg"], [1], [1], "query")) for i in range(2))
-    paths = [run.write_other_metrics(dataset, {}, 4) for dataset in (one, other, one, other)]
+    paths = [run.write_other_metrics(dataset, DatasetOptions(), {}, 4) for dataset in (one, other, one, other)]
     assert [path.name for path in paths[:2]] == [
         "metrics-split.csv.json",
         f"metrics-split.csv-{other.fingerprint(TEST_SPLITS)}.json",

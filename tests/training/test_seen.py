@@ -187,6 +187,15 @@ def test_what_a_network_began_from_knows_persons_too(small_run, run_of, everybod
     assert "It is unknown whom the weights have seen. runs/removed is not a run folder" in capsys.readouterr().err
 
 
+def test_what_a_network_began_from_is_found_from_every_folder(small_run, run_of, everybody, small_data_root, tmp_path):
+    people, run = Settings(dataset="folder").completed(), run_of("last", dataset="folder", init_from="first")
+    config = json.loads((run / "config.json").read_text())
+    config["places"]["init_from"] = str(small_run)  # as train writes it
+    (run / "config.json").write_text(json.dumps(config))
+    words = f"goes back to {small_run}, which was trained on 6 of the 10 persons who are tested here"
+    assert whom_it_knows(run, everybody, people, small_data_root) == words
+
+
 def test_runs_that_began_from_one_another_are_asked_once(run_of, everybody, tmp_path):
     one = run_of("one", dataset="folder", init_from=str(tmp_path / "other"))
     run_of("other", dataset="folder", init_from=str(one))
