@@ -30,10 +30,12 @@ from hacnn_tf.gallery.audit import Audit, utc_now
 from hacnn_tf.gallery.lock import writing
 from hacnn_tf.gallery.naming import SUFFIX, check_path, check_there
 from hacnn_tf.gallery.retention import kept_anyway, older_than
+from hacnn_tf.preset import find_model
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, printable
+from hacnn_tf.utils.startup import check_installed
 from hacnn_tf.utils.types import FilePath
 
 if TYPE_CHECKING:
@@ -89,6 +91,8 @@ def _index(flags: FlagValues) -> None:
     if flags.audit:
         raise InputError("--audit records what --remove and --keep_days delete: leave it out.")
     cli.require(flags, "model", "images")
+    find_model(flags.model)  # what is said later, if it is wrong, is said before a large folder is listed
+    check_installed(["lancedb", "sqlglot"], "a database", "search")
     from hacnn_tf.gallery.images import find_images
 
     images, left_out = find_images(flags.images, flags.camera_pattern, flags.track_pattern)

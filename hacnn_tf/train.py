@@ -12,6 +12,7 @@
 Ctrl-C or SIGTERM stops it after the current step, with a checkpoint; the same command resumes.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl.flags import FlagValues
@@ -65,6 +66,10 @@ COMMAND.define_options(Recipe, **dict.fromkeys(OPTIONS))
 def main(flags: FlagValues) -> None:
     settings = Settings.from_flags({name: flags[name].value for name in FLAGS}).completed()
     check_tensorflow()
+    run_dir = flags.run_dir or f"runs/{settings.run_name}"
+    if settings.init_from and not Path(run_dir).is_dir():
+        find_model(settings.init_from)  # before a large dataset is read
+    several = len(find_workers(flags.strategy)[0]) > 1  # they meet first, and only the chief has the run folder
     dataset = settings.read_dataset(flags.data_root)
     cli.print_line(dataset.summary())
     rows = dataset.split("train")
@@ -74,8 +79,6 @@ def main(flags: FlagValues) -> None:
         raise InputError(f"{dataset.name} has one identity to train on, and nobody to tell it from: give two or more.")
     assert settings.recipe, "these settings are not completed"
     epoch_order(rows.pid, settings.batch_size, settings.recipe, settings.seed, epoch=1)  # is there enough to fill it?
-    run_dir = flags.run_dir or f"runs/{settings.run_name}"
-    several = len(find_workers(flags.strategy)[0]) > 1  # they meet first, and only the chief has the run folder
     if not several:
         run = RunFolder.find(run_dir, settings, dataset)
         if settings.init_from and not (run and run.begun):

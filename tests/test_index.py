@@ -216,6 +216,7 @@ def test_flags_of_a_network_reach_it(gallery, tmp_path, monkeypatch):
         raise InputError("That is all.")
 
     monkeypatch.setattr(index, "open_model", open_model)
+    monkeypatch.setattr(index, "find_model", lambda _: None)
     flags = ["--precision=mixed_bfloat16", "--runtime=tensorflow"]
     args = ["--model=mine", f"--images={gallery}", f"--database={tmp_path}/p.lance", *flags]
     assert "That is all." in fails(index, args)

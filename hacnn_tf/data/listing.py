@@ -146,7 +146,7 @@ def list_images(folder: FilePath) -> tuple[list[Path], dict[str, str]]:
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read: {error.strerror}.") from None
     _check_names(images)
-    return sorted(images), dict(sorted(left_out.items()))
+    return sorted(images, key=lambda path: path.parts), dict(sorted(left_out.items()))
 
 
 def count_kinds(left_out: Mapping[str, str]) -> str:

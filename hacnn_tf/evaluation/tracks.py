@@ -46,9 +46,11 @@ def add_features(sums: Features, features: Features, tracks: Integers) -> None:
 
 
 def unit_branches(features: Features, branches: Sequence[str] = BRANCHES) -> Features:
-    """Features `(n, d)` whose parts of each branch have length 1; those of length 0 stay."""
-    parts = (feature_part(features, branch, branches) for branch in branches)
-    return np.concatenate([part / _lengths(part) for part in parts], axis=1)
+    """Features `(n, d)`, whose parts of each branch get length 1, in place; those of length 0 stay."""
+    for branch in branches:
+        part = feature_part(features, branch, branches)  # a view
+        part /= _lengths(part)
+    return features
 
 
 def _lengths(features: Features) -> Features:

@@ -13,7 +13,7 @@ from hacnn_tf.data.folders import FILE_NAME
 from hacnn_tf.data.listing import list_images, only
 from hacnn_tf.data.manifest import NAMED, TEXTS, as_numbers, find_manifest, read_manifest, unlisted
 from hacnn_tf.gallery.naming import DISTANCE, FEATURE, FILE_COLUMNS, TRACK_COLUMNS
-from hacnn_tf.gallery.times import as_time, has_zone
+from hacnn_tf.gallery.times import as_times, has_zone
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview
 from hacnn_tf.utils.types import FilePath
@@ -41,6 +41,10 @@ def find_images(
     Raises:
         InputError: there are none, they cannot be listed, or a track has two cameras; says what and what to do.
     """
+    patterns = (("camid", "camera", camera_pattern), ("track", "track", track_pattern))
+    for _, what, pattern in patterns:
+        if pattern is not None:
+            group_regex(what, pattern)  # for the check alone: listing takes long
     place = Path(expanded(images))
     left_out: dict[str, str] = {}
     manifest = find_manifest(place)
@@ -53,14 +57,14 @@ def find_images(
         if not found:
             raise InputError(f"{images} holds no images, nor do the folders in it{only(left_out)}.")
         rows = pd.DataFrame({"path": list(map(str, found))}, dtype=str)
-    for column, what, pattern in (("camid", "camera", camera_pattern), ("track", "track", track_pattern)):
+    for column, what, pattern in patterns:
         if column in rows and pattern is not None:
             raise InputError(f"{images} says the {what}s in its column {column}: leave --{what}_pattern out.")
-    names = [os.path.relpath(path, place) for path in rows.path]
-    if "camid" not in rows:
-        rows["camid"] = _cameras(names) if camera_pattern is None else _found("camera", names, camera_pattern)
-    if track_pattern is not None:
-        rows["track"] = _found("track", names, track_pattern)
+    if "camid" not in rows and camera_pattern is None:
+        rows["camid"] = _cameras(rows.path)
+    for column, what, pattern in patterns:
+        if pattern is not None:
+            rows[column] = _found(what, [os.path.relpath(path, place) for path in rows.path], pattern)
     if "track" in rows and (taken := [name for name in TRACK_COLUMNS if name in rows]):
         tracks = "--track_pattern" if track_pattern else "the column track"
         raise InputError(
@@ -114,23 +118,16 @@ def _parsed_times(manifest: Path, column: pd.Series) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(column):
         return pd.to_datetime(column, utc=True).dt.tz_localize(None).astype("datetime64[us]")
     texts = column.map(str).mask(column.isna() | (column.astype(object) == ""))
-    times, odd = [], []
-    zoned: dict[bool, str] = {}
-    for text in texts:  # one by one: in a column pandas takes the zone of one for that of the next
-        try:
-            times.append(pd.NaT if pd.isna(text) else as_time(text))
-            if not pd.isna(text):
-                zoned.setdefault(has_zone(text), text)
-        except ValueError:
-            odd.append(text)
-    if odd:
+    times = as_times(texts)
+    if len(odd := texts[texts.notna() & times.isna()]):
         raise InputError(f"{manifest} has invalid times: {preview(odd)}; write them as 2026-11-24 15:30:00.")
+    zoned = {has_zone(text): text for text in texts.dropna()[::-1]}
     if len(zoned) > 1:
         raise InputError(
             f"{manifest} has times with a zone ({zoned[True]}) and without ({zoned[False]}): write all of them in one "
             "way, or some would be hours from where they belong."
         )
-    return pd.Series(times, index=column.index).astype("datetime64[us]")
+    return times
 
 
 def _cameras(names: Iterable[str]) -> pd.Series:

@@ -21,7 +21,7 @@ from hacnn_tf.utils.types import Features, FilePath
 from hacnn_tf.utils.waiting import bar
 
 LONG = pd.Timedelta(hours=1)  # of a track: perhaps a tracker began to count anew, and it is of several people
-BATCH = 512  # images per transaction; a kill loses so many at most
+BATCH = 2048  # images per transaction: each takes longer the more there were, and a kill loses so many at most
 
 
 def index(model: ReID, images: pd.DataFrame, path: FilePath, left_out: Mapping[str, str] | None = None) -> None:

@@ -17,6 +17,16 @@ TIME = re.compile(
 TAKEN, DIGITIZED, CHANGED, EXIF = 0x9003, 0x9004, 0x0132, 0x8769  # EXIF's tags of times, and where the first two lie
 
 
+def as_times(texts: pd.Series) -> pd.Series:
+    """Times as of `as_time`; missing where there is no text, or one that is no time. Zones must be all or none.
+
+    Where some texts have zones, pandas takes that of one for that of the next without.
+    """
+    stripped = texts.str.strip()
+    times = pd.to_datetime(stripped, format="ISO8601", utc=True, errors="coerce").dt.tz_localize(None)
+    return times.mask(stripped.str.len() < len("20261124")).astype("datetime64[us]")
+
+
 def as_time(text: str) -> pd.Timestamp:
     """A time in ISO 8601, in UTC if it has a zone, given to the day at least. Raises `ValueError` if it is none."""
     text = text.strip()

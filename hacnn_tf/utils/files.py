@@ -175,6 +175,8 @@ def as_file_name(text: str) -> str:
 
 def printable(path: str) -> str:
     """A path as a line of a terminal has it; file names may be anything."""
+    if path.isprintable():  # which nearly all are, and is soon told
+        return path
     return repr(path) if any(unicodedata.category(sign) in UNSHOWN and sign not in JOINERS for sign in path) else path
 
 

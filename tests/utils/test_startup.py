@@ -30,7 +30,7 @@ AS_TYPED = [*(name.removesuffix(".__main__") for name in COMMANDS), "complexity"
 
 
 def test_all_commands_are_listed():
-    listed = run([sys.executable, "-m", "hacnn_tf"])
+    listed = run([sys.executable, "-m", "hacnn_tf"], COLUMNS=None)
     lines = [line.split(maxsplit=3) for line in listed.stdout.splitlines()[2:]]
     assert sorted(name for _, _, name, _ in lines) == sorted(f"hacnn_tf.{name}" for name in AS_TYPED), listed.stderr
     assert all(words[0].isupper() and words.endswith(".") for *_, words in lines)
@@ -67,7 +67,8 @@ def test_help_and_a_mistyped_flag_wait_for_nothing(command):
     [
         (["train", "--dataset=market1501", "--data_root=/nowhere"], {"pandas", "pyarrow"}),
         (["check", "--dataset=folder", "--data_root=/nowhere"], {"pandas", "pyarrow"}),
-        (["index", "--model=m.onnx", "--images=/nowhere", "--database=p.lance"], {"pandas", "pyarrow"}),
+        (["index", "--model={there}/a.onnx", "--images=/nowhere", "--database=p.lance"], {"pandas", "pyarrow"}),
+        (["index", "--model=/nowhere/m.onnx", "--images={there}", "--database=p.lance"], set()),
         (["index", "--database=/nowhere/p.lance", "--remove=camid = 1"], set()),
         (["index", "--database=/nowhere/p.lance", "--keep_days=30"], set()),
         (["evaluate", "--run_dir=/nowhere"], set()),
