@@ -68,7 +68,7 @@ def cuhk03():
     yield "Rank-1/mAP on the test set, and the epoch's mean losses, global/local."
     for run in tested:
         yield from by_epoch(run)
-    yield "![The first run: loss falls, identity accuracy, Rank-1 and mAP rise by epoch; CMC](../cuhk03_curves.png)"
+    yield "![Two seeds: loss falls, identity accuracy, Rank-1 and mAP rise by epoch; CMC](../cuhk03_curves.png)"
     yield _shell(
         f"python -m hacnn_tf.reproduce --experiment curves {trained} --data_root DATA --runs_dir {RECORDS / 'cuhk03'}"
     )

@@ -116,9 +116,9 @@ def test_int8_takes_no_calibration_along(run, small_data_root, tmp_path, monkeyp
     curve(run).write(run / "calibration.json")
     given = {}
     monkeypatch.setattr(export, "export_model", lambda *args: given.update({args[3]: args[5]}))
-    args = [f"--run_dir={run}", "--format=onnx", f"--data_root={small_data_root}"]
-    for precision, calibrated in (("int8", False), ("float16", True)):
-        command(export, *args, f"--output={tmp_path}/{precision}", f"--precision={precision}")
+    args = [f"--run_dir={run}", "--format=onnx"]
+    for precision, calibrated, more in (("int8", False, [f"--data_root={small_data_root}"]), ("float16", True, [])):
+        command(export, *args, f"--output={tmp_path}/{precision}", f"--precision={precision}", *more)
         assert (given[precision] == curve(run)) == calibrated and (given[precision] is None) != calibrated
 
 

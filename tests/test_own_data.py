@@ -86,7 +86,7 @@ def test_another_test_set(own_run, data_root, capsys):
     before = (own_run / "metrics.json").read_bytes()
     evaluates(own_run, data_root, "--dataset=synthetic", "--boxes=labelled", "--allow_subset")
     printed = capsys.readouterr().out
-    assert "trained on people 6/4, split seed 2, tested on synthetic, labelled boxes:" in printed
+    assert "trained on people 6/4, split seed 2, tested on a part of synthetic, labelled boxes:" in printed
     assert "query                  4        16         4" in printed
     path = own_run / "metrics-synthetic_labelled_boxes.json"
     content = json.loads(path.read_text())

@@ -238,7 +238,8 @@ def test_smaller_weights_find_as_many(form, precision, shipped, tmp_path):
 def test_what_cannot_be_exported(args, words, small_run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as error:
-        command(export, f"--run_dir={small_run}", "--output=out", *args)
+        usual = [f"--run_dir={small_run}", "--output=out"]
+        command(export, *(flag for flag in usual if flag.partition("=")[0] not in "".join(args)), *args)
     assert words in str(error.value) and "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())
 
@@ -287,6 +288,7 @@ def test_a_folder_to_calibrate_on_is_read_as_every_other(small_run, small_data_r
     shutil.copy(min((small_data_root / "synthetic/detected/query").iterdir()), folder)
     with pytest.raises(SystemExit, match=r"images holds 1 images, too few to tell the ranges of activations: give 16"):
         command(export, *args)
+    next(folder.glob("*.jpg")).unlink()
     (folder / "people").symlink_to(small_data_root / "synthetic/detected/query")
     (folder / "._a.jpg").touch()
     calls = []
