@@ -165,8 +165,8 @@ def remove(database: "Database", where: str, sure: bool, audit: Audit, flag: str
         database.refresh()
         count, total = database.count(where), len(database)
         if not count and not database.removing:
-            database.tidy()  # what was replaced may have matched
             audit.removed(database.path, where, 0, total)
+            database.tidy()  # what was replaced may have matched
             return f"None of the {total:,} images in {database.path} matches; nothing was deleted."
         if not sure and count > asked:
             raise InputError(f"Now {count:,} images match, not {asked:,}: nothing was deleted. Run it again.")

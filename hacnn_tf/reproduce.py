@@ -64,7 +64,7 @@ def main(flags: FlagValues) -> None:
             failed.add(path)  # which may be trained by another process: the others do not wait for it
     whole = [name for name in experiments if not reproduction.needs(name) & failed]
     made = [name for name in whole if reproduction.make(name)]
-    if "all" in flags.experiment and made:
+    if "all" in flags.experiment and not failed:
         print(write_report(flags.results_dir, flags.runs_dir, made))
     if failed:
         without = ", ".join(name for name in experiments if name not in whole)

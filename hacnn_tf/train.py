@@ -67,9 +67,9 @@ def main(flags: FlagValues) -> None:
     settings = Settings.from_flags({name: flags[name].value for name in FLAGS}).completed()
     check_tensorflow()
     run_dir = flags.run_dir or f"runs/{settings.run_name}"
-    if settings.init_from and not Path(run_dir).is_dir():
-        find_model(settings.init_from)  # before a large dataset is read
     several = len(find_workers(flags.strategy)[0]) > 1  # they meet first, and only the chief has the run folder
+    if settings.init_from and not several and not Path(run_dir).is_dir():
+        find_model(settings.init_from)  # before a large dataset is read
     dataset = settings.read_dataset(flags.data_root)
     cli.print_line(dataset.summary())
     rows = dataset.split("train")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN_IF_WRITTEN = "nothing is shown without it"
-LITERAL = re.compile("'((?:[^']|'')*)'")  # a text in SQL
+LITERAL = re.compile(r""""(?:[^"]|"")*"|'((?:[^']|'')*)'""")  # a text in SQL, or a column's name in quotes
 
 
 class Audit:
@@ -144,8 +144,9 @@ def _recorded(event: dict[str, Any]) -> dict[str, Any]:
 
 def _without_path(literal: re.Match[str]) -> str:
     """A text of a condition; if it is the path of one image, and no pattern, its digest."""
-    text = literal[1].replace("''", "'")
-    return f"'{_digest(os.fsencode(text))}'" if "/" in text and "%" not in text else literal[0]
+    text = (literal[1] or "").replace("''", "'")
+    of_image = text.startswith("/") and "%" not in text and os.path.splitext(text)[1]
+    return f"'{_digest(os.fsencode(text))}'" if of_image else literal[0]
 
 
 def _append_to_file(path: Path, content: bytes) -> None:

@@ -246,7 +246,7 @@ def own_temporary(path: str) -> Iterator[None]:
     """
     place = None if in_bucket(path) else path
     for left in [] if place is None else list(Path(place).rglob(f"{TEMPORARY}*")):
-        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+        shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=place) as own:
         before = os.environ.get("TMPDIR")
         os.environ["TMPDIR"] = own

@@ -68,8 +68,8 @@ class Settings(DatasetOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.init_from:  # the same folder with and without a slash
-            object.__setattr__(self, "init_from", os.path.normpath(self.init_from))
+        if isinstance(self.init_from, str):  # the same folder with and without a slash
+            object.__setattr__(self, "init_from", self.init_from.rstrip("/") or self.init_from)
 
     def completed(self) -> "Settings":
         """These settings with what was left open filled in for the dataset.

@@ -66,7 +66,9 @@ def test_a_database_in_a_bucket_is_named_as_it_was_given(tmp_path):
     ("where", "kept"),
     [
         ("camid = 'north' and time > timestamp '2026-11-01'", None),
-        ("path like '/door/%'", None),
+        ("path like '/door/%.jpg'", None),
+        ("starts_with(path, '/door/2026/') and day > '2026/11/24'", None),
+        ("\"o'clock\" = 3 and path = '/1.jpg'", f"\"o'clock\" = 3 and path = '{sha256sum(b'/1.jpg')}'"),
         ("path != '/door/1.jpg' and camid = 'a'", f"path != '{sha256sum(b'/door/1.jpg')}' and camid = 'a'"),
         (
             "path in ('/o''neil.jpg', '/é.jpg')",
