@@ -59,8 +59,7 @@ def main(flags: FlagValues) -> None:
     cli.require(flags, "database")
     check_there(flags.database)
     users = Users(flags.auth) if flags.auth else None
-    if flags.auth and flags.audit and os.path.realpath(flags.auth) == os.path.realpath(flags.audit):
-        raise InputError("--auth and --audit name one file: name two.")
+    cli.check_apart(flags, "auth", "audit")
     audit = Audit(flags.audit, COMMAND.name)
     _check_listening(flags.host, flags.port)
     from hacnn_tf.gallery import Database

@@ -15,7 +15,6 @@ the person, assuming that one of the images compared does, or the share that --p
 --one_person and --per track, whose distances differ in kind.
 """
 
-import os
 import shlex
 import sys
 from typing import TYPE_CHECKING
@@ -63,8 +62,7 @@ ASKED = ("where", "top", "per", "exact", "rerank", "at_least", "prior")  # chang
 def main(flags: FlagValues) -> None:
     if flags.html:
         check_new_path(flags.html, suffix=".html")
-    if flags.html and flags.audit and os.path.realpath(flags.html) == os.path.realpath(flags.audit):
-        raise InputError("--html and --audit name one file: name two.")
+    cli.check_apart(flags, "html", "audit")
     _check_probabilities(flags)
     check_there(flags.database)
     audit = Audit(flags.audit, COMMAND.name)

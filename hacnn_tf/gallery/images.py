@@ -62,9 +62,10 @@ def find_images(
             raise InputError(f"{images} says the {what}s in its column {column}: leave --{what}_pattern out.")
     if "camid" not in rows and camera_pattern is None:
         rows["camid"] = _cameras(rows.path)
-    for column, what, pattern in patterns:
-        if pattern is not None:
-            rows[column] = _found(what, [os.path.relpath(path, place) for path in rows.path], pattern)
+    given = [(column, what, pattern) for column, what, pattern in patterns if pattern is not None]
+    names = [os.path.relpath(path, place) for path in rows.path] if given else []
+    for column, what, pattern in given:
+        rows[column] = _found(what, names, pattern)
     if "track" in rows and (taken := [name for name in TRACK_COLUMNS if name in rows]):
         tracks = "--track_pattern" if track_pattern else "the column track"
         raise InputError(

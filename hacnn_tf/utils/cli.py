@@ -244,6 +244,13 @@ def require(values: flags.FlagValues, *names: str) -> None:
         raise InputError(f"{' and '.join(missing)} must be given; --help lists the flags.")
 
 
+def check_apart(values: flags.FlagValues, one: str, other: str) -> None:
+    """Raises `InputError` if two flags name the same file, of which one would replace what the other wrote."""
+    paths = [os.path.realpath(path) for name in (one, other) if (path := values[name].value)]
+    if len(paths) > len(set(paths)):
+        raise InputError(f"--{one} and --{other} name one file: name two.")
+
+
 def aligned(table: "pd.DataFrame", align: Callable[[str, int], str] = str.ljust) -> str:
     """A table of texts as lines, its columns below their names; the last one, the longest, is not padded."""
     widths = [max(map(_cells, [name, *table[name]])) for name in table.columns[:-1]]
