@@ -19,8 +19,8 @@ metrics-DATASET.json, which no table reads; it does not check whether the run wa
 
 import os
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from absl.flags import FlagValues
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, check_new_path, expanded, write_npz
 from hacnn_tf.utils.options import options
 from hacnn_tf.utils.startup import check_tensorflow
-from hacnn_tf.utils.types import TEST_SPLITS, Features
+from hacnn_tf.utils.types import TEST_SPLITS, Features, Pixels, Results, Tensor
 
 if TYPE_CHECKING:
     from hacnn_tf.data.dataset import ReidDataset
@@ -59,8 +59,44 @@ COMMAND.group("Dataset")
 COMMAND.define("path", "cache_dir", None, "keep decoded images there, for datasets larger than memory")
 
 
+class Tested(NamedTuple):
+    """A network that is tested: what it is called, and how it makes features of images."""
+
+    title: str
+    function: Callable[[Pixels], Tensor]
+    input_size: tuple[int, int]
+    branches: tuple[str, ...]
+    epoch: int = 0
+    step: int = 0
+
+
 def main(flags: FlagValues) -> None:
     asked = _asked(flags)
+    _check(flags, asked)
+    run = _find_run(flags.run_dir) if flags.run_dir else None
+    dataset = _read_dataset(flags, asked, run)
+    network = _network(flags, run)
+    if asked:
+        print(dataset.summary())
+
+    from hacnn_tf.evaluation import Evaluator, evaluate_features, rerank, results_table, verification_table
+
+    images = load_splits(dataset, TEST_SPLITS, network.input_size, flags.cache_dir)
+    features = Evaluator(dataset, images).features(network.function)
+    results = evaluate_features(dataset, features, branches=network.branches)
+    title = f"{network.title}, trained on {run.dataset_name}, tested" if asked and run else network.title
+    tested = f"a part of {dataset.name}" if asked and asked.allow_subset else dataset.name
+    cli.print_line(f"{title} on {tested}:\n{results_table(results)}\n\n{verification_table(results)}")
+    _write(flags, dataset, features)
+    if flags.rerank:
+        reranked = evaluate_features(dataset, features, distances=rerank, branches=network.branches)
+        cli.print_line(f"After k-reciprocal re-ranking:\n{results_table(reranked)}")
+    if run and not flags.export:
+        _keep(flags, asked, run, network, dataset, results)
+
+
+def _check(flags: FlagValues, asked: DatasetOptions | None) -> None:
+    """Refuses flags that do not go together, and what can be known to fail before a dataset is read."""
     if not (flags.run_dir or (flags.export and asked)):
         raise InputError("--run_dir must be given, or --export with --dataset; --help lists the flags.")
     if flags.run_dir and flags.export and asked:
@@ -69,11 +105,14 @@ def main(flags: FlagValues) -> None:
         check_new_path(flags.features, suffix=".npz")
     if flags.per_query:
         check_new_path(flags.per_query, suffix=".csv")
-    run = _find_run(flags.run_dir) if flags.run_dir else None
     if not flags.export:
         check_tensorflow()
     elif find_model(flags.export).kind is not Kind.PRESET:
         check_export(flags.export, flags.precision)
+
+
+def _read_dataset(flags: FlagValues, asked: DatasetOptions | None, run: RunFolder | None) -> "ReidDataset":
+    """The dataset that was asked for, or the run's own."""
     from hacnn_tf.data.read import read_options
 
     if asked:
@@ -82,38 +121,27 @@ def main(flags: FlagValues) -> None:
         assert run, "one of them is required"
         dataset = run.read_dataset(_data_root(flags, run))
         _tell_changes(run, dataset)
-
     if flags.per_query and dataset.single_shot:
         raise InputError(f"--per_query needs one gallery, and that of {dataset.name} is drawn at random many times.")
+    return dataset
 
-    from hacnn_tf.evaluation import (
-        Evaluator,
-        evaluate_features,
-        feature_function,
-        rerank,
-        results_table,
-        verification_table,
-    )
 
-    if run and not flags.export:
-        code_revision()  # of the code that tests: at the end, other code may be checked out
-        network, epoch, step = run.load_checkpoint(flags.precision)
-        function, size = feature_function(network), network.input_shape[1:3]  # once: XLA would compile for longer
-        branches = network.branches
-        title = f"{run.path}, epoch {epoch} of {run.settings.epochs}{f' and {step} steps' if step else ''}"
-    else:
+def _network(flags: FlagValues, run: RunFolder | None) -> Tested:
+    """The export that was asked for, or the run's newest checkpoint."""
+    if flags.export or not run:
         model = ReID.from_preset(flags.export, flags.precision)
-        function, size, title = model.extract, model.input_size, flags.export
-        branches = model.branches
-    if asked:
-        print(dataset.summary())
-        title = f"{title}, trained on {run.dataset_name}, tested" if run else title
+        return Tested(flags.export, model.extract, model.input_size, model.branches)
+    code_revision()  # of the code that tests: at the end, other code may be checked out
+    from hacnn_tf.evaluation import feature_function
 
-    images = load_splits(dataset, TEST_SPLITS, size, flags.cache_dir)
-    features = Evaluator(dataset, images).features(function)
-    results = evaluate_features(dataset, features, branches=branches)
-    tested = f"a part of {dataset.name}" if asked and asked.allow_subset else dataset.name
-    cli.print_line(f"{title} on {tested}:\n{results_table(results)}\n\n{verification_table(results)}")
+    network, epoch, step = run.load_checkpoint(flags.precision)
+    title = f"{run.path}, epoch {epoch} of {run.settings.epochs}{f' and {step} steps' if step else ''}"
+    function = feature_function(network)  # once: XLA would compile for longer
+    return Tested(title, function, network.input_shape[1:3], network.branches, epoch, step)
+
+
+def _write(flags: FlagValues, dataset: "ReidDataset", features: Mapping[str, Features]) -> None:
+    """Writes the features, and what became of each query, where that was asked for."""
     if flags.features:
         write_npz(flags.features, _arrays(dataset, features), private=True)
         cli.print_line(f"Features: {flags.features}")
@@ -123,18 +151,25 @@ def main(flags: FlagValues) -> None:
         with atomic_write(flags.per_query, private=True) as part:
             per_query(dataset, features).to_csv(part, index=False)
         cli.print_line(f"Queries: {flags.per_query}")
-    if flags.rerank:
-        reranked = evaluate_features(dataset, features, distances=rerank, branches=branches)
-        cli.print_line(f"After k-reciprocal re-ranking:\n{results_table(reranked)}")
-    if run and not flags.export and flags.precision in (None, run.settings.precision):
-        if step:
-            print("This is a checkpoint from within an epoch: the results are not kept.")
-        elif asked:
-            print(f"Results: {run.write_other_metrics(dataset, asked, results, epoch)}")
-        elif not run.write_metrics(results, epoch, dataset.fingerprint(TEST_SPLITS)):
-            print("The training has been tested after a later epoch meanwhile: the results are not kept.")
-    elif run and not flags.export:
+
+
+def _keep(
+    flags: FlagValues,
+    asked: DatasetOptions | None,
+    run: RunFolder,
+    network: Tested,
+    dataset: "ReidDataset",
+    results: Results,
+) -> None:
+    """Writes the results of a run's checkpoint into its folder, or says why not."""
+    if flags.precision not in (None, run.settings.precision):
         print(f"Computed in {flags.precision}, and trained in {run.settings.precision}: the results are not kept.")
+    elif network.step:
+        print("This is a checkpoint from within an epoch: the results are not kept.")
+    elif asked:
+        print(f"Results: {run.write_other_metrics(dataset, asked, results, network.epoch)}")
+    elif not run.write_metrics(results, network.epoch, dataset.fingerprint(TEST_SPLITS)):
+        print("The training has been tested after a later epoch meanwhile: the results are not kept.")
 
 
 def _find_run(path: str) -> RunFolder:
