@@ -41,10 +41,11 @@ def find_images(
     Raises:
         InputError: there are none, they cannot be listed, or a track has two cameras; says what and what to do.
     """
-    patterns = (("camid", "camera", camera_pattern), ("track", "track", track_pattern))
-    for _, what, pattern in patterns:
-        if pattern is not None:
-            group_regex(what, pattern)  # for the check alone: listing takes long
+    given = [
+        (column, what, group_regex(what, pattern))
+        for column, what, pattern in (("camid", "camera", camera_pattern), ("track", "track", track_pattern))
+        if pattern is not None
+    ]
     place = Path(expanded(images))
     left_out: dict[str, str] = {}
     manifest = find_manifest(place)
@@ -57,15 +58,14 @@ def find_images(
         if not found:
             raise InputError(f"{images} holds no images, nor do the folders in it{only(left_out)}.")
         rows = pd.DataFrame({"path": list(map(str, found))}, dtype=str)
-    for column, what, pattern in patterns:
-        if column in rows and pattern is not None:
+    for column, what, _ in given:
+        if column in rows:
             raise InputError(f"{images} says the {what}s in its column {column}: leave --{what}_pattern out.")
     if "camid" not in rows and camera_pattern is None:
         rows["camid"] = _cameras(rows.path)
-    given = [(column, what, pattern) for column, what, pattern in patterns if pattern is not None]
     names = [os.path.relpath(path, place) for path in rows.path] if given else []
     for column, what, pattern in given:
-        rows[column] = _found(what, names, pattern)
+        rows[column] = _found(what, pattern, names)
     if "track" in rows and (taken := [name for name in TRACK_COLUMNS if name in rows]):
         tracks = "--track_pattern" if track_pattern else "the column track"
         raise InputError(
@@ -136,12 +136,11 @@ def _cameras(names: Iterable[str]) -> pd.Series:
     return _numbers(match and match[2] for match in found)
 
 
-def _found(what: str, names: Sequence[str], pattern: str) -> pd.Series:
+def _found(what: str, pattern: re.Pattern[str], names: Sequence[str]) -> pd.Series:
     """The camera or track that the group of a pattern finds in each name; missing where it finds none."""
-    regex = group_regex(what, pattern)
-    found = [(match and match[1]) or None for match in map(regex.search, names)]
+    found = [(match and match[1]) or None for match in map(pattern.search, names)]
     if not any(found):
-        raise InputError(f"--{what}_pattern {pattern} finds no {what} in any of the paths, as {names[0]}.")
+        raise InputError(f"--{what}_pattern {pattern.pattern} finds no {what} in any of the paths, as {names[0]}.")
     return _numbers(found, r"0|[1-9]\d{0,17}")  # 01 is a name, as in manifests
 
 
