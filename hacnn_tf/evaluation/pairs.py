@@ -21,7 +21,7 @@ def compared_pairs(
     """The pairs that `rank_matches` compares: without those of the same identity and camera, and without junk.
 
     The distances are L2, comparable between queries, and computed in blocks as those of `half_distances`: of features
-    of length √2, those below 0.001 are rounding.
+    of length √2, those below 0.002 are rounding.
 
     Args:
         query_features, gallery_features, query_pids, gallery_pids, query_camids, gallery_camids: as in `rank_matches`.

@@ -18,6 +18,8 @@ from hacnn_tf.utils.waiting import bar
 
 QUERY_BLOCK = 512  # queries compared at a time, fewer if their distances would take more than
 BLOCK_BYTES = 512 * 2**20
+GALLERY_BLOCK = 4096  # gallery images multiplied at a time
+MOST_NORM = np.finfo(np.float32).max / 8  # of a feature, squared: a distance between two is at most twice their norm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,26 +83,29 @@ def squared_norms(features: Features) -> Features:
     """The squared L2 norms `(n,)` of `(n, d)` float32 features.
 
     Raises:
-        InputError: a feature is not finite, its square is beyond float32, or they are neither float32 nor float64, in
-            which sums are wrong.
+        InputError: a feature is not finite, a squared distance may be beyond float32, or they are neither float32 nor
+            float64, in which sums are wrong.
     """
     if features.dtype not in (np.float32, np.float64):
         raise InputError(f"The features are {features.dtype}: make them float32.")
     norms = np.einsum("ij,ij->i", features, features)
-    if not np.isfinite(norms).all():
+    if not np.isfinite(features[~np.isfinite(norms)]).all():
         raise InputError(
             "Some features are not finite: the network that gave them is broken, or its training diverged."
         )
-    if (norms > np.finfo(np.float32).max).any():  # float64's may be, and distances are float32
-        raise InputError("Some features are too large to be compared, as their squares are beyond float32: scale all.")
+    if (norms > MOST_NORM).any():
+        raise InputError(
+            "Some features are too large to be compared, as their squared distances may be beyond float32: scale all."
+        )
     return norms
 
 
 def half_distances(query_features: Features, gallery_features: Features) -> Iterator[Features]:
     """Half the squared L2 distances, up to a term of the query's own: they rank as L2 distances do.
 
-    Computed for at most `QUERY_BLOCK` queries and in `BLOCK_BYTES` at a time. The gallery may be a memory map
-    (`numpy.load(path, mmap_mode="r")`), also one larger than memory; it is read once for every block of queries.
+    Computed for at most `QUERY_BLOCK` queries and in `BLOCK_BYTES` at a time. Equal features are at equal distance, to
+    the last bit. The gallery may be a memory map (`numpy.load(path, mmap_mode="r")`), also one larger than memory; it
+    is read once for every block of queries.
 
     Args:
         query_features, gallery_features: `(q, d)` and `(g, d)` float32 arrays.
@@ -114,11 +119,17 @@ def half_distances(query_features: Features, gallery_features: Features) -> Iter
     """
     half_norms = 0.5 * squared_norms(gallery_features)
     squared_norms(query_features)  # for the check alone
-    block = max(1, min(len(query_features), QUERY_BLOCK, BLOCK_BYTES // (4 * max(1, len(gallery_features)))))
-    products = np.empty((block, len(gallery_features)), np.float32)
+    width = -(-len(gallery_features) // GALLERY_BLOCK) * GALLERY_BLOCK
+    block = max(1, min(len(query_features), QUERY_BLOCK, BLOCK_BYTES // (4 * max(1, width))))
+    products = np.empty((block, width), np.float32)
     for start in range(0, len(query_features), block):
         queries = query_features[start : start + block]
-        for row in np.matmul(queries, gallery_features.T, out=products[: len(queries)]):
+        for first in range(0, len(gallery_features), GALLERY_BLOCK):
+            images = gallery_features[first : first + GALLERY_BLOCK]
+            if missing := GALLERY_BLOCK - len(images):  # a product of another shape is rounded otherwise
+                images = np.pad(images, ((0, missing), (0, 0)))
+            np.matmul(queries, images.T, out=products[: len(queries), first : first + GALLERY_BLOCK])
+        for row in products[: len(queries), : len(gallery_features)]:
             yield np.subtract(half_norms, row, out=row)  # row by row, while it is in the cache
 
 
@@ -146,7 +157,7 @@ def rank_matches(
 ) -> Matches:
     """Ranks the true matches of every query by distance.
 
-    Besides the features and what `distances` holds come some 30 bytes a gallery image and 8 a pair of the same
+    Besides the features and what `distances` holds come some 40 bytes a gallery image and 8 a pair of the same
     identity.
 
     Args:

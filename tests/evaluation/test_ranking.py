@@ -71,7 +71,7 @@ def test_what_is_nearer_than_the_match(pid, camid, rank):
     assert matches.ranks.tolist() == [rank]
 
 
-@pytest.mark.parametrize("block_bytes", [1, 10_000, ranking.BLOCK_BYTES])
+@pytest.mark.parametrize("block_bytes", [1, 50_000, ranking.BLOCK_BYTES])
 @pytest.mark.parametrize("seed", range(30))
 def test_equals_the_brute_force(seed, block_bytes, monkeypatch):
     monkeypatch.setattr(ranking, "BLOCK_BYTES", block_bytes)
@@ -107,6 +107,16 @@ def test_ties_are_broken_by_gallery_order():
     assert matches.ranks.tolist() == [2, 4]
 
 
+@pytest.mark.parametrize("dim", [16, 1024])
+@pytest.mark.parametrize("images", [5, 33, 101, 1002, 4096, 4097, 8195])
+def test_equal_features_are_at_equal_distance_to_the_last_bit(images, dim):
+    rng = np.random.default_rng(images)
+    gallery = np.repeat(rng.normal(size=(1, dim)).astype(np.float32), images, axis=0)
+    for queries in (1, 2, 3, 9, 17):
+        for row in half_distances(rng.normal(size=(queries, dim)).astype(np.float32), gallery):
+            assert (row == row[0]).all()
+
+
 def test_hand_computed_measures():
     gallery = np.array([[1.0], [2.0], [3.0], [4.0]], np.float32)  # matches at ranks 1 and 4
     pids, camids = np.array([7, 1, 2, 7]), np.array([2, 2, 2, 2])
@@ -122,9 +132,17 @@ def test_features_that_are_not_finite_are_refused():
         rank_matches(features, features, np.array([1, 2]), np.array([1, 2]), np.array([1, 1]), np.array([2, 2]))
 
 
-def test_features_whose_squares_are_beyond_float32_are_refused():
+@pytest.mark.parametrize("size", [7e18, 1.2e19, 1.8e19, 1e21])  # twice the first is beyond the root of float32's most
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_features_whose_distances_are_beyond_float32_are_refused(size, dtype):
     with pytest.raises(InputError, match="too large to be compared"):
-        rank_matches(np.array([[1e21]]), np.array([[2e21]]), *np.array([[1], [1], [1], [2]]))
+        rank_matches(np.array([[size]], dtype), np.array([[-size]], dtype), *np.array([[1], [1], [1], [2]]))
+
+
+def test_the_largest_features_are_as_far_apart_as_they_are():
+    largest = np.array([[np.sqrt(0.99 * ranking.MOST_NORM)]], np.float32)
+    ((distances, same),) = compared_pairs(largest, -largest, *np.array([[1], [1], [1], [2]]))
+    assert distances == pytest.approx(2 * largest.ravel()) and same.tolist() == [True]
 
 
 def test_the_gallery_may_be_a_memory_map(tmp_path):
