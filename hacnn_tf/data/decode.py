@@ -36,7 +36,8 @@ DAMAGED, NO_PIXELS = "damaged or truncated image", "image without pixels"
 NOT_AN_IMAGE = "not an image: a path, bytes, PIL image or uint8 array (height, width, 3) or (height, width), not {}"
 MAT_IMAGE = r".*\.mat#[a-z]+/\d+/\d+/\d+"
 ORIENTATION = 0x0112  # EXIF's tag
-TILE_WIDTH, TILE_LENGTH = 322, 323  # TIFF's tags
+TILE_WIDTH, TILE_LENGTH, BITS, WHITE_IS = 322, 323, 258, 262  # TIFF's tags
+BLACK_IS_ZERO = 1  # a value of the last
 UPRIGHT = {  # how an image of each orientation is turned upright
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
     3: PIL.Image.Transpose.ROTATE_180,
@@ -187,6 +188,8 @@ def _loaded(image: PIL.Image.Image) -> PIL.Image.Image:
     sides = [tags.get(tag, 1) for tag in (TILE_WIDTH, TILE_LENGTH)]  # decoded whole, however small the image is
     if not all(isinstance(side, int) for side in sides) or math.prod(sides) > MAX_PIXELS:
         raise InputError(TOO_LARGE)
+    if tags and image.mode.startswith("I;16") and (tags[BITS] != (16,) or tags.get(WHITE_IS) != BLACK_IS_ZERO):
+        raise InputError("TIFF of 12 bits, or of 16 whose white is 0: convert it to 8 or 16 bits whose black is 0")
     image.load()
     return image
 
@@ -219,6 +222,8 @@ def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
 def _rgb(image: PIL.Image.Image) -> PIL.Image.Image:
     if image.mode.startswith("I;16"):  # Pillow itself would make white of all above 255
         image = PIL.Image.fromarray(_eight_bits(np.asarray(image)))
+    if image.mode == "P" and "transparency" in image.info:  # of which Pillow warns, if made RGB at once
+        image = image.convert("RGBA")
     if image.mode in ("I", "F"):
         raise InputError(f"image of mode {image.mode}, which does not say what is white: convert it to 8 or 16 bits")
     try:

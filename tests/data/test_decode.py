@@ -51,6 +51,7 @@ FILES = {
     "grey PNG with alpha": encoded(smooth().convert("LA"), "PNG"),
     "PNG with alpha": encoded(smooth().convert("RGBA"), "PNG"),
     "PNG with a palette": encoded(smooth().quantize(16), "PNG"),
+    "PNG with a palette and alpha": encoded(smooth().quantize(16), "PNG", transparency=bytes(range(16))),
     "PNG of one bit": encoded(smooth().convert("1"), "PNG"),
     "PNG of 16 bits": encoded(sixteen_bits(smooth()), "PNG"),
     **{f"JPEG of orientation {n}": encoded(smooth(), "JPEG", **turned(n)) for n in range(10)},
@@ -229,6 +230,15 @@ def test_a_small_image_of_a_huge_tile_is_not_decoded():
     letter = {decode.TILE_WIDTH: (2, ord("a")), decode.TILE_LENGTH: (4, 2**30)}  # which many times over fills memory
     with pytest.raises(InputError, match="image of too many pixels"):
         read_image(tiff(strip | letter, bytes(64 * 160)))
+
+
+@pytest.mark.parametrize(("bits", "white_is"), [(12, 1), (12, 0), (16, 0)])
+def test_a_tiff_whose_white_pillow_does_not_tell_is_refused(bits, white_is):
+    """It would be almost black, or a negative."""
+    size = 64 * 160 * bits // 8
+    strip = {258: (4, bits), 262: (4, white_is), 273: (4, 8 + 2 + 8 * 12 + 4), 278: (4, 160), 279: (4, size)}
+    with pytest.raises(InputError, match="TIFF of 12 bits, or of 16 whose white is 0: convert it"):
+        read_image(tiff(strip, bytes(size)))
 
 
 def test_a_lack_of_memory_is_no_damage(monkeypatch):
