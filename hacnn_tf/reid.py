@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from concurrent.futures import Future
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import PIL.Image
@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from hacnn_tf.data.boxes import Detections, crop_boxes
 from hacnn_tf.data.decode import UnreadableImagesError, own_copy, read_image
 from hacnn_tf.data.parallel import decoding_pool
+from hacnn_tf.evaluation.features import fingerprint
 from hacnn_tf.export import Extractor
 from hacnn_tf.export.extractor import CALIBRATION
 from hacnn_tf.preset import find_model, load_model, write_preset
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 BATCH = 64  # images extracted at a time
 READ_AHEAD = 2  # batches that are decoded while one is extracted
+R = TypeVar("R", bound="ReID")
 ALONE = (str, os.PathLike, bytes, bytearray, memoryview, PIL.Image.Image)  # what is one image, and no list of them
 
 
@@ -46,7 +48,9 @@ class ReID:
 
     Attributes:
         name: what it was made from, for people.
-        network: the `HACNN`; None if it came from an export that is a program and not a network.
+        network: the `HACNN`; None if it came from an export that is a program and not a network. Features keep the
+            weights that it had when it was opened: save one that was trained further, as in
+            `model.network.save("mine.keras")`, and open that.
         fingerprint: hex digest of the trained weights. Features can be compared if this is the same: it stays when
             the network is exported, saved as a preset or set to compute in another precision.
         input_size: (height, width) in pixels that images are resized to.
@@ -105,7 +109,7 @@ class ReID:
             return None
 
     @classmethod
-    def from_preset(cls, preset: FilePath, precision: str | None = None) -> "ReID":
+    def from_preset(cls: type[R], preset: FilePath, precision: str | None = None) -> R:
         """Opens a trained network.
 
         Args:
@@ -201,11 +205,11 @@ class ReID:
             raise UnreadableImagesError(problems, len(features) + len(problems))
         return np.stack(features) if features else np.zeros((0, self.feature_dim), np.float32)
 
-    def embed_each(self, images: Iterable[ImageLike]) -> Iterator[Features | InputError]:
+    def embed_each(self, images: ImageLike | Iterable[ImageLike]) -> Iterator[Features | InputError]:
         """As `embed`, but a generator, which goes on after an image that cannot be read.
 
         Args:
-            images: iterable as in `embed`; some hundred are taken ahead. If it raises, it does so here after the
+            images: as in `embed`; of an iterable some hundred are taken ahead. If it raises, it does so here after the
                 features of all that it gave.
 
         Yields:
@@ -216,7 +220,8 @@ class ReID:
         ['ndarray', 'InputError']
         """
         self._extractor.check_process()
-        return self._embed_each(images, _once(images))
+        listed = _listed(images)
+        return self._embed_each(listed, _once(listed))
 
     def _embed_each(
         self, images: Iterable[ImageLike | InputError], once: bool, whole: bool = False
@@ -326,7 +331,8 @@ class ReID:
 
         Raises:
             InputError: it exists or cannot be written, there is no such dtype, this is no `HACNN` (as an export that is
-                a program), its calibration is damaged, or it was opened before this process was forked.
+                a program) or one that was trained further since it was opened, its calibration is damaged, or it was
+                opened before this process was forked.
 
         >>> model.save_to_preset("exports/mine")
         >>> ReID.from_preset("exports/mine").fingerprint == model.fingerprint
@@ -339,6 +345,11 @@ class ReID:
         _check_one_of("dtype", dtype, ("float32", "float16"))
         self._extractor.check_process()
         check_new_path(folder)
+        if fingerprint(self.network) != self.fingerprint:
+            raise InputError(
+                f"The network of {self.name} has other weights now than its features are of: save it, as in "
+                'model.network.save("mine.keras"), and make the preset of ReID.from_preset("mine.keras").'
+            )
         calibration = self.calibration_of_copy()
         with atomic_write(folder) as part:
             write_preset(part, self.network, self.fingerprint, dtype)

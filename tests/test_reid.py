@@ -135,6 +135,7 @@ def test_broken_images_are_all_named(model, paths, tmp_path):
         model.embed(pd.Series([str(tmp_path / "text.jpg")], index=[7]))
     cut = PIL.Image.open(io.BytesIO(Path(paths[0]).read_bytes()[:700]))
     assert isinstance(next(model.embed_each([cut])), InputError)
+    assert [outcome.shape for outcome in model.embed_each(np.zeros((160, 64, 3), np.uint8))] == [(1024,)]
     outcomes = list(model.embed_each([*given, paths[1]]))
     assert [isinstance(outcome, InputError) for outcome in outcomes] == [False, True, True, True, True, True, False]
 
@@ -305,6 +306,27 @@ def test_home_is_known(exports, paths, expected, monkeypatch, tmp_path):
     assert ReID.from_preset("~/new").fingerprint == model.fingerprint
     export_model(model.network, Path("~/export"), ["keras"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["export", "new"]
+
+
+def test_a_network_that_was_trained_further_is_saved_as_keras_alone(exports, paths, tmp_path):
+    model = ReID.from_preset(exports / "preset")
+    before = model.embed(paths)
+    for weight in model.network.trainable_weights:
+        weight.assign(1.01 * weight)
+    np.testing.assert_array_equal(model.embed(paths), before)
+    with pytest.raises(InputError, match="has other weights now than its features are of: save it"):
+        model.save_to_preset(tmp_path / "new")
+    assert not list(tmp_path.iterdir())
+    model.network.save(tmp_path / "mine.keras")
+    trained = ReID.from_preset(tmp_path / "mine.keras")
+    assert trained.fingerprint != model.fingerprint
+    trained.save_to_preset(tmp_path / "new")
+    np.testing.assert_allclose(ReID.from_preset(tmp_path / "new").embed(paths), trained.embed(paths), atol=1e-6)
+
+
+def test_what_a_program_does_about_underflow_is_its_own_matter(exports):
+    with np.errstate(all="raise"):
+        ReID.from_preset(exports / "preset")
 
 
 def test_a_preset_in_half_precision_is_half_as_large_and_nearly_the_same(model, exports, paths, expected, tmp_path):

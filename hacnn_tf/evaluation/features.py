@@ -112,8 +112,9 @@ def fingerprint(model: "HACNN") -> str:
     from hacnn_tf.models import legacy  # needs Keras, and nothing else here does
 
     digest = hashlib.sha256()
-    for weight in legacy.merge(model.feature_extractor().weights):
-        digest.update(np.asarray(weight, np.float16).tobytes())
+    with np.errstate(all="ignore"):  # small weights are 0 in half precision, whatever the program does about that
+        for weight in legacy.merge(model.feature_extractor().weights):
+            digest.update(np.asarray(weight, np.float16).tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -78,7 +78,8 @@ class Database:
             A `Database`.
 
         Raises:
-            InputError: it exists, cannot be made, or a column has no type that a database has.
+            InputError: it exists, cannot be made, lacks one of the columns that every database has, or a column has no
+                type that a database has.
         """
         LanceTable.create(path, rows, model.fingerprint, from_anywhere(model.name), model.feature_dim, model.precision)
         return cls(path)
@@ -282,6 +283,7 @@ class Database:
             raise InputError(
                 f"{len(rows):,} images need features {(len(rows), self.feature_dim)}, not {np.shape(features)}."
             )
+        arrays = self._arrays(rows.copy())
         if (twice := rows.path[rows.path.duplicated()]).any():
             raise InputError(f"Images cannot be written twice at once: {preview(twice.unique())}.")
         # Copies are aligned in memory. Arrays that came from another process may not be, at which LanceDB panics.
@@ -289,7 +291,7 @@ class Database:
         squared_norms(features)  # for the check alone
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel(), pa.float32()), self.feature_dim)
         fields = [self._table.schema.field(name) for name in (*self.columns, FEATURE)]
-        table = pa.table([*self._arrays(rows.copy()), vectors], schema=pa.schema(fields))
+        table = pa.table([*arrays, vectors], schema=pa.schema(fields))
         with writing(self.path), refused(f"Cannot write {self.path}"), on_disk(self.path):
             self._table.checkout_latest()  # of an older version, files may have been tidied away
             merge = self._table.lance.merge_insert("path").when_matched_update_all().when_not_matched_insert_all()

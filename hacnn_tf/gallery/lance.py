@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pandas as pd
 
 from hacnn_tf.data.decode import DECODER_VERSION
-from hacnn_tf.gallery.naming import FEATURE, check_path, in_bucket, no_database
+from hacnn_tf.gallery.naming import FEATURE, NEEDED, check_path, in_bucket, no_database
 from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import check_format, expanded, new_files_on_disk, preview
 from hacnn_tf.utils.forks import check_process, claim
@@ -81,8 +81,10 @@ class LanceTable:
         """Makes an empty one with the columns of `rows`, for the features of a model; its owner alone can read it.
 
         Raises:
-            InputError: it exists, cannot be made, or a column has no type that a database has.
+            InputError: it exists, cannot be made, has not all of `NEEDED`, or a column has no type that a database has.
         """
+        if missing := [name for name in NEEDED if name not in rows]:
+            raise InputError(f"The rows of a database have no {' and no '.join(missing)}: give each column, if empty.")
         path = expanded(path)
         connection, name = connect(path)
         feature = pa.field(FEATURE, pa.list_(pa.float32(), feature_dim))

@@ -10,6 +10,7 @@ from hacnn_tf.utils.types import FilePath
 SUFFIX = ".lance"
 FEATURE = "feature"
 FILE_COLUMNS = ["path", "bytes", "modified"]  # which image, and how to tell that it has changed
+NEEDED = [*FILE_COLUMNS, "camid", "time"]  # by searches and the page, though they may be missing in a row
 DISTANCE = "distance"  # a column of results
 PROBABILITY = "_probability"  # another, where there is a calibration; a manifest has no column of such a name
 IMAGES, FIRST, LAST = TRACK_COLUMNS = ["images", "first_seen", "last_seen"]  # of results that are tracks

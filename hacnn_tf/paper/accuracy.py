@@ -46,8 +46,8 @@ def accuracy_table(name: str, selection: Selection, runs: RunFolders) -> Table:
             sources += [run for run, _ in found if run not in sources]
     if not sources:
         raise InputError(
-            f"No finished run in {runs.folder} belongs to {name}: train with bash experiments/{name}.sh. "
-            + preview(runs.left_out, separator=" ")
+            f"No finished run in {runs.folder} belongs to {name}: train with python -m hacnn_tf.reproduce "
+            f"--experiment {name}. {preview(runs.left_out, separator=' ')}".rstrip()
         )
     rows = pd.Index(dict.fromkeys([*published.index, *(row.name for row in table.rows)]), name=published.index.name)
     data = pd.DataFrame(

@@ -38,7 +38,7 @@ def write_report(results_dir: FilePath, runs_dir: FilePath, names: Iterable[str]
     results_dir, runs_dir = Path(expanded(results_dir)), Path(expanded(runs_dir))
     found = [name for name in names if (results_dir / f"{name}.html").exists()]
     if not found:
-        raise InputError(f"{results_dir} holds no table or figure: make some with the scripts in experiments/.")
+        raise InputError(f"{results_dir} holds no table or figure: make some with python -m hacnn_tf.reproduce.")
     sections = [section(results_dir / f"{name}.html") for name in found]
     runs = RunFolders(runs_dir) if runs_dir.is_dir() else None
     if runs and runs.all():

@@ -128,7 +128,7 @@ class Command:
     def help(self) -> str:
         """The text of `--help`: the command's doc, then its flags by group, with their defaults."""
         width = min(120, max(60, shutil.get_terminal_size((120, 24)).columns))
-        lines = [_filled(self.doc, width), ""]
+        lines = [_filled(self.doc or "", width), ""]  # python -OO leaves docstrings out
         for title, names in self._groups.items():
             lines.append(f"{title}:")
             for name in names:

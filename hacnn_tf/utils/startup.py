@@ -10,12 +10,14 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.forks import claim
 from hacnn_tf.utils.waiting import announced
 
 BACKENDS = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}  # of Keras, by which networks are computed
+CHECKOUT = Path(__file__).resolve().parents[2]  # where the package is, if it is one
 NVIDIA = ("/dev/nvidiactl", "/usr/lib/wsl/lib/libnvidia-ml.so.1")  # one is there where a driver is
 _in_command = False
 
@@ -80,9 +82,14 @@ def check_installed(names: Iterable[str], user: str, extra: str) -> None:
 def not_installed(names: Sequence[str], user: str, extra: str) -> InputError:
     """The error for modules that are missing. Arguments as of `check_installed`."""
     verb = "is" if len(names) == 1 else "are"
-    return InputError(
-        f'{", ".join(names)} {verb} not installed, which {user} needs: pip install -c constraints.txt -e ".[{extra}]".'
-    )
+    return InputError(f"{', '.join(names)} {verb} not installed, which {user} needs: {_installing(extra)}.")
+
+
+def _installing(extra: str) -> str:
+    """How to install an extra: a command in a checkout, which has the tested versions."""
+    if (CHECKOUT / "constraints.txt").exists():
+        return f'pip install -c constraints.txt -e ".[{extra}]" in {CHECKOUT}'
+    return f"install hacnn_tf with its extra [{extra}]"
 
 
 def load_keras() -> None:
@@ -151,8 +158,8 @@ def _warn_of_unused_gpu() -> None:
 
     if not tf.config.list_physical_devices("GPU"):
         print(
-            "TensorFlow does not use the NVIDIA GPU that is here: install its libraries with pip install -c "
-            'constraints.txt -e ".[gpu]", or set CUDA_VISIBLE_DEVICES=-1 to compute on the CPU.',
+            f"TensorFlow does not use the NVIDIA GPU that is here: for its libraries, {_installing('gpu')}, or set "
+            "CUDA_VISIBLE_DEVICES=-1 to compute on the CPU.",
             file=sys.stderr,
         )
 

@@ -44,6 +44,12 @@ def test_tracks_that_do_not_number_the_images_are_refused(tracks):
         pool_tracks(np.ones((3, 4), np.float32), np.array(tracks))
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint64, np.int16])
+def test_numbers_of_any_kind(dtype):
+    pooled = pool_tracks(np.array([[1, 0], [0, 1], [1, 0]], np.float32), np.array([1, 0, 1], dtype), ["global"])
+    np.testing.assert_array_equal(pooled, [[0, 1], [1, 0]])
+
+
 def test_features_that_are_no_equal_branches_are_refused():
     with pytest.raises(InputError, match="Features of 5 numbers are not those of 2 equal branches"):
         unit_branches(np.ones((2, 5), np.float32))

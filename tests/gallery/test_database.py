@@ -133,6 +133,16 @@ def test_features_that_are_not_finite_are_refused(filled):
     assert len(people) == 50
 
 
+def test_rows_without_what_every_database_has_are_refused(tmp_path):
+    for name in ("path", "camid", "time"):
+        with pytest.raises(InputError, match=f"have no {name}: give each column, if empty"):
+            Database.create(tmp_path / "less.lance", MODEL, make_rows([]).drop(columns=name))
+        assert not list(tmp_path.glob("less*"))
+    people = Database.create(tmp_path / "people.lance", MODEL, make_rows([]))
+    with pytest.raises(InputError, match="path"):
+        people.write(make_rows([60]).drop(columns="path"), make_features(1))
+
+
 def test_further_columns_keep_their_types(tmp_path):
     rows = make_rows([0, 1], coat=["red", None], height=[1.7, 1.8], pid=[4, 5], known=[True, False])
     people = Database.create(tmp_path / "people.lance", MODEL, rows)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hacnn_tf.utils import files
+from hacnn_tf.utils import files, startup
 from hacnn_tf.utils.errors import FormatError, InputError
 from tests.conftest import in_fork
 from tests.gallery.conftest import DIM, MODEL, bytes_below, make_features, make_rows, numbers
@@ -64,6 +64,9 @@ def test_one_that_does_not_say_how_images_were_read_is_of_the_first_version(tmp_
 def test_without_lancedb_it_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setattr(lance, "lancedb", None)
     with pytest.raises(InputError, match=r'pip install -c constraints.txt -e "\.\[search\]"'):
+        Database(tmp_path / "people.lance")
+    monkeypatch.setattr(startup, "CHECKOUT", tmp_path)  # no checkout, as of a wheel
+    with pytest.raises(InputError, match=r"needs: install hacnn_tf with its extra \[search\]\."):
         Database(tmp_path / "people.lance")
 
 
