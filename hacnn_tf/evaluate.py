@@ -196,9 +196,11 @@ def _tell_changes(run: RunFolder, dataset: "ReidDataset") -> None:
 
 def _data_root(flags: FlagValues, run: RunFolder) -> str:
     """Where a run's own dataset is: as said, or else where its training found it, if that is there still."""
-    if run.data_root and not flags["data_root"].present and os.path.exists(expanded(run.data_root)):
-        return run.data_root
-    return flags.data_root
+    if not run.data_root or flags["data_root"].present or not os.path.exists(there := expanded(run.data_root)):
+        return flags.data_root
+    if os.path.exists(flags.data_root) and not os.path.samefile(there, flags.data_root):
+        print(f"The images are read from {run.data_root}, as in training; --data_root names others.", file=sys.stderr)
+    return run.data_root
 
 
 def _asked(flags: FlagValues) -> DatasetOptions | None:

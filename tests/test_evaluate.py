@@ -47,7 +47,20 @@ def test_a_dataset_that_has_moved_is_looked_for_in_data(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").symlink_to(small_data_root)
     command(evaluate, f"--run_dir={run}")
-    assert capsys.readouterr().out.splitlines()[1:] == printed[1:]
+    said = capsys.readouterr()
+    assert said.out.splitlines()[1:] == printed[1:] and "The images are read from" not in said.err
+
+
+def test_a_dataset_in_data_beside_that_of_the_training_is_said(
+    small_run, small_data_root, printed, tmp_path, monkeypatch, capsys
+):
+    run = shutil.copytree(small_run, tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    command(evaluate, f"--run_dir={run}")
+    said = capsys.readouterr()
+    assert said.out.splitlines()[1:] == printed[1:]
+    assert f"The images are read from {small_data_root}, as in training; --data_root names others." in said.err
 
 
 def test_a_checkpoint_from_within_an_epoch_is_measured_and_not_kept(small_run, small_data_root, tmp_path, capsys):

@@ -84,7 +84,10 @@ def read_custom(
         rows, left_out = _read_folder(place, find_cameras=camera_pattern is None)
     if camera_pattern is not None:
         if manifest and "camid" in rows:
-            raise InputError(f"{manifest} says the cameras in its column camid: leave --camera_pattern out.")
+            raise InputError(
+                f"{manifest} says the cameras in its column camid: leave --camera_pattern out, or that column, as for "
+                "a run that was trained with the pattern."
+            )
         rows = rows.assign(camid=_cameras(rows.path, camera_pattern))
         check_tracks(rows, f"{place} has, with the cameras of --camera_pattern,")
     rows = rows.sort_values("path", ignore_index=True, key=lambda paths: paths.str.normalize("NFC"))

@@ -231,7 +231,8 @@ def _texts(path: Path, rows: pd.DataFrame, name: str) -> pd.Series:
         return as_names(rows.track[~empty], f"{path} has the {name}").reindex(rows.index)
     if empty.any():
         where = [f"row {row + 1}" for row in rows.index[empty]] if name == "path" else rows.path[empty]
-        raise InputError(f"{path} does not say the {name} of {empty.sum():,} images: {preview(where)}.")
+        unknown = "; -1 is a camera that is not known" if name == "camid" else ""
+        raise InputError(f"{path} does not say the {name} of {empty.sum():,} images: {preview(where)}{unknown}.")
     return as_names(rows[name], f"{path} has the {name}") if name in NAMED else stripped
 
 

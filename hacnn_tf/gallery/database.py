@@ -334,6 +334,7 @@ class Database:
             with on_disk(self.path):  # before what was there is removed, or a power cut might leave neither
                 table.checkout_latest()
                 if table.removing:
+                    table.mark(removing=True)  # until it is done, also of one that was not marked
                     table.write_anew()
                 if needs_index(table):
                     build_index(table)

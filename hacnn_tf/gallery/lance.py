@@ -32,6 +32,7 @@ RETRIES = 4  # of a read, as others may tidy away one version after the other
 REASON = 200  # characters of what LanceDB says that a sentence quotes
 MOST_ROWS = 2**31 - 1  # that LanceDB can be asked for
 REMOVING = "hacnn_tf.removing"  # of the column of features: from before rows are deleted until no file has them
+YES, NO = b"yes", b"no"
 TEMPORARY = ".tmp"  # how names of files begin that LanceDB is still writing
 FORMAT = 1  # of a database; raised when older code would misread a newer one
 FORMAT_KEY, FINGERPRINT, PRESET, DECODER, PRECISION = (
@@ -87,7 +88,7 @@ class LanceTable:
             raise InputError(f"The rows of a database have no {' and no '.join(missing)}: give each column, if empty.")
         path = expanded(path)
         connection, name = connect(path)
-        feature = pa.field(FEATURE, pa.list_(pa.float32(), feature_dim))
+        feature = pa.field(FEATURE, pa.list_(pa.float32(), feature_dim), metadata={REMOVING: NO})
         metadata = {
             FORMAT_KEY: str(FORMAT),
             FINGERPRINT: fingerprint,
@@ -194,12 +195,16 @@ class LanceTable:
     @property
     def removing(self) -> bool:
         """Whether rows were deleted that are in the files still, as of a removal that was interrupted."""
-        return (self.schema.field(FEATURE).metadata or {}).get(REMOVING.encode()) == b"yes"
+        marked = (self.schema.field(FEATURE).metadata or {}).get(REMOVING.encode())
+        if marked is None and not in_bucket(self.path):  # made by 0.3.0, which marked nothing
+            return any(Path(self.path, "_deletions").glob("*"))
+        return marked == YES
 
     def mark(self, removing: bool) -> None:
         """Has `removing` be so, for whoever opens the table from now on."""
         with on_disk(self.path):
-            self.lance.update_field_metadata({"path": FEATURE, "metadata": {REMOVING: "yes" if removing else ""}})
+            marked = YES if removing else NO
+            self.lance.update_field_metadata({"path": FEATURE, "metadata": {REMOVING: marked.decode()}})
 
     def delete(self, condition: "Condition") -> int:
         """Deletes the rows for which a condition holds, which stay in the files. Returns how many there were."""

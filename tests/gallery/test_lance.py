@@ -264,6 +264,23 @@ def test_a_removal_that_was_interrupted_is_finished_by_whoever_tidies(filled, tm
     assert not Database(people.path).removing and len(Database(people.path)) == 49
 
 
+def test_a_removal_that_was_interrupted_under_0_3_0_is_finished_too(filled, tmp_path):
+    people, features = filled
+    people.tidy()
+
+    def unmark():  # as 0.3.0 left it
+        people._table.lance.update_field_metadata({"path": lance.FEATURE, "metadata": {lance.REMOVING: None}})
+
+    unmark()
+    people._table.lance.delete("path = '/people/7.jpg'")
+    assert Database(people.path).removing and features[7].tobytes() in bytes_below(tmp_path)
+    Database(people.path).tidy()
+    assert features[7].tobytes() not in bytes_below(tmp_path) and len(Database(people.path)) == 49
+    people = Database(people.path)
+    people.write(make_rows([8]), make_features(1))  # which replaces a row, and is no removal
+    assert not people.removing and not Database(people.path).removing
+
+
 def test_a_removal_that_was_interrupted_in_a_bucket_is_finished_too(filled, tmp_path, monkeypatch):
     people, features = filled
     for module in (lance, database):

@@ -65,6 +65,23 @@ def test_what_only_other_code_knows_is_no_damage(settings, words, tmp_path):
         edited(path, lambda config: (config["settings"].update(settings), config.update(revision="abc1234")))
 
 
+def test_what_only_other_code_allowed_may_be_no_damage(tmp_path):
+    path = make_run(tmp_path / "run", 60).path
+    said = r"config.json is damaged, or of a training that only other code allows: --batch_identities must be [^.]*\.$"
+    with pytest.raises(InputError, match=said):
+        edited(path, lambda config: config["settings"].update(batch_identities=1))
+
+
+@pytest.mark.parametrize(("format", "pixels"), [(None, 1), (1, None)])
+def test_before_there_was_a_format_there_was_one_decoder(format, pixels, tmp_path):
+    def former(config):
+        del config["pixels"]
+        config["format"] = format
+
+    run = edited(make_run(tmp_path / "run", 60).path, former)
+    assert [code["pixels"] for code in run.code] == [pixels]
+
+
 def test_json_that_is_too_deep_is_damage(tmp_path):
     run = make_run(tmp_path / "run", 60)
     for name in ("metrics", "config"):
