@@ -74,6 +74,7 @@ def main(flags: FlagValues) -> None:
     asked = _asked(flags)
     _check(flags, asked)
     run = _find_run(flags.run_dir) if flags.run_dir else None
+    _check_network(flags)
     dataset = _read_dataset(flags, asked, run)
     network = _network(flags, run)
     if asked:
@@ -96,7 +97,7 @@ def main(flags: FlagValues) -> None:
 
 
 def _check(flags: FlagValues, asked: DatasetOptions | None) -> None:
-    """Refuses flags that do not go together, and what can be known to fail before a dataset is read."""
+    """Refuses flags that do not go together, and files that exist."""
     if not (flags.run_dir or (flags.export and asked)):
         raise InputError("--run_dir must be given, or --export with --dataset; --help lists the flags.")
     if flags.run_dir and flags.export and asked:
@@ -105,6 +106,10 @@ def _check(flags: FlagValues, asked: DatasetOptions | None) -> None:
         check_new_path(flags.features, suffix=".npz")
     if flags.per_query:
         check_new_path(flags.per_query, suffix=".csv")
+
+
+def _check_network(flags: FlagValues) -> None:
+    """Refuses a network that cannot be opened, as far as that is known before TensorFlow is loaded."""
     if not flags.export:
         check_tensorflow()
     elif find_model(flags.export).kind is not Kind.PRESET:
@@ -199,7 +204,8 @@ def _data_root(flags: FlagValues, run: RunFolder) -> str:
     if not run.data_root or flags["data_root"].present or not os.path.exists(there := expanded(run.data_root)):
         return flags.data_root
     if os.path.exists(flags.data_root) and not os.path.samefile(there, flags.data_root):
-        print(f"The images are read from {run.data_root}, as in training; --data_root names others.", file=sys.stderr)
+        others = f"for those in {flags.data_root}, give --data_root={flags.data_root}"
+        print(f"The images are read from {run.data_root}, as in training; {others}.", file=sys.stderr)
     return run.data_root
 
 

@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike
 from hacnn_tf.data.boxes import Detections, crop_boxes
 from hacnn_tf.data.decode import UnreadableImagesError, own_copy, read_image
 from hacnn_tf.data.parallel import decoding_pool
-from hacnn_tf.evaluation.features import fingerprint
 from hacnn_tf.export import Extractor
 from hacnn_tf.export.extractor import CALIBRATION
 from hacnn_tf.preset import find_model, load_model, write_preset
@@ -345,6 +344,8 @@ class ReID:
         _check_one_of("dtype", dtype, ("float32", "float16"))
         self._extractor.check_process()
         check_new_path(folder)
+        from hacnn_tf.evaluation.features import fingerprint  # most uses do without
+
         if fingerprint(self.network) != self.fingerprint:
             raise InputError(
                 f"The network of {self.name} has other weights now than its features are of: save it, as in "

@@ -60,7 +60,8 @@ def test_a_dataset_in_data_beside_that_of_the_training_is_said(
     command(evaluate, f"--run_dir={run}")
     said = capsys.readouterr()
     assert said.out.splitlines()[1:] == printed[1:]
-    assert f"The images are read from {small_data_root}, as in training; --data_root names others." in said.err
+    words = f"The images are read from {small_data_root}, as in training; for those in data, give --data_root=data."
+    assert words in said.err
 
 
 def test_a_checkpoint_from_within_an_epoch_is_measured_and_not_kept(small_run, small_data_root, tmp_path, capsys):

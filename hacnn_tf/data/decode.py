@@ -188,7 +188,7 @@ def _loaded(image: PIL.Image.Image) -> PIL.Image.Image:
     sides = [tags.get(tag, 1) for tag in (TILE_WIDTH, TILE_LENGTH)]  # decoded whole, however small the image is
     if not all(isinstance(side, int) for side in sides) or math.prod(sides) > MAX_PIXELS:
         raise InputError(TOO_LARGE)
-    if tags and image.mode.startswith("I;16") and (tags[BITS] != (16,) or tags.get(WHITE_IS) != BLACK_IS_ZERO):
+    if tags and image.mode.startswith("I;16") and (set(tags[BITS]) != {16} or tags.get(WHITE_IS) != BLACK_IS_ZERO):
         raise InputError("TIFF of 12 bits, or of 16 whose white is 0: convert it to 8 or 16 bits whose black is 0")
     image.load()
     return image

@@ -29,7 +29,9 @@ def pool_tracks(features: Features, tracks: Integers, branches: Sequence[str] = 
     Raises:
         InputError: tracks are not one for each image, or leave a number out.
     """
-    tracks = np.asarray(tracks, np.int64)  # unsigned ones have no -1
+    tracks = np.asarray(tracks)
+    if tracks.dtype.kind == "u":  # which have no -1
+        tracks = tracks.astype(np.int64)
     if len(tracks) != len(features) or not np.array_equal(np.unique(tracks), np.arange(tracks.max(initial=-1) + 1)):
         raise InputError(
             f"{len(features):,} images need as many tracks, numbered from 0 without a gap, not {np.shape(tracks)} of "

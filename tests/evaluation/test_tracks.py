@@ -38,7 +38,7 @@ def test_what_cancels_out_is_a_feature_of_zeros():
     np.testing.assert_array_equal(pool_tracks(np.array([[1, 0], [-1, 0]], np.float32), np.zeros(2, int)), [[0, 0]])
 
 
-@pytest.mark.parametrize("tracks", [[0, 2, 2], [0, 0], [1, 1, 1], [-1, 0, 1]])
+@pytest.mark.parametrize("tracks", [[0, 2, 2], [0, 0], [1, 1, 1], [-1, 0, 1], [0.7, 1.2, 0.0]])
 def test_tracks_that_do_not_number_the_images_are_refused(tracks):
     with pytest.raises(InputError, match="3 images need as many tracks, numbered from 0 without a gap"):
         pool_tracks(np.ones((3, 4), np.float32), np.array(tracks))

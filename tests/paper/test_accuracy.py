@@ -296,7 +296,8 @@ def test_xla_and_eval_every_change_nothing(tmp_path):
 
 def test_without_any_run_it_says_what_to_do(tmp_path):
     make_run(tmp_path / "unfinished", 60, finished=False)
-    with pytest.raises(InputError, match=r"belongs to table7: train with bash experiments/table7.sh. .*not finished"):
+    said = r"belongs to table7: train with python -m hacnn_tf.reproduce --experiment table7\. .*not finished"
+    with pytest.raises(InputError, match=said):
         accuracy_table("table7", SYNTHETIC, RunFolders(tmp_path))
     with pytest.raises(InputError, match="There is no folder"):
         RunFolders(tmp_path / "nowhere")
