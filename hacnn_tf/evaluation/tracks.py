@@ -29,15 +29,13 @@ def pool_tracks(features: Features, tracks: Integers, branches: Sequence[str] = 
     Raises:
         InputError: tracks are not one for each image, or leave a number out.
     """
-    tracks = np.asarray(tracks)
-    if tracks.dtype.kind == "u":  # which have no -1
-        tracks = tracks.astype(np.int64)
-    if len(tracks) != len(features) or not np.array_equal(np.unique(tracks), np.arange(tracks.max(initial=-1) + 1)):
+    numbers = np.unique(tracks)
+    if len(tracks) != len(features) or not np.array_equal(numbers, np.arange(len(numbers))):
         raise InputError(
             f"{len(features):,} images need as many tracks, numbered from 0 without a gap, not {np.shape(tracks)} of "
-            f"{len(np.unique(tracks)):,} numbers from {tracks.min(initial=0)} to {tracks.max(initial=0)}."
+            f"{len(numbers):,} numbers from {numbers.min(initial=0)} to {numbers.max(initial=0)}."
         )
-    sums = np.zeros((tracks.max(initial=-1) + 1, features.shape[1]), np.float32)
+    sums = np.zeros((len(numbers), features.shape[1]), np.float32)
     add_features(sums, features, tracks)
     return unit_branches(sums, branches)
 

@@ -41,7 +41,9 @@ class RunConfig:
             content = json.loads(path.read_text())
             check_format(path, content.get("format"), FORMAT)
             _check_known(path, content)
-            pixels = 1 if content.get("format") is None else None  # before there was a format, no other decoder
+            if content.get("format") is None:  # before there was one, there was but one decoder
+                for part in (content, *content.get("then", ())):
+                    part.setdefault("pixels", 1)
             config = cls(
                 settings=Settings.from_flags(_flags(content)),
                 dataset_name=content["dataset"],
@@ -51,10 +53,7 @@ class RunConfig:
                 initial=content.get("initial"),
                 data_root=content.get("places", {}).get("data_root"),
                 init_from=content.get("places", {}).get("init_from"),
-                code=[
-                    _code(content, pixels),
-                    *({**part, **_code(part, pixels)} for part in content.get("then", ())),
-                ],
+                code=[_code(content), *({**part, **_code(part)} for part in content.get("then", ()))],
             )
             if not (type(config.num_identities) is int and config.num_identities > 0):
                 raise ValueError(f"num_identities is {config.num_identities!r}")
@@ -116,16 +115,16 @@ def go_on(path: Path, before: list[dict[str, Any]], epoch: int, step: int) -> li
     code = [part for part in before if (part.get("epoch", 0), part.get("step", 0)) < (epoch, step)]
     if not code:
         code = [here]
-    elif _code(code[-1], None) != here:
+    elif _code(code[-1]) != here:
         code.append({"epoch": epoch, "step": step, **here})
     if code != before:
         write_json(path, json.loads(path.read_text()) | code[0] | {"then": code[1:]})
     return code
 
 
-def _code(content: Mapping[str, Any], pixels: int | None) -> dict[str, Any]:
-    """What of a `config.json`, or a part of it, says how it was computed; `pixels` if it does not name its decoder."""
-    added = {"pixels": content.get("pixels", pixels), "device": content.get("device")}  # since there were run folders
+def _code(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a `config.json`, or a part of it, says how it was computed."""
+    added = {name: content.get(name) for name in ("pixels", "device")}  # since there were run folders
     return {"versions": dict(content["versions"]), "revision": content["revision"], **added}
 
 
