@@ -1,6 +1,5 @@
 """A dataset by its name."""
 
-import dataclasses
 from pathlib import Path
 
 from hacnn_tf.data.cuhk03 import read_cuhk03
@@ -17,9 +16,9 @@ from hacnn_tf.utils.types import FilePath
 def read_dataset(
     name: str,
     data_root: FilePath = "data",
-    split: str = "767_700",
-    boxes: str = "detected",
-    testset: int = 1,
+    split: str | None = None,
+    boxes: str | None = None,
+    testset: int | None = None,
     allow_subset: bool = False,
     test_share: float | None = None,
     split_seed: int | None = None,
@@ -31,8 +30,9 @@ def read_dataset(
         name: as in `dataset_names`. "synthetic" is made if it is not there; "folder" is read from `data_root` itself,
             "folder:NAME" from NAME in it, see `read_custom`; for several see `join_datasets`.
         data_root: folder that holds the datasets under the names they are distributed by.
-        split, testset: of CUHK03, see `read_cuhk03`.
-        boxes: "detected" or "labelled", for synthetic and CUHK03.
+        split: of CUHK03, "767_700" (by default) or "1367_100".
+        boxes: "detected" (by default) or "labelled", for synthetic and CUHK03.
+        testset: of CUHK03's 1367_100, see `read_cuhk03`; 1 by default.
         allow_subset: accept a part of the dataset.
         test_share, split_seed, camera_pattern: of folders, see `read_custom`.
 
@@ -40,28 +40,28 @@ def read_dataset(
         A `ReidDataset`.
 
     Raises:
-        InputError: missing, incomplete or malformed; says what and what to do.
+        InputError: missing, incomplete or malformed, or an argument is not one of this dataset's; says what and what
+            to do.
     """
-
-    def read(name: str) -> ReidDataset:
-        if name == "synthetic":
-            return read_synthetic(data_root, boxes, allow_subset)
-        if name == "cuhk03":
-            return read_cuhk03(data_root, split, boxes, testset, allow_subset)
-        if name == "market1501":
-            return read_market1501(data_root, allow_subset)
-        if name == "dukemtmc":
-            return read_dukemtmc(data_root, allow_subset)
-        place = Path(expanded(data_root)) / name.removeprefix("folder").removeprefix(":")
-        return read_custom(place, test_share, split_seed, camera_pattern)
-
-    DatasetOptions(name, split, boxes, testset)  # for its checks: what it does not know would be read as another
-    datasets = {name: read(name) for name in dataset_names(name)}
-    return join_datasets(datasets) if len(datasets) > 1 else next(iter(datasets.values()))
+    options = DatasetOptions(name, split, boxes, testset, allow_subset, test_share, split_seed, camera_pattern)
+    return read_options(options.completed(), data_root)
 
 
 def read_options(options: DatasetOptions, data_root: FilePath) -> ReidDataset:
     """The `ReidDataset` below `data_root` that options, completed, name. Raises `InputError` as `read_dataset`."""
-    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(DatasetOptions)}
-    name = values.pop("dataset")
-    return read_dataset(name, data_root, **{key: value for key, value in values.items() if value is not None})
+    datasets = {name: _read(name, options, data_root) for name in dataset_names(options.dataset)}
+    return join_datasets(datasets) if len(datasets) > 1 else next(iter(datasets.values()))
+
+
+def _read(name: str, options: DatasetOptions, data_root: FilePath) -> ReidDataset:
+    split, boxes, testset = options.split or "767_700", options.boxes or "detected", options.testset or 1
+    if name == "synthetic":
+        return read_synthetic(data_root, boxes, options.allow_subset)
+    if name == "cuhk03":
+        return read_cuhk03(data_root, split, boxes, testset, options.allow_subset)
+    if name == "market1501":
+        return read_market1501(data_root, options.allow_subset)
+    if name == "dukemtmc":
+        return read_dukemtmc(data_root, options.allow_subset)
+    place = Path(expanded(data_root)) / name.removeprefix("folder").removeprefix(":")
+    return read_custom(place, options.test_share, options.split_seed, options.camera_pattern)

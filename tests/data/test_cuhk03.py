@@ -202,3 +202,8 @@ def test_cuhk03_np_folders_of_real_images(shared_data):
 def test_a_protocol_that_there_is_not_is_none(options, tmp_path):
     with pytest.raises(InputError, match=r"--(split|boxes|testset) must be "):
         read_dataset("cuhk03", tmp_path, **options)
+
+
+def test_a_test_set_of_the_other_protocol_is_refused(small):
+    with pytest.raises(InputError, match="--testset needs --dataset cuhk03 --split 1367_100"):
+        read_dataset("cuhk03", small, testset=3)

@@ -251,6 +251,14 @@ def test_what_is_not_there(tmp_path):
         read_dataset("folder:nowhere", tmp_path)
 
 
+@pytest.mark.parametrize(
+    "options", [{"split_seed": -1}, {"split_seed": 1.5}, {"test_share": "half"}, {"camera_pattern": 7}]
+)
+def test_what_an_argument_cannot_be_is_a_sentence(options, tmp_path):
+    with pytest.raises(InputError, match=f"--{next(iter(options))} must be "):
+        read_dataset("folder", tmp_path, **options)
+
+
 def test_persons_are_not_numbered_from_0(tmp_path):
     """0 is a distractor's: two datasets with a person 0 would make one person of both."""
     for folder in ("bounding_box_train", "query", "bounding_box_test"):
