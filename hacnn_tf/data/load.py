@@ -1,14 +1,11 @@
 """From the paths of a table to pixels, in parallel, in memory or in a file."""
 
-import contextlib
-import fcntl
 import hashlib
 import math
 import os
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL
@@ -16,7 +13,7 @@ import PIL
 from hacnn_tf.data.decode import DECODER_VERSION, UnreadableImagesError, mat_of, read_image
 from hacnn_tf.data.parallel import read_each
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import atomic_write, check_folder, expanded
+from hacnn_tf.utils.files import atomic_write, check_folder, expanded, locked, sweep
 from hacnn_tf.utils.types import FilePath, Pixels, Size
 
 if TYPE_CHECKING:
@@ -87,7 +84,8 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
     cached = Path(expanded(cache_dir)) / f"{_fingerprint(paths, size)}.npy"
     if not cached.is_file():
         check_folder(cached.parent)
-        with _alone(cached):
+        with locked(cached.with_name(".lock"), wait=-1):
+            sweep(cached.parent)  # parts of processes that were killed; each may be as large as a dataset
             if not cached.is_file():  # else another process has built it meanwhile, and may have it mapped
                 _build(cached, paths, size, shape)
     try:
@@ -99,61 +97,14 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
         raise InputError(f"{cached} cannot be read ({error}): remove it, and it is rebuilt.") from None
 
 
-@contextlib.contextmanager
-def _alone(cached: Path) -> Iterator[None]:
-    """One process at a time builds a file."""
-    lock = cached.with_name(f".{cached.stem}.lock")
-    try:
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        file = open(lock, "wb", opener=_for_its_owner)  # noqa: SIM115  # closed below
-    except OSError as error:
-        raise InputError(f"Cannot write {lock}: {error.strerror or error}.") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print("Another process is decoding the same images: waits for it.", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        except OSError:  # there are disks without locks
-            pass
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)  # who waits for it finds what was built
-
-
 def _build(cached: Path, paths: Sequence[str], size: Size, shape: Sequence[int]) -> None:
-    _sweep(cached.parent)
-    with contextlib.ExitStack() as held, atomic_write(cached, private=True) as part:  # locked until it has its name
-        file = held.enter_context(_locked(part))
+    with atomic_write(cached, private=True) as part:
         images = np.lib.format.open_memmap(part, "w+", np.uint8, tuple(shape))
         if hasattr(os, "posix_fallocate"):  # not on macOS; a full disk is an error here, and a crash in a map
-            os.posix_fallocate(file.fileno(), 0, os.path.getsize(part))
+            with open(part, "r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, os.path.getsize(part))
         _decode_into(images, paths, size)
         images.flush()
-
-
-def _locked(part: Path) -> BinaryIO:
-    """A new file, locked; made again if another process swept it before it was."""
-    while True:
-        file = open(part, "w+b", opener=_for_its_owner)  # noqa: SIM115  # the caller closes it
-        with contextlib.suppress(OSError):  # there are disks without locks
-            fcntl.flock(file, fcntl.LOCK_EX)
-        if part.exists():
-            return file
-        file.close()
-
-
-def _for_its_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _sweep(folder: Path) -> None:
-    """Removes what processes that were killed have left; each may be as large as a dataset. Writers hold a lock."""
-    for part in folder.glob(".*.part.npy"):
-        with contextlib.suppress(OSError), open(part, "r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            part.unlink()
 
 
 def _decode_into(images: Pixels, paths: Sequence[str], size: Size) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from absl import flags, logging
 
 from hacnn_tf.utils.errors import InputError, device_failure
-from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.files import expanded, is_unshown
 from hacnn_tf.utils.options import PRECISIONS, kind, options
 from hacnn_tf.utils.signals import stoppable
 
@@ -189,8 +189,8 @@ def exit_on_error(name: str) -> Iterator[None]:
 
 
 def _harmless(text: str) -> str:
-    """A text without what moves a terminal's cursor or hides letters; names of files and cameras may be anything."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text)
+    """A text for a terminal; names of files in it may be anything."""
+    return "".join(ascii(sign)[1:-1] if is_unshown(sign) and sign != "\n" else sign for sign in text)
 
 
 def print_line(text: str) -> None:

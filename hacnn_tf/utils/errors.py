@@ -3,6 +3,8 @@
 import re
 import sys
 
+OUT_OF_MEMORY = re.compile("RESOURCE_EXHAUSTED|[Ff]ailed to allocate memory|out of memory|bad_alloc")  # in runtimes
+
 
 class InputError(Exception):
     """Something the user gave is wrong; the message says what, where and what to do. Commands print it and exit 1."""
@@ -25,11 +27,12 @@ def reason_of(message: str) -> str:
 
 def device_failure(error: BaseException) -> str | None:
     """The sentence for what is raised where memory is used up, or a GPU fails; None if it is something else."""
-    if isinstance(error, MemoryError):
-        return f"There is not enough memory ({error}): give this machine more, or the command less at once."
     tf = sys.modules.get("tensorflow")
     if not tf or not isinstance(error, tf.errors.OpError):
-        return None
+        if not isinstance(error, MemoryError) and not OUT_OF_MEMORY.search(str(error)):
+            return None
+        reason = f" ({reason_of(str(error))[:200]})" if str(error) else ""
+        return f"There is not enough memory{reason}: give this machine more, or the command less at once."
     reason = reason_of(error.message)[:200]
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return f"There is not enough memory ({reason}): end what else uses it, or take smaller batches."

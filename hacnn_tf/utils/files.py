@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import socket
+import sys
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -132,7 +133,7 @@ def locked(
     Args:
         path: of the lock file.
         kept: what it keeps others from, for people; its folder if not given.
-        wait: seconds to wait for another process to free it.
+        wait: seconds to wait for another process to free it; -1: as long as it takes, which is said first.
         reentrant: the thread that holds it may take it again; other threads wait as processes do.
 
     Yields:
@@ -144,19 +145,14 @@ def locked(
     path = Path(expanded(path))
     if path.is_symlink():
         raise InputError(f"{path} is a link, which no lock may be: remove it.")
-    lock = filelock.FileLock(path, timeout=wait, fallback_to_soft=False, is_singleton=reentrant)
+    lock = filelock.FileLock(path, fallback_to_soft=False, is_singleton=reentrant)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     except OSError as error:
         raise InputError(f"Cannot write {path}: {error.strerror or error}.") from None
     try:
-        lock.acquire()
-    except filelock.Timeout:
-        who = path.read_text(errors="replace").strip() or "another process"
-        raise InputError(
-            f"{kept or path.parent} is being written by {who}: wait until it has ended, or name another."
-        ) from None
+        _acquire(lock, path, kept or path.parent, wait)
     except OSError as error:
         raise InputError(f"Cannot lock {path}: {error.strerror or error}; name a folder on another disk.") from None
     try:
@@ -168,6 +164,17 @@ def locked(
         lock.release()
 
 
+def _acquire(lock: filelock.BaseFileLock, path: Path, kept: FilePath, wait: float) -> None:
+    try:
+        lock.acquire(timeout=max(wait, 0))
+    except filelock.Timeout:
+        who = path.read_text(errors="replace").strip() or "another process"
+        if wait >= 0:
+            raise InputError(f"{kept} is being written by {who}: wait until it has ended, or name another.") from None
+        print(f"{kept} is being written by {who}: waits for it.", file=sys.stderr)
+        lock.acquire(timeout=-1)
+
+
 def as_file_name(text: str) -> str:
     """A text as a part of a file's name: what is no letter, digit or one of `_.+-` becomes `_`."""
     return re.sub(r"[^\w.+-]+", "_", text)
@@ -177,7 +184,12 @@ def printable(path: str) -> str:
     """A path as a line of a terminal has it; file names may be anything."""
     if path.isprintable():  # which nearly all are, and is soon told
         return path
-    return repr(path) if any(unicodedata.category(sign) in UNSHOWN and sign not in JOINERS for sign in path) else path
+    return repr(path) if any(map(is_unshown, path)) else path
+
+
+def is_unshown(sign: str) -> bool:
+    """Whether a sign moves a terminal's cursor or hides others; names of files and cameras may hold any."""
+    return unicodedata.category(sign) in UNSHOWN and sign not in JOINERS
 
 
 def preview(items: Collection[object], most: int = SHOWN, separator: str = ", ") -> str:

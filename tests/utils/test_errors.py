@@ -27,8 +27,8 @@ def test_a_command_ends_with_a_sentence(error, said):
 
 def test_no_name_in_a_sentence_moves_the_cursor():
     with pytest.raises(SystemExit) as stopped, exit_on_error("index"):
-        raise InputError("a\x1b[2J\r\u202e of\nträume")
-    assert stopped.value.code == "index: a\\x1b[2J\\r\\u202e of\nträume"
+        raise InputError("a\x1b[2J\r\u202e of\nträume, \u06a9\u062a\u0627\u0628\u200c\u0647\u0627")
+    assert stopped.value.code == "index: a\\x1b[2J\\r\\u202e of\nträume, \u06a9\u062a\u0627\u0628\u200c\u0647\u0627"
 
 
 def test_the_reason_is_what_happened_and_not_where_in_a_graph():
@@ -36,6 +36,13 @@ def test_the_reason_is_what_happened_and_not_where_in_a_graph():
     with pytest.raises(tf.errors.ResourceExhaustedError) as error:
         large(tf.constant(2**22))
     assert device_failure(error.value).startswith("There is not enough memory (OOM when allocating")
+
+
+def test_runtimes_too_say_that_memory_is_used_up():
+    said = "[ONNXRuntimeError] : 6 : BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer"
+    for error in (RuntimeError(said), RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes.")):
+        assert device_failure(error).startswith(f"There is not enough memory ({str(error)[:20]}")
+    assert device_failure(MemoryError()).startswith("There is not enough memory: give")
 
 
 def test_where_there_is_no_gpu_other_errors_are_our_own(monkeypatch):
