@@ -202,10 +202,14 @@ def test_a_database_of_which_all_was_removed_is_indexed_into_again(small_run, ga
 
 
 def test_what_is_missing_is_said_before_any_image_is_extracted(small_run, gallery, tmp_path, monkeypatch):
-    monkeypatch.setattr("hacnn_tf.gallery.lance.lancedb", None)
     monkeypatch.setattr(ReID, "embed_each", None)
     args = [f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance"]
-    assert "lancedb or sqlglot is not installed, which a database needs" in fails(index, args)
+    for error, sentence in (
+        (ModuleNotFoundError(name="sqlglot"), "sqlglot is not installed, which a database needs: pip install"),
+        (ImportError("libgomp.so.1: cannot open"), "a database needs is installed, but cannot be loaded (libgomp.so.1"),
+    ):
+        monkeypatch.setattr("hacnn_tf.gallery.lance._missing", error)
+        assert sentence in fails(index, args)
 
 
 def test_flags_of_a_network_reach_it(gallery, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from hacnn_tf.data.dataset import SPLITS, check_tracks
 from hacnn_tf.data.listing import list_images
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded, preview
-from hacnn_tf.utils.startup import not_installed
+from hacnn_tf.utils.startup import not_imported
 from hacnn_tf.utils.types import FilePath
 
 NAMES = ("manifest.csv", "manifest.parquet")  # in the folder of its images
@@ -185,8 +185,8 @@ def as_numbers(values: pd.Series) -> pd.Series | None:
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         import pyarrow.parquet
-    except ImportError:
-        raise not_installed(["pyarrow"], str(path), "search") from None
+    except ImportError as error:
+        raise not_imported(error, str(path), "search") from None
     with open(path, "rb") as file:
         try:
             # Whole numbers with gaps would be floats otherwise, and large ones others.

@@ -13,7 +13,7 @@ import hacnn_tf
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_format
 from hacnn_tf.utils.forks import check_process
-from hacnn_tf.utils.startup import not_installed
+from hacnn_tf.utils.startup import not_imported
 from hacnn_tf.utils.types import BRANCHES, Extract, Features, FilePath, Pixels, Size
 
 if TYPE_CHECKING:
@@ -130,12 +130,12 @@ def needed(*names: str) -> list[ModuleType]:
     """The modules of these names.
 
     Raises:
-        InputError: one is not installed.
+        InputError: one is not installed, or cannot be loaded.
     """
     try:
         return [importlib.import_module(name) for name in names]
     except ImportError as error:
-        raise not_installed([error.name or names[0]], *NEEDED_BY) from None
+        raise not_imported(error, *NEEDED_BY) from None
 
 
 def single_images(images: Pixels) -> Iterator[Pixels]:

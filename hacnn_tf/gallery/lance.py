@@ -16,17 +16,18 @@ from hacnn_tf.gallery.naming import FEATURE, NEEDED, check_path, in_bucket, no_d
 from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import check_format, expanded, new_files_on_disk, preview
 from hacnn_tf.utils.forks import check_process, claim
-from hacnn_tf.utils.startup import not_installed
+from hacnn_tf.utils.startup import not_imported
 from hacnn_tf.utils.types import FilePath
 
+_missing: ImportError | None = None
 try:
     import lancedb
     import pyarrow as pa
 
     from hacnn_tf.gallery.columns import fields_of
     from hacnn_tf.gallery.condition import Condition, shown
-except ImportError:
-    lancedb = None  # type: ignore[assignment]  # a module otherwise
+except ImportError as error:
+    _missing = error  # `connect` says so
 
 RETRIES = 4  # of a read, as others may tidy away one version after the other
 REASON = 200  # characters of what LanceDB says that a sentence quotes
@@ -232,8 +233,8 @@ def connect(path: FilePath) -> tuple[Any, str]:
     Raises:
         InputError: LanceDB is not installed, no database can have that path, or the place cannot be opened.
     """
-    if lancedb is None:
-        raise not_installed(["lancedb or sqlglot"], "a database", "search")
+    if _missing:
+        raise not_imported(_missing, "a database", "search")
     claim("LanceDB")
     place, name = check_path(path)
     with refused(f"Cannot open {path}"):

@@ -85,6 +85,22 @@ def not_installed(names: Sequence[str], user: str, extra: str) -> InputError:
     return InputError(f"{', '.join(names)} {verb} not installed, which {user} needs: {_installing(extra)}.")
 
 
+def not_imported(error: ImportError, user: str, extra: str) -> InputError:
+    """The error for a module that could not be imported. `user` and `extra` as of `check_installed`."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return not_installed([error.name], user, extra)
+    return InputError(
+        f"What {user} needs is installed, but cannot be loaded ({_cause(error)}): mend that, or {_installing(extra)}."
+    )
+
+
+def _cause(error: BaseException) -> str:
+    """What the first of several errors says, in a line: TensorFlow raises another one that quotes its traceback."""
+    while isinstance(error.__context__, ImportError):
+        error = error.__context__
+    return " ".join(str(error).split())[:200]
+
+
 def _installing(extra: str) -> str:
     """How to install an extra: a command in a checkout, which has the tested versions."""
     if (CHECKOUT / "constraints.txt").exists():
@@ -96,8 +112,8 @@ def load_keras() -> None:
     """Imports Keras with the backend that it is set to, in a command without what they print.
 
     Raises:
-        InputError: Keras or that backend is not installed, the backend is none of `BACKENDS`, or it was in use before
-            this process was forked.
+        InputError: Keras or that backend is not installed or cannot be loaded, the backend is none of `BACKENDS`, or it
+            was in use before this process was forked.
     """
     _load("keras")
     import keras
@@ -114,7 +130,7 @@ def load_tensorflow() -> None:
     """Imports TensorFlow, whatever Keras is set to, in a command without what it prints.
 
     Raises:
-        InputError: it is not installed, or was in use before this process was forked.
+        InputError: it is not installed, cannot be loaded, or was in use before this process was forked.
     """
     claim("TensorFlow")
     _load("tensorflow")
@@ -142,11 +158,18 @@ def _load(package: str) -> None:
         try:
             importlib.import_module(package)
         except (ImportError, ValueError) as error:
-            if (missing := getattr(error, "name", None)) in ("keras", *BACKENDS):
-                raise _backend_missing(missing) from None
-            if "KERAS_BACKEND" not in os.environ:
+            if isinstance(error, ModuleNotFoundError) and error.name in ("keras", *BACKENDS):
+                raise _backend_missing(error.name) from None
+            backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+            if backend not in BACKENDS:
+                raise _no_backend(backend) from None
+            if isinstance(error, ValueError):
                 raise
-            raise _no_backend(os.environ["KERAS_BACKEND"]) from None
+            name = BACKENDS[backend] if package == "keras" else "TensorFlow"
+            raise InputError(
+                f"{name} is installed, but cannot be loaded ({_cause(error)}): mend that, or set KERAS_BACKEND to "
+                f"{_others(backend)}."
+            ) from error
 
 
 @functools.cache  # once

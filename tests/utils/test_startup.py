@@ -181,6 +181,16 @@ def test_a_command_under_another_backend(backend):
         assert done.stderr.startswith(sentence) and done.stderr.count("\n") == 1 and done.returncode == 1
 
 
+def test_a_backend_that_cannot_be_loaded_says_why(tmp_path):
+    (tmp_path / "tensorflow.py").write_text(
+        "try:\n    raise ImportError('libtensorflow_cc.so.2: no memory')\n"
+        "except ImportError:\n    raise ImportError('Traceback of many\\nlines')\n"
+    )
+    done = run(COMMAND, PYTHONPATH=str(tmp_path))
+    sentence = "TensorFlow is installed, but cannot be loaded (libtensorflow_cc.so.2: no memory): mend that, or set "
+    assert done.returncode == 1 and sentence in done.stderr.splitlines()[-1], done.stderr
+
+
 def test_another_backend_is_refused_before_anything_is_made(tmp_path):
     done = run([sys.executable, "-m", "hacnn_tf.train", f"--data_root={tmp_path}/data"], KERAS_BACKEND="foo")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1) and "Keras is set to foo" in done.stderr
