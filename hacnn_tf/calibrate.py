@@ -28,7 +28,7 @@ from absl.flags import FlagValues
 from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.load import load_splits
 from hacnn_tf.evaluation.calibration import OtherNetworkError
-from hacnn_tf.gallery.naming import check_there
+from hacnn_tf.gallery.naming import check_there, in_bucket
 from hacnn_tf.preset import SHIPPED, Kind, find_model
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils import cli
@@ -84,8 +84,8 @@ def main(flags: FlagValues) -> None:
     _check_unseen(flags.model or ("" if database is None else database.preset), dataset, asked, flags.data_root)
     check_persons(dataset, flags.seed)
     model = ReID.from_preset(flags.model) if database is None else database.load_model(flags.model)
-    if database is not None and database.measures_otherwise(model):
-        raise InputError(f"{database.path} holds features computed in {database.precision}, not {model.precision}.")
+    if database is not None:
+        database.check_precision(model)
     before = _before(flags, model, database)
     images = load_splits(dataset, ("query", "gallery"), model.input_size)
     features = Evaluator(dataset, images).features(model.extract)
@@ -113,6 +113,10 @@ def _place(flags: FlagValues) -> Path | str:
     beside = find_model(flags.model).calibration if flags.model else None
     if flags.database:
         check_there(flags.database)
+        if not in_bucket(flags.database):
+            there = Path(flags.database).resolve()
+            check_folder(there.parent)  # where its lock is
+            check_folder(there)
         return flags.database
     if flags.output:
         check_new_path(flags.output, suffix=".json")

@@ -37,7 +37,7 @@ from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, check_new_path, expanded, write_npz
 from hacnn_tf.utils.options import options
-from hacnn_tf.utils.startup import check_tensorflow
+from hacnn_tf.utils.startup import check_tensorflow, require_tensorflow
 from hacnn_tf.utils.types import TEST_SPLITS, Features, Pixels, Results, Tensor
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ def _network(flags: FlagValues, run: RunFolder | None) -> Tested:
         model = ReID.from_preset(flags.export, flags.precision)
         return Tested(flags.export, model.extract, model.input_size, model.branches)
     code_revision()  # of the code that tests: at the end, other code may be checked out
+    require_tensorflow()
     from hacnn_tf.evaluation import feature_function
 
     network, epoch, step = run.load_checkpoint(flags.precision)

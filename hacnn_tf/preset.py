@@ -39,23 +39,18 @@ class Place:
     Attributes:
         kind: a `Kind`.
         path: of the run or preset, its folder; of an export, as it was given.
-        folder: that it lies in.
+        calibration: where its calibration is kept, in the folder that it lies in.
     """
 
     kind: Kind
     path: Path
-    folder: Path
+    calibration: Path
 
     @property
     def trained_on(self) -> dict[str, str]:
         """The dataset of a preset's training, as flags name it, if it says that; else empty."""
         trained_on = read_if_whole(self.path / METADATA).get("trained_on") if self.kind is Kind.PRESET else None
         return trained_on if isinstance(trained_on, dict) else {}  # of a damaged one, opening it says what is wrong
-
-    @property
-    def calibration(self) -> Path:
-        """Where its calibration is kept."""
-        return self.folder / CALIBRATION
 
 
 def find_model(preset: FilePath) -> Place:
@@ -69,13 +64,13 @@ def find_model(preset: FilePath) -> Place:
     """
     path = Path(expanded(preset))
     if (path / WEIGHTS).exists():
-        return Place(Kind.PRESET, path, path)
+        return Place(Kind.PRESET, path, path / CALIBRATION)
     if (path / CONFIG).exists():
-        return Place(Kind.RUN, path, path)
+        return Place(Kind.RUN, path, path / CALIBRATION)
     if found := find_export(path):
-        return Place(Kind.EXPORT, path, found[1].parent)
+        return Place(Kind.EXPORT, path, found[1].parent / CALIBRATION)
     if (SHIPPED / path / WEIGHTS).exists():
-        return Place(Kind.PRESET, SHIPPED / path, SHIPPED / path)
+        return Place(Kind.PRESET, SHIPPED / path, SHIPPED / path / CALIBRATION)
     shipped = ", ".join(sorted(folder.name for folder in SHIPPED.glob("*/"))) or "none"
     raise InputError(
         f"{path} is not a run folder, preset or export, nor a preset that comes with hacnn_tf ({shipped}): "

@@ -106,15 +106,18 @@ def main(flags: FlagValues) -> None:
     how = {name: flags[name].value for name in ASKED} | {"html": bool(flags.html)}
     found = audit.run_search(search, contents, database.path, system_user(), how)
     notes = [note] if probabilities else []
+    ends = [limits(len(rows), n, flags.at_least or 0, flags.top) for rows, n in zip(found, less, strict=True)]
+    if flags.html:  # before anything is printed: who reads that may leave, as `| head` does
+        all_notes = notes + [
+            f"{preview(paths)}: {line}" for paths, end in zip(queries, ends, strict=True) for line in end
+        ]
+        page = as_page(database.path, list(zip(queries, found, strict=True)), all_notes)
+        write_text(flags.html, page, private=True)
     for line in notes:
         print(line)
-    for paths, rows, missing in zip(queries, found, less, strict=True):
-        print(f"{preview(paths)} in {database.path}:\n{as_text(rows)}")
-        for line in limits(len(rows), missing, flags.at_least or 0, flags.top):
-            print(line)
-            notes.append(f"{preview(paths)}: {line}")
+    for paths, rows, end in zip(queries, found, ends, strict=True):
+        print("\n".join([f"{preview(paths)} in {database.path}:", as_text(rows), *end]))
     if flags.html:
-        write_text(flags.html, as_page(database.path, list(zip(queries, found, strict=True)), notes), private=True)
         print(f"Page: {flags.html}")
     if model.network is not None and on_terminal():
         print(SLOW.format(printable(shlex.quote(flags.model or database.preset))), file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import types
 
@@ -249,9 +250,25 @@ def test_an_empty_database_is_calibrated_too(people, labelled, capsys):
 
 
 def test_a_database_takes_no_curve_of_other_distances(people, labelled, monkeypatch):
-    monkeypatch.setattr(Database, "measures_otherwise", lambda *_: True)
-    assert "holds features computed in float32, not float32" in fails(calibrate, [f"--database={people}", *labelled])
+    open_model = Database.load_model
+
+    def of_int8(database, preset):
+        model = open_model(database, preset)
+        model.precision = "int8"
+        return model
+
+    monkeypatch.setattr(Database, "load_model", of_int8)
+    said = fails(calibrate, [f"--database={people}", *labelled])
+    assert f"{people} was indexed in float32, and " in said and "computes in int8" in said
     assert Database(people).calibration is None
+
+
+def test_a_database_that_cannot_be_written_is_said_before_any_image_is_read(people, labelled, monkeypatch):
+    monkeypatch.setattr("hacnn_tf.data.read.read_options", None)
+    monkeypatch.setattr(os, "access", lambda place, _: str(place) != str(people.parent))
+    assert f"{people.parent} is not a folder that you may write to" in fails(
+        calibrate, [f"--database={people}", *labelled]
+    )
 
 
 def stale(path):

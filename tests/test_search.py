@@ -6,6 +6,9 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +74,14 @@ def test_search_prints_the_nearest_and_writes_a_page(people, query, tmp_path, ca
     content = page.read_text()
     assert content.count('src="data:image/jpeg;base64,') == 2 * (1 + 5)
     assert not re.search(r'(src|href)="(?!data:)', content), "needs no other file"
+
+
+def test_a_page_is_whole_though_who_reads_the_results_leaves(people, query, tmp_path):
+    args = ["--database", people, "--query", query[0], "--top=3", "--html", tmp_path / "found.html"]
+    with subprocess.Popen([sys.executable, "-m", "hacnn_tf.search", *args], stdout=subprocess.PIPE) as process:
+        process.stdout.close()
+    assert process.returncode == 128 + signal.SIGPIPE
+    assert (tmp_path / "found.html").read_text().count('src="data:image/jpeg;base64,') == 1 + 3
 
 
 def test_names_of_files_are_no_html(small_run, query, tmp_path):

@@ -107,11 +107,7 @@ class Database:
             fields_of(rows)
             return None
         database.check_model(model)
-        if database.measures_otherwise(model):
-            raise InputError(
-                f"{database.path} holds features computed in {database.precision}, and {model.name} computes in "
-                f"{model.precision}, whose distances differ: index the images into another database."
-            )
+        database.check_precision(model)
         database._arrays(rows)
         return database
 
@@ -141,9 +137,13 @@ class Database:
                 "index the images into another database."
             )
 
-    def measures_otherwise(self, model: ReID) -> bool:
-        """Whether distances of a `ReID`'s features to those in here differ from those among them: one alone is int8."""
-        return bool(self.precision) and (self.precision == "int8") != (model.precision == "int8")
+    def check_precision(self, model: ReID) -> None:
+        """Raises `InputError` if a `ReID`'s features are at other distances than those in here: one alone is int8."""
+        if self.precision and (self.precision == "int8") != (model.precision == "int8"):
+            raise InputError(
+                f"{self.path} was indexed in {self.precision}, and {model.name} computes in {model.precision}, whose "
+                "distances differ: use the former, or index the images into another database."
+            )
 
     @property
     def outdated(self) -> str | None:

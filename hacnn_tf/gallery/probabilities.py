@@ -56,15 +56,12 @@ class Probabilities:
         try:
             own = database.calibration
             calibration = own or model.calibration
+            if calibration:
+                database.check_precision(model)
         except InputError as error:
             return None, str(error)
         if not calibration:
             return None, ""
-        if database.measures_otherwise(model):
-            return None, (
-                f"No probabilities: {database.path} was indexed in {database.precision}, and {model.name} computes in "
-                f"{model.precision}, whose distances differ."
-            )
         probabilities = cls(calibration, database.count(where), prior, None if own else database.path)
         return probabilities, probabilities.note
 
