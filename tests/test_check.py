@@ -118,6 +118,8 @@ def test_what_the_table_does_not_show_is_counted(data_root, capsys):
 
 def test_a_copy_under_another_camera_is_found(data_root):
     gallery = data_root / "synthetic/detected/bounding_box_test"
+    train = data_root / "synthetic/detected/bounding_box_train"
+    shutil.copy(train / "0001_c1_1.jpg", train / "0001_c2_9.jpg")  # no query can find it
     for copy in ("0007_c2_9.jpg", "0007_c1_9.jpg"):  # the second is of the camera that took it
         shutil.copy(gallery / "0007_c1_2.jpg", gallery / copy)
     found, _ = problems(data_root, "--allow_subset")

@@ -371,3 +371,12 @@ def test_home_is_where_the_lock_is_too(small_run, gallery, tmp_path, monkeypatch
     assert sorted(path.name for path in tmp_path.iterdir()) == [".p.lance.lock", "images", "p.lance", "run"]
     assert (tmp_path / "p.lance").stat().st_mode & 0o777 == 0o700
     assert ReID.from_preset(Database("~/p.lance").preset).fingerprint == ReID.from_preset(small_run).fingerprint
+
+
+def test_a_replaced_file_of_the_same_time_is_indexed_again(small_run, tmp_path, capsys):
+    """As `cp -p` and `rsync -t` leave one."""
+    for colour, size in (("red", (8, 16)), ("blue", (16, 32))):
+        PIL.Image.new("RGB", size, colour).save(tmp_path / "a.bmp")
+        os.utime(tmp_path / "a.bmp", ns=(10**18,) * 2)
+        command(index, f"--model={small_run}", f"--images={tmp_path}", f"--database={tmp_path}/p.lance")
+    assert "0 added, 1 replaced, 0 as they were" in capsys.readouterr().out

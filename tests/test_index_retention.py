@@ -95,6 +95,12 @@ def test_others_may_write_while_somebody_thinks(doors, tmp_path, monkeypatch):
     assert len(cameras(doors)) == 6 and not (tmp_path / "log").exists()
 
 
+def test_fewer_than_were_said_yes_to_are_removed(doors, monkeypatch):
+    monkeypatch.setattr(index, "_ask", lambda *_: Database(doors.path).remove("path = '/p3.jpg'"))
+    command(index, f"--database={doors.path}", "--remove=camid = 2")
+    assert cameras(doors) == [1, 1, 1]
+
+
 def test_nothing_to_remove_is_no_question(doors, capsys):
     doors.tidy()
     before = sorted(entry.name for entry in Path(doors.path).rglob("*"))

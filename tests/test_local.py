@@ -116,7 +116,7 @@ def test_a_preset_of_it(global_run, evaluated, tmp_path):
 
 
 @pytest.mark.slow
-def test_index_and_search(global_run, small_run, small_data_root, evaluated, tmp_path, capsys):
+def test_index_and_search(global_run, small_run, small_data_root, evaluated, tmp_path, capsys, monkeypatch):
     pytest.importorskip("lancedb", reason='needs the extra "search"')
     from hacnn_tf import index, search
     from hacnn_tf.gallery import Database
@@ -134,8 +134,19 @@ def test_index_and_search(global_run, small_run, small_data_root, evaluated, tmp
     capsys.readouterr()
     command(search, f"--database={database}", f"--query={paths[0]}", "--top=1")
     assert rows.path[nearest] in capsys.readouterr().out
+    asked = []
+    monkeypatch.setattr("hacnn_tf.gallery.tracks.check_has_tracks", lambda _: None)
+    monkeypatch.setattr("hacnn_tf.gallery.tracks.search_tracks", lambda *how: asked.append(how) or [found])
+    command(search, f"--database={database}", f"--query={paths[0]}", "--per=track")
+    assert asked[0][2] == ("global",)
     with pytest.raises(SystemExit, match=r"512 numbers.*1,024"):
         command(index, f"--model={small_run}", *args)
+
+
+def test_reranking_has_one_feature_by_two_names(global_run, small_data_root, capsys):
+    command(evaluate, f"--run_dir={global_run}", f"--data_root={small_data_root}", "--rerank")
+    _, joint, alone = capsys.readouterr().out.partition("re-ranking:\n")[2].splitlines()
+    assert alone.split()[0] == "global" and joint.split()[2:] == alone.split()[1:]
 
 
 def test_curves_of_it_beside_those_of_a_whole_network(global_run, small_run):

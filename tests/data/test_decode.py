@@ -57,6 +57,9 @@ FILES = {
     **{f"JPEG of orientation {n}": encoded(smooth(), "JPEG", **turned(n)) for n in range(10)},
     **{f"JPEG of orientation {n}, big-endian": encoded(smooth(), "JPEG", **turned(n, ">")) for n in (1, 3, 8)},
     **{f"PNG of orientation {n}": encoded(smooth(), "PNG", **turned(n)) for n in (2, 6)},
+    "JPEG of an orientation in four bytes, big-endian": encoded(
+        smooth(), "JPEG", exif=b"Exif\0\0MM\0*" + struct.pack(">IHHHIII", 8, 1, ORIENTATION, 4, 1, 6, 0)
+    ),
     "JPEG of damaged EXIF": encoded(smooth(), "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff\1"),
 }
 OTHERS = {

@@ -373,3 +373,8 @@ def test_a_zero_byte_is_not_a_missing_file(tmp_path):
     (tmp_path / "manifest.csv").write_text("path,pid\na\0.jpg,1\n")
     with pytest.raises(InputError, match=r"is not a CSV file in UTF-8 \(line 2 has a zero byte\)"):
         read_manifest(tmp_path / "manifest.csv")
+
+
+def test_a_number_that_a_float_cannot_hold_stays_a_text(folder):
+    rows = read_manifest(write(folder, "path,ticket\na.jpg,9007199254740993\nb/a.jpg,0.5"), needed=())
+    assert rows.ticket.tolist() == ["9007199254740993", "0.5"]

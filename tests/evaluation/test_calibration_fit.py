@@ -156,9 +156,26 @@ def test_what_no_curve_can_be_fitted_to_is_one_sentence():
         alone = dataset.table.assign(camid=dataset.table.camid.where(~dataset.table.pid.isin(pids), 1))
         with pytest.raises(InputError, match=sentence):
             calibration_fit.check_persons(ReidDataset("drawn", alone), seed=3)
+        with pytest.raises(InputError, match=sentence):
+            calibration_fit.fit_calibration(ReidDataset("drawn", alone), features, "aa", seed=3)
     assert calibration_fit.check_persons(dataset, seed=3) is None
     with pytest.raises(InputError, match="pairs of one person are no nearer than pairs of two"):
         opposite = features["gallery"] * np.where(dataset.split("gallery").pid > 0, -1, 1)[:, None]
         calibration_fit.fit_calibration(dataset, features | {"gallery": opposite.astype(np.float32)}, "aa")
     with pytest.raises(InputError, match="not finite"):
         calibration_fit.fit_calibration(dataset, features | {"query": np.full_like(features["query"], np.nan)}, "aa")
+
+
+def test_the_curve_is_exact_where_impostors_are_many_times_more():
+    """Beside Newton's method, where the first steps change the mean loss by little."""
+    distances = np.arange(2001) * 0.001
+    bell = np.exp(-(((distances - [[1.4], [1.0]]) / 0.1) ** 2)) * (distances > 0)
+    counts = np.rint(bell * [[1e5], [3]]).astype(np.int64)
+    x, beta, total = np.stack([np.ones(2001), distances**2], axis=1), np.zeros(2), counts.sum(axis=0)
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-x @ beta))
+        hessian = (x * (total * p * (1 - p))[:, None]).T @ x + np.diag([0, 0.01])
+        beta = beta - np.linalg.solve(hessian, x.T @ (total * p - counts[1]) + [0, 0.01 * beta[1]])
+    different, same = counts.sum(axis=1)
+    found = calibration_fit._fit(case()[0], counts)
+    assert found == pytest.approx((beta[0] + np.log(different / same), beta[1]), rel=1e-4)

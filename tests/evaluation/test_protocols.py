@@ -110,6 +110,12 @@ def test_single_shot_has_no_image_of_the_querys_own_camera(query):
         evaluate_features(data, features)
 
 
+def test_single_shot_may_have_others_under_the_querys_camera():
+    data = dataset(True, query=[(1, 1)], gallery=[(1, 2), (2, 1)])
+    features = {"query": np.zeros((1, 2), np.float32), "gallery": np.array([[1, 1], [2, 2]], np.float32)}
+    assert evaluate_features(data, features)["single_query"]["joint"]["rank1"] == 100
+
+
 def test_single_shot_is_the_mean_of_a_hundred_galleries():
     assert SINGLE_SHOT_REPEATS == 100  # CUHK03's protocol
 

@@ -174,6 +174,9 @@ def test_features_that_are_too_many_or_too_few_are_refused():
     for queries, gallery, what in ((features[:3], features, "3 query"), (features, features[:3], "3 gallery")):
         with pytest.raises(InputError, match=f"^{what} features cannot be of 4 identities and 4 cameras"):
             rank_matches(queries, gallery, pids, pids, camids, camids)
+    for query, gallery, what in ((camids[:3], camids, "query"), (camids, np.arange(5), "gallery")):
+        with pytest.raises(InputError, match=rf"^4 {what} features cannot be of 4 identities and [35] cameras"):
+            rank_matches(features, features, pids, pids, query, gallery)
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float16"])

@@ -139,6 +139,17 @@ def test_a_track_that_is_query_and_gallery_has_all_its_images_in_both(dataset):
         assert (measures["rank1"], measures["mAP"]) == pytest.approx(expected)
 
 
+def test_an_image_without_a_track_may_be_in_both_splits(dataset):
+    features = features_of(dataset)
+    alone = dataset.split("query").track.isna().to_numpy()
+    assert alone.any()
+    twice = dataset.split("query")[alone].assign(split="gallery")
+    both = ReidDataset("both", pd.concat([dataset.table, twice], ignore_index=True))
+    more = {**features, "gallery": np.concatenate([features["gallery"], features["query"][alone]])}
+    measures = evaluate_features(both, more)["tracks"]["joint"]
+    assert (measures["rank1"], measures["mAP"]) == pytest.approx(brute_force(both, more, slice(None)))
+
+
 def test_images_are_ranked_as_without_tracks(dataset):
     features = features_of(dataset)
     without = ReidDataset("test", dataset.table.drop(columns="track"))

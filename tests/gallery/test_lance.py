@@ -61,7 +61,7 @@ def test_one_that_does_not_say_how_images_were_read_is_of_the_first_version(tmp_
 
 
 def test_without_lancedb_it_says_how_to_get_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(lance, "lancedb", None)
+    monkeypatch.setattr(lance, "_missing", ModuleNotFoundError(name="lancedb"))
     with pytest.raises(InputError, match=r'pip install -c constraints.txt -e "\.\[search\]"'):
         Database(tmp_path / "people.lance")
     monkeypatch.setattr(startup, "CHECKOUT", tmp_path)  # no checkout, as of a wheel
@@ -261,6 +261,12 @@ def test_what_is_written_is_on_the_disk_before_what_was_there_goes(filled, monke
         now = {path for path in Path(people.path).rglob("*") if path.is_file()}
         assert now - before <= kept and now - before
     assert gone == [set(), set()]
+
+
+def test_a_folder_that_was_there_is_for_its_owner_alone(tmp_path):
+    (tmp_path / "people.lance").mkdir(mode=0o755)
+    Database.create(tmp_path / "people.lance", MODEL, make_rows([]))
+    assert (tmp_path / "people.lance").stat().st_mode & 0o777 == 0o700
 
 
 def test_one_that_is_half_made_is_for_its_owner_alone_too(tmp_path, monkeypatch):

@@ -68,6 +68,10 @@ def test_above_its_size_an_index_is_searched_which_also_has_what_came_later(fill
     distances = np.linalg.norm(queries[:, None] - np.concatenate([first, added]), axis=-1)
     order = np.concatenate([np.arange(50), np.arange(100, 6100)])[np.argsort(distances)[:, :20]]
     assert [numbers(found).tolist() for found in exact] == order.tolist()
+    near = np.concatenate([first, added])[np.argsort(distances[0])[: nearest.CANDIDATES]]
+    (expected,) = rerank(queries[:1], near)
+    (found,) = people.search(queries[:1], exact=True, reranked=True)
+    np.testing.assert_allclose(found.distance, np.sort(expected)[:20], atol=1e-5)
     found = people.search(queries)
     recall = np.mean([len({*f.path} & {*e.path}) / 20 for f, e in zip(found, exact, strict=True)])
     assert 0.3 < recall < 0.9, "some are missed: it is the index that was searched"

@@ -125,6 +125,23 @@ def test_what_was_killed_while_it_wrote_leaves_nothing(filled, tmp_path):
     np.testing.assert_array_equal(people.feature(["/people/8.jpg"])[0], features[8])
 
 
+def test_of_a_bucket_nothing_is_taken_that_another_may_be_writing(filled, monkeypatch):
+    people, asked = filled[0], []
+    table = type(people._table.lance)
+    optimize = table.optimize
+
+    def remember(lance_table, **how):
+        asked.append(how.get("delete_unverified"))
+        return optimize(lance_table, **how)
+
+    monkeypatch.setattr(table, "optimize", remember)
+    people.tidy()
+    for module in (lance, database):
+        monkeypatch.setattr(module, "in_bucket", lambda _: True)
+    people.tidy()
+    assert asked == [None, True, None, False]
+
+
 def test_a_clock_that_was_ahead_is_said_and_not_that_all_is_gone(filled, monkeypatch):
     people, _ = filled
     people.tidy()

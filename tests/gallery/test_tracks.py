@@ -64,6 +64,15 @@ def test_a_manifests_columns_are_all_there(tmp_path):
     assert found.near.tolist() == ["door"] and not any(name.startswith("_") for name in found)
 
 
+def test_a_track_that_another_process_has_written_is_found(people):
+    database, rows = people
+    new = rows[:1].drop(columns="feature").assign(path="/people/99.jpg", track=pd.array([999], "Int64"))
+    feature = random_features(1, seed=1)
+    Database(database.path).write(new, feature)
+    (found,) = search_tracks(database, feature, top=1)
+    assert found.path.tolist() == ["/people/99.jpg"]
+
+
 def assert_same(found, expected):
     columns = [name for name in expected if name != "distance"]
     pd.testing.assert_frame_equal(found[columns], expected[columns], check_dtype=False)

@@ -33,6 +33,11 @@ def channel(layer, signature):
     return np.asarray(block(block(signature, layer.squeeze), layer.excite))
 
 
+def test_soft_attentions_reduction_is_its_channels(x, signature):
+    layer = trained(SoftAttention(reduction=4), x, signature)
+    assert layer.channel.squeeze.conv.kernel.shape == (1, 1, 32, 8)
+
+
 def test_spatial_attention_is_that_of_the_mean_over_channels(x):
     layer = trained(SpatialAttention(), x)
     expected = spatial(layer, x)

@@ -52,6 +52,10 @@ def test_another_length_is_the_same_curve_stretched(name):
     np.testing.assert_allclose([short(step) for step in after], [long(10 * step) for step in after], rtol=1e-4)
 
 
+def test_steps_of_warm_up_are_rounded():
+    np.testing.assert_allclose(rates(steps=30, warmup=0.09)[:4], [1 / 3, 2 / 3, 1, 1], rtol=1e-5)
+
+
 def test_drops_are_neither_before_the_first_step_nor_after_the_last():
     found = rates(steps=24, schedule="step", drops=(0.001, 0.999))
     np.testing.assert_allclose(found, [1.0, *[0.1] * 22, 0.01], rtol=1e-4)

@@ -151,6 +151,7 @@ CUHK03 = {"dataset": "cuhk03", "split": "767_700", "boxes": "detected"}
         (CUHK03, {**CUHK03, "validation": 3}, True),
         (CUHK03, {**CUHK03, "validation": 3, "boxes": "labelled"}, True),
         ({**CUHK03, "validation": 5}, {**CUHK03, "validation": 3}, False),
+        ({**CUHK03, "validation": 3}, {**CUHK03, "validation": 3}, False),
         ({**CUHK03, "validation": 2}, {**CUHK03, "validation": 3}, True),
         ({**CUHK03, "validation": 5}, {**CUHK03, "validation": 3, "boxes": "labelled"}, True),
         ({**CUHK03, "validation": 5}, {**CUHK03, "dataset": "market1501,cuhk03", "validation": 3}, True),

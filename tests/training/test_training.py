@@ -136,6 +136,7 @@ def test_evaluations_are_recorded_once_each(small_network, small_data_root, tmp_
     run(small_data_root, tmp_path / "run", "--epochs=3", "--eval_every=2")
     evaluations = RunFolder(tmp_path / "run").read_rows("evaluations", 3)
     assert [row["epoch"] for row in evaluations] == ["2", "3"]
+    assert [row["step"] for row in log(tmp_path / "run")] == ["6", "12", "18"]
     joint = RunFolder(tmp_path / "run").read_metrics()["single_query"]["joint"]
     assert float(evaluations[-1]["joint_mAP"]) == joint["mAP"]
     before = (tmp_path / "run/evaluations.csv").read_bytes()
