@@ -82,7 +82,7 @@ def test_decoded_images_are_kept_where_that_was_asked_for(small_run, small_data_
     for _ in range(2):
         command(evaluate, *args)
         assert capsys.readouterr().out.splitlines() == printed
-    query, gallery = sorted((np.load(path) for path in tmp_path.iterdir()), key=len)
+    query, gallery = sorted((np.load(path) for path in tmp_path.glob("*.npy")), key=len)
     assert (len(query), len(gallery)) == (16, 32)
 
 

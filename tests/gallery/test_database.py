@@ -96,7 +96,7 @@ def test_the_features_of_another_network_are_refused(filled):
 
 def test_int8_is_not_mixed_with_others(filled, tmp_path, monkeypatch):
     int8 = SimpleNamespace(**{**vars(MODEL), "precision": "int8"})
-    with pytest.raises(InputError, match="computed in float32, and runs/a computes in int8, whose distances differ"):
+    with pytest.raises(InputError, match="indexed in float32, and runs/a computes in int8, whose distances differ"):
         Database.find(filled[0].path, int8, make_rows([]))
     monkeypatch.setattr(lance, "PRECISION", b"unknown")  # as of before it was kept
     former = Database.create(tmp_path / "former.lance", MODEL, make_rows([]))

@@ -78,7 +78,7 @@ def test_a_run_goes_below_runs_and_decoded_images_where_asked(small_network, sma
     command(train, *args, "--cache_dir=decoded")
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name == RunFolder(folder).settings.run_name
-    assert sorted(len(np.load(path)) for path in (tmp_path / "decoded").iterdir()) == [16, 32, 48]
+    assert sorted(len(np.load(path)) for path in (tmp_path / "decoded").glob("*.npy")) == [16, 32, 48]
 
 
 def test_every_epoch_has_its_own_batches(small_network, small_data_root, tmp_path, monkeypatch):
