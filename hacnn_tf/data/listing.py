@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -112,41 +112,46 @@ def list_images(folder: FilePath) -> tuple[list[Path], dict[str, str]]:
     suffixes = image_suffixes()
     images: list[Path] = []
     left_out: dict[str, str] = {}
-    names: collections.Counter[tuple[int, int]] = collections.Counter()
     try:
-        todo = [(Path(folder), _folders_around(folder))]
-        while todo:
-            parent, around = todo.pop()
-            try:
-                here, found = _inode(parent), os.scandir(parent)
-            except FileNotFoundError:
-                if parent == Path(folder):
-                    raise
-                continue  # removed since it was listed, as old days of a camera are
-            with found:
-                if here in around:
-                    left_out[str(parent)] = CIRCULAR_LINK
-                    continue
-                names[here] += 1
-                if names[here] > MOST_NAMES:
-                    raise InputError(
-                        f"Links lead to {parent} by more than {MOST_NAMES} names: remove some of the links."
-                    )
-                for entry in found:
-                    path = parent / entry.name
-                    if is_hidden(entry.name):
-                        continue
-                    if _is_folder(entry):
-                        linked = _folders_around(path) if entry.is_symlink() else set()
-                        todo.append((path, around | {here} | linked))
-                    elif kind := _kind_left_out(entry, suffixes):
-                        left_out[str(path)] = kind
-                    else:
-                        images.append(path)
+        for path, entry in _walk(Path(folder)):
+            if kind := _kind_left_out(entry, suffixes) if entry else CIRCULAR_LINK:
+                left_out[str(path)] = kind
+            else:
+                images.append(path)
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read: {error.strerror}.") from None
     _check_names(images)
     return sorted(images, key=lambda path: path.parts), dict(sorted(left_out.items()))
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, "os.DirEntry[str] | None"]]:
+    """The files in a folder and in those in it, except what is hidden; and folders that links lead back to, as None."""
+    names: collections.Counter[tuple[int, int]] = collections.Counter()
+    todo = [(folder, _folders_around(folder))]
+    while todo:
+        parent, around = todo.pop()
+        try:
+            here, found = _inode(parent), os.scandir(parent)
+        except FileNotFoundError:
+            if parent == folder:
+                raise
+            continue  # removed since it was listed, as old days of a camera are
+        with found:
+            if here in around:
+                yield parent, None
+                continue
+            names[here] += 1
+            if names[here] > MOST_NAMES:
+                raise InputError(f"Links lead to {parent} by more than {MOST_NAMES} names: remove some of the links.")
+            for entry in found:
+                path = parent / entry.name
+                if is_hidden(entry.name):
+                    continue
+                if _is_folder(entry):
+                    linked = _folders_around(path) if entry.is_symlink() else set()
+                    todo.append((path, around | {here} | linked))
+                else:
+                    yield path, entry
 
 
 def count_kinds(left_out: Mapping[str, str]) -> str:
