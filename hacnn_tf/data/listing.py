@@ -13,6 +13,7 @@ import PIL.Image
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import preview, printable
 from hacnn_tf.utils.types import FilePath
+from hacnn_tf.utils.waiting import bar
 
 # Pillow knows these by name, and decodes them with another program (EPS: Ghostscript), only on Windows, or not at all;
 # and icons before it has said how many pixels they have.
@@ -113,7 +114,7 @@ def list_images(folder: FilePath) -> tuple[list[Path], dict[str, str]]:
     images: list[Path] = []
     left_out: dict[str, str] = {}
     try:
-        for path, entry in _walk(Path(folder)):
+        for path, entry in bar(_walk(Path(folder)), "Listing", unit="file"):
             if kind := _kind_left_out(entry, suffixes) if entry else CIRCULAR_LINK:
                 left_out[str(path)] = kind
             else:

@@ -225,3 +225,17 @@ def test_lines_of_a_summary():
         "left out: 1 .heic",
         "identities without an image: 5 (p1, p2, p3 and 2 more)",
     ]
+
+
+def test_a_large_folder_says_how_far_its_listing_is(tmp_path, monkeypatch):
+    shown = []
+
+    def bar(items, what, unit):
+        shown.append((what, unit, list(items)))
+        return shown[-1][-1]
+
+    monkeypatch.setattr(listing, "bar", bar)
+    touch(tmp_path, "a/1.jpg", "b/2.txt")
+    assert listed(tmp_path) == (["a/1.jpg"], {"b/2.txt": ".txt"})
+    ((what, unit, files),) = shown
+    assert (what, unit, len(files)) == ("Listing", "file", 2)
