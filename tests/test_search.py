@@ -78,7 +78,7 @@ def test_search_prints_the_nearest_and_writes_a_page(people, query, tmp_path, ca
 
 def test_a_page_is_whole_though_who_reads_the_results_leaves(people, query, tmp_path):
     args = ["--database", people, "--query", query[0], "--top=3", "--html", tmp_path / "found.html"]
-    with subprocess.Popen([sys.executable, "-m", "hacnn_tf.search", *args], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, "-u", "-m", "hacnn_tf.search", *args], stdout=subprocess.PIPE) as process:
         process.stdout.close()
     assert process.returncode == 128 + signal.SIGPIPE
     assert (tmp_path / "found.html").read_text().count('src="data:image/jpeg;base64,') == 1 + 3

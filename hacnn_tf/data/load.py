@@ -85,7 +85,7 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
     if not cached.is_file():
         check_folder(cached.parent)
         with locked(cached.with_name(".lock"), wait=-1):
-            sweep(cached.parent)  # parts of processes that were killed; each may be as large as a dataset
+            _sweep(cached.parent)
             if not cached.is_file():  # else another process has built it meanwhile, and may have it mapped
                 _build(cached, paths, size, shape)
     try:
@@ -95,6 +95,11 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
         return images
     except (OSError, ValueError) as error:
         raise InputError(f"{cached} cannot be read ({error}): remove it, and it is rebuilt.") from None
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what processes that were killed have left; each part may be as large as a dataset."""
+    sweep(folder, {part.name[1:17] for part in folder.glob(f".{'[0-9a-f]' * 16}.*.part.npy")})
 
 
 def _build(cached: Path, paths: Sequence[str], size: Size, shape: Sequence[int]) -> None:

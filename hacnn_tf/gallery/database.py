@@ -56,8 +56,8 @@ class Database:
         precision: of the model that it was made with, as in "int8"; empty if it is not known.
 
     Raises:
-        InputError: LanceDB is not installed, or `path` is not such a database; says how to get either. Every method
-            raises it in a process that was forked after the database was opened.
+        InputError: LanceDB is not installed or cannot be loaded, or `path` is not such a database; says how to get
+            either. Every method raises it in a process that was forked after the database was opened.
     """
 
     def __init__(self, path: FilePath) -> None:

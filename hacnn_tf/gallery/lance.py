@@ -54,8 +54,8 @@ class LanceTable:
         decoder: the version of `hacnn_tf.data.decode` that read the images.
 
     Raises:
-        InputError: LanceDB is not installed, or `path` is no database; says how to get either. Every method raises it
-            in a process that was forked after the table was opened.
+        InputError: LanceDB is not installed or cannot be loaded, or `path` is no database; says how to get either.
+            Every method raises it in a process that was forked after the table was opened.
     """
 
     def __init__(self, path: FilePath) -> None:
@@ -231,7 +231,8 @@ def connect(path: FilePath) -> tuple[Any, str]:
     """LanceDB's connection to the place of a database, and the database's name there.
 
     Raises:
-        InputError: LanceDB is not installed, no database can have that path, or the place cannot be opened.
+        InputError: LanceDB is not installed or cannot be loaded, no database can have that path, or the place cannot be
+            opened.
     """
     if _missing:
         raise not_imported(_missing, "a database", "search")

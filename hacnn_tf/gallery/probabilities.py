@@ -56,12 +56,14 @@ class Probabilities:
         try:
             own = database.calibration
             calibration = own or model.calibration
-            if calibration:
-                database.check_precision(model)
         except InputError as error:
             return None, str(error)
         if not calibration:
             return None, ""
+        try:
+            database.check_precision(model)
+        except InputError as error:
+            return None, f"No probabilities: {error}"
         probabilities = cls(calibration, database.count(where), prior, None if own else database.path)
         return probabilities, probabilities.note
 

@@ -3,7 +3,9 @@
 import re
 import sys
 
-OUT_OF_MEMORY = re.compile("RESOURCE_EXHAUSTED|[Ff]ailed to allocate memory|out of memory|bad_alloc")  # in runtimes
+OUT_OF_MEMORY = re.compile(
+    "RESOURCE_EXHAUSTED|[Ff]ailed to allocate memory|out of memory|bad_alloc"
+)  # of runtimes
 
 
 class InputError(Exception):
@@ -29,7 +31,8 @@ def device_failure(error: BaseException) -> str | None:
     """The sentence for what is raised where memory is used up, or a GPU fails; None if it is something else."""
     tf = sys.modules.get("tensorflow")
     if not tf or not isinstance(error, tf.errors.OpError):
-        if not isinstance(error, MemoryError) and not OUT_OF_MEMORY.search(str(error)):
+        runtimes = isinstance(error, RuntimeError) or type(error).__module__.startswith("onnxruntime.")
+        if not isinstance(error, MemoryError) and not (runtimes and OUT_OF_MEMORY.search(str(error))):
             return None
         reason = f" ({reason_of(str(error))[:200]})" if str(error) else ""
         return f"There is not enough memory{reason}: give this machine more, or the command less at once."

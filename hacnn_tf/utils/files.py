@@ -133,7 +133,7 @@ def locked(
     Args:
         path: of the lock file.
         kept: what it keeps others from, for people; its folder if not given.
-        wait: seconds to wait for another process to free it; -1: as long as it takes, which is said first.
+        wait: seconds to wait for another process to free it; -1: as long as it takes, which is said.
         reentrant: the thread that holds it may take it again; other threads wait as processes do.
 
     Yields:

@@ -18,6 +18,7 @@ from hacnn_tf.utils.waiting import announced
 
 BACKENDS = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}  # of Keras, by which networks are computed
 CHECKOUT = Path(__file__).resolve().parents[2]  # where the package is, if it is one
+OTHERWISE = "an export for ONNX Runtime, OpenVINO or LiteRT, which needs none"  # to a network in Keras
 NVIDIA = ("/dev/nvidiactl", "/usr/lib/wsl/lib/libnvidia-ml.so.1")  # one is there where a driver is
 _in_command = False
 
@@ -87,8 +88,9 @@ def not_installed(names: Sequence[str], user: str, extra: str) -> InputError:
 
 def not_imported(error: ImportError, user: str, extra: str) -> InputError:
     """The error for a module that could not be imported. `user` and `extra` as of `check_installed`."""
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return not_installed([error.name], user, extra)
+    package = (error.name or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and package and not importlib.util.find_spec(package):
+        return not_installed([package], user, extra)
     return InputError(
         f"What {user} needs is installed, but cannot be loaded ({_cause(error)}): mend that, or {_installing(extra)}."
     )
@@ -161,15 +163,12 @@ def _load(package: str) -> None:
             if isinstance(error, ModuleNotFoundError) and error.name in ("keras", *BACKENDS):
                 raise _backend_missing(error.name) from None
             backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
-            if backend not in BACKENDS:
+            if package == "keras" and backend not in BACKENDS:
                 raise _no_backend(backend) from None
             if isinstance(error, ValueError):
                 raise
-            name = BACKENDS[backend] if package == "keras" else "TensorFlow"
-            raise InputError(
-                f"{name} is installed, but cannot be loaded ({_cause(error)}): mend that, or set KERAS_BACKEND to "
-                f"{_others(backend)}."
-            ) from error
+            what = "Keras and its backend" if package == "keras" else "TensorFlow"
+            raise InputError(f"{what} cannot be loaded ({_cause(error)}): mend that, or take {OTHERWISE}.") from error
 
 
 @functools.cache  # once
@@ -225,10 +224,7 @@ def _anywhere() -> Iterator[None]:
 
 def _backend_missing(package: str) -> InputError:
     others = "" if package == "keras" else f", or set KERAS_BACKEND to {_others(package)}"
-    return InputError(
-        f"{package} is not installed: pip install {package}{others}, or take an export for ONNX Runtime, OpenVINO or "
-        "LiteRT, which needs none."
-    )
+    return InputError(f"{package} is not installed: pip install {package}{others}, or take {OTHERWISE}.")
 
 
 def _no_backend(name: str) -> InputError:

@@ -113,13 +113,14 @@ def test_a_palette_with_alpha_makes_pillow_warn_of_nothing(recwarn):
 def test_paths_bytes_images_and_arrays_are_the_same_pixels(kind, tmp_path):
     path = tmp_path / "a"
     path.write_bytes(EVERY[kind])
-    pixels, size = read_image(EVERY[kind]), (160, 64)
+    pixels = read_image(EVERY[kind])
     given = [path, str(path), bytearray(EVERY[kind]), memoryview(EVERY[kind]), Image.open(path), pixels]
     for image in given:
         np.testing.assert_array_equal(read_image(image), pixels)
-    resized = Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BILINEAR)  # as docs say to a client
-    for found in (read_image(path, size), load_images([str(path)], size)[0]):
-        np.testing.assert_array_equal(found, resized)
+    for size in ((160, 64), (40, 16)):
+        resized = Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BILINEAR)  # as docs say to a client
+        for found in (read_image(path, size), load_images([str(path)], size)[0]):
+            np.testing.assert_array_equal(found, resized)
 
 
 @pytest.mark.parametrize("kind", FILES)

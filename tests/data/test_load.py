@@ -156,9 +156,10 @@ def test_a_disk_cache_that_cannot_be_used_is_one_sentence(tmp_path, cache):
 def test_parts_of_killed_processes_are_swept(tmp_path):
     cache = tmp_path / "cache"
     cache.mkdir()
-    (cache / ".killed.0123abcd.part.npy").touch()
+    (cache / ".0123456789abcdef.0123abcd.part.npy").touch()
+    (cache / ".features.0123abcd.part.npz").touch()  # which another command may be writing
     load_images([save(tmp_path / "a.png")], SIZE, cache)
-    assert [path.name for path in cache.glob(".*")] == [".lock"]
+    assert sorted(path.name for path in cache.glob(".*")) == [".features.0123abcd.part.npz", ".lock"]
 
 
 def test_more_images_than_memory_holds_is_one_sentence(tmp_path, monkeypatch):

@@ -313,7 +313,7 @@ def test_int8_of_no_images(network, tmp_path):
 @pytest.mark.parametrize("form", PROGRAMS)
 def test_a_converter_or_runtime_that_is_missing(form, programs, network, tmp_path, monkeypatch):
     file = programs(form)
-    for package in ("onnx", "tf2onnx", "onnxruntime", "openvino", "ai_edge_litert.interpreter"):
+    for package in ("onnx", "tf2onnx", "onnxruntime", "openvino", "ai_edge_litert", "ai_edge_litert.interpreter"):
         monkeypatch.setitem(sys.modules, package, None)
     sentence = r"(is|are) not installed, which this format needs: pip install .*\[export\]"
     with pytest.raises(InputError, match=sentence):

@@ -43,6 +43,7 @@ def test_runtimes_too_say_that_memory_is_used_up():
     for error in (RuntimeError(said), RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes.")):
         assert device_failure(error).startswith(f"There is not enough memory ({str(error)[:20]}")
     assert device_failure(MemoryError()).startswith("There is not enough memory: give")
+    assert device_failure(AssertionError("bad_alloc.jpg has no row")) is None, "a bug of ours stays one"
 
 
 def test_where_there_is_no_gpu_other_errors_are_our_own(monkeypatch):

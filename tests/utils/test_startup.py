@@ -187,7 +187,7 @@ def test_a_backend_that_cannot_be_loaded_says_why(tmp_path):
         "except ImportError:\n    raise ImportError('Traceback of many\\nlines')\n"
     )
     done = run(COMMAND, PYTHONPATH=str(tmp_path))
-    sentence = "TensorFlow is installed, but cannot be loaded (libtensorflow_cc.so.2: no memory): mend that, or set "
+    sentence = "Keras and its backend cannot be loaded (libtensorflow_cc.so.2: no memory): mend that, or take an export"
     assert done.returncode == 1 and sentence in done.stderr.splitlines()[-1], done.stderr
 
 
