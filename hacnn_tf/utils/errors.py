@@ -3,9 +3,7 @@
 import re
 import sys
 
-OUT_OF_MEMORY = re.compile(
-    "RESOURCE_EXHAUSTED|[Ff]ailed to allocate memory|out of memory|bad_alloc"
-)  # of runtimes
+OUT_OF_MEMORY = re.compile("RESOURCE_EXHAUSTED|[Ff]ailed to allocate memory|out of memory|bad_alloc")  # of runtimes
 
 
 class InputError(Exception):
