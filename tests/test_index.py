@@ -205,7 +205,7 @@ def test_what_is_missing_is_said_before_any_image_is_extracted(small_run, galler
     monkeypatch.setattr(ReID, "embed_each", None)
     args = [f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance"]
     for error, sentence in (
-        (ModuleNotFoundError(name="sqlglot"), "sqlglot is not installed, which a database needs: pip install"),
+        (ModuleNotFoundError(name="nowhere"), "nowhere is not installed, which a database needs: pip install"),
         (ImportError("libgomp.so.1: cannot open"), "a database needs is installed, but cannot be loaded (libgomp.so.1"),
     ):
         monkeypatch.setattr("hacnn_tf.gallery.lance._missing", error)

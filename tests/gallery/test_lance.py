@@ -61,7 +61,7 @@ def test_one_that_does_not_say_how_images_were_read_is_of_the_first_version(tmp_
 
 
 def test_without_lancedb_it_says_how_to_get_it(monkeypatch, tmp_path):
-    monkeypatch.setattr(lance, "_missing", ModuleNotFoundError(name="lancedb"))
+    monkeypatch.setattr(lance, "_missing", ModuleNotFoundError(name="nowhere"))
     with pytest.raises(InputError, match=r'pip install -c constraints.txt -e "\.\[search\]"'):
         Database(tmp_path / "people.lance")
     monkeypatch.setattr(startup, "CHECKOUT", tmp_path)  # no checkout, as of a wheel
