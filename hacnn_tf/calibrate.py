@@ -28,7 +28,8 @@ from absl.flags import FlagValues
 from hacnn_tf.data.dataset_options import DatasetOptions
 from hacnn_tf.data.load import load_splits
 from hacnn_tf.evaluation.calibration import OtherNetworkError
-from hacnn_tf.gallery.naming import check_there, in_bucket
+from hacnn_tf.gallery.lock import check_writable
+from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.preset import SHIPPED, Kind, find_model
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils import cli
@@ -113,10 +114,7 @@ def _place(flags: FlagValues) -> Path | str:
     beside = find_model(flags.model).calibration if flags.model else None
     if flags.database:
         check_there(flags.database)
-        if not in_bucket(flags.database):
-            there = Path(flags.database).resolve()
-            check_folder(there.parent)  # where its lock is
-            check_folder(there)
+        check_writable(flags.database)
         return flags.database
     if flags.output:
         check_new_path(flags.output, suffix=".json")

@@ -6,7 +6,7 @@ import pytest
 from hacnn_tf import ReID, evaluate, train
 from hacnn_tf.data.load import load_images
 from hacnn_tf.evaluation import fingerprint
-from hacnn_tf.export import FORMATS, export_model, load_export
+from hacnn_tf.export import FORMATS, Extractor, export_model, load_export
 from hacnn_tf.models import HACNN
 from hacnn_tf.paper.curves import curves
 from hacnn_tf.paper.figures import curves_figure
@@ -141,6 +141,13 @@ def test_index_and_search(global_run, small_run, small_data_root, evaluated, tmp
     assert asked[0][2] == ("global",)
     with pytest.raises(SystemExit, match=r"512 numbers.*1,024"):
         command(index, f"--model={small_run}", *args)
+
+
+def test_a_track_of_one_branch_has_length_1():
+    feature = np.float32([[0.6, 0, 0.8, 0]])
+    one = Extractor(lambda x: feature.repeat(len(x), axis=0), (8, 4), 4, "aa", "float32", branches=("global",))
+    found = ReID("it", one).embed_tracks([[np.zeros((8, 4, 3), np.uint8)] * 2])
+    np.testing.assert_allclose(found, feature, atol=1e-6)
 
 
 def test_reranking_has_one_feature_by_two_names(global_run, small_data_root, capsys):

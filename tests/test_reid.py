@@ -397,10 +397,3 @@ def test_what_is_no_model_at_all(tmp_path, exports):
 def test_an_image_that_opencv_did_not_find_is_one_sentence(model):
     with pytest.raises(UnreadableImagesError, match="image 0"):
         model.embed(None)
-
-
-def test_a_track_of_one_branch_has_length_1():
-    feature = np.float32([[0.6, 0, 0.8, 0]])
-    one = Extractor(lambda x: feature.repeat(len(x), axis=0), (8, 4), 4, "aa", "float32", branches=("global",))
-    found = ReID("it", one).embed_tracks([[np.zeros((8, 4, 3), np.uint8)] * 2])
-    np.testing.assert_allclose(found, feature, atol=1e-6)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hacnn_tf.gallery.naming import in_bucket
-from hacnn_tf.utils.files import expanded, locked
+from hacnn_tf.utils.files import check_folder, expanded, locked
 from hacnn_tf.utils.types import FilePath
 
 WRITE_WAIT = 60  # seconds that a writer waits for another to end
@@ -23,6 +23,18 @@ def writing(path: FilePath) -> Iterator[None]:
     if in_bucket(path):
         yield
         return
-    place = Path(os.path.realpath(path))
+    place = _place(path)
     with locked(place.with_name(f".{place.name}.lock"), path, WRITE_WAIT, reentrant=True):
         yield
+
+
+def check_writable(path: FilePath) -> None:
+    """Raises `InputError` if a database, or its lock beside it, cannot be written; of buckets that is not known."""
+    if not in_bucket(path):
+        place = _place(expanded(path))
+        check_folder(place.parent)
+        check_folder(place)
+
+
+def _place(path: FilePath) -> Path:
+    return Path(os.path.realpath(path))

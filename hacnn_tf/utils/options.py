@@ -71,7 +71,9 @@ def _requirement(field: dataclasses.Field, value: Any) -> str:
     if allowed:
         return "" if value in allowed else f"one of {', '.join(allowed)}"
     if of not in (int, float):
-        return "given" if value is None else "" if of is tuple or isinstance(value, str) else "text"
+        if value is None:
+            return "given"
+        return "" if of is tuple or isinstance(value, str) else "text"
     bounds = {name: bound for name, bound in field.metadata.items() if name in BOUNDS}
     number = isinstance(value, int if of is int else (int, float)) and not isinstance(value, bool)
     within = number and all(BOUNDS[name][1](value, bound) for name, bound in bounds.items())
