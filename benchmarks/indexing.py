@@ -41,7 +41,7 @@ PART = 2048  # images of a round
 def main(flags):
     cli.require(flags, "model")
     model = ReID.from_preset(flags.model, flags.precision)
-    dataset = read_options(cli.given_options(DatasetOptions, flags).completed(), flags.data_root)
+    dataset = read_options(cli.given_options(DatasetOptions, flags), flags.data_root)
     with tempfile.TemporaryDirectory() as folder:
         images = listed(dataset, Path(folder))
         print(f"{model.name} on {len(images):,} images of {dataset.name}")

@@ -63,7 +63,7 @@ COMMAND.require("dataset")
 def main(flags: FlagValues) -> None:
     if not (flags.model or flags.database):
         raise InputError("--model must be given, or --database, whose model it then is; --help lists the flags.")
-    asked = cli.given_options(DatasetOptions, flags).completed()
+    asked = cli.given_options(DatasetOptions, flags)
     check_installed(["sklearn"], "calibrate", "calibrate")
     if flags.figure:
         check_new_path(flags.figure, suffix=".png")

@@ -36,7 +36,7 @@ COMMAND.define("path", "output", None, "also write the table there, as .csv; mus
 def main(flags: FlagValues) -> None:
     if flags.output:
         check_new_path(flags.output, suffix=".csv")
-    asked = cli.given_options(DatasetOptions, flags).completed()
+    asked = cli.given_options(DatasetOptions, flags)
     dataset, incomplete = _read(asked, flags.data_root)
     print(dataset.summary())
 
@@ -68,7 +68,7 @@ def main(flags: FlagValues) -> None:
 
 def _read(asked: DatasetOptions, data_root: FilePath) -> "tuple[ReidDataset, list[str]]":
     """The dataset, whole or not, and what it lacks: of several, a sentence each."""
-    from hacnn_tf.data.read import read_options
+    from hacnn_tf.data.read import read_one, read_options
 
     try:
         return read_options(asked, data_root), []
@@ -79,7 +79,7 @@ def _read(asked: DatasetOptions, data_root: FilePath) -> "tuple[ReidDataset, lis
     incomplete = []
     for name in dataset_names(asked.dataset):
         try:
-            read_options(dataclasses.replace(asked, dataset=name), data_root)
+            read_one(name, asked, data_root)
         except InputError as error:
             incomplete.append(str(error))
     return dataset, incomplete

@@ -211,12 +211,12 @@ def _data_root(flags: FlagValues, run: RunFolder) -> str:
 
 
 def _asked(flags: FlagValues) -> DatasetOptions | None:
-    """The `DatasetOptions` that were asked for, completed; None if the dataset is the run's own."""
+    """The `DatasetOptions` that were asked for; None if the dataset is the run's own."""
     names = [field.name for field in options(DatasetOptions)]
     given = {name: value for name in names if (value := flags[name].value) is not None and value is not False}
     if given and flags.dataset is None:
         raise InputError(f"--{next(iter(given))} needs --dataset; without it, the run says what it is tested on.")
-    return DatasetOptions(**given).completed() if given else None
+    return DatasetOptions(**given) if given else None
 
 
 def _arrays(dataset: "ReidDataset", features: Mapping[str, Features]) -> dict[str, NDArray]:

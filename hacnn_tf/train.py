@@ -64,7 +64,7 @@ COMMAND.define_options(Recipe, **dict.fromkeys(OPTIONS))
 
 
 def main(flags: FlagValues) -> None:
-    settings = Settings.from_flags({name: flags[name].value for name in FLAGS}).completed()
+    settings = Settings.from_flags({name: flags[name].value for name in FLAGS})
     check_tensorflow()
     run_dir = flags.run_dir or f"runs/{settings.run_name}"
     several = len(find_workers(flags.strategy)[0]) > 1  # they meet first, and only the chief has the run folder
@@ -77,7 +77,6 @@ def main(flags: FlagValues) -> None:
         raise InputError(f"{dataset.name} has no images to train on: give some the split train, or lower --test_share.")
     if rows.pid.nunique() < 2:
         raise InputError(f"{dataset.name} has one identity to train on, and nobody to tell it from: give two or more.")
-    assert settings.recipe, "these settings are not completed"
     epoch_order(rows.pid, settings.batch_size, settings.recipe, settings.seed, epoch=1)  # is there enough to fill it?
     if not several:
         run = RunFolder.find(run_dir, settings, dataset)

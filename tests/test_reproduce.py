@@ -42,7 +42,7 @@ def trainings(monkeypatch):
 
     def pretend(args):
         flags = parse(train.COMMAND.values, ["train", *args[3:]])
-        settings = Settings.from_flags({name: flags[name].value for name in FLAGS}).completed()
+        settings = Settings.from_flags({name: flags[name].value for name in FLAGS})
         done.append(settings)
         run = RunFolder.create(flags.run_dir, settings, settings.read_dataset(flags.data_root))
         run.write_rows("log", [log_row(epoch) for epoch in range(1, settings.epochs + 1)])
@@ -99,7 +99,7 @@ def test_a_recipe_and_a_precision_are_runs_of_their_own(places, trainings, tmp_p
 
 
 def test_an_interrupted_training_is_gone_on_with(places, trainings, tmp_path, capsys):
-    settings = Settings(allow_subset=True, epochs=3).completed()
+    settings = Settings(allow_subset=True, epochs=3)
     dataset = settings.read_dataset(places[0].removeprefix("--data_root="))
     begun = RunFolder.create(tmp_path / "runs" / settings.run_name, settings, dataset)
     begun.write_rows("log", [log_row(1)])

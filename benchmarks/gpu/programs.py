@@ -61,7 +61,7 @@ def parse(line):
     values = cli.parse(TRAIN.values, ["train", *shlex.split(line), "--xla=on"])
     if others := [name for name in values if values[name].present and name not in FLAGS]:
         raise InputError(f"--{others[0]} says where or how to train, which {Path(__file__).name} does: leave it out.")
-    settings = Settings.from_flags({name: values[name].value for name in FLAGS}).completed()
+    settings = Settings.from_flags({name: values[name].value for name in FLAGS})
     if settings.init_from:
         raise InputError("--init_from is not carried to the GPU, where all begin from fresh weights: leave it out.")
     if settings.precision == "mixed_float16":

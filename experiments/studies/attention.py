@@ -43,7 +43,7 @@ def main(flags):
     model = ReID.from_preset(flags.model, flags.precision)
     if model.network is None:
         raise InputError(f"{flags.model} is an export, whose attention cannot be frozen: name its run or a preset.")
-    dataset = read_options(cli.given_options(DatasetOptions, flags).completed(), flags.data_root)
+    dataset = read_options(cli.given_options(DatasetOptions, flags), flags.data_root)
     images = load_splits(dataset, TEST_SPLITS, model.input_size)
     soft, centres = moments(model.network, images["gallery"])
     print(f"{flags.model} on {dataset.name}, {len(images['gallery']):,} gallery images\n")

@@ -44,7 +44,7 @@ def read_tested(flags):
     """The `ReidDataset` that a run is tested on, or the one that the flags name."""
     if flags.run_dir:
         return RunFolder(flags.run_dir).read_dataset(flags.data_root)
-    return read_options(cli.given_options(DatasetOptions, flags).completed(), flags.data_root)
+    return read_options(cli.given_options(DatasetOptions, flags), flags.data_root)
 
 
 if __name__ == "__main__":

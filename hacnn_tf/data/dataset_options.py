@@ -1,15 +1,13 @@
 """Which dataset is meant: the options that commands share."""
 
 import dataclasses
-from typing import Any, TypeVar
 
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.options import check_options, option
+from hacnn_tf.utils.options import check_options, fill, option
 
 DISTRIBUTED = ("synthetic", "cuhk03", "market1501", "dukemtmc")
 DATASETS = f"{', '.join(DISTRIBUTED)}, folder or folder:NAME (data/README.md), or several with commas"
 GROUP = "Dataset"
-Options = TypeVar("Options", bound="DatasetOptions")
 
 
 def dataset_names(text: str) -> tuple[str, ...]:
@@ -39,10 +37,10 @@ def dataset_names(text: str) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True)
 class DatasetOptions:
-    """The arguments of `read_dataset`, each a flag.
+    """The arguments of `read_dataset`, each a flag. What is left open is filled in for the dataset.
 
     Raises:
-        InputError: one has a value that it cannot have.
+        InputError: one has a value that it cannot have, or is of another dataset.
     """
 
     dataset: str = option("synthetic", DATASETS, GROUP)
@@ -60,15 +58,8 @@ class DatasetOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
-
-    def completed(self: Options) -> Options:
-        """These options with what was left open filled in for the dataset.
-
-        Raises:
-            InputError: one of them is of another dataset.
-        """
         names = dataset_names(self.dataset)
-        filled: dict[str, Any] = {"dataset": ",".join(names)}
+        fill(self, dataset=",".join(names))
         own = any(name.startswith("folder") for name in names)
         for name, default, allowed, needed in (
             ("split", "767_700", "cuhk03" in names, "cuhk03"),
@@ -81,5 +72,5 @@ class DatasetOptions:
             value = getattr(self, name)
             if value is not None and not allowed:
                 raise InputError(f"--{name} needs --dataset {needed}: leave it out.")
-            filled[name] = default if value is None and allowed else value
-        return dataclasses.replace(self, **filled)
+            if value is None and allowed:
+                fill(self, **{name: default})

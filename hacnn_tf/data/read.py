@@ -44,16 +44,17 @@ def read_dataset(
             to do.
     """
     options = DatasetOptions(name, split, boxes, testset, allow_subset, test_share, split_seed, camera_pattern)
-    return read_options(options.completed(), data_root)
+    return read_options(options, data_root)
 
 
 def read_options(options: DatasetOptions, data_root: FilePath) -> ReidDataset:
-    """The `ReidDataset` below `data_root` that options, completed, name. Raises `InputError` as `read_dataset`."""
-    datasets = {name: _read(name, options, data_root) for name in dataset_names(options.dataset)}
+    """The `ReidDataset` below `data_root` that options name. Raises `InputError` as `read_dataset`."""
+    datasets = {name: read_one(name, options, data_root) for name in dataset_names(options.dataset)}
     return join_datasets(datasets) if len(datasets) > 1 else next(iter(datasets.values()))
 
 
-def _read(name: str, options: DatasetOptions, data_root: FilePath) -> ReidDataset:
+def read_one(name: str, options: DatasetOptions, data_root: FilePath) -> ReidDataset:
+    """The `ReidDataset` of this name alone, as `read_options`; the options may be those of several."""
     split, boxes, testset = options.split or "767_700", options.boxes or "detected", options.testset or 1
     if name == "synthetic":
         return read_synthetic(data_root, boxes, options.allow_subset)

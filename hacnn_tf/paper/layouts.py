@@ -166,16 +166,16 @@ class Selection:
 
     def settings(self, row: Row, column: Column, seed: int = 0) -> Settings:
         """The `Settings` of the training behind a cell."""
+        training: dict[str, Any] = {"epochs": self.epochs, "recipe": self.recipe and RECIPES[self.recipe]}
         return Settings(
             **column.data,
             **row.switches,
-            epochs=self.epochs,
-            recipe=RECIPES[self.recipe] if self.recipe else None,
+            **training,
             precision=self.precision,
             allow_subset=self.allow_subset,
             validation=self.validation,
             seed=seed,
-        ).completed()
+        )
 
 
 def listed(items: Iterable[str]) -> list[str]:

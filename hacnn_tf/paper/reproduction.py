@@ -94,7 +94,6 @@ class Reproduction:
             path = self._runs_dir / settings.run_name
             run = RunFolder.find(path, settings, dataset)
             done = len(run.read_rows("log")) if run else 0
-            assert settings.epochs, "these settings are not completed"
             epoch_images = settings.batch_size * steps_per_epoch(len(dataset.split("train")), settings.batch_size)
             images += (settings.epochs - done) * epoch_images
             todo.append((settings, path))

@@ -103,7 +103,6 @@ def check_supported(devices: Devices, settings: Settings, debug_nans: bool) -> N
         return
     if settings.batch_size % devices.replicas:
         raise InputError(f"--batch_size {settings.batch_size} cannot be divided among {devices.replicas} devices.")
-    assert settings.recipe, "these settings are not completed"
     if settings.recipe.comparing:  # each would compare the images of its own part alone: another loss
         raise InputError(f"--{settings.recipe.comparing[0]} needs one device: take --strategy one.")
     if settings.precision == "mixed_float16":  # Keras looks for overflows on each device by itself

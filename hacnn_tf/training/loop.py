@@ -59,7 +59,6 @@ def train(
     """
     identities, labels = np.unique(rows.pid, return_inverse=True)
     steps, recipe = steps_per_epoch(len(images), settings.batch_size), settings.recipe
-    assert recipe and settings.epochs, "these settings are not completed"
 
     keras.utils.set_random_seed(settings.seed)
     if not xla:  # XLA refuses to compile max pooling's gradient when asked for determinism
@@ -102,7 +101,6 @@ def train(
 
 def make_state(settings: Settings, num_identities: int, steps: int) -> TrainingState:
     """A fresh network and optimizer, as a `TrainingState`; `steps` are those of an epoch."""
-    assert settings.recipe and settings.epochs, "these settings are not completed"
     model = settings.build_model(num_identities)
     undecayed = [v for v in model.trainable_variables if any(part in v.path for part in UNDECAYED)]
     optimizer = make_optimizer(settings.recipe, steps * settings.epochs, settings.precision, undecayed)

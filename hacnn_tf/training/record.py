@@ -60,7 +60,6 @@ class Record:
     def epoch(self, steps: int) -> Iterator[None]:
         """While the context lasts, the rest of an epoch of so many steps is shown."""
         state, settings = self._state, self._settings
-        assert settings.epochs, "these settings are not completed"
         branches = state.model.branches
         with Progress(state.epoch + 1, settings.epochs, state.step, steps, settings.batch_size, branches) as progress:
             self._progress = progress

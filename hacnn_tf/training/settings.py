@@ -9,7 +9,7 @@ from hacnn_tf.data.dataset_options import DatasetOptions, dataset_names
 from hacnn_tf.training.recipes import OPTIONS, RECIPES, Recipe, format_flag, usual_recipe
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import as_file_name
-from hacnn_tf.utils.options import PRECISIONS, option
+from hacnn_tf.utils.options import PRECISIONS, fill, option
 from hacnn_tf.utils.types import BRANCHES, FilePath
 
 if TYPE_CHECKING:
@@ -26,8 +26,10 @@ STRATEGIES = ["auto", "one", "mirrored", "multi_worker"]  # see `hacnn_tf.traini
 class Settings(DatasetOptions):
     """What a training does, places aside. All but `recipe`, a `Recipe`, are flags.
 
+    What is left open, or None, is filled in for the dataset, the network and the weights to begin from.
+
     Raises:
-        InputError: one has a value that it cannot have.
+        InputError: one has a value that it cannot have, or some contradict one another.
     """
 
     validation: int = option(
@@ -43,12 +45,12 @@ class Settings(DatasetOptions):
         "local branch; off: the global branch, its loss and its feature alone, and --noregional --nointeraction",
         "Network",
     )
-    regional: bool | None = option(
+    regional: bool = option(
         None, "hard regional attention (Table 5's HRA); off: fixed stripes; as --local by default", "Network"
     )
-    interaction: bool | None = option(None, "cross-attention interaction (Table 6); as --local by default", "Network")
+    interaction: bool = option(None, "cross-attention interaction (Table 6); as --local by default", "Network")
     num_regions: int = option(4, "T, the number of local streams", "Network", low=1, high=80)
-    epochs: int | None = option(
+    epochs: int = option(
         None,
         f"{PAPER_EPOCHS} by default, {FINETUNE_EPOCHS} with --init_from, {SYNTHETIC_EPOCHS} for synthetic",
         "Training",
@@ -58,7 +60,7 @@ class Settings(DatasetOptions):
         None, "begin from the weights of this preset, run or Keras file; classifiers are new", "Training", flag="path"
     )
     batch_size: int = option(32, "images a step", "Training", low=2)
-    recipe: Recipe | None = None
+    recipe: Recipe = dataclasses.field(default=None)  # type: ignore[assignment]  # filled in
     precision: str = option("float32", "dtype policy", "Training", PRECISIONS)
     xla: str = option("auto", "compile the step; auto: on one GPU", "Training", ["auto", "on", "off"])
     seed: int = option(0, "fixes initial weights, order and augmentation", "Training", low=0, below=2**32)
@@ -69,33 +71,23 @@ class Settings(DatasetOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.init_from, str):  # the same folder with and without a slash
-            object.__setattr__(self, "init_from", self.init_from.rstrip("/") or self.init_from)
-
-    def completed(self) -> "Settings":
-        """These settings with what was left open filled in for the dataset.
-
-        Raises:
-            InputError: settings that contradict one another.
-        """
-        filled: dict[str, Any] = {}
+            fill(self, init_from=self.init_from.rstrip("/") or self.init_from)
         for name in ("regional", "interaction", "num_regions"):
             if not self.local and getattr(self, name) not in (False, getattr(Settings, name)):
                 raise InputError(f"--{name} needs the local branch: leave it out, or --nolocal.")
         for name in ("regional", "interaction"):
-            filled[name] = self.local if getattr(self, name) is None else getattr(self, name)
-        asked = super().completed()
-        filled["recipe"] = recipe = self.recipe or RECIPES[usual_recipe(asked.dataset, self.init_from)]
+            if getattr(self, name) is None:
+                fill(self, **{name: self.local})
+        recipe: Any = self.recipe or RECIPES[usual_recipe(self.dataset, self.init_from)]
         if not isinstance(recipe, Recipe):
             raise InputError(f"recipe takes a Recipe, as RECIPES['adamw'], not {recipe!r}.")
+        fill(self, recipe=recipe, epochs=self.epochs or self._usual_epochs)
         identities = recipe.batch_identities
         if identities and (self.batch_size % identities or self.batch_size < 2 * identities):
             raise InputError(
                 f"--batch_identities {identities} does not fill --batch_size {self.batch_size} with equally many "
                 "images of each, two or more: take a divisor of it, at most half."
             )
-        if self.epochs is None:
-            filled["epochs"] = asked._usual_epochs
-        return dataclasses.replace(asked, **filled)
 
     @property
     def _usual_epochs(self) -> int:
@@ -121,9 +113,9 @@ class Settings(DatasetOptions):
         return cls(**fields, recipe=recipe.replaced(**options))
 
     def to_flags(self) -> dict[str, Any]:
-        """A dict from flag to value, of which `from_flags` makes these settings; they must be completed."""
+        """A dict from flag to value, of which `from_flags` makes these settings."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return fields | {"recipe": self._recipe.name} | self._recipe.options()
+        return fields | {"recipe": self.recipe.name} | self.recipe.options()
 
     def differences(self, other: "Settings") -> dict[str, tuple[str, str]]:
         """Dict from flag to (its value here, its value in `other`), as text, of the flags whose values differ.
@@ -131,7 +123,7 @@ class Settings(DatasetOptions):
         Of a recipe only what tells it from others counts: its name, and what was changed in it.
         """
         here, there = self.to_flags(), other.to_flags()
-        untold = set(OPTIONS) - {*self._recipe.changes(), *other._recipe.changes()}
+        untold = set(OPTIONS) - {*self.recipe.changes(), *other.recipe.changes()}
         differing = [name for name in here if here[name] != there[name] and name not in untold]
         return {name: (format_flag(here[name]), format_flag(there[name])) for name in differing}
 
@@ -141,11 +133,6 @@ class Settings(DatasetOptions):
         return BRANCHES if self.local else ("global",)
 
     @property
-    def _recipe(self) -> Recipe:
-        assert self.recipe, "these settings are not completed"
-        return self.recipe
-
-    @property
     def run_name(self) -> str:
         """What its run folder is called if nothing is said: data, and what is not as usual, and the seed."""
         switches = ["spatial", "channel", "local", *(["regional", "interaction"] if self.local else [])]
@@ -153,8 +140,8 @@ class Settings(DatasetOptions):
         batch = None if self.batch_size == Settings.batch_size else f"batch{self.batch_size}"
         regions = None if self.num_regions == Settings.num_regions else f"regions{self.num_regions}"
         length = None if self.epochs == self._usual_epochs else f"epochs{self.epochs}"
-        recipe = None if self._recipe.name == usual_recipe(self.dataset, self.init_from) else self._recipe.name
-        changes = [f"{name}{format_flag(value)}" for name, value in self._recipe.changes().items()]
+        recipe = None if self.recipe.name == usual_recipe(self.dataset, self.init_from) else self.recipe.name
+        changes = [f"{name}{format_flag(value)}" for name, value in self.recipe.changes().items()]
         validation = f"validation{self.validation}" if self.validation else None
         dataset = as_file_name(self.dataset.replace(",", "+"))
         share, drawn, cameras = self.test_share, self.split_seed, self.camera_pattern

@@ -51,16 +51,22 @@ def check_options(instance: Any) -> None:
     """Makes NumPy's numbers Python's, in a dataclass.
 
     Raises:
-        InputError: an option has a value that it cannot have; None is one only if its type says so.
+        InputError: an option has a value that it cannot have; None is one only of those whose default it is.
     """
     for field in options(instance):
         value = getattr(instance, field.name)
         if isinstance(value, np.generic):
             value = value.item()
-            object.__setattr__(instance, field.name, value)
-        left_open = value is None and isinstance(field.type, types.UnionType)
+            fill(instance, **{field.name: value})
+        left_open = value is None and field.default is None
         if not left_open and (said := _requirement(field, value)):
             raise InputError(f"--{field.name} must be {said}, not {str(value)[:60]}.")
+
+
+def fill(instance: Any, **values: Any) -> None:
+    """Sets fields of a frozen dataclass that is being made."""
+    for name, value in values.items():
+        object.__setattr__(instance, name, value)
 
 
 def _requirement(field: dataclasses.Field, value: Any) -> str:

@@ -14,7 +14,7 @@ def make_run(folder, rank1, images=("a.jpg", "b.jpg"), finished=True, tested=Non
     Its joint, global and local Rank-1 are `rank1` less 0, 10 and 20, and mAP is half of that; without the local branch
     the joint one is the global one.
     """
-    settings = Settings.from_flags({"dataset": "synthetic", "recipe": None, **settings}).completed()
+    settings = Settings.from_flags({"dataset": "synthetic", "recipe": None, **settings})
     dataset = ReidDataset(settings.dataset, make_table(images, range(1, len(images) + 1), [1] * len(images), "train"))
     run = RunFolder.create(folder, settings, dataset)
     if finished:

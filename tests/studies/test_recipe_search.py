@@ -40,7 +40,7 @@ print(json.dumps({
 def test_variants_are_trainings_without_the_test_set(name):
     flags, reading = recipe_search.VARIANTS[name]
     typed = parse(train.COMMAND.values, ["train", *recipe_search.COMMON, *flags.split()])
-    settings = Settings.from_flags({flag: typed[flag].value for flag in FLAGS}).completed()
+    settings = Settings.from_flags({flag: typed[flag].value for flag in FLAGS})
     assert settings.validation == 384
     assert reading is None or reading in recipe_search.READINGS
 

@@ -28,7 +28,7 @@ def test_published_results_rest_on_these_options():
 
 
 def test_what_begins_with_trained_weights_is_short_and_of_a_low_rate():
-    settings = Settings("market1501", init_from="runs/a").completed()
+    settings = Settings("market1501", init_from="runs/a")
     recipe = settings.recipe
     assert (recipe.name, recipe.learning_rate, recipe.schedule, settings.epochs) == ("finetune", 5e-5, "cosine", 20)
     assert settings.run_name == "market1501-from-a-seed0"
@@ -95,27 +95,27 @@ def test_contradictions_and_ranges(parts, sentence):
 
 @pytest.mark.parametrize("identities", [5, 32, 33])
 def test_identities_that_do_not_fill_the_batch(identities):
-    settings = Settings(recipe=RECIPES["paper"].replaced(batch_identities=identities))
+    recipe = RECIPES["paper"].replaced(batch_identities=identities)
     with pytest.raises(InputError, match=f"--batch_identities {identities} does not fill --batch_size 32"):
-        settings.completed()
+        Settings(recipe=recipe)
 
 
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_settings_come_back_from_their_flags(name, schedule):
     for recipe in (RECIPES[name], RECIPES[name].replaced(label_smoothing=0.25, schedule=schedule)):
-        settings = Settings(dataset="cuhk03", validation=7, recipe=recipe).completed()
+        settings = Settings(dataset="cuhk03", validation=7, recipe=recipe)
         assert Settings.from_flags(json.loads(json.dumps(settings.to_flags()))) == settings  # as in a run folder
         typed = parse(train.COMMAND.values, ["train", *settings.as_flags()])
         assert Settings.from_flags({flag: typed[flag].value for flag in FLAGS}) == settings
 
 
 def test_differences_name_a_recipe_and_what_was_changed_in_it():
-    paper, adamw = (Settings("cuhk03", recipe=RECIPES[name]).completed() for name in ("paper", "adamw"))
+    paper, adamw = (Settings("cuhk03", recipe=RECIPES[name]) for name in ("paper", "adamw"))
     assert paper.differences(paper) == {}
     assert adamw.differences(paper) == {"recipe": ("adamw", "paper")}
     recipe = RECIPES["paper"].replaced(schedule="step", drops=(0.5,), flip=True)
-    other = Settings("cuhk03", recipe=recipe).completed()
+    other = Settings("cuhk03", recipe=recipe)
     expected = {"schedule": ("constant", "step"), "drops": ("none", "0.5"), "flip": ("False", "True")}
     assert paper.differences(other) == expected
 
@@ -123,17 +123,17 @@ def test_differences_name_a_recipe_and_what_was_changed_in_it():
 def test_run_names_tell_recipes_apart():
     recipes = [*RECIPES.values(), *(RECIPES["adamw"].replaced(**{name: 0.125}) for name in ("warmup", "erasing"))]
     for dataset in ("synthetic", "cuhk03"):
-        names = {Settings(dataset, recipe=recipe).completed().run_name for recipe in recipes}
+        names = {Settings(dataset, recipe=recipe).run_name for recipe in recipes}
         assert len(names) == len(recipes)
-    assert Settings().completed().run_name == "synthetic-detected-seed0"
-    assert Settings("cuhk03").completed().run_name == "cuhk03-767_700-detected-seed0"
-    assert "-validation5-" in Settings(validation=5).completed().run_name
-    assert Settings(num_regions=6, batch_size=64).completed().run_name == "synthetic-detected-regions6-batch64-seed0"
+    assert Settings().run_name == "synthetic-detected-seed0"
+    assert Settings("cuhk03").run_name == "cuhk03-767_700-detected-seed0"
+    assert "-validation5-" in Settings(validation=5).run_name
+    assert Settings(num_regions=6, batch_size=64).run_name == "synthetic-detected-regions6-batch64-seed0"
 
 
 def test_real_datasets_are_trained_by_what_reaches_the_papers_number():
-    assert Settings("market1501").completed().recipe == RECIPES["adamw"]
-    assert Settings("synthetic").completed().recipe == RECIPES["paper"]
+    assert Settings("market1501").recipe == RECIPES["adamw"]
+    assert Settings("synthetic").recipe == RECIPES["paper"]
     assert Settings.from_flags({"dataset": "cuhk03", "recipe": None, "flip": True}).recipe == RECIPES["adamw"].replaced(
         flip=True
     )
@@ -141,7 +141,7 @@ def test_real_datasets_are_trained_by_what_reaches_the_papers_number():
 
 def test_a_recipe_is_no_name():
     with pytest.raises(InputError, match=r"recipe takes a Recipe, as RECIPES\['adamw'\], not 'adamw'"):
-        Settings(recipe="adamw").completed()
+        Settings(recipe="adamw")
 
 
 def test_a_folder_may_be_typed_with_a_slash():

@@ -89,7 +89,7 @@ def test_weight_decay_shrinks_kernels_alone():
 
 def test_weight_decay_leaves_spatial_and_hard_attention_alone():
     """With no gradient, all kernels shrink but theirs; at 0, where some begin, it would not show."""
-    state = make_state(Settings.from_flags({"dataset": "synthetic", "recipe": "adamw"}).completed(), 3, steps=10)
+    state = make_state(Settings.from_flags({"dataset": "synthetic", "recipe": "adamw"}), 3, steps=10)
     variables = state.model.trainable_variables
     for variable in variables:
         variable.assign(np.ones(variable.shape))
@@ -108,9 +108,9 @@ def test_weight_decay_leaves_spatial_and_hard_attention_alone():
 
 def test_a_training_has_one_schedule_for_all_its_epochs_and_scales_half_precision():
     flags = {"dataset": "synthetic", "recipe": "adamw", "epochs": 7}
-    adam = make_state(Settings.from_flags(flags).completed(), 3, steps=10).optimizer
+    adam = make_state(Settings.from_flags(flags), 3, steps=10).optimizer
     assert adam._learning_rate.steps == 70
-    half_precision = Settings.from_flags({**flags, "precision": "mixed_float16"}).completed()
+    half_precision = Settings.from_flags({**flags, "precision": "mixed_float16"})
     half, again = (make_state(half_precision, 3, steps=10).optimizer for _ in range(2))
     assert isinstance(half, keras.optimizers.LossScaleOptimizer) and half.inner_optimizer._learning_rate.steps == 70
     assert [v.path for v in half.variables] == [v.path for v in again.variables], "checkpoints know them by these"

@@ -87,7 +87,7 @@ def test_nothing_is_drawn_to_see_whom_a_run_knows(small_run, everybody, tmp_path
 
 
 def test_of_an_export_it_is_said_that_nothing_is_known(programs, everybody, small_data_root, capsys):
-    assert whom_it_knows(programs("onnx"), everybody, Settings().completed(), small_data_root) == ""
+    assert whom_it_knows(programs("onnx"), everybody, Settings(), small_data_root) == ""
     assert "It is unknown whom" in capsys.readouterr().err
 
 
@@ -113,7 +113,7 @@ def test_no_training_begins_from_weights_that_know_who_is_tested(small_run, smal
     ],
 )
 def test_bundled_weights_know_cuhk03s_training_persons(everybody, more, refused):
-    settings = Settings(init_from=SHIPPED, **more).completed()
+    settings = Settings(init_from=SHIPPED, **more)
     if refused:
         with pytest.raises(InputError, match=f"{SHIPPED} was trained on persons of cuhk03 767_700, some of whom are"):
             train._check_initial(settings, everybody, "data")
@@ -128,7 +128,7 @@ def run_of(small_run, tmp_path):
     def make(name, **settings):
         run = shutil.copytree(small_run, tmp_path / name)
         config = json.loads((run / "config.json").read_text())
-        config["settings"].update(settings)
+        config["settings"].update({"boxes": None, **settings})
         config["fingerprint"], config["places"] = "of other images", {"data_root": str(tmp_path / "gone")}
         (run / "config.json").write_text(json.dumps(config))
         return run
@@ -163,7 +163,7 @@ def test_a_run_whose_images_are_gone_knows_persons_by_the_names_of_datasets(
     run_of, everybody, tmp_path, trained, tested, known, capsys
 ):
     run = run_of("run", **trained)
-    words = whom_it_knows(run, everybody, Settings(**tested).completed(), tmp_path / "gone")
+    words = whom_it_knows(run, everybody, Settings(**tested), tmp_path / "gone")
     assert words.startswith("was trained on persons of ") if known else not words
     assert "was trained on persons who are tested here is not known" in capsys.readouterr().err
 
@@ -175,12 +175,12 @@ def test_held_out_persons_are_the_first_of_one_order(everybody):
 
 
 def test_what_a_network_began_from_knows_persons_too(small_run, run_of, everybody, small_data_root, capsys):
-    people = Settings(dataset="folder").completed()
+    people = Settings(dataset="folder")
     run = run_of("last", dataset="folder", init_from=str(run_of("first", dataset="folder", init_from=str(small_run))))
     words = f"goes back to {small_run}, which was trained on 6 of the 10 persons who are tested here"
     assert whom_it_knows(run, everybody, people, small_data_root) == words
     tuned = run_of("tuned", dataset="folder", init_from=SHIPPED)
-    words = whom_it_knows(tuned, everybody, Settings(dataset="cuhk03", validation=3).completed(), small_data_root)
+    words = whom_it_knows(tuned, everybody, Settings(dataset="cuhk03", validation=3), small_data_root)
     assert words.endswith(f"{SHIPPED}, which was trained on persons of cuhk03 767_700, some of whom are tested here")
     capsys.readouterr()
     lost = run_of("lost", dataset="folder", init_from="runs/removed")
@@ -189,7 +189,7 @@ def test_what_a_network_began_from_knows_persons_too(small_run, run_of, everybod
 
 
 def test_what_a_network_began_from_is_found_from_every_folder(small_run, run_of, everybody, small_data_root, tmp_path):
-    people, run = Settings(dataset="folder").completed(), run_of("last", dataset="folder", init_from="first")
+    people, run = Settings(dataset="folder"), run_of("last", dataset="folder", init_from="first")
     config = json.loads((run / "config.json").read_text())
     config["places"]["init_from"] = str(small_run)  # as train writes it
     (run / "config.json").write_text(json.dumps(config))
@@ -200,4 +200,4 @@ def test_what_a_network_began_from_is_found_from_every_folder(small_run, run_of,
 def test_runs_that_began_from_one_another_are_asked_once(run_of, everybody, tmp_path):
     one = run_of("one", dataset="folder", init_from=str(tmp_path / "other"))
     run_of("other", dataset="folder", init_from=str(one))
-    assert whom_it_knows(one, everybody, Settings(dataset="folder").completed(), tmp_path / "gone") == ""
+    assert whom_it_knows(one, everybody, Settings(dataset="folder"), tmp_path / "gone") == ""

@@ -9,11 +9,11 @@ from hacnn_tf.utils.errors import InputError
 
 
 def test_the_defaults_are_the_papers():
-    settings = Settings(dataset="cuhk03").completed()
+    settings = Settings(dataset="cuhk03")
     assert (settings.epochs, settings.batch_size, settings.recipe.learning_rate) == (150, 32, 5e-4)
     assert (settings.split, settings.boxes, settings.testset) == ("767_700", "detected", None)
-    assert Settings(dataset="cuhk03", split="1367_100").completed().testset == 1
-    assert Settings().completed().epochs < 20
+    assert Settings(dataset="cuhk03", split="1367_100").testset == 1
+    assert Settings().epochs < 20
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_the_defaults_are_the_papers():
 )
 def test_contradictions_are_named(settings, flag):
     with pytest.raises(InputError, match=f"{flag} needs --dataset cuhk03"):
-        Settings(**settings).completed()
+        Settings(**settings)
 
 
 @pytest.mark.parametrize(
@@ -39,28 +39,28 @@ def test_contradictions_are_named(settings, flag):
 )
 def test_without_the_local_branch_there_is_nothing_on_it_to_switch_on(settings, flag):
     with pytest.raises(InputError, match=f"{flag} needs the local branch: leave it out, or --nolocal"):
-        Settings(local=False, **settings).completed()
+        Settings(local=False, **settings)
 
 
 def test_without_the_local_branch_its_switches_are_off_and_not_named_again():
-    settings = Settings(local=False, spatial=False).completed()
+    settings = Settings(local=False, spatial=False)
     assert (settings.regional, settings.interaction) == (False, False)
-    assert settings == Settings(local=False, spatial=False, regional=False, interaction=False).completed()
+    assert settings == Settings(local=False, spatial=False, regional=False, interaction=False)
     assert settings.run_name == "synthetic-detected-nospatial-nolocal-seed0"
     assert settings.branches == settings.build_model(3).branches == ("global",)
     assert Settings.from_flags(settings.to_flags()) == settings
     typed = parse(train.COMMAND.values, ["train", *settings.as_flags()])
-    assert Settings.from_flags({flag: typed[flag].value for flag in FLAGS}).completed() == settings
+    assert Settings.from_flags({flag: typed[flag].value for flag in FLAGS}) == settings
 
 
 def test_people_drawn_otherwise_are_another_run():
     own = ({}, {"test_share": 0.3}, {"split_seed": 7}, {"camera_pattern": "c(.)"}, {"init_from": "runs/a"})
-    names = [Settings("folder", **options).completed().run_name for options in own]
+    names = [Settings("folder", **options).run_name for options in own]
     assert len(set(names)) == len(own), names
 
 
 def test_settings_of_before_the_local_branch_had_a_switch_have_it():
-    settings = Settings(interaction=False).completed()
+    settings = Settings(interaction=False)
     old = settings.to_flags()
     del old["local"]
     assert Settings.from_flags(old) == settings and settings.local and settings.regional
