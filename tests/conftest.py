@@ -205,6 +205,17 @@ def command(module, *args):
     module.COMMAND.run(module.main, [module.COMMAND.name, *map(str, args)])
 
 
+def fails(module, args):
+    """The one sentence that a command ends with."""
+    with pytest.raises(SystemExit) as stopped:
+        command(module, *args)
+    sentence = stopped.value.code
+    assert isinstance(sentence, str), "exit code 0 or no sentence"
+    assert "\n" not in sentence and "Traceback" not in sentence
+    assert sentence.startswith(module.COMMAND.name + ": ")
+    return sentence
+
+
 def of_one_branch(data_root, run_dir):
     """The command of a training that can be stopped at any step, of half of the network."""
     return kill_resume.command(data_root, run_dir, "--nolocal", "--nospatial", "--nochannel", epochs=2)

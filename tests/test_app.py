@@ -16,8 +16,7 @@ pytest.importorskip("gradio", reason='needs the extra "app"')
 
 from hacnn_tf import app
 from hacnn_tf.gallery.auth import Users, set_password
-from tests.conftest import command
-from tests.test_commands import fails
+from tests.conftest import command, fails
 
 pytestmark = pytest.mark.usefixtures("opened_once")
 

@@ -22,8 +22,7 @@ from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.audit import Audit
 from hacnn_tf.gallery.probabilities import Probabilities, not_calibrated
 from hacnn_tf.preset import SHIPPED
-from tests.conftest import command
-from tests.test_commands import fails
+from tests.conftest import command, fails
 
 NAME = "hacnn_cuhk03_detected"
 REQUEST = types.SimpleNamespace(username=None)  # of a page that nobody logs in to

@@ -8,9 +8,8 @@ from PIL import Image
 
 from hacnn_tf import check
 from hacnn_tf.data import read_dataset
-from tests.conftest import command
+from tests.conftest import command, fails
 from tests.data.test_cuhk03 import IDENTITIES, write_mat
-from tests.test_commands import fails
 
 
 @pytest.fixture

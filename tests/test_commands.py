@@ -17,18 +17,7 @@ from hacnn_tf.export import __main__ as export
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import locked
-from tests.conftest import command, train_args
-
-
-def fails(module, args):
-    """The one sentence that a command ends with."""
-    with pytest.raises(SystemExit) as stopped:
-        command(module, *args)
-    sentence = stopped.value.code
-    assert isinstance(sentence, str), "exit code 0 or no sentence"
-    assert "\n" not in sentence and "Traceback" not in sentence
-    assert sentence.startswith(module.COMMAND.name + ": ")
-    return sentence
+from tests.conftest import fails, train_args
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,8 @@ from hacnn_tf import ReID, index
 from hacnn_tf.gallery import Database
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import locked
-from tests.conftest import command
+from tests.conftest import command, fails
 from tests.gallery.conftest import MODEL, make_features, make_rows
-from tests.test_commands import fails
 
 pytestmark = pytest.mark.usefixtures("opened_once")
 

@@ -26,9 +26,8 @@ from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.audit import system_user
 from hacnn_tf.gallery.lock import writing
 from hacnn_tf.gallery.retention import kept_anyway, older_than
-from tests.conftest import command
+from tests.conftest import command, fails
 from tests.gallery.conftest import bytes_below
-from tests.test_commands import fails
 
 
 @pytest.fixture

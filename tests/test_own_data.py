@@ -13,8 +13,7 @@ from hacnn_tf.evaluation import TEST_SPLITS
 from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.training.code import code_revision
 from hacnn_tf.training.run_folder import RunFolder
-from tests.conftest import command, train_args
-from tests.test_commands import fails
+from tests.conftest import command, fails, train_args
 from tests.training.tiny import TinyNetwork
 
 

@@ -15,9 +15,8 @@ from hacnn_tf.paper.figures import Figure
 from hacnn_tf.paper.layouts import Selection
 from hacnn_tf.paper.run_folders import RunFolders
 from hacnn_tf.training.run_folder import COLUMNS
-from tests.conftest import command
+from tests.conftest import command, fails
 from tests.paper.runs import make_run
-from tests.test_commands import fails
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PHONE = 360  # pixels across; a frame of that width, since browsers have a least width for windows

@@ -14,9 +14,8 @@ from hacnn_tf.paper.table import Table
 from hacnn_tf.training.run_folder import COLUMNS, RunFolder
 from hacnn_tf.training.settings import FLAGS, Settings
 from hacnn_tf.utils.cli import parse
-from tests.conftest import command
+from tests.conftest import command, fails
 from tests.paper.runs import PARTS, make_run, measures
-from tests.test_commands import fails
 
 SMALL = ["--dataset=synthetic", "--allow_subset", "--epochs=3"]
 

@@ -24,8 +24,7 @@ from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.audit import system_user
 from hacnn_tf.gallery.tracks import search_tracks
 from hacnn_tf.models import HACNN
-from tests.conftest import command
-from tests.test_commands import fails
+from tests.conftest import command, fails
 
 pytestmark = pytest.mark.usefixtures("opened_once")
 

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from experiments.studies import people
-from tests.conftest import command
-from tests.test_commands import fails
+from tests.conftest import command, fails
 
 
 def table(hits, pids, matches=None):
