@@ -30,9 +30,10 @@ from hacnn_tf.gallery.auth import Users, check_name, set_password
 from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import locked, printable
+from hacnn_tf.utils.files import locked
+from hacnn_tf.utils.packages import check_installed
 from hacnn_tf.utils.signals import Stopped
-from hacnn_tf.utils.startup import check_installed
+from hacnn_tf.utils.text import printable
 from hacnn_tf.utils.waiting import announced
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.app")

@@ -35,7 +35,8 @@ from hacnn_tf.reid import ReID
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import atomic_write, check_folder, check_new_path
-from hacnn_tf.utils.startup import check_installed
+from hacnn_tf.utils.packages import check_installed
+from hacnn_tf.utils.text import aligned
 from hacnn_tf.utils.types import FilePath
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _told(calibration: "Calibration", measured: "Reliability") -> str:
         f"Fitted to {calibration.same:,} pairs of one person and {calibration.different:,} of two, of "
         f"{calibration.persons:,} persons.\n"
         "Measured on half of the persons, by the curve of the others, as if half of the pairs were of one person:\n"
-        f"{cli.aligned(table, str.rjust)}\n{_summary(measured)}\n"
+        f"{aligned(table, str.rjust)}\n{_summary(measured)}\n"
         "Always saying 0.5 has a Brier score of 0.2500."
     )
 

@@ -19,7 +19,8 @@ from hacnn_tf.data.dataset_options import DatasetOptions, dataset_names
 from hacnn_tf.data.decode import mat_of
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import atomic_write, check_new_path, printable
+from hacnn_tf.utils.files import atomic_write, check_new_path
+from hacnn_tf.utils.text import aligned, printable
 from hacnn_tf.utils.types import FilePath
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def main(flags: FlagValues) -> None:
     if len(problems):
         shown = problems.groupby("problem", sort=False).head(SHOWN)
         shown = shown.assign(path=shown.path.map(printable))
-        print("\n" + cli.aligned(shown).encode(errors="replace").decode())  # file names may be anything
+        print("\n" + aligned(shown).encode(errors="replace").decode())  # file names may be anything
         if more := len(problems) - len(shown):
             print(f"and {more:,} more: " + (f"see {flags.output}" if flags.output else "--output FILE.csv writes all"))
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in problems.problem.value_counts().items())

@@ -34,8 +34,9 @@ from hacnn_tf.preset import find_model
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import expanded, printable
-from hacnn_tf.utils.startup import check_installed
+from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.packages import check_installed
+from hacnn_tf.utils.text import printable
 from hacnn_tf.utils.types import FilePath
 
 if TYPE_CHECKING:

@@ -20,8 +20,9 @@ from hacnn_tf.export import Extractor
 from hacnn_tf.export.extractor import CALIBRATION
 from hacnn_tf.preset import find_model, load_model, write_preset
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import atomic_write, check_new_path, expanded, preview
+from hacnn_tf.utils.files import atomic_write, check_new_path, expanded
 from hacnn_tf.utils.options import PRECISIONS
+from hacnn_tf.utils.text import preview
 from hacnn_tf.utils.types import Features, FilePath, ImageLike, Pixels
 from hacnn_tf.utils.waiting import bar
 

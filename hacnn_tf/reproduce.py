@@ -15,9 +15,9 @@ from hacnn_tf.paper.layouts import EXPERIMENTS, Selection, listed
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import preview
 from hacnn_tf.utils.signals import run_stoppable
 from hacnn_tf.utils.startup import require_tensorflow
+from hacnn_tf.utils.text import preview
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.reproduce", once=False)
 COMMAND.group("Experiment")

@@ -28,7 +28,8 @@ from hacnn_tf.gallery.audit import Audit, system_user
 from hacnn_tf.gallery.naming import check_there
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import check_new_path, preview, printable, read_bytes, write_text
+from hacnn_tf.utils.files import check_new_path, read_bytes, write_text
+from hacnn_tf.utils.text import preview, printable
 from hacnn_tf.utils.waiting import on_terminal
 
 if TYPE_CHECKING:

@@ -25,7 +25,8 @@ from hacnn_tf.data.listing import BROKEN_LINK, LeftOut, is_hidden, list_images, 
 from hacnn_tf.data.manifest import TEXTS, as_names, find_manifest, read_manifest, unlisted
 from hacnn_tf.data.validation import searchable, split_off
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import expanded, preview
+from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.text import preview
 from hacnn_tf.utils.types import FilePath
 
 TEST_SHARE, SPLIT_SEED = 0.5, 0

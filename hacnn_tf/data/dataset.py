@@ -9,7 +9,8 @@ import pandas as pd
 
 from hacnn_tf.data.listing import LeftOut
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import expanded, preview
+from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.text import preview
 from hacnn_tf.utils.types import TEST_SPLITS, FilePath
 
 SPLITS = ("train", *TEST_SPLITS)

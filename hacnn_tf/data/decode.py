@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from hacnn_tf.data.listing import open_image
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import expanded, preview
+from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.text import preview
 from hacnn_tf.utils.types import FilePath, ImageLike, Pixels, Size
 
 if TYPE_CHECKING:

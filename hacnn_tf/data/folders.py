@@ -18,7 +18,7 @@ from hacnn_tf.data.dataset import (
 )
 from hacnn_tf.data.listing import NESTED, LeftOut, list_images, no_image
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import preview
+from hacnn_tf.utils.text import preview
 from hacnn_tf.utils.types import FilePath
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test", "multi_query": "gt_bbox"}

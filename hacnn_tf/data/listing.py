@@ -11,7 +11,7 @@ from typing import IO
 import PIL.Image
 
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import preview, printable
+from hacnn_tf.utils.text import preview, printable
 from hacnn_tf.utils.types import FilePath
 from hacnn_tf.utils.waiting import bar
 

@@ -14,8 +14,9 @@ import pandas as pd
 from hacnn_tf.data.dataset import SPLITS, check_tracks
 from hacnn_tf.data.listing import list_images
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import expanded, preview
-from hacnn_tf.utils.startup import not_imported
+from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.packages import not_imported
+from hacnn_tf.utils.text import preview
 from hacnn_tf.utils.types import FilePath
 
 NAMES = ("manifest.csv", "manifest.parquet")  # in the folder of its images

@@ -12,7 +12,7 @@ from hacnn_tf.data.decode import mat_of, read_image
 from hacnn_tf.data.listing import NESTED, open_image
 from hacnn_tf.data.parallel import in_threads
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import printable
+from hacnn_tf.utils.text import printable
 
 COLUMNS = ["problem", "path", "detail"]
 Problem = tuple[str, str, str]

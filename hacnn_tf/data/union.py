@@ -9,7 +9,7 @@ import pandas as pd
 from hacnn_tf.data.dataset import DISTRACTOR, NO_CAMERA, ReidDataset
 from hacnn_tf.data.listing import LeftOut
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import as_file_name
+from hacnn_tf.utils.text import as_file_name
 
 
 def join_datasets(datasets: Mapping[str, ReidDataset]) -> ReidDataset:

@@ -14,7 +14,8 @@ from hacnn_tf.export.extractor import CALIBRATION, NEEDED_BY, Extractor
 from hacnn_tf.utils.errors import InputError, device_failure
 from hacnn_tf.utils.files import atomic_write, expanded
 from hacnn_tf.utils.options import PRECISIONS
-from hacnn_tf.utils.startup import check_installed, check_tensorflow
+from hacnn_tf.utils.packages import check_installed
+from hacnn_tf.utils.startup import check_tensorflow
 from hacnn_tf.utils.types import FilePath, Pixels
 from hacnn_tf.utils.waiting import announced
 

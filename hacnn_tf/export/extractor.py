@@ -13,7 +13,7 @@ import hacnn_tf
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_format
 from hacnn_tf.utils.forks import check_process
-from hacnn_tf.utils.startup import not_imported
+from hacnn_tf.utils.packages import not_imported
 from hacnn_tf.utils.types import BRANCHES, Extract, Features, FilePath, Pixels, Size
 
 if TYPE_CHECKING:

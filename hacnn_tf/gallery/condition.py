@@ -22,7 +22,7 @@ from sqlglot.errors import SqlglotError
 
 from hacnn_tf.gallery.times import as_time
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import preview
+from hacnn_tf.utils.text import preview
 
 MAX_TERMS = 1_000  # joined by "and" and "or"; with some ten thousands LanceDB overflows its stack
 MAX_DEPTH = 20  # of parentheses in what LanceDB gets; with 25 around "not" it takes that for a function

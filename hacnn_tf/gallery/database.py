@@ -22,7 +22,8 @@ from hacnn_tf.gallery.nearest import build_index, nearest, nearest_reranked, nee
 from hacnn_tf.preset import from_anywhere
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils.errors import FormatError, InputError
-from hacnn_tf.utils.files import expanded, preview
+from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.text import preview
 from hacnn_tf.utils.types import Features, FilePath
 
 try:

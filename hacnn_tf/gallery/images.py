@@ -15,7 +15,8 @@ from hacnn_tf.data.manifest import NAMED, TEXTS, as_numbers, find_manifest, read
 from hacnn_tf.gallery.naming import DISTANCE, FEATURE, FILE_COLUMNS, TRACK_COLUMNS
 from hacnn_tf.gallery.times import as_times, has_zone
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import expanded, preview
+from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.text import preview
 from hacnn_tf.utils.types import FilePath
 
 

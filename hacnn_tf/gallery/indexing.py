@@ -16,7 +16,7 @@ from hacnn_tf.gallery.database import Database
 from hacnn_tf.gallery.times import times_taken
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import printable
+from hacnn_tf.utils.text import printable
 from hacnn_tf.utils.types import Features, FilePath
 from hacnn_tf.utils.waiting import bar
 

@@ -14,9 +14,10 @@ import pandas as pd
 from hacnn_tf.data.decode import DECODER_VERSION
 from hacnn_tf.gallery.naming import FEATURE, NEEDED, check_path, in_bucket, no_database
 from hacnn_tf.utils.errors import FormatError, InputError
-from hacnn_tf.utils.files import check_format, expanded, new_files_on_disk, preview
+from hacnn_tf.utils.files import check_format, expanded, new_files_on_disk
 from hacnn_tf.utils.forks import check_process, claim
-from hacnn_tf.utils.startup import not_imported
+from hacnn_tf.utils.packages import not_imported
+from hacnn_tf.utils.text import preview
 from hacnn_tf.utils.types import FilePath
 
 _missing: ImportError | None = None

@@ -10,7 +10,7 @@ from hacnn_tf.gallery.database import Database
 from hacnn_tf.gallery.naming import DISTANCE, PROBABILITY
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import printable
+from hacnn_tf.utils.text import printable
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,10 +11,9 @@ import PIL.Image
 
 from hacnn_tf.data.decode import read_image
 from hacnn_tf.gallery.naming import DISTANCE, FILE_COLUMNS, FIRST, IMAGES, LAST, PROBABILITY
-from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import printable
 from hacnn_tf.utils.html import page
+from hacnn_tf.utils.text import aligned, printable
 
 HEIGHT = 192  # pixels of an image on a page
 STYLE = """<style>
@@ -54,7 +53,7 @@ def time_text(time: pd.Timestamp) -> str:
 
 def as_text(found: pd.DataFrame) -> str:
     """What a search found, one line per image or track."""
-    return cli.aligned(as_table(found), str.rjust)
+    return aligned(as_table(found), str.rjust)
 
 
 def as_page(database: str, searches: Iterable[tuple[Sequence[str], pd.DataFrame]], notes: Iterable[str] = ()) -> str:

@@ -13,7 +13,7 @@ from hacnn_tf.paper.run_folders import RunFolders, folded
 from hacnn_tf.paper.table import NOTHING, Table, signed
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import preview
+from hacnn_tf.utils.text import preview
 
 MEASURES = {"R1": "rank1", "mAP": "mAP"}
 

@@ -19,8 +19,9 @@ from hacnn_tf.paper.run_folders import folded
 from hacnn_tf.training.recipes import RECIPES
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import atomic_write, preview, write_text
+from hacnn_tf.utils.files import atomic_write, write_text
 from hacnn_tf.utils.html import page
+from hacnn_tf.utils.text import preview
 from hacnn_tf.utils.types import FilePath, Results
 
 

@@ -24,7 +24,7 @@ from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.cli import print_line
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_folder
-from hacnn_tf.utils.startup import check_installed
+from hacnn_tf.utils.packages import check_installed
 from hacnn_tf.utils.types import TEST_SPLITS, FilePath
 
 if TYPE_CHECKING:

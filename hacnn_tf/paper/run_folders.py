@@ -7,7 +7,8 @@ from pathlib import Path
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import expanded, preview
+from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.text import preview
 from hacnn_tf.utils.types import FilePath, Results
 
 DATA = ("dataset", "split", "boxes", "testset")

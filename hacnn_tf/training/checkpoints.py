@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import preview, write_npz
+from hacnn_tf.utils.files import write_npz
+from hacnn_tf.utils.text import preview
 from hacnn_tf.utils.types import FilePath
 
 KEPT = 2

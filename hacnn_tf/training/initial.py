@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import preview
+from hacnn_tf.utils.text import preview
 
 if TYPE_CHECKING:
     from hacnn_tf.models import HACNN

@@ -17,7 +17,7 @@ from hacnn_tf.training.run_folder import EVALUATED, RunFolder
 from hacnn_tf.training.state import TrainingState
 from hacnn_tf.utils.cli import print_line
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import preview
+from hacnn_tf.utils.text import preview
 from hacnn_tf.utils.types import Results
 
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import preview
+from hacnn_tf.utils.text import preview
 
 WAIT_SECONDS = 300
 PAUSE_SECONDS = 0.2  # between calls

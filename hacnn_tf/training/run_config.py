@@ -10,7 +10,8 @@ from hacnn_tf.training.code import code_here
 from hacnn_tf.training.recipes import RECIPES
 from hacnn_tf.training.settings import FLAGS, Settings
 from hacnn_tf.utils.errors import FormatError, InputError
-from hacnn_tf.utils.files import check_format, preview, write_json
+from hacnn_tf.utils.files import check_format, write_json
+from hacnn_tf.utils.text import preview
 from hacnn_tf.utils.types import TEST_SPLITS, FilePath
 
 if TYPE_CHECKING:

@@ -25,17 +25,16 @@ from hacnn_tf.training.run_config import RunConfig, go_on, write_config
 from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import (
-    as_file_name,
     check_new_path,
     expanded,
     locked,
-    preview,
     read_if_whole,
     sweep,
     write_csv,
     write_json,
 )
 from hacnn_tf.utils.startup import load_keras
+from hacnn_tf.utils.text import as_file_name, preview
 from hacnn_tf.utils.types import BRANCHES, TEST_SPLITS, FilePath, Results
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from hacnn_tf.data.dataset_options import DISTRIBUTED, DatasetOptions
 from hacnn_tf.preset import Kind, Place, find_model
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import expanded, preview
+from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.text import preview
 from hacnn_tf.utils.types import FilePath
 
 if TYPE_CHECKING:

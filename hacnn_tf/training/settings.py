@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from hacnn_tf.data.dataset_options import DatasetOptions, dataset_names
 from hacnn_tf.training.recipes import OPTIONS, RECIPES, Recipe, format_flag, usual_recipe
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.files import as_file_name
 from hacnn_tf.utils.options import PRECISIONS, fill, option
+from hacnn_tf.utils.text import as_file_name
 from hacnn_tf.utils.types import BRANCHES, FilePath
 
 if TYPE_CHECKING:

@@ -12,19 +12,19 @@ import shutil
 import signal
 import sys
 import textwrap
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from absl import flags, logging
 
 from hacnn_tf.utils.errors import InputError, device_failure
-from hacnn_tf.utils.files import expanded, is_unshown
+from hacnn_tf.utils.files import expanded
 from hacnn_tf.utils.options import PRECISIONS, kind, options
 from hacnn_tf.utils.signals import stoppable
+from hacnn_tf.utils.text import harmless
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 Options = TypeVar("Options")
@@ -170,13 +170,13 @@ def exit_on_error(name: str) -> Iterator[None]:
             yield
         sys.stdout.flush()  # or a full disk would be noticed after this, by Python
     except InputError as error:
-        sys.exit(f"{name}: {_harmless(str(error))}")
+        sys.exit(f"{name}: {harmless(str(error))}")
     except BrokenPipeError:  # who read it has left, as `| head` does
         drop_output()
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:  # what the system refuses, wherever that is noticed: a closed folder, a full disk
         drop_output()
-        sys.exit(f"{name}: {_harmless(_refusal(error))}.")
+        sys.exit(f"{name}: {harmless(_refusal(error))}.")
     except KeyboardInterrupt as stopped:
         if str(stopped):
             with contextlib.suppress(OSError):  # Ctrl-C has ended a `| tee` too
@@ -186,11 +186,6 @@ def exit_on_error(name: str) -> Iterator[None]:
         if said := device_failure(error):
             sys.exit(f"{name}: {said}")
         raise
-
-
-def _harmless(text: str) -> str:
-    """A text for a terminal; names of files in it may be anything."""
-    return "".join(ascii(sign)[1:-1] if is_unshown(sign) and sign != "\n" else sign for sign in text)
 
 
 def print_line(text: str) -> None:
@@ -249,22 +244,6 @@ def check_apart(values: flags.FlagValues, one: str, other: str) -> None:
     paths = [os.path.realpath(path) for name in (one, other) if (path := values[name].value)]
     if len(paths) > len(set(paths)):
         raise InputError(f"--{one} and --{other} name one file: name two.")
-
-
-def aligned(table: "pd.DataFrame", align: Callable[[str, int], str] = str.ljust) -> str:
-    """A table of texts as lines, its columns below their names; the last one, the longest, is not padded."""
-    widths = [max(map(_cells, [name, *table[name]])) for name in table.columns[:-1]]
-    lines = [table.columns, *table.itertuples(index=False)]
-    # A letter of two cells is one character to `align`.
-    return "\n".join(
-        "  ".join([*(align(t, w - _cells(t) + len(t)) for t, w in zip(line, widths, strict=False)), line[-1]])
-        for line in lines
-    )
-
-
-def _cells(text: str) -> int:
-    """How many cells of a terminal a text takes: Chinese, Japanese and Korean letters take two."""
-    return sum(1 + (unicodedata.east_asian_width(sign) in "WF") for sign in text)
 
 
 def parse(values: flags.FlagValues, argv: Sequence[str]) -> flags.FlagValues:

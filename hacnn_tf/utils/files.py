@@ -10,7 +10,6 @@ import secrets
 import shutil
 import socket
 import sys
-import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,9 +54,6 @@ def _of_file_url(text: str) -> str:
 
 
 URL = re.compile("(?!file:)[a-z][a-z0-9+.-]+:/")  # Path makes s3:/ of s3://
-UNSHOWN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # signs that end or turn a line, as Unicode calls their kinds
-JOINERS = "\u200c\u200d"  # of which Persian names and emoji are made
-SHOWN, LONGEST = 3, 300  # of many things in a sentence, and characters of each
 
 
 @contextlib.contextmanager
@@ -173,30 +169,6 @@ def _acquire(lock: filelock.BaseFileLock, path: Path, kept: FilePath, wait: floa
             raise InputError(f"{kept} is being written by {who}: wait until it has ended, or name another.") from None
         print(f"{kept} is being written by {who}: waits for it.", file=sys.stderr)
         lock.acquire(timeout=-1)
-
-
-def as_file_name(text: str) -> str:
-    """A text as a part of a file's name: what is no letter, digit or one of `_.+-` becomes `_`."""
-    return re.sub(r"[^\w.+-]+", "_", text)
-
-
-def printable(path: str) -> str:
-    """A path as a line of a terminal has it; file names may be anything."""
-    if path.isprintable():  # which nearly all are, and is soon told
-        return path
-    return repr(path) if any(map(is_unshown, path)) else path
-
-
-def is_unshown(sign: str) -> bool:
-    """Whether a sign moves a terminal's cursor or hides others; names of files and cameras may hold any."""
-    return unicodedata.category(sign) in UNSHOWN and sign not in JOINERS
-
-
-def preview(items: Collection[object], most: int = SHOWN, separator: str = ", ") -> str:
-    """The first of many things, for a sentence: "a.jpg, b.jpg, c.jpg and 5 more". No sentence names more than ten."""
-    shown = [printable(str(item))[:LONGEST] for item in list(items)[:most]]
-    more = len(items) - len(shown)
-    return separator.join(shown) + (f" and {more:,} more" if more else "")
 
 
 def write_json(path: FilePath, content: Any) -> None:

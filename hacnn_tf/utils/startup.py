@@ -9,15 +9,14 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.forks import claim
+from hacnn_tf.utils.packages import cause, installing
 from hacnn_tf.utils.waiting import announced
 
 BACKENDS = {"tensorflow": "TensorFlow", "torch": "PyTorch", "jax": "JAX"}  # of Keras, by which networks are computed
-CHECKOUT = Path(__file__).resolve().parents[2]  # where the package is, if it is one
 OTHERWISE = "an export for ONNX Runtime, OpenVINO or LiteRT, which needs none"  # to a network in Keras
 NVIDIA = ("/dev/nvidiactl", "/usr/lib/wsl/lib/libnvidia-ml.so.1")  # one is there where a driver is
 _in_command = False
@@ -63,51 +62,6 @@ def check_tensorflow() -> None:
     backend = keras.backend.backend() if keras else os.environ.get("KERAS_BACKEND") or "tensorflow"
     if backend != "tensorflow":
         raise InputError(f"This needs TensorFlow, and Keras is set to {backend}: set KERAS_BACKEND=tensorflow.")
-
-
-def check_installed(names: Iterable[str], user: str, extra: str) -> None:
-    """Checks that modules can be imported; imports none.
-
-    Args:
-        names: of the modules.
-        user: what needs them, for people.
-        extra: of hacnn_tf's, that brings them.
-
-    Raises:
-        InputError: some cannot; names them all.
-    """
-    if missing := [name for name in dict.fromkeys(names) if not importlib.util.find_spec(name)]:
-        raise not_installed(missing, user, extra)
-
-
-def not_installed(names: Sequence[str], user: str, extra: str) -> InputError:
-    """The error for modules that are missing. Arguments as of `check_installed`."""
-    verb = "is" if len(names) == 1 else "are"
-    return InputError(f"{', '.join(names)} {verb} not installed, which {user} needs: {_installing(extra)}.")
-
-
-def not_imported(error: ImportError, user: str, extra: str) -> InputError:
-    """The error for a module that could not be imported. `user` and `extra` as of `check_installed`."""
-    package = (error.name or "").partition(".")[0]
-    if isinstance(error, ModuleNotFoundError) and package and not importlib.util.find_spec(package):
-        return not_installed([package], user, extra)
-    return InputError(
-        f"What {user} needs is installed, but cannot be loaded ({_cause(error)}): mend that, or {_installing(extra)}."
-    )
-
-
-def _cause(error: BaseException) -> str:
-    """What the first of several errors says, in a line: TensorFlow raises another one that quotes its traceback."""
-    while isinstance(error.__context__, ImportError):
-        error = error.__context__
-    return " ".join(str(error).split())[:200]
-
-
-def _installing(extra: str) -> str:
-    """How to install an extra: a command in a checkout, which has the tested versions."""
-    if (CHECKOUT / "constraints.txt").exists():
-        return f'pip install -c constraints.txt -e ".[{extra}]" in {CHECKOUT}'
-    return f"install hacnn_tf with its extra [{extra}]"
 
 
 def load_keras() -> None:
@@ -168,7 +122,7 @@ def _load(package: str) -> None:
             if isinstance(error, ValueError):
                 raise
             what = "Keras and its backend" if package == "keras" else "TensorFlow"
-            raise InputError(f"{what} cannot be loaded ({_cause(error)}): mend that, or take {OTHERWISE}.") from error
+            raise InputError(f"{what} cannot be loaded ({cause(error)}): mend that, or take {OTHERWISE}.") from error
 
 
 @functools.cache  # once
@@ -180,7 +134,7 @@ def _warn_of_unused_gpu() -> None:
 
     if not tf.config.list_physical_devices("GPU"):
         print(
-            f"TensorFlow does not use the NVIDIA GPU that is here: for its libraries, {_installing('gpu')}, or set "
+            f"TensorFlow does not use the NVIDIA GPU that is here: for its libraries, {installing('gpu')}, or set "
             "CUDA_VISIBLE_DEVICES=-1 to compute on the CPU.",
             file=sys.stderr,
         )

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from hacnn_tf.utils import files, startup
+from hacnn_tf.utils import files, packages
 from hacnn_tf.utils.errors import FormatError, InputError
 from tests.conftest import in_fork
 from tests.gallery.conftest import DIM, MODEL, make_features, make_rows, numbers
@@ -64,7 +64,7 @@ def test_without_lancedb_it_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setattr(lance, "_missing", ModuleNotFoundError(name="nowhere"))
     with pytest.raises(InputError, match=r'pip install -c constraints.txt -e "\.\[search\]"'):
         Database(tmp_path / "people.lance")
-    monkeypatch.setattr(startup, "CHECKOUT", tmp_path)  # no checkout, as of a wheel
+    monkeypatch.setattr(packages, "CHECKOUT", tmp_path)  # no checkout, as of a wheel
     with pytest.raises(InputError, match=r"needs: install hacnn_tf with its extra \[search\]\."):
         Database(tmp_path / "people.lance")
 

@@ -36,19 +36,6 @@ def test_a_path_is_expanded_as_a_shell_does(home, monkeypatch):
     assert files.expanded("file:///tmp/a%20b.lance") == files.expanded("file:/tmp/a%20b.lance") == "/tmp/a b.lance"
 
 
-def test_names_are_shown_as_they_are_unless_they_would_end_or_turn_a_line():
-    for name in (
-        "a b",
-        "山田\u3000太郎",
-        "Zo\u00eb\u00a0M.",
-        "\u06a9\u062a\u0627\u0628\u200c\u0647\u0627",
-        "👩\u200d🚒",
-    ):
-        assert files.printable(name) == name
-    for name in ("a\nb", "\x1b[2J", "a\u202eb", "a\u2028b", "\udcff"):
-        assert files.printable(name) == repr(name) and files.printable(name).isascii()
-
-
 def test_nobodys_home_is_no_folder_to_make(home, monkeypatch):
     monkeypatch.chdir(home)
     with pytest.raises(InputError, match="~nobody-of-that-name/x: ~nobody-of-that-name is nobody's home folder here"):
@@ -216,15 +203,6 @@ def test_a_disk_that_has_no_locks(tmp_path, monkeypatch):
     sentence = r"Cannot lock .*lock: .*; name a folder on another disk"
     with pytest.raises(InputError, match=sentence), files.locked(tmp_path / "lock"):
         pass
-
-
-def test_some_of_many():
-    assert files.preview([]) == ""
-    assert files.preview(["a", 2, "c"]) == "a, 2, c"
-    assert files.preview(range(2800)) == "0, 1, 2 and 2,797 more"
-    assert files.preview(["a\nb", "x" * 1000], 1) == r"'a\nb' and 1 more"
-    assert len(files.preview(["x" * 1000])) == 300
-    assert files.preview(dict.fromkeys("abcd"), 4, "; ") == "a; b; c; d"
 
 
 def test_a_file_that_has_gone_is_one_sentence(home):
