@@ -1,5 +1,6 @@
 """CUHK03: the original `cuhk-03.mat`, read in place, and the CUHK03-NP folders."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -32,15 +33,16 @@ Found = TypeVar("Found")
 def read_cuhk03(
     data_root: FilePath, split: str = "767_700", boxes: str = "detected", testset: int = 1, allow_subset: bool = False
 ) -> ReidDataset:
-    """CUHK03 under either of its protocols.
+    """CUHK03 under either of its protocols, or all of it to train on.
 
     767/700 is read from the CUHK03-NP folders (`cuhk03-np/detected`, `cuhk03-np/labeled`) or, if there are none, from
     `cuhk-03.mat` (in `cuhk03_release` or `cuhk03`) with `cuhk03_new_protocol_config_*.mat` beside it or in `data_root`.
-    1367/100 needs `cuhk-03.mat`; queries are the first camera's images, the gallery the second's, single-shot.
+    1367/100 needs `cuhk-03.mat`; queries are the first camera's images, the gallery the second's, single-shot. Where
+    all is trained on, the images are those of 767/700, and another dataset has to be tested on.
 
     Args:
         data_root: folder that holds the folders named above.
-        split: "767_700" or "1367_100".
+        split: "767_700", "1367_100" or "all".
         boxes: "detected" or "labelled".
         testset: which of the 20 test sets of 1367/100, from 1.
         allow_subset: accept a part of the dataset.
@@ -52,7 +54,7 @@ def read_cuhk03(
         InputError: missing, incomplete, or config and images that do not belong together.
     """
     data_root = Path(expanded(data_root))
-    name = f"CUHK03 {split.replace('_', '/')}, {boxes} boxes"
+    name = f"CUHK03 {'all identities' if split == 'all' else split.replace('_', '/')}, {boxes} boxes"
     if split == "1367_100":
         folder = find_folder(data_root, ["cuhk03_release", "cuhk03"], "CUHK03 (1367/100 needs cuhk-03.mat)", SOURCE)
         dataset = ReidDataset(f"{name}, test set {testset}", _read_testset(folder / MAT, boxes, testset), True)
@@ -68,7 +70,7 @@ def read_cuhk03(
     else:
         dataset = read_folders(_boxes_folder(folder, boxes), name)
     check_counts(dataset, folder, COUNTS_767_700[boxes], allow_subset)
-    return dataset
+    return dataset if split != "all" else dataclasses.replace(dataset, table=dataset.table.assign(split="train"))
 
 
 def mat_images(mat: Path, boxes: str) -> list[str]:

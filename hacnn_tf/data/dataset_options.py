@@ -44,7 +44,9 @@ class DatasetOptions:
     """
 
     dataset: str = option("synthetic", DATASETS, GROUP)
-    split: str | None = option(None, "CUHK03's protocol; 767_700 by default", GROUP, ["767_700", "1367_100"])
+    split: str | None = option(
+        None, "CUHK03's protocol; 767_700 by default; all: trains on everybody", GROUP, ["767_700", "1367_100", "all"]
+    )
     boxes: str | None = option(
         None, "boxes of CUHK03 and synthetic; detected by default", GROUP, ["detected", "labelled"]
     )
@@ -60,6 +62,10 @@ class DatasetOptions:
         check_options(self)
         names = dataset_names(self.dataset)
         fill(self, dataset=",".join(names))
+        if self.split == "all" and len(names) == 1:
+            raise InputError(
+                "--split all leaves nobody to test on: name another dataset too, as in --dataset cuhk03,folder:NAME."
+            )
         own = any(name.startswith("folder") for name in names)
         for name, default, allowed, needed in (
             ("split", "767_700", "cuhk03" in names, "cuhk03"),

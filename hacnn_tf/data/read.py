@@ -30,7 +30,8 @@ def read_dataset(
         name: as in `dataset_names`. "synthetic" is made if it is not there; "folder" is read from `data_root` itself,
             "folder:NAME" from NAME in it, see `read_custom`; for several see `join_datasets`.
         data_root: folder that holds the datasets under the names they are distributed by.
-        split: of CUHK03, "767_700" (by default) or "1367_100".
+        split: of CUHK03, "767_700" (by default), "1367_100", or "all" to train on everybody and test on what else is
+            named.
         boxes: "detected" (by default) or "labelled", for synthetic and CUHK03.
         testset: of CUHK03's 1367_100, see `read_cuhk03`; 1 by default.
         allow_subset: accept a part of the dataset.

@@ -32,7 +32,7 @@ def whom_it_knows(preset: FilePath, dataset: "ReidDataset", options: DatasetOpti
     Args:
         preset: as in `ReID.from_preset`; nothing is known of what is not there.
         dataset: a `ReidDataset`.
-        options: that it was read by, completed.
+        options: that it was read by.
         data_root: where a run's dataset is, if it is not where it was.
 
     Returns:
@@ -142,11 +142,13 @@ def _share_persons(trained: Mapping[str, Any], tested: Mapping[str, Any]) -> boo
     """
     there, here = (str(options.get("dataset")).split(",") for options in (trained, tested))
     shared = {*there} & {*here} & {*DISTRIBUTED}
+    held_out = tested.get("validation", 0)
+    if tested["split"] == "all" and not held_out:  # nobody of CUHK03 is tested
+        shared -= {"cuhk03"}
     if not shared:
         return False
     if "cuhk03" in shared and any(trained.get(name) != tested[name] for name in ("split", "testset")):
         return True
-    held_out = tested.get("validation", 0)
     if not held_out:
         return False
     other = there != here or trained.get("boxes", tested["boxes"]) != tested["boxes"]

@@ -4,6 +4,7 @@ import shutil
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.io
 
@@ -80,6 +81,18 @@ def test_767_700_is_read_in_place(small):
     pixels = load_images(query.path, (6, 4))
     np.testing.assert_array_equal(pixels, [image(1, 2, 2), image(2, 1, 5)])
     assert [path.name for path in (small / "cuhk03_release").iterdir()] == ["cuhk-03.mat"]
+
+
+def test_all_of_it_is_trained_on_and_another_tested(small, small_data_root):
+    with pytest.raises(InputError, match="--split all leaves nobody to test on: name another dataset too"):
+        read_dataset("cuhk03", small, split="all", allow_subset=True)
+    shutil.copytree(small_data_root / "synthetic", small / "synthetic")
+    everybody = read_dataset("cuhk03,synthetic", small, split="all", allow_subset=True)
+    tested = read_dataset("cuhk03,synthetic", small, allow_subset=True)
+    assert everybody.name.startswith("CUHK03 all identities, detected boxes + ")
+    table = tested.table.assign(split=tested.table.split.where(~tested.table.path.str.contains("cuhk-03.mat"), "train"))
+    pd.testing.assert_frame_equal(everybody.table, table)
+    assert len(everybody.split("train")) == len(tested.split("train")) + 5
 
 
 @pytest.mark.parametrize(("testset", "pid"), [(1, 2), (2, 3)])

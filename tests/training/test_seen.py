@@ -110,6 +110,8 @@ def test_no_training_begins_from_weights_that_know_who_is_tested(small_run, smal
         ({"dataset": "cuhk03", "validation": 3}, True),
         ({"dataset": "market1501,cuhk03", "validation": 3}, True),
         ({"dataset": "cuhk03", "split": "1367_100"}, True),
+        ({"dataset": "cuhk03,market1501", "split": "all"}, False),
+        ({"dataset": "cuhk03,market1501", "split": "all", "validation": 3}, True),
     ],
 )
 def test_bundled_weights_know_cuhk03s_training_persons(everybody, more, refused):
@@ -148,6 +150,7 @@ CUHK03 = {"dataset": "cuhk03", "split": "767_700", "boxes": "detected"}
         (CUHK03, {**CUHK03, "dataset": "market1501,cuhk03"}, False),
         (CUHK03, {**CUHK03, "split": "1367_100"}, True),
         ({**CUHK03, "split": "1367_100", "testset": 1}, {**CUHK03, "split": "1367_100", "testset": 2}, True),
+        ({**CUHK03, "dataset": "cuhk03,market1501", "split": "all"}, CUHK03, True),
         (CUHK03, {**CUHK03, "validation": 3}, True),
         (CUHK03, {**CUHK03, "validation": 3, "boxes": "labelled"}, True),
         ({**CUHK03, "validation": 5}, {**CUHK03, "validation": 3}, False),
