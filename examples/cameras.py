@@ -32,10 +32,9 @@ from hacnn_tf import ReID
 from hacnn_tf.data.synthetic import make_cameras
 from hacnn_tf.data.synthetic.camera import VIEW
 from hacnn_tf.data.synthetic.person import Person, draw_person
-from hacnn_tf.gallery import Database
+from hacnn_tf.gallery import Database, search_tracks
 from hacnn_tf.gallery.images import find_images
 from hacnn_tf.gallery.indexing import index
-from hacnn_tf.gallery.tracks import search_tracks
 from hacnn_tf.utils.cli import exit_on_error
 from hacnn_tf.utils.files import check_new_path, expanded
 from hacnn_tf.utils.waiting import bar
@@ -276,7 +275,7 @@ def found_elsewhere(database, model, crops, features, persons):
             continue
         keys, where = list(crops), f"camid != {camera + 1}"
         middles = [crops[keys[i]][len(crops[keys[i]]) // 2][0] for i in queries]
-        tracks = search_tracks(database, features[queries], model.branches, where, top=1)
+        tracks = search_tracks(database, features[queries], where, branches=model.branches, top=1)
         images = database.search(model.embed(middles), where, top=1)
         for kind, results in (("tracks", tracks), ("images", images)):
             right[kind] += [names[rows.track[0]] == persons[keys[i]] for i, rows in zip(queries, results, strict=True)]

@@ -97,7 +97,9 @@ def main(flags: FlagValues) -> None:
 
     def search() -> list["pd.DataFrame"]:
         if flags.per == "track":
-            return search_tracks(database, features, model.branches, flags.where, flags.top, flags.rerank)
+            return search_tracks(
+                database, features, flags.where, branches=model.branches, top=flags.top, reranked=flags.rerank
+            )
         found = database.search(features, flags.where, flags.top, flags.exact, flags.rerank)
         if probabilities:
             for i, rows in enumerate(found):

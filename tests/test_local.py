@@ -136,9 +136,9 @@ def test_index_and_search(global_run, small_run, small_data_root, evaluated, tmp
     assert rows.path[nearest] in capsys.readouterr().out
     asked = []
     monkeypatch.setattr("hacnn_tf.gallery.tracks.check_has_tracks", lambda _: None)
-    monkeypatch.setattr("hacnn_tf.gallery.tracks.search_tracks", lambda *how: asked.append(how) or [found])
+    monkeypatch.setattr("hacnn_tf.gallery.tracks.search_tracks", lambda *_, **how: asked.append(how) or [found])
     command(search, f"--database={database}", f"--query={paths[0]}", "--per=track")
-    assert asked[0][2] == ("global",)
+    assert asked[0]["branches"] == ("global",)
     with pytest.raises(SystemExit, match=r"512 numbers.*1,024"):
         command(index, f"--model={small_run}", *args)
 

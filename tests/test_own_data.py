@@ -102,6 +102,9 @@ def test_a_later_test_stays(own_run, data_root, tmp_path, capsys):
     run = shutil.copytree(own_run, tmp_path / "own")
     later = json.loads((run / "metrics.json").read_text()) | {"epoch": 99}
     (run / "metrics.json").write_text(json.dumps(later))
+    config = json.loads((run / "config.json").read_text())
+    config["settings"]["epochs"] = 99
+    (run / "config.json").write_text(json.dumps(config))
     evaluates(run, data_root / "people")
     assert "tested after a later epoch meanwhile: the results are not kept" in capsys.readouterr().out
     assert json.loads((run / "metrics.json").read_text()) == later

@@ -20,9 +20,8 @@ from hacnn_tf import ReID, index, search
 from hacnn_tf.data.synthetic import read_synthetic
 from hacnn_tf.evaluation import evaluate_features
 from hacnn_tf.export import Extractor
-from hacnn_tf.gallery import Database
+from hacnn_tf.gallery import Database, search_tracks
 from hacnn_tf.gallery.audit import system_user
-from hacnn_tf.gallery.tracks import search_tracks
 from hacnn_tf.models import HACNN
 from tests.conftest import command, fails
 
@@ -123,9 +122,9 @@ def test_tracks_are_found_by_a_pattern_and_searched(small_run, gallery, query, t
     assert (tmp_path / "found.html").stat().st_mode & 0o777 == 0o600, "people are seen on it"
     command(search, *searched, "--where=camid != 1")
     assert {line.split()[2] for line in capsys.readouterr().out.splitlines()[2:5]}.isdisjoint({"1"})
-    feature, asked = model.embed(query[0]), (model.branches, "camid != 1", 3)
+    asked = Database(tmp_path / "p.lance"), model.embed(query[0]), "camid != 1"
     distances = [
-        search_tracks(Database(tmp_path / "p.lance"), feature, *asked, rerank)[0].distance for rerank in (0, 1)
+        search_tracks(*asked, branches=model.branches, top=3, reranked=how)[0].distance for how in (False, True)
     ]
     command(search, *searched, "--where=camid != 1", "--rerank")
     shown = [float(line.split()[1]) for line in capsys.readouterr().out.splitlines()[2:5]]

@@ -6,6 +6,7 @@ from hacnn_tf.utils.lazy import lazy
 
 if TYPE_CHECKING:
     from hacnn_tf.gallery.database import Database
+    from hacnn_tf.gallery.tracks import search_tracks
 
-__all__ = ["Database"]
-__getattr__, __dir__ = lazy(__name__, database=["Database"])
+__all__ = ["Database", "search_tracks"]
+__getattr__, __dir__ = lazy(__name__, database=["Database"], tracks=["search_tracks"])

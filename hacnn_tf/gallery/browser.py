@@ -192,10 +192,10 @@ class _Answers:
             row = rows.iloc[event.index]
             match = _read(row.path)
             drawn = None
-            if self._model.network is not None:  # loads Keras, which a program does without
+            if query and self._model.network is not None:  # loads Keras, which a program does without
                 from hacnn_tf.evaluation.drawing import attention_of
 
-                images = [read_image(image, self._model.input_size) for image in (query, match)]
+                images = [read_image(image, self._model.input_size) for image in (read_bytes(query), match)]
                 drawn = attention_of(self._model.network, np.stack(images))
         shown = gr.update(value=drawn, visible=drawn is not None)
         return match, f"**{_plain(row.path)}**", shown, gr.update(visible=True)

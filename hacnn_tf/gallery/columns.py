@@ -4,6 +4,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hacnn_tf.gallery.naming import TRACK_COLUMNS, check_columns
 from hacnn_tf.utils.errors import InputError
 
 # Lance looks for two writers of the same new row only where a column is said to be the key.
@@ -12,6 +13,7 @@ KEY = {b"lance-schema:unenforced-primary-key": b"true"}
 
 def fields_of(rows: pd.DataFrame) -> list[pa.Field]:
     """The fields that a database has for the columns of a table. Raises `InputError` if it can have none for one."""
+    check_columns("The table", rows.columns, TRACK_COLUMNS if "track" in rows else ())
     types = {"path": pa.string(), "bytes": pa.int64(), "modified": pa.int64(), "time": pa.timestamp("us")}
     try:
         fields = [pa.field(name, types.get(name) or _type(rows[name])) for name in rows.columns]

@@ -176,6 +176,9 @@ class Database:
     def __len__(self) -> int:
         return len(self._table)
 
+    def __bool__(self) -> bool:
+        return True  # also without rows: `Database.find(...) or Database.create(...)` is one that is there
+
     @property
     def columns(self) -> list[str]:
         """The names of all columns but `feature`."""
@@ -192,14 +195,14 @@ class Database:
         return None if kept is None else Calibration.parse(kept.decode(), self.path, self.fingerprint)
 
     def keep_calibration(self, calibration: Calibration) -> None:
-        """Keeps a calibration, in the place of the one that it had.
+        """Keeps a calibration, in the place of the one that it had; waits for others that write, as long as it takes.
 
         Raises:
             InputError: it is of another network, or the database cannot be written.
         """
         text = json.dumps(calibration.to_json())
         Calibration.parse(text, "what was given", self.fingerprint)  # for the check alone
-        with writing(self.path), refused(f"Cannot write {self.path}"), on_disk(self.path):
+        with writing(self.path, wait=-1), refused(f"Cannot write {self.path}"), on_disk(self.path):
             self._table.checkout_latest()
             self._table.lance.update_field_metadata({"path": FEATURE, "metadata": {CALIBRATION: text}})
 
@@ -219,6 +222,8 @@ class Database:
         return None if where is None else self._parsed(where)
 
     def _parsed(self, where: str) -> "Condition":
+        if not isinstance(where, str):
+            raise InputError(f"A condition is a text, as 'camid != 3', not {where!r}.")
         types = {name: self._table.schema.field(name).type for name in self.columns}
         return Condition(where, parse_condition(where, types))
 
@@ -231,14 +236,17 @@ class Database:
         condition = self._condition(where)
         return self._table.read(lambda: self._table.lance.count_rows(condition and condition.sql), condition)
 
-    def rows(self, columns: list[str], where: str | None = None) -> pd.DataFrame:
+    def rows(self, columns: Sequence[str], where: str | None = None) -> pd.DataFrame:
         """Some columns of the rows for which a condition holds, as a `pandas.DataFrame`.
 
         Raises:
-            InputError: the condition cannot be used; says why.
+            InputError: there is no such column, or the condition cannot be used; says why.
         """
+        names = [columns] if isinstance(columns, str) else list(columns)
+        if unknown := [name for name in names if name not in (*self.columns, FEATURE)]:
+            raise InputError(f"{self.path} has no column {preview(unknown)}: it has {preview(self.columns, most=10)}.")
         condition = self._condition(where)
-        return self._table.read(lambda: frame_of(self._table.query(columns, condition).to_arrow()), condition)
+        return self._table.read(lambda: frame_of(self._table.query(names, condition).to_arrow()), condition)
 
     def features(self, where: str | None = None) -> Iterator[tuple[pd.Series, Features]]:
         """The paths `(n,)` and features `(n, feature_dim)` of the rows for which a condition holds, batch by batch.
@@ -264,6 +272,8 @@ class Database:
             InputError: it does not hold one of them.
         """
         names = [str(path) for path in paths]
+        if not names:
+            return np.zeros((0, self.feature_dim), np.float32)
         found = self.rows(["path", FEATURE], f"path in ({', '.join(map(sql_literal, names))})").set_index("path")
         if missing := [name for name in names if name not in found.index]:
             raise InputError(f"{self.path} does not hold {preview(missing)}.")
@@ -390,7 +400,7 @@ class Database:
 
         Raises:
             InputError: the condition cannot be used (says why), features are not finite or of another shape, or `top`
-                is below 1.
+                is no whole number of at least 1.
             NoImagesError: the database is empty, or the condition leaves none.
         """
         condition = self._condition(where)
@@ -402,7 +412,7 @@ class Database:
     def check_queries(self, features: Features, top: int) -> None:
         """Raises `InputError` if features are not finite or of another shape, or `top` is below 1."""
         shape = np.shape(features)
-        if len(shape) != 2 or shape[1] != self.feature_dim or top < 1:
+        if len(shape) != 2 or shape[1] != self.feature_dim or not isinstance(top, int | np.integer) or top < 1:
             raise InputError(
                 f"A search takes features (q, {self.feature_dim}) and a top of at least 1, not {shape} and {top}."
             )

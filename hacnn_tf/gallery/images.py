@@ -12,7 +12,7 @@ from hacnn_tf.data.dataset import NO_CAMERA, check_tracks
 from hacnn_tf.data.folders import FILE_NAME
 from hacnn_tf.data.listing import list_images, only
 from hacnn_tf.data.manifest import NAMED, TEXTS, as_numbers, find_manifest, read_manifest, unlisted
-from hacnn_tf.gallery.naming import DISTANCE, FEATURE, FILE_COLUMNS, TRACK_COLUMNS
+from hacnn_tf.gallery.naming import FILE_COLUMNS, TRACK_COLUMNS, check_columns
 from hacnn_tf.gallery.times import as_times, has_zone
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded
@@ -87,13 +87,11 @@ def _of_manifest(manifest: Path) -> pd.DataFrame:
     rows = read_manifest(manifest, needed=(), gone=True).drop(
         columns=["", "Unnamed: 0"], errors="ignore"
     )  # pandas' row numbers
-    taken = sorted({*FILE_COLUMNS[1:], FEATURE, DISTANCE} & set(rows.columns))
-    if taken:
-        raise InputError(f"{manifest} has a column {' and '.join(taken)}, which a database has itself: rename it.")
     if odd := [name for name in rows.columns if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", str(name))]:
         raise InputError(
             f"{manifest} has columns called {preview(odd)}: use letters, digits and _, beginning with a letter."
         )
+    check_columns(str(manifest), rows.columns, FILE_COLUMNS[1:])
     if "camid" in rows:
         rows["camid"] = rows.camid.where(rows.camid != str(NO_CAMERA), None)
     for name in NAMED:

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,6 +42,7 @@ FORMAT_KEY, FINGERPRINT, PRESET, DECODER, PRECISION = (
     f"hacnn_tf.{name}".encode() for name in ("format", "fingerprint", "preset", "pixels", "precision")
 )
 T = TypeVar("T")
+_temporary = threading.Lock()
 
 
 class LanceTable:
@@ -252,12 +254,13 @@ def on_disk(path: str) -> contextlib.AbstractContextManager[None]:
 def own_temporary(path: str) -> Iterator[None]:
     """Has LanceDB keep what does not fit in memory, features too, in a folder that no other user of the machine reads.
 
-    Removes before what processes that were killed have left in the database. Nobody else may be writing it.
+    Removes before what processes that were killed have left in the database. Nobody else may be writing it. Threads
+    with other databases wait, as TMPDIR is the process's.
     """
     place = None if in_bucket(path) else path
     for left in [] if place is None else list(Path(place).rglob(f"{TEMPORARY}*")):
         shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=place) as own:
+    with _temporary, tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=place) as own:
         before = os.environ.get("TMPDIR")
         os.environ["TMPDIR"] = own
         try:

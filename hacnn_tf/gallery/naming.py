@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Collection, Iterable
 
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded
@@ -14,6 +15,18 @@ NEEDED = [*FILE_COLUMNS, "camid", "time"]  # by searches and the page, though th
 DISTANCE = "distance"  # a column of results
 PROBABILITY = "_probability"  # another, where there is a calibration; a manifest has no column of such a name
 IMAGES, FIRST, LAST = TRACK_COLUMNS = ["images", "first_seen", "last_seen"]  # of results that are tracks
+
+
+def check_columns(where: str, names: Iterable[object], taken: Collection[str]) -> None:
+    """Raises `InputError` if columns are called as those of a database or of its results, or begin with _ as LanceDB's.
+
+    Args:
+        where: what has the columns, for people.
+        names: of the columns.
+        taken: that none may have, besides `FEATURE` and `DISTANCE`.
+    """
+    if own := sorted(str(name) for name in names if name in (FEATURE, DISTANCE, *taken) or str(name)[:1] == "_"):
+        raise InputError(f"{where} has a column {' and '.join(own)}, which a database has itself: rename it.")
 
 
 def in_bucket(path: FilePath) -> bool:

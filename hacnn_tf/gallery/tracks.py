@@ -9,10 +9,11 @@ from hacnn_tf.data.dataset import check_tracks
 from hacnn_tf.evaluation.ranking import half_distances, squared_norms, whole_distances
 from hacnn_tf.evaluation.tracks import add_features, track_numbers, unit_branches
 from hacnn_tf.gallery.database import Database
+from hacnn_tf.gallery.lance import RETRIES
 from hacnn_tf.gallery.naming import DISTANCE, FIRST, IMAGES, LAST
 from hacnn_tf.gallery.nearest import CANDIDATES, no_images
 from hacnn_tf.utils.errors import InputError
-from hacnn_tf.utils.types import BRANCHES, Features, Integers
+from hacnn_tf.utils.types import Features, Integers
 
 
 def check_has_tracks(database: Database) -> None:
@@ -27,8 +28,9 @@ def check_has_tracks(database: Database) -> None:
 def search_tracks(
     database: Database,
     features: Features,
-    branches: Sequence[str] = BRANCHES,
     where: str | None = None,
+    *,
+    branches: Sequence[str],
     top: int = 20,
     reranked: bool = False,
 ) -> list[pd.DataFrame]:
@@ -40,8 +42,8 @@ def search_tracks(
     Args:
         database: a `Database` with the column `track`.
         features: `(q, feature_dim)` float32 array.
-        branches: whose features stand side by side in a feature, as `ReID.branches` names them.
         where: only of images for which this condition holds, as in `Database.search`.
+        branches: whose features stand side by side in a feature, as `ReID.branches` names them.
         top: how many.
         reranked: order the nearest `CANDIDATES` (or `top`) by k-reciprocal re-ranking among themselves.
 
@@ -55,27 +57,47 @@ def search_tracks(
     """
     check_has_tracks(database)
     database.check_queries(features, top)
-    database.refresh()  # or another process may have tidied away the files of what is read here in two passes
     queries = np.asarray(features, np.float32)
-    rows = database.rows(database.columns, where)
-    if rows.empty:
-        raise no_images(database.path, where)
-    # 0.3 kept a manifest's column of this name as it was, and what was indexed at several times may share names.
-    check_tracks(rows, f"{database.path} has", "; index the images into a new database with such names")
-    tracks, places = track_numbers(rows), pd.Index(rows.path)
-    pooled = np.zeros((tracks.max() + 1, database.feature_dim), np.float32)
-    near = np.full((len(queries), len(rows)), np.inf, np.float32)  # of each query to each image
-    for paths, vectors in database.features(where):
-        found = places.get_indexer(paths)
-        found, vectors = found[found >= 0], vectors[found >= 0]  # others were written since, by another thread
-        add_features(pooled, vectors, tracks[found])
-        for distances, row in zip(near, half_distances(queries, vectors), strict=True):
-            distances[found] = row
-    pooled = unit_branches(pooled, branches)
+    rows, tracks, sums, near = _read(database, queries, where)
+    pooled = unit_branches(sums, branches)
     return [
         _nearest(query, pooled, rows.assign(_near=distances), tracks, top, reranked)
         for query, distances in zip(queries, near, strict=True)
     ]
+
+
+def _read(
+    database: Database, queries: Features, where: str | None
+) -> tuple[pd.DataFrame, Integers, Features, Features]:
+    """The rows `(n,)` of images, their tracks `(n,)`, the sums of these `(m, d)`, and each query's distances `(q, n)`.
+
+    Others may write in between: what they add is left out, and where they remove something it is all read again.
+    """
+    for left in reversed(range(RETRIES)):
+        database.refresh()
+        rows = database.rows(database.columns, where)
+        if rows.empty:
+            raise no_images(database.path, where)
+        # 0.3 kept a manifest's column of this name as it was, and what was indexed at several times may share names.
+        check_tracks(rows, f"{database.path} has", "; index the images into a new database with such names")
+        tracks, places = track_numbers(rows), pd.Index(rows.path)
+        sums = np.zeros((tracks.max() + 1, database.feature_dim), np.float32)
+        near = np.zeros((len(queries), len(rows)), np.float32)
+        there = np.zeros(len(rows), bool)
+        try:
+            for paths, vectors in database.features(where):
+                found = places.get_indexer(paths)
+                found, vectors = found[found >= 0], vectors[found >= 0]
+                there[found] = True
+                add_features(sums, vectors, tracks[found])
+                for distances, row in zip(near, half_distances(queries, vectors), strict=True):
+                    distances[found] = row
+        except InputError:  # files that another process has tidied away, perhaps
+            if not left:
+                raise
+        if there.all():
+            return rows, tracks, sums, near
+    raise InputError(f"Images are removed from {database.path} faster than it is read: repeat the search.")
 
 
 def _nearest(

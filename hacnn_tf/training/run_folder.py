@@ -292,12 +292,12 @@ class RunFolder:
         Raises:
             InputError: as `save`, or another process does not end writing it within `METRICS_WAIT` seconds.
         """
-        self._check_present()
+        self._check_same()
         how = {"tested": tested, "revision": revision or code_revision(), "epoch": epoch}
         with locked(self.path / METRICS_LOCK, self.path, METRICS_WAIT):
             sweep(self.path, {"metrics"})
             later = read_if_whole(self.path / "metrics.json").get("epoch")
-            if isinstance(later, int) and later > epoch:
+            if isinstance(later, int) and epoch < later <= self.settings.epochs:  # else another training's
                 return False
             write_json(self.path / "metrics.json", {"dataset": self.dataset_name, **how, "results": results})
         return True
@@ -309,14 +309,15 @@ class RunFolder:
 
         If that is of other images of a dataset of this name, their fingerprint comes behind it. Raises as `save`.
         """
-        self._check_present()
+        self._check_same()
         tested = dataset.fingerprint(TEST_SPLITS)
         path = self.path / f"metrics-{as_file_name(dataset.name)}.json"
-        if read_if_whole(path).get("tested") not in (None, tested):
-            path = path.with_name(f"{path.stem}-{tested}.json")
         how = {"tested": tested, "revision": code_revision(), "epoch": epoch}
         names = {"trained_on": self.dataset_name, "tested_on": dataset.name, "options": dataclasses.asdict(options)}
-        write_json(path, {**names, **how, "results": results})
+        with locked(self.path / METRICS_LOCK, self.path, METRICS_WAIT):
+            if read_if_whole(path).get("tested") not in (None, tested):
+                path = path.with_name(f"{path.stem}-{tested}.json")
+            write_json(path, {**names, **how, "results": results})
         return path
 
     def read_metrics(self) -> Results:
@@ -341,3 +342,10 @@ class RunFolder:
     def _check_present(self) -> None:
         if not (self.path / "config.json").exists() or not self._still_ours():
             raise InputError(f"{self.path} was removed while it was in use: repeat the command to begin anew.")
+
+    def _check_same(self) -> None:
+        """Raises `InputError` if the folder is gone, or another training's by now, whose results these are not."""
+        self._check_present()
+        now = RunConfig.read(self.path / "config.json")
+        if (now.settings, now.fingerprint, now.initial) != (self.settings, self.trained, self.initial):
+            raise InputError(f"{self.path} holds another training than when it was opened: repeat the command.")

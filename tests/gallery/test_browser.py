@@ -30,8 +30,8 @@ class Page:
         self.log, self._query = folder / "audit.jsonl", folder / "query.png"
         self._query.touch()
         feature = np.zeros((1, DIM), np.float32)
-        model = SimpleNamespace(**vars(MODEL), calibration=None, network=None, embed=lambda _: feature)
-        self.blocks = browser.page(people, model, Audit(self.log, "hacnn_tf.app"))
+        self.model = SimpleNamespace(**vars(MODEL), calibration=None, network=None, embed=lambda _: feature)
+        self.blocks = browser.page(people, self.model, Audit(self.log, "hacnn_tf.app"))
         self._functions = {function.name: function.fn for function in self.blocks.fns.values()}
 
     def search(self, since="", until="", top=100):
@@ -75,6 +75,13 @@ def test_a_click_shows_the_image_that_was_clicked(page):
     for index in (0, 3):
         assert page.click(rows, index) == f"**{browser._plain(rows.path[index])}**"
     assert browser._plain("a_b*[c](d)<e>") == r"a\_b\*\[c\]\(d\)\<e\>"
+
+
+def test_a_click_after_the_query_was_forgotten_says_so(page):
+    rows, page.model.network, page.model.input_size = page.search(), SimpleNamespace(), (8, 4)
+    with pytest.raises(gradio.Error, match=r"gone\.png cannot be read any more .*: choose it again"):
+        page.call("select", "gone.png", rows, SimpleNamespace(index=0))
+    assert page.click(rows, 0)
 
 
 def test_filters_are_those_of_the_database_when_the_page_is_loaded(filled, page):

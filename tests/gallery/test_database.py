@@ -104,6 +104,36 @@ def test_int8_is_not_mixed_with_others(filled, tmp_path, monkeypatch):
     assert Database.find(former.path, int8, make_rows([])).precision == ""
 
 
+def test_one_without_rows_is_one_too(tmp_path):
+    path, rows = tmp_path / "people.lance", make_rows([])
+    assert Database.find(path, MODEL, rows) is None and Database.create(path, MODEL, rows)
+    assert (Database.find(path, MODEL, rows) or Database.create(path, MODEL, rows)).count() == 0
+
+
+def test_what_a_caller_gets_wrong_is_not_said_of_the_database(filled):
+    people, features = filled
+    pd.testing.assert_frame_equal(people.rows("path"), people.rows(["path"]))
+    pd.testing.assert_frame_equal(people.rows(("path", "camid")), people.rows(["path", "camid"]))
+    assert people.feature([]).shape == (0, DIM)
+    for call, sentence in (
+        (lambda: people.rows(["path", "door"]), "has no column door: it has path, bytes, modified, camid, time"),
+        (lambda: people.search(features[:1], 5), "A condition is a text, as 'camid != 3', not 5"),
+        (lambda: people.search(features[:1], top=2.5), "and a top of at least 1, not .* and 2.5"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            call()
+
+
+@pytest.mark.parametrize("name", ["distance", "feature", "_distance", "_rowid"])
+def test_columns_of_its_own_are_refused(tmp_path, name):
+    for make in (Database.create, Database.find):
+        with pytest.raises(InputError, match=f"The table has a column {name}, which"):
+            make(tmp_path / "people.lance", MODEL, make_rows([]).assign(**{"x": 1}).rename(columns={"x": name}))
+    make(tmp_path / "people.lance", MODEL, make_rows([], images=1))
+    with pytest.raises(InputError, match="The table has a column images, which a database has itself"):
+        make(tmp_path / "people.lance", MODEL, make_rows([], images=1, track="a"))
+
+
 def test_other_columns_or_types_are_refused(filled):
     people, features = filled
     with pytest.raises(InputError, match="has the columns path, bytes, modified, camid, time, and these images"):

@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -284,3 +287,21 @@ def test_one_that_is_half_made_is_for_its_owner_alone_too(tmp_path, monkeypatch)
     monkeypatch.undo()
     assert Database.find(tmp_path / "people.lance", MODEL, make_rows([])) is None
     assert len(Database.create(tmp_path / "people.lance", MODEL, make_rows([]))) == 0
+
+
+def test_threads_that_tidy_have_temporary_folders_one_after_the_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    start = threading.Barrier(4)
+
+    def tidy(name):
+        (tmp_path / name).mkdir()
+        start.wait()
+        with lance.own_temporary(str(tmp_path / name)):
+            before = os.environ["TMPDIR"]
+            time.sleep(0.05)
+            return before, os.environ["TMPDIR"]
+
+    with ThreadPoolExecutor(4) as pool:
+        for name, (before, after) in zip("abcd", pool.map(tidy, "abcd"), strict=True):
+            assert before == after and Path(before).parent == tmp_path / name
+    assert os.environ["TMPDIR"] == str(tmp_path)

@@ -2,11 +2,13 @@
 
 import os
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from hacnn_tf.evaluation.calibration import Calibration
 from hacnn_tf.utils.errors import InputError
 from tests.gallery.conftest import make_features, make_rows
 
@@ -46,3 +48,23 @@ def test_a_fork_meanwhile_does_not_keep_the_lock(tmp_path, monkeypatch):
         pass
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
+
+
+def test_a_calibration_waits_for_whoever_writes(filled, monkeypatch, capsys):
+    people, _ = filled
+    monkeypatch.setattr(lock, "WRITE_WAIT", 0.1)
+    holds = threading.Event()
+
+    def write():
+        with writing(people.path):
+            holds.set()
+            time.sleep(0.5)
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(write)
+        holds.wait()
+        with pytest.raises(InputError, match="being written"):
+            lock.check_writable(people.path)
+        people.keep_calibration(Calibration(people.fingerprint, 6.0, -4.0, "doors", 30, 90, 2000, 0.1))
+        done.result()
+    assert people.calibration and "people.lance is being written by process" in capsys.readouterr().err

@@ -9,16 +9,21 @@ import pytest
 from hacnn_tf.evaluation import rerank
 from hacnn_tf.evaluation.tracks import unit_branches
 from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.types import BRANCHES
 from tests.evaluation.test_tracks import mean_of, random_features
 
 pytest.importorskip("lancedb", reason='needs the extra "search"')
 
+from hacnn_tf import gallery
 from hacnn_tf.gallery import Database
 from hacnn_tf.gallery.results import as_page, as_text
-from hacnn_tf.gallery.tracks import search_tracks
 
 DIM, COUNT = 8, 60
 MODEL = SimpleNamespace(name="runs/a", fingerprint="aa", feature_dim=DIM, precision="float32")
+
+
+def search_tracks(database, features, where=None, branches=BRANCHES, **how):
+    return gallery.search_tracks(database, features, where, branches=branches, **how)
 
 
 @pytest.fixture
@@ -98,6 +103,41 @@ def test_of_what_was_removed_nothing_is_left_in_its_track(people):
     assert_same(found, nearest(rows[~gone], query))
 
 
+def test_what_another_removes_meanwhile_is_not_found(people, monkeypatch):
+    database, rows = people
+    (query,) = random_features(1, seed=1)
+    read, removed = Database.features, []
+
+    def features(self, where=None):
+        if not removed:
+            removed.append(Database(self.path).remove("track = 101 or track = 103"))
+        return read(self, where)
+
+    monkeypatch.setattr(Database, "features", features)
+    (found,) = search_tracks(database, query[None], top=100)
+    assert_same(found, nearest(rows[~rows.track.isin([101, 103])], query))
+    assert removed and not found.track.isin([101, 103]).any()
+
+
+def test_a_scan_that_another_cuts_short_begins_anew(people, monkeypatch):
+    database, rows = people
+    (query,) = random_features(1, seed=1)
+    read, cut = Database.features, []
+
+    def features(self, where=None):
+        yield from read(self, where)
+        if not cut:
+            cut.append(True)
+            raise InputError("it cannot be read")
+
+    monkeypatch.setattr(Database, "features", features)
+    (found,) = search_tracks(database, query[None], top=100)
+    assert_same(found, nearest(rows, query))
+    monkeypatch.setattr(Database, "features", lambda self, where: iter([]))
+    with pytest.raises(InputError, match=r"Images are removed from .*people\.lance faster than it is read: repeat"):
+        search_tracks(database, query[None])
+
+
 def test_reranking_is_among_the_tracks(people, monkeypatch):
     database, rows = people
     query = random_features(1, seed=1)
@@ -115,7 +155,7 @@ def test_reranking_is_among_the_tracks(people, monkeypatch):
 def test_of_one_branch(people):
     database, rows = people
     query = random_features(1, seed=1)
-    (found,) = search_tracks(database, query, ["global"], "track = 101", top=1)
+    (found,) = search_tracks(database, query, "track = 101", ["global"], top=1)
     mean = np.mean(np.stack(rows.feature[(rows.track == 101).fillna(False).to_numpy(bool)]), axis=0)
     assert found.distance[0] == pytest.approx(np.linalg.norm(mean / np.linalg.norm(mean) - query[0]), abs=1e-5)
 

@@ -1,6 +1,7 @@
 """What a run folder says of its training, and that a later release reads it."""
 
 import json
+import shutil
 
 import pytest
 
@@ -152,6 +153,23 @@ def test_results_of_an_earlier_epoch_replace_none_of_a_later_one(tmp_path):
     for content in ("[]", "{", "{}", '{"epoch": null}'):
         (run.path / "metrics.json").write_text(content)
         assert run.write_metrics({}, 1, None) is True
+
+
+def test_results_of_a_training_that_was_replaced_are_not_kept(tmp_path):
+    former = make_run(tmp_path / "run", 60, epochs=3)
+    results, dataset = former.read_metrics(), ReidDataset("split.csv", make_table(["a.jpg"], [1], [1], "query"))
+    shutil.rmtree(former.path)
+    now = make_run(tmp_path / "run", 50, epochs=2, seed=7)
+    for write in (
+        lambda: former.write_metrics(results, 3, None),
+        lambda: former.write_other_metrics(dataset, DatasetOptions(), results, 3),
+    ):
+        with pytest.raises(InputError, match=r"run holds another training than when it was opened: repeat"):
+            write()
+    assert now.read_metrics()["single_query"]["joint"]["rank1"] == 50
+    content = json.loads((now.path / "metrics.json").read_text())
+    (now.path / "metrics.json").write_text(json.dumps(content | {"epoch": 3}))  # as an older version wrote it there
+    assert now.write_metrics(results, 2, None) is True and now.read_metrics() == results
 
 
 def test_a_run_that_was_removed_before_it_went_on_does_not_begin_from_fresh_weights(tmp_path):
