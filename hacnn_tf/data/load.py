@@ -53,7 +53,7 @@ def load_splits(
     return images
 
 
-def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = None) -> Pixels:
+def load_images(paths: Iterable[FilePath], size: Size, cache_dir: FilePath | None = None) -> Pixels:
     """Decodes and resizes images, in parallel.
 
     Args:
@@ -68,26 +68,26 @@ def load_images(paths: Iterable[str], size: Size, cache_dir: FilePath | None = N
     Raises:
         InputError: images that cannot be read; or a `cache_dir` that cannot be used.
     """
-    paths = list(paths)
-    shape = (len(paths), *size, 3)
+    names = list(map(str, paths))
+    shape = (len(names), *size, 3)
     if cache_dir is None:
         try:
             images = np.empty(shape, np.uint8)
         except MemoryError:
             raise InputError(
-                f"{len(paths):,} images take {math.prod(shape) / 2**30:,.0f} GiB of memory, more than there is: take "
+                f"{len(names):,} images take {math.prod(shape) / 2**30:,.0f} GiB of memory, more than there is: take "
                 "fewer, or keep them in a file (`cache_dir`; --cache_dir of train and evaluate)."
             ) from None
-        _decode_into(images, paths, size)
+        _decode_into(images, names, size)
         return images
 
-    cached = Path(expanded(cache_dir)) / f"{_fingerprint(paths, size)}.npy"
+    cached = Path(expanded(cache_dir)) / f"{_fingerprint(names, size)}.npy"
     if not cached.is_file():
         check_folder(cached.parent)
         with locked(cached.with_name(".lock"), wait=-1):
             _sweep(cached.parent)
             if not cached.is_file():  # else another process has built it meanwhile, and may have it mapped
-                _build(cached, paths, size, shape)
+                _build(cached, names, size, shape)
     try:
         images = np.load(cached, mmap_mode="r")
         if (images.shape, images.dtype) != (shape, np.uint8):

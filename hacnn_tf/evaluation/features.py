@@ -144,7 +144,13 @@ def extract_features(function: Callable[[Pixels], Tensor], images: Pixels) -> Fe
 
 
 def parts_of(branches: Sequence[str]) -> tuple[str, ...]:
-    """The parts of a feature that are measured (Table 7): all of it, "joint", and that of each branch."""
+    """The parts of a feature that are measured (Table 7): all of it, "joint", and that of each branch.
+
+    Raises:
+        InputError: `branches` is a text, whose letters would be branches.
+    """
+    if isinstance(branches, str):
+        raise InputError(f"Branches are a sequence of names, as ('global', 'local'), not the text {branches!r}.")
     return ("joint", *branches)
 
 
@@ -152,11 +158,11 @@ def feature_part(features: Features, part: str, branches: Sequence[str] = BRANCH
     """One of the `parts_of` features `(n, d)`, in which those of the branches stand side by side, equally wide.
 
     Raises:
-        InputError: d is not a multiple of the number of branches.
+        InputError: d is not a multiple of the number of branches; or as `parts_of`.
     """
-    if part == "joint":
+    place = parts_of(branches).index(part) - 1
+    if place < 0:
         return features
-    place = list(branches).index(part)
     width, rest = divmod(features.shape[1], len(branches))
     if rest:
         raise InputError(f"Features of {features.shape[1]} numbers are not those of {len(branches)} equal branches.")

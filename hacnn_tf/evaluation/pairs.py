@@ -32,7 +32,7 @@ def compared_pairs(
         They are the caller's to keep.
 
     Raises:
-        InputError: a feature is not finite, or they are neither float32 nor float64.
+        InputError: a feature is not finite, they are neither float32 nor float64, or as `rank_matches`.
     """
     norms = squared_norms(query_features)
     rows = searched_rows(query_features, gallery_features, query_pids, gallery_pids, query_camids, gallery_camids)

@@ -83,9 +83,12 @@ def squared_norms(features: Features) -> Features:
     """The squared L2 norms `(n,)` of `(n, d)` float32 features.
 
     Raises:
-        InputError: a feature is not finite, a squared distance may be beyond float32, or they are neither float32 nor
-            float64, in which sums are wrong.
+        InputError: they are no rows, one is not finite, a squared distance may be beyond float32, or they are neither
+            float32 nor float64, in which sums are wrong.
     """
+    features = np.asarray(features)
+    if features.ndim != 2:
+        raise InputError(f"Features are rows, (n, d), not {features.shape}.")
     if features.dtype not in (np.float32, np.float64):
         raise InputError(f"The features are {features.dtype}: make them float32.")
     norms = np.einsum("ij,ij->i", features, features)
@@ -117,6 +120,7 @@ def half_distances(query_features: Features, gallery_features: Features) -> Iter
     Raises:
         InputError: a feature is not finite or too large, or they are neither float32 nor float64.
     """
+    query_features, gallery_features = comparable(query_features, gallery_features)
     half_norms = 0.5 * squared_norms(gallery_features)
     squared_norms(query_features)  # for the check alone
     width = -(-len(gallery_features) // GALLERY_BLOCK) * GALLERY_BLOCK
@@ -131,6 +135,17 @@ def half_distances(query_features: Features, gallery_features: Features) -> Iter
             np.matmul(queries, images.T, out=products[: len(queries), first : first + GALLERY_BLOCK])
         for row in products[: len(queries), : len(gallery_features)]:
             yield np.subtract(half_norms, row, out=row)  # row by row, while it is in the cache
+
+
+def comparable(query_features: Features, gallery_features: Features) -> tuple[Features, Features]:
+    """Both as arrays. Raises `InputError` unless they are rows of equally many numbers."""
+    query_features, gallery_features = np.asarray(query_features), np.asarray(gallery_features)
+    if query_features.ndim != 2 or query_features.shape[1:] != gallery_features.shape[1:]:
+        raise InputError(
+            f"Features to be compared are rows of equally many numbers, not {query_features.shape} and "
+            f"{gallery_features.shape}."
+        )
+    return query_features, gallery_features
 
 
 def whole_distances(halves: Features, norms: Features) -> Features:
@@ -172,7 +187,8 @@ def rank_matches(
 
     Raises:
         InputError: no query has a true match in the gallery, a feature is not finite or too large, they are neither
-            float32 nor float64, or more or fewer than identities or cameras.
+            float32 nor float64, not equally wide, or more or fewer than identities or cameras, or these are no whole
+            numbers.
     """
     for what, *rows in (
         ("query", query_features, query_pids, query_camids),
@@ -207,7 +223,7 @@ def searched_rows(
             `rank_matches`; the distances hold until the next query is asked for.
 
     Raises:
-        InputError: a distance is not a number.
+        InputError: a distance is not a number, or as `same_person`.
     """
     junk = np.flatnonzero(np.asarray(gallery_pids) == JUNK)
     rows = bar(distances(query_features, gallery_features), "Ranking", len(query_features), "query")
@@ -234,10 +250,17 @@ def same_person(
 
     Args:
         query_pids, gallery_pids, query_camids, gallery_camids: as in `rank_matches`.
+
+    Raises:
+        InputError: they are no whole numbers: texts and numbers are never the same, nor are gaps.
     """
-    query_pids, gallery_pids, query_camids, gallery_camids = map(  # of a `pandas.Series` rows are taken by name
-        np.asarray, (query_pids, gallery_pids, query_camids, gallery_camids)
-    )
+    people = [np.asarray(part) for part in (query_pids, gallery_pids, query_camids, gallery_camids)]  # also of a Series
+    if kinds := [str(part.dtype) for part in people if len(part) and part.dtype.kind not in "iu"]:
+        raise InputError(
+            f"Identities and cameras are whole numbers, and these are {kinds[0]}: number them, all together, as "
+            "pandas.factorize does, and -1 where they are not known."
+        )
+    query_pids, gallery_pids, query_camids, gallery_camids = people
     by_pid = np.argsort(gallery_pids, kind="stable")
     sorted_pids = gallery_pids[by_pid]
     first, last = (np.searchsorted(sorted_pids, query_pids, side) for side in ("left", "right"))

@@ -10,7 +10,8 @@ from itertools import pairwise
 import numpy as np
 from scipy.sparse import csr_array
 
-from hacnn_tf.evaluation.ranking import half_distances, squared_norms
+from hacnn_tf.evaluation.ranking import comparable, half_distances, squared_norms
+from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.types import Features, Integers
 from hacnn_tf.utils.waiting import bar
 
@@ -32,9 +33,12 @@ def rerank(
         For query after query `(g,)` float32 array of its distances, in [0, 1] up to rounding; the caller's to keep.
 
     Raises:
-        InputError: a feature is not finite, or they are neither float32 nor float64.
+        InputError: a feature is not finite, they are neither float32 nor float64, or not equally wide; or `k1`, `k2` or
+            `weight` is out of its range.
     """
-    features = np.concatenate([query_features, gallery_features])
+    if k1 < 1 or k2 < 1 or not 0 <= weight <= 1:
+        raise InputError(f"Re-ranking takes k1 and k2 from 1 and a weight from 0 to 1, not {k1}, {k2} and {weight}.")
+    features = np.concatenate(comparable(query_features, gallery_features))
     norms = squared_norms(features)
     neighbours, farthest = _neighbours(features, norms, max(k1 + 1, k2))
     encodings = _encodings(features, norms, farthest, neighbours, k1)

@@ -27,8 +27,11 @@ def pool_tracks(features: Features, tracks: Integers, branches: Sequence[str] = 
         `(m, d)` float32 array.
 
     Raises:
-        InputError: tracks are not one for each image, or leave a number out.
+        InputError: tracks are not one for each image, leave a number out, or are no whole numbers.
     """
+    tracks = np.asarray(tracks)
+    if len(tracks) and tracks.dtype.kind not in "iu":
+        raise InputError(f"Tracks are numbers from 0, not {tracks.dtype}: pandas.factorize makes them of names.")
     numbers = np.unique(tracks)
     if len(tracks) != len(features) or not np.array_equal(numbers, np.arange(len(numbers))):
         raise InputError(

@@ -132,7 +132,7 @@ def identify(pairs: Pairs) -> Identification:
     for distances, same in pairs:
         if not len(same):
             continue
-        distances = _as_float32(distances)
+        distances, same = _as_float32(distances), np.asarray(same, bool)
         nearest = int(np.argmin(distances))
         if not same.any():
             wrong.append(distances[nearest])
@@ -244,6 +244,7 @@ def _count(pairs: Pairs, size: int, key: Callable[[Integers], Integers]) -> Coun
 
 def _as_float32(distances: NDArray[np.floating]) -> Features:
     """Distances whose bits order as they do: -0, which is no negative number, becomes 0."""
+    distances = np.asarray(distances)
     if not (distances >= 0).all():
         raise InputError(
             "Some distances are negative or not a number: give L2 distances of features, as compared_pairs does."

@@ -63,7 +63,7 @@ def export_model(
     Args:
         network: a `hacnn_tf.models.HACNN`.
         folder: to be made.
-        formats: names of `FORMATS`.
+        formats: names of `FORMATS`; of one, the name alone will do.
         precision: for "saved_model" and "keras" the dtype policy to compute in, by default the network's; for the
             others "float32" (the default), "float16" (weights in half the room, arithmetic in float32) or "int8".
         images: `(n, height, width, 3)` uint8 images of the network's input size to calibrate "int8" on; some hundred.
@@ -74,6 +74,7 @@ def export_model(
             without images or with others, a folder that cannot be written; or Keras is set to another backend than
             TensorFlow, which writes all but "keras".
     """
+    formats = [formats] if isinstance(formats, str) else formats
     check_formats(formats, precision)
     if precision == "int8":
         _check_calibration_images(images, network.input_shape[1:])

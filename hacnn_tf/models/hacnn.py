@@ -194,7 +194,9 @@ class HACNN(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         policy = keras.dtype_policies.serialize(self.dtype_policy)
-        return {"name": self.name, "trainable": self.trainable, "dtype": policy, **self._config}
+        # Lists of its own, as who makes a variant changes them; Keras tracks those in here.
+        own = {name: list(value) if isinstance(value, list) else value for name, value in self._config.items()}
+        return {"name": self.name, "trainable": self.trainable, "dtype": policy, **own}
 
 
 def region_sizes(input_size: Sequence[int]) -> list[Size]:

@@ -195,3 +195,10 @@ def test_a_container_with_a_share_of_a_large_machine_decodes_few_images_at_once(
         most.clear()
         load_images([path] * 64, SIZE)
         assert max(most) == threads
+
+
+def test_paths_are_as_good_as_texts(tmp_path):
+    place = tmp_path / "a.png"
+    Image.new("RGB", (4, 6), (9, 8, 7)).save(place)
+    for cache in (None, tmp_path / "cache"):
+        np.testing.assert_array_equal(load_images([place], (6, 4), cache), load_images([str(place)], (6, 4)))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hacnn_tf.evaluation import compared_pairs, ranking
+from hacnn_tf.evaluation import compared_pairs, ranking, rerank
 from hacnn_tf.evaluation.ranking import half_distances, rank_matches
 from hacnn_tf.utils.errors import InputError
 
@@ -184,6 +184,27 @@ def test_features_in_which_sums_are_wrong_are_refused(dtype):
     case = random_case(3)
     with pytest.raises(InputError, match=f"are {dtype}: make them float32"):
         rank_matches(case[0].astype(dtype), case[1].astype(dtype), *case[2:])
+
+
+@pytest.mark.parametrize("column", range(4))
+@pytest.mark.parametrize("kind", [str, float, object])
+def test_identities_and_cameras_that_are_no_whole_numbers_are_refused(column, kind):
+    """Of texts on one side none is the same as a number on the other, and no gap the same as another."""
+    query, gallery, *people = random_case(3)
+    people[column] = people[column].astype(kind)
+    for compare in (rank_matches, lambda *case: next(compared_pairs(*case))):
+        with pytest.raises(InputError, match="Identities and cameras are whole numbers, and these are "):
+            compare(query, gallery, *people)
+
+
+def test_lists_are_features_too_and_other_widths_are_refused():
+    query, gallery, *people = random_case(3)
+    found = rank_matches(query.tolist(), gallery.tolist(), *people)
+    np.testing.assert_array_equal(found.ranks, rank_matches(query, gallery, *people).ranks)
+    for other in (gallery[:, :2], gallery[:, 0]):
+        for compare in (rank_matches, lambda *case: next(rerank(*case[:2]))):
+            with pytest.raises(InputError, match="Features"):
+                compare(query, other, *people)
 
 
 def test_rows_of_tables_are_taken_in_their_order():

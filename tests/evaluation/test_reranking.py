@@ -111,6 +111,13 @@ def test_features_that_are_not_finite_are_refused():
         next(rerank(features, features))
 
 
+@pytest.mark.parametrize("parameters", [{"k1": 0}, {"k2": 0}, {"weight": 30}, {"weight": np.nan}], ids=str)
+def test_parameters_out_of_their_range_are_refused(parameters):
+    features = np.eye(4, dtype=np.float32)
+    with pytest.raises(InputError, match="Re-ranking takes k1 and k2 from 1 and a weight from 0 to 1, not "):
+        next(rerank(features, features, **parameters))
+
+
 def test_memory_is_bounded():
     q, g, *_ = clusters(500, 5500)
     tracemalloc.start()

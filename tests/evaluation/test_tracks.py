@@ -38,10 +38,19 @@ def test_what_cancels_out_is_a_feature_of_zeros():
     np.testing.assert_array_equal(pool_tracks(np.array([[1, 0], [-1, 0]], np.float32), np.zeros(2, int)), [[0, 0]])
 
 
-@pytest.mark.parametrize("tracks", [[0, 2, 2], [0, 0], [1, 1, 1], [-1, 0, 1], [0.7, 1.2, 0.0]])
+@pytest.mark.parametrize("tracks", [[0, 2, 2], [0, 0], [1, 1, 1], [-1, 0, 1]])
 def test_tracks_that_do_not_number_the_images_are_refused(tracks):
     with pytest.raises(InputError, match="3 images need as many tracks, numbered from 0 without a gap"):
         pool_tracks(np.ones((3, 4), np.float32), np.array(tracks))
+
+
+def test_names_of_tracks_and_a_text_of_branches_are_refused():
+    features = np.ones((2, 6), np.float32)
+    for names in (np.array(["a", "b"]), np.array(["a", "b"], object), np.array([0.0, 1.0])):
+        with pytest.raises(InputError, match=r"Tracks are numbers from 0, not .*: pandas\.factorize makes"):
+            pool_tracks(features, names)
+    with pytest.raises(InputError, match=r"Branches are a sequence of names, .*, not the text 'global'"):
+        pool_tracks(features, np.array([0, 1]), "global")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint64, np.int16])

@@ -211,3 +211,10 @@ def test_pairs_that_can_be_read_only_once_are_refused():
     pairs = iter(random_pairs(1, ties=False))
     with pytest.raises(InputError, match="other pairs the second time"):
         verify(lambda: pairs)
+
+
+def test_lists_are_taken_as_arrays():
+    pairs = [([0.5, 1.0, 1.5], [True, False, False]), ([1.2, 0.7], [False, False])]
+    arrays = [(np.array(distances, np.float32), np.array(same)) for distances, same in pairs]
+    assert identify(pairs) == identify(arrays)
+    assert verify(lambda: pairs) == verify(lambda: arrays)

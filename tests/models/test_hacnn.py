@@ -188,12 +188,22 @@ ARGUMENTS = [{"channel": False, "num_regions": 3, "dtype": "mixed_bfloat16", "na
 
 def test_every_argument_is_saved():
     """One that is not would be lost in Keras files, presets and other precisions, in silence."""
-    assert set(HACNN(7, **SMALL).get_config()) == set(inspect.signature(HACNN.__init__).parameters) - {"self"}
+    config = HACNN(7, **SMALL).get_config()
+    assert set(config) == set(inspect.signature(HACNN.__init__).parameters) - {"self"}
 
 
 def test_numbers_may_be_numpys_and_are_saved_as_pythons():
     sizes = {name: np.asarray(value) for name, value in SMALL.items()}
     assert json.dumps(HACNN(np.int64(7), **sizes).get_config()) == json.dumps(HACNN(7, **SMALL).get_config())
+
+
+def test_a_variants_lists_are_its_own():
+    model = HACNN(7, **SMALL)
+    for loaded in (model, HACNN.from_config(model.get_config())):
+        before, config = loaded.get_config(), loaded.get_config()
+        config["widths"] = [*config["widths"]] if isinstance(config["widths"], tuple) else config["widths"]
+        config["widths"][2] = 64
+        assert HACNN.from_config(config).get_config() == config != loaded.get_config() == before
 
 
 def test_a_subclass_stays_one_in_another_precision():
