@@ -62,7 +62,7 @@ class DatasetOptions:
         check_options(self)
         names = dataset_names(self.dataset)
         fill(self, dataset=",".join(names))
-        if self.split == "all" and len(names) == 1:
+        if self.split == "all" and names == ("cuhk03",):
             raise InputError(
                 "--split all leaves nobody to test on: name another dataset too, as in --dataset cuhk03,folder:NAME."
             )

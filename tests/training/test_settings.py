@@ -21,6 +21,7 @@ def test_the_defaults_are_the_papers():
     [
         ({"dataset": "market1501", "boxes": "detected"}, "--boxes"),
         ({"dataset": "synthetic", "split": "767_700"}, "--split"),
+        ({"dataset": "market1501", "split": "all"}, "--split"),
         ({"dataset": "cuhk03", "split": "767_700", "testset": 2}, "--testset"),
     ],
 )
