@@ -45,7 +45,7 @@ class DatasetOptions:
 
     dataset: str = option("synthetic", DATASETS, GROUP)
     split: str | None = option(
-        None, "CUHK03's protocol; 767_700 by default; all: trains on everybody", GROUP, ["767_700", "1367_100", "all"]
+        None, "CUHK03's protocol; 767_700 by default; all: trains on all of it", GROUP, ["767_700", "1367_100", "all"]
     )
     boxes: str | None = option(
         None, "boxes of CUHK03 and synthetic; detected by default", GROUP, ["detected", "labelled"]
@@ -62,9 +62,10 @@ class DatasetOptions:
         check_options(self)
         names = dataset_names(self.dataset)
         fill(self, dataset=",".join(names))
-        if self.split == "all" and names == ("cuhk03",):
+        if self.split == "all" and names == ("cuhk03",) and not getattr(self, "validation", 0):
             raise InputError(
-                "--split all leaves nobody to test on: name another dataset too, as in --dataset cuhk03,folder:NAME."
+                "--split all leaves nobody to test on: name another dataset too, as in --dataset cuhk03,folder:NAME, "
+                "or in training hold some out with --validation."
             )
         own = any(name.startswith("folder") for name in names)
         for name, default, allowed, needed in (

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hacnn_tf.data.dataset import JUNK
-from hacnn_tf.evaluation.ranking import searched_rows, squared_norms, whole_distances
+from hacnn_tf.evaluation.ranking import check_rows, searched_rows, squared_norms, whole_distances
 from hacnn_tf.utils.types import Features, Integers
 
 
@@ -32,8 +32,10 @@ def compared_pairs(
         They are the caller's to keep.
 
     Raises:
-        InputError: a feature is not finite, they are neither float32 nor float64, or as `rank_matches`.
+        InputError: as `rank_matches`, but not if no query has a true match.
     """
+    check_rows("query", *map(len, (query_features, query_pids, query_camids)))
+    check_rows("gallery", *map(len, (gallery_features, gallery_pids, gallery_camids)))
     norms = squared_norms(query_features)
     rows = searched_rows(query_features, gallery_features, query_pids, gallery_pids, query_camids, gallery_camids)
     for norm, pid, (row, matches) in zip(norms, query_pids, rows, strict=True):

@@ -4,6 +4,7 @@ A gallery image with the query's identity *and* camera, or junk, is left out for
 Gallery images at the same distance rank in gallery order. Queries without a true match are left out and counted.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator
 
@@ -118,7 +119,7 @@ def half_distances(query_features: Features, gallery_features: Features) -> Iter
         be overwritten.
 
     Raises:
-        InputError: a feature is not finite or too large, or they are neither float32 nor float64.
+        InputError: a feature is not finite or too large, or they are neither float32 nor float64, or not equally wide.
     """
     query_features, gallery_features = comparable(query_features, gallery_features)
     half_norms = 0.5 * squared_norms(gallery_features)
@@ -187,14 +188,11 @@ def rank_matches(
 
     Raises:
         InputError: no query has a true match in the gallery, a feature is not finite or too large, they are neither
-            float32 nor float64, not equally wide, or more or fewer than identities or cameras, or these are no whole
-            numbers.
+            float32 nor float64, not equally wide, or more or fewer than identities or cameras, or these are no
+            integers.
     """
-    for what, *rows in (
-        ("query", query_features, query_pids, query_camids),
-        ("gallery", gallery_features, gallery_pids, gallery_camids),
-    ):
-        check_rows(what, *map(len, rows))
+    check_rows("query", *map(len, (query_features, query_pids, query_camids)))
+    check_rows("gallery", *map(len, (gallery_features, gallery_pids, gallery_camids)))
     people = query_pids, gallery_pids, query_camids, gallery_camids
     if not any(len(matches) for matches, _ in same_person(*people)):  # said before the long work
         raise InputError(
@@ -252,15 +250,11 @@ def same_person(
         query_pids, gallery_pids, query_camids, gallery_camids: as in `rank_matches`.
 
     Raises:
-        InputError: they are no whole numbers: texts and numbers are never the same, nor are gaps.
+        InputError: they are no integers: texts and numbers are never the same, nor are gaps.
     """
-    people = [np.asarray(part) for part in (query_pids, gallery_pids, query_camids, gallery_camids)]  # also of a Series
-    if kinds := [str(part.dtype) for part in people if len(part) and part.dtype.kind not in "iu"]:
-        raise InputError(
-            f"Identities and cameras are whole numbers, and these are {kinds[0]}: number them, all together, as "
-            "pandas.factorize does, and -1 where they are not known."
-        )
-    query_pids, gallery_pids, query_camids, gallery_camids = people
+    query_pids, gallery_pids, query_camids, gallery_camids = map(
+        _integers, (query_pids, gallery_pids, query_camids, gallery_camids)
+    )
     by_pid = np.argsort(gallery_pids, kind="stable")
     sorted_pids = gallery_pids[by_pid]
     first, last = (np.searchsorted(sorted_pids, query_pids, side) for side in ("left", "right"))
@@ -268,6 +262,21 @@ def same_person(
         images = by_pid[begin:end]
         same_camera = (gallery_camids[images] == camid) | (pid == JUNK)
         yield images[~same_camera], images[same_camera]
+
+
+def _integers(ids: Integers) -> Integers:
+    """Identities or cameras as integers, also of a `pandas.Series`, whose rows have names, or of whole floats."""
+    ids = np.asarray(ids)
+    if ids.dtype.kind in "iu":
+        return ids
+    with contextlib.suppress(TypeError, ValueError, OverflowError), np.errstate(invalid="ignore"):
+        whole = ids.astype(np.int64)
+        if np.array_equal(whole, ids):
+            return whole
+    raise InputError(
+        f"Identities and cameras are integers, and these are {ids.dtype}: number texts, those of queries and gallery "
+        "together; junk is the identity -1, and each image of an unknown camera has a negative one of its own."
+    )
 
 
 def _ranks(distances: Features, matches: Integers) -> Integers:

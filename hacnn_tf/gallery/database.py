@@ -79,8 +79,8 @@ class Database:
             A `Database`.
 
         Raises:
-            InputError: it exists, cannot be made, lacks one of the columns that every database has, or a column has no
-                type that a database has.
+            InputError: it exists, cannot be made, lacks one of the columns that every database has, or a column has a
+                name or type that it cannot have.
         """
         LanceTable.create(path, rows, model.fingerprint, from_anywhere(model.name), model.feature_dim, model.precision)
         return cls(path)
@@ -410,10 +410,11 @@ class Database:
         return [search(self._table, vector, condition, top, exact) for vector in vectors]
 
     def check_queries(self, features: Features, top: int) -> None:
-        """Raises `InputError` if features are not finite or of another shape, or `top` is below 1."""
+        """Raises `InputError` if features are not finite or of another shape, or `top` is no number from 1."""
         shape = np.shape(features)
         if len(shape) != 2 or shape[1] != self.feature_dim or not isinstance(top, int | np.integer) or top < 1:
             raise InputError(
-                f"A search takes features (q, {self.feature_dim}) and a top of at least 1, not {shape} and {top}."
+                f"A search takes features (q, {self.feature_dim}) and a whole number from 1 as top, not {shape} and "
+                f"{top}."
             )
         squared_norms(np.asarray(features, np.float32))  # for the check alone

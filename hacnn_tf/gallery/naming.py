@@ -2,10 +2,11 @@
 
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded
+from hacnn_tf.utils.text import preview
 from hacnn_tf.utils.types import FilePath
 
 SUFFIX = ".lance"
@@ -17,16 +18,18 @@ PROBABILITY = "_probability"  # another, where there is a calibration; a manifes
 IMAGES, FIRST, LAST = TRACK_COLUMNS = ["images", "first_seen", "last_seen"]  # of results that are tracks
 
 
-def check_columns(where: str, names: Iterable[object], taken: Collection[str]) -> None:
-    """Raises `InputError` if columns are called as those of a database or of its results, or begin with _ as LanceDB's.
+def check_columns(where: str, names: Collection[object], taken: Collection[str]) -> None:
+    """Raises `InputError` if columns are called as those of a database or of its results.
 
     Args:
         where: what has the columns, for people.
         names: of the columns.
-        taken: that none may have, besides `FEATURE` and `DISTANCE`.
+        taken: that none may have, besides `FEATURE`, `DISTANCE` and those that begin with _, which are LanceDB's.
     """
-    if own := sorted(str(name) for name in names if name in (FEATURE, DISTANCE, *taken) or str(name)[:1] == "_"):
+    if own := sorted(str(name) for name in names if name in (FEATURE, DISTANCE, *taken)):
         raise InputError(f"{where} has a column {' and '.join(own)}, which a database has itself: rename it.")
+    if lances := [name for name in names if str(name)[:1] == "_"]:
+        raise InputError(f"{where} has a column {preview(lances)}, and such names are LanceDB's: rename it.")
 
 
 def in_bucket(path: FilePath) -> bool:

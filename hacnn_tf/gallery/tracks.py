@@ -95,8 +95,9 @@ def _read(
         except InputError:  # files that another process has tidied away, perhaps
             if not left:
                 raise
-        if there.all():
-            return rows, tracks, sums, near
+        else:
+            if there.all():
+                return rows, tracks, sums, near
     raise InputError(f"Images are removed from {database.path} faster than it is read: repeat the search.")
 
 

@@ -5,7 +5,7 @@
 two; `metrics.json` the evaluation of the finished training; `metrics-DATASET.json` those on other test sets;
 `calibration.json` the curve from distance to probability, if it was calibrated;
 `split.csv` the split of a folder's images, if it was drawn (`split-NAME.csv` with several datasets); `not_finite.csv`
-the batch that ended it, if one did; `lock` who trains, `.metrics.lock` who writes `metrics.json`.
+the batch that ended it, if one did; `lock` who trains, `.metrics.lock` who writes either of the metrics.
 """
 
 import contextlib
@@ -290,7 +290,8 @@ class RunFolder:
             revision: git revision of the code that tested; this code's if not given.
 
         Raises:
-            InputError: as `save`, or another process does not end writing it within `METRICS_WAIT` seconds.
+            InputError: as `save`, the folder holds another training by now, or another process does not end writing
+                within `METRICS_WAIT` seconds.
         """
         self._check_same()
         how = {"tested": tested, "revision": revision or code_revision(), "epoch": epoch}
@@ -307,7 +308,8 @@ class RunFolder:
     ) -> Path:
         """Writes `metrics-DATASET.json`, results on the test set of another `ReidDataset`, and gives its path.
 
-        If that is of other images of a dataset of this name, their fingerprint comes behind it. Raises as `save`.
+        If that is of other images of a dataset of this name, their fingerprint comes behind it. Raises as
+        `write_metrics`.
         """
         self._check_same()
         tested = dataset.fingerprint(TEST_SPLITS)

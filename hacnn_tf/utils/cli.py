@@ -13,7 +13,7 @@ import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from absl import flags, logging
 
@@ -22,10 +22,6 @@ from hacnn_tf.utils.files import expanded
 from hacnn_tf.utils.options import PRECISIONS, kind, options
 from hacnn_tf.utils.signals import stoppable
 from hacnn_tf.utils.text import harmless
-
-if TYPE_CHECKING:
-    pass
-
 
 Options = TypeVar("Options")
 

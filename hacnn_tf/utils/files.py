@@ -53,6 +53,7 @@ def _of_file_url(text: str) -> str:
     return url2pathname(url.path)
 
 
+UNSAID = 2  # seconds that a process waits for another without a word
 URL = re.compile("(?!file:)[a-z][a-z0-9+.-]+:/")  # Path makes s3:/ of s3://
 
 
@@ -129,7 +130,7 @@ def locked(
     Args:
         path: of the lock file.
         kept: what it keeps others from, for people; its folder if not given.
-        wait: seconds to wait for another process to free it; -1: as long as it takes, which is said.
+        wait: seconds to wait for another process to free it; -1: as long as it takes. That it waits is said.
         reentrant: the thread that holds it may take it again; other threads wait as processes do.
 
     Yields:
@@ -161,14 +162,17 @@ def locked(
 
 
 def _acquire(lock: filelock.BaseFileLock, path: Path, kept: FilePath, wait: float) -> None:
-    try:
-        lock.acquire(timeout=max(wait, 0))
-    except filelock.Timeout:
-        who = path.read_text(errors="replace").strip() or "another process"
-        if wait >= 0:
-            raise InputError(f"{kept} is being written by {who}: wait until it has ended, or name another.") from None
-        print(f"{kept} is being written by {who}: waits for it.", file=sys.stderr)
-        lock.acquire(timeout=-1)
+    soon = min(max(wait, 0), UNSAID)
+    with contextlib.suppress(filelock.Timeout):
+        lock.acquire(timeout=soon)
+        return
+    who = path.read_text(errors="replace").strip() or "another process"
+    if wait < 0 or wait > soon:
+        print(f"{kept} is being written by {who}: waits for it{f', {wait:g} s at most' * (wait > 0)}.", file=sys.stderr)
+        with contextlib.suppress(filelock.Timeout):
+            lock.acquire(timeout=wait)
+            return
+    raise InputError(f"{kept} is being written by {who}: wait until it has ended, or name another.")
 
 
 def write_json(path: FilePath, content: Any) -> None:

@@ -10,6 +10,7 @@ import scipy.io
 
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.load import load_images
+from hacnn_tf.training.settings import Settings
 from hacnn_tf.utils.errors import InputError
 
 IDENTITIES = [843, 440, 77, 58, 49]  # of CUHK03's five camera pairs
@@ -93,6 +94,9 @@ def test_all_of_it_is_trained_on_and_another_tested(small, small_data_root):
     table = tested.table.assign(split=tested.table.split.where(~tested.table.path.str.contains("cuhk-03.mat"), "train"))
     pd.testing.assert_frame_equal(everybody.table, table)
     assert len(everybody.split("train")) == len(tested.split("train")) + 5
+    held_out = Settings("cuhk03", split="all", validation=1, allow_subset=True).read_dataset(small)
+    assert sorted(held_out.table.path) == sorted(tested.table.path[tested.table.path.str.contains("cuhk-03.mat")])
+    assert held_out.split("query").pid.nunique() == 1
 
 
 @pytest.mark.parametrize(("testset", "pid"), [(1, 2), (2, 3)])

@@ -187,14 +187,29 @@ def test_features_in_which_sums_are_wrong_are_refused(dtype):
 
 
 @pytest.mark.parametrize("column", range(4))
-@pytest.mark.parametrize("kind", [str, float, object])
-def test_identities_and_cameras_that_are_no_whole_numbers_are_refused(column, kind):
+@pytest.mark.parametrize("kind", [str, "texts", float, "halves", object])
+def test_identities_and_cameras_are_integers(column, kind):
     """Of texts on one side none is the same as a number on the other, and no gap the same as another."""
     query, gallery, *people = random_case(3)
-    people[column] = people[column].astype(kind)
+    expected, ids = rank_matches(query, gallery, *people).ranks, people[column]
+    if kind in (float, object):
+        people[column] = ids.astype(kind)
+        np.testing.assert_array_equal(rank_matches(query, gallery, *people).ranks, expected)
+        people[column][0] = np.nan if kind is float else None
+    else:
+        people[column] = {"texts": ids.astype(str).astype(object), "halves": ids + 0.5}.get(kind, ids.astype(str))
     for compare in (rank_matches, lambda *case: next(compared_pairs(*case))):
-        with pytest.raises(InputError, match="Identities and cameras are whole numbers, and these are "):
+        with pytest.raises(InputError, match="Identities and cameras are integers, and these are "):
             compare(query, gallery, *people)
+
+
+def test_pairs_too_are_of_as_many_images_as_people():
+    features, ids = np.eye(4, dtype=np.float32), np.arange(4)
+    for people in ([ids[:3], ids, ids, ids], [ids, ids, ids, ids[:3]]):
+        with pytest.raises(
+            InputError, match=r"4 (query|gallery) features cannot be of [34] id"
+        ):
+            next(compared_pairs(features, features, *people))
 
 
 def test_lists_are_features_too_and_other_widths_are_refused():

@@ -201,7 +201,6 @@ def test_a_variants_lists_are_its_own():
     model = HACNN(7, **SMALL)
     for loaded in (model, HACNN.from_config(model.get_config())):
         before, config = loaded.get_config(), loaded.get_config()
-        config["widths"] = [*config["widths"]] if isinstance(config["widths"], tuple) else config["widths"]
         config["widths"][2] = 64
         assert HACNN.from_config(config).get_config() == config != loaded.get_config() == before
 

@@ -30,6 +30,13 @@ def test_contradictions_are_named(settings, flag):
         Settings(**settings)
 
 
+def test_of_all_of_cuhk03_others_are_tested_or_some_are_held_out():
+    with pytest.raises(InputError, match=r"--split all leaves nobody to test on: .* --validation"):
+        Settings("cuhk03", split="all")
+    assert Settings("cuhk03", split="all", validation=5).run_name == "cuhk03-all-detected-validation5-seed0"
+    assert Settings("cuhk03,folder:a", split="all").run_name == "cuhk03+folder_a-all-detected-seed0"
+
+
 @pytest.mark.parametrize(
     ("settings", "flag"),
     [
