@@ -41,8 +41,9 @@ flags of `python -m hacnn_tf.train`.
 
 On the test set, or with `validation` in the name on held-out training identities; joint feature, single query, in
 percent. Hours are of training alone, on one or two shared cores of an AMD EPYC with AVX512-BF16 (be7401a, cb0c6dc, 60
-epochs of `nospatial-nochannel` and `nochannel-noregional`, and seeds 1 and 2 of `nochannel-nolocal` and
-`nospatial-nolocal`: an Intel Xeon with AMX; 9c5d2ad: one without), and compare only roughly. Runs with `"xla": "on"` were trained on an NVIDIA H200 through
+epochs of `nospatial-nochannel` and `nochannel-noregional`, seeds 1 and 2 of `nochannel-nolocal` and
+`nospatial-nolocal`, and seed 2 of `noregional-nointeraction`: an Intel Xeon with AMX; 9c5d2ad: one without), and
+compare only roughly. Runs with `"xla": "on"` were trained on an NVIDIA H200 through
 [programs.py](../../benchmarks/gpu/programs.py), from initial weights that Keras drew under JAX. Up to revision cd1c7d0
 JPEGs were decoded by TensorFlow's faster, less exact method, in training and test alike.
 
