@@ -206,9 +206,7 @@ def test_identities_and_cameras_are_integers(column, kind):
 def test_pairs_too_are_of_as_many_images_as_people():
     features, ids = np.eye(4, dtype=np.float32), np.arange(4)
     for people in ([ids[:3], ids, ids, ids], [ids, ids, ids, ids[:3]]):
-        with pytest.raises(
-            InputError, match=r"4 (query|gallery) features cannot be of [34] id"
-        ):
+        with pytest.raises(InputError, match=r"4 (query|gallery) features cannot be of [34] id"):
             next(compared_pairs(features, features, *people))
 
 
