@@ -146,5 +146,5 @@ def test_filters_that_cannot_be_used_or_leave_nothing(filled, where, words):
 def test_what_a_search_cannot_be(filled):
     people, features = filled
     for query, top in ((features[0], 5), (features[:1, :3], 5), (features[:1], 0)):
-        with pytest.raises(InputError, match=rf"A search takes features \(q, {DIM}\) and a top of at least 1"):
+        with pytest.raises(InputError, match=rf"A search takes features \(q, {DIM}\) and a whole number from 1 as top"):
             people.search(query, top=top)
