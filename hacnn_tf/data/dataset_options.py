@@ -62,7 +62,7 @@ class DatasetOptions:
         check_options(self)
         names = dataset_names(self.dataset)
         fill(self, dataset=",".join(names))
-        if self.split == "all" and names == ("cuhk03",) and not getattr(self, "validation", 0):
+        if self._tests_nobody:
             raise InputError(
                 "--split all leaves nobody to test on: name another dataset too, as in --dataset cuhk03,folder:NAME, "
                 "or in training hold some out with --validation."
@@ -81,3 +81,7 @@ class DatasetOptions:
                 raise InputError(f"--{name} needs --dataset {needed}: leave it out.")
             if value is None and allowed:
                 fill(self, **{name: default})
+
+    @property
+    def _tests_nobody(self) -> bool:
+        return self.split == "all" and self.dataset == "cuhk03"

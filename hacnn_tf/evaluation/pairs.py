@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hacnn_tf.data.dataset import JUNK
-from hacnn_tf.evaluation.ranking import check_rows, searched_rows, squared_norms, whole_distances
+from hacnn_tf.evaluation.ranking import check_people, searched_rows, squared_norms, whole_distances
 from hacnn_tf.utils.types import Features, Integers
 
 
@@ -34,10 +34,9 @@ def compared_pairs(
     Raises:
         InputError: as `rank_matches`, but not if no query has a true match.
     """
-    check_rows("query", *map(len, (query_features, query_pids, query_camids)))
-    check_rows("gallery", *map(len, (gallery_features, gallery_pids, gallery_camids)))
-    norms = squared_norms(query_features)
-    rows = searched_rows(query_features, gallery_features, query_pids, gallery_pids, query_camids, gallery_camids)
+    case = query_features, gallery_features, query_pids, gallery_pids, query_camids, gallery_camids
+    check_people(*case)
+    norms, rows = squared_norms(query_features), searched_rows(*case)
     for norm, pid, (row, matches) in zip(norms, query_pids, rows, strict=True):
         kept = np.isfinite(row) & (pid != JUNK)
         same = np.zeros(len(row), bool)

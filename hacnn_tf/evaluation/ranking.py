@@ -191,9 +191,8 @@ def rank_matches(
             float32 nor float64, not equally wide, or more or fewer than identities or cameras, or these are no
             integers.
     """
-    check_rows("query", *map(len, (query_features, query_pids, query_camids)))
-    check_rows("gallery", *map(len, (gallery_features, gallery_pids, gallery_camids)))
     people = query_pids, gallery_pids, query_camids, gallery_camids
+    check_people(query_features, gallery_features, *people)
     if not any(len(matches) for matches, _ in same_person(*people)):  # said before the long work
         raise InputError(
             "No query has a true match in the gallery (the same identity under another camera): "
@@ -231,6 +230,19 @@ def searched_rows(
             raise InputError("Some distances are not numbers: see what `distances` gives.")
         row[junk] = row[left_out] = np.inf
         yield row, matches
+
+
+def check_people(
+    query_features: Features,
+    gallery_features: Features,
+    query_pids: Integers,
+    gallery_pids: Integers,
+    query_camids: Integers,
+    gallery_camids: Integers,
+) -> None:
+    """`check_rows` of queries and gallery."""
+    check_rows("query", *map(len, (query_features, query_pids, query_camids)))
+    check_rows("gallery", *map(len, (gallery_features, gallery_pids, gallery_camids)))
 
 
 def check_rows(what: str, features: int, pids: int, camids: int) -> None:

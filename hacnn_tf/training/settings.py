@@ -90,6 +90,10 @@ class Settings(DatasetOptions):
             )
 
     @property
+    def _tests_nobody(self) -> bool:
+        return super()._tests_nobody and not self.validation
+
+    @property
     def _usual_epochs(self) -> int:
         if self.dataset == "synthetic":
             return SYNTHETIC_EPOCHS

@@ -167,10 +167,10 @@ def _acquire(lock: filelock.BaseFileLock, path: Path, kept: FilePath, wait: floa
         lock.acquire(timeout=soon)
         return
     who = path.read_text(errors="replace").strip() or "another process"
-    if wait < 0 or wait > soon:
+    if wait != soon:
         print(f"{kept} is being written by {who}: waits for it{f', {wait:g} s at most' * (wait > 0)}.", file=sys.stderr)
         with contextlib.suppress(filelock.Timeout):
-            lock.acquire(timeout=wait)
+            lock.acquire(timeout=wait - soon)
             return
     raise InputError(f"{kept} is being written by {who}: wait until it has ended, or name another.")
 
