@@ -89,6 +89,9 @@ def main(flags: FlagValues) -> None:
     if database is not None:
         database.check_precision(model)
     before = _before(flags, model, database)
+    if before and before.dataset == dataset.name:
+        print(f"The calibration that was there was fitted to {dataset.name} too, and is not compared.")
+        before = None
     images = load_splits(dataset, ("query", "gallery"), model.input_size)
     features = Evaluator(dataset, images).features(model.extract)
     calibration, measured, former = fit_calibration(dataset, features, model.fingerprint, flags.seed, before)

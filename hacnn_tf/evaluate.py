@@ -13,7 +13,8 @@ of the people are removed from it). – means too few to tell. See docs/protocol
 
 metrics.json in the run folder is updated if the run's own checkpoint was tested in its own precision after a whole
 epoch, no earlier than the one it holds. --dataset tests on another dataset instead, even with --validation, and writes
-metrics-DATASET.json, which no table reads; it does not check whether the run was trained on people of that test set.
+metrics-DATASET.json, which no table reads; standard error says if the network is known to have been trained on people
+of that test set, or if that is not known.
 --rerank also prints the results after k-reciprocal re-ranking, which are not saved.
 """
 
@@ -76,6 +77,8 @@ def main(flags: FlagValues) -> None:
     run = _find_run(flags.run_dir) if flags.run_dir else None
     _check_network(flags)
     dataset = _read_dataset(flags, asked, run)
+    if asked:
+        _tell_known(flags, dataset, asked)
     network = _network(flags, run)
     if asked:
         print(dataset.summary())
@@ -190,6 +193,15 @@ def _find_run(path: str) -> RunFolder:
         if not trained:
             raise
         raise InputError(f"{path} is a preset or an export, not a run: pass it as --export, with --dataset.") from error
+
+
+def _tell_known(flags: FlagValues, dataset: "ReidDataset", asked: DatasetOptions) -> None:
+    """Says on standard error if the network was trained on people who are tested, or if that cannot be known."""
+    from hacnn_tf.training.seen import whom_it_knows
+
+    preset = flags.export or flags.run_dir
+    if words := whom_it_knows(preset, dataset, asked, flags.data_root):
+        print(f"{preset} {words}: the results say nothing of other people.", file=sys.stderr)
 
 
 def _tell_changes(run: RunFolder, dataset: "ReidDataset") -> None:

@@ -228,5 +228,20 @@ def test_a_preset_that_comes_along_evaluates_by_its_name(small_data_root, capsys
     name = "hacnn_cuhk03_detected"
     args = ["--dataset=synthetic", "--allow_subset", f"--data_root={small_data_root}"]
     command(evaluate, f"--export={name}", *args)
-    printed = capsys.readouterr().out
-    assert f"{name} on a part of synthetic, detected boxes:" in printed and "single-query  joint" in printed
+    said = capsys.readouterr()
+    assert f"{name} on a part of synthetic, detected boxes:" in said.out and "single-query  joint" in said.out
+    assert "trained on" not in said.err
+
+
+def test_a_test_of_people_who_were_trained_on_is_told(small_run, small_data_root, programs, tmp_path, capsys):
+    lines = ["path,pid,camid,split"]
+    for path in sorted((small_data_root / "synthetic/detected/bounding_box_train").glob("*.jpg")):
+        pid, camera, _ = path.stem.split("_")
+        lines.append(f"{path},{pid},{camera},{'query' if camera == 'c1' else 'gallery'}")
+    (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")
+    run = shutil.copytree(small_run, tmp_path / "run")
+    command(evaluate, f"--run_dir={run}", "--dataset=folder", f"--data_root={tmp_path}")
+    expected = f"{run} was trained on 6 of the 6 persons who are tested here: the results say nothing of other people."
+    assert expected in capsys.readouterr().err.splitlines()
+    command(evaluate, f"--export={programs('onnx')}", "--dataset=folder", f"--data_root={tmp_path}")
+    assert f"It is unknown whom {programs('onnx')} was trained on" in capsys.readouterr().err
