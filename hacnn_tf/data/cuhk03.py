@@ -36,7 +36,7 @@ def read_cuhk03(
     """CUHK03 under either of its protocols, or all of it to train on.
 
     767/700 is read from the CUHK03-NP folders (`cuhk03-np/detected`, `cuhk03-np/labeled`) or, if there are none, from
-    `cuhk-03.mat` (in `cuhk03_release` or `cuhk03`) with `cuhk03_new_protocol_config_*.mat` beside it or in `data_root`.
+    `cuhk-03.mat` (in `cuhk03_release` or `cuhk03`) with `cuhk03_new_protocol_config_*.mat` beside it or one folder up.
     1367/100 needs `cuhk-03.mat`; queries are the first camera's images, the gallery the second's, single-shot. Where
     all is trained on, the images are those of 767/700, and another dataset has to be tested on.
 
@@ -63,7 +63,7 @@ def read_cuhk03(
     folder = find_folder(data_root, ["cuhk03-np", "cuhk03_release", "cuhk03"], "CUHK03", SOURCE)
     if (folder / MAT).exists():
         config = f"cuhk03_new_protocol_config_{BOXES_FOLDERS[boxes]}.mat"
-        found = [path for path in (folder / config, data_root / config) if path.exists()]
+        found = [path for path in (folder / config, folder.parent / config) if path.exists()]
         if not found:
             raise InputError(f"The 767/700 protocol needs {config} beside {folder / MAT}: {SOURCE}.")
         dataset = ReidDataset(name, _read_config(folder / MAT, found[0], boxes))

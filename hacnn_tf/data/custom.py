@@ -35,8 +35,13 @@ LAYOUTS = (
     "make a folder for each person's images, or name images like 0002_c1s1_000451_03.jpg (identity 2, camera 1), or "
     "list them in a manifest, as data/README.md says"
 )
-CAMERA_FOLDER = re.compile(r"cam(era)?[-_ ]?[0-9]+", re.IGNORECASE)
-SPLIT_FOLDERS = {"train", "test", "val", "valid", "validation", "query", "gallery"}  # as other tools call them
+CAMERA_FOLDER = re.compile(r"cam(era)?[-_ ]?([0-9]+|[a-z])", re.IGNORECASE)  # VIPeR and PRID2011 have cam_a and cam_b
+# As other tools and datasets call them.
+SPLIT_FOLDER = re.compile(
+    r"(bbox_|bounding_box_)?(train|test)|train_all|training|testing|val|valid|validation|query|gallery|multi[-_]query|"
+    "gt_bbox|probe",
+    re.IGNORECASE,
+)
 
 
 def read_custom(
@@ -132,11 +137,14 @@ def _read_folder(place: Path, find_cameras: bool) -> tuple[pd.DataFrame, LeftOut
         rows = rows.assign(pid=[int(match[1]) for match in matches], camid=[int(match[2]) for match in matches])
         return rows, LeftOut(left_out, identities_left_out(left_out, rows.pid))
     identities = {path.parts[0] for path in paths}
-    if {name.lower() for name in identities} <= SPLIT_FOLDERS:
-        raise InputError(
-            f"{place} holds folders called like splits, not like identities ({preview(sorted(identities))}): name one "
-            "of them, or say in a manifest's column split which image is of which."
-        )
+    for level, remedy in ((0, "name one of them"), (1, "name one of the folders that hold them")):
+        folders = {path.parts[level] for path in paths if len(path.parts) > level + 1}
+        splits = sorted(filter(SPLIT_FOLDER.fullmatch, folders))
+        if splits and len(splits) >= min(2, len(folders)):  # a single one among others may be somebody's name
+            raise InputError(
+                f"{place} holds folders called like splits, not like identities or cameras ({preview(splits)}): "
+                f"{remedy}, or say in a manifest's column split which image is of which."
+            )
     if all(map(CAMERA_FOLDER.fullmatch, identities)):
         raise InputError(
             f"{place} holds folders called like cameras, not like identities ({preview(sorted(identities))}): put "

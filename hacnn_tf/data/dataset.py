@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hacnn_tf.data.listing import LeftOut
+from hacnn_tf.data.listing import LeftOut, only
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded
 from hacnn_tf.utils.text import preview
@@ -101,6 +101,10 @@ class ReidDataset:
                 identities = rows.pid[rows.pid > DISTRACTOR].nunique()
                 cameras = rows.camid[rows.camid > NO_CAMERA].nunique() or "-"
                 lines.append(f"{split:<12}{identities:>12,}{len(rows):>10,}{cameras:>10}")
+        counts = Counts.of(self.table)
+        nobody = {f"junk ({JUNK})": counts.junk, f"distractors ({DISTRACTOR})": counts.distractors}
+        if said := ", ".join(f"{count:,} {what}" for what, count in nobody.items() if count):
+            lines.append(f"gallery images of nobody who is searched for: {said}")
         shown = self.table[self.table.pid > DISTRACTOR]
         identities, cameras = shown.pid.nunique(), shown.camid[shown.camid > NO_CAMERA].nunique()
         if cameras > identities:
@@ -185,7 +189,8 @@ def check_counts(dataset: ReidDataset, folder: FilePath, published: Mapping[str,
     counts = {split: Counts.of(dataset.split(split)) for split in published}
     empty = [split for split, found in counts.items() if not found.images]
     if empty:
-        raise InputError(f"{dataset.name}: no {' or '.join(empty)} images in {folder}.")
+        instead = only(dataset.left_out.files)
+        raise InputError(f"{dataset.name}: no {' or '.join(empty)} images in {folder}{instead}.")
     wrong = [
         f"{getattr(counts[split], what):,} {split} {what} instead of {expected:,}"
         for split, expectation in published.items()
@@ -232,7 +237,7 @@ def matched(query: pd.DataFrame, gallery: pd.DataFrame) -> pd.Series:
 
 
 def find_folder(data_root: FilePath, names: Sequence[str], dataset: str, source: str) -> Path:
-    """The first of `names` that is a folder below `data_root`.
+    """The first of `names` that is a folder below `data_root`; if it holds another of them, as torchreid has it, that.
 
     Args:
         data_root: folder that holds datasets.
@@ -249,6 +254,6 @@ def find_folder(data_root: FilePath, names: Sequence[str], dataset: str, source:
     root = Path(expanded(data_root))
     for name in names:
         if (folder := root / name).is_dir():
-            return folder
+            return next(filter(Path.is_dir, (folder / inner for inner in names)), folder)
     tried = " or ".join(f"{root / name}" for name in names)
     raise InputError(f"{dataset} not found: tried {tried}; {source}, or name its parent folder with --data_root.")

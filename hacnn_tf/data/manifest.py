@@ -23,7 +23,7 @@ NAMES = ("manifest.csv", "manifest.parquet")  # in the folder of its images
 NAMED = ("pid", "camid", "track")  # columns of names or whole numbers
 TEXTS = ("path", *NAMED, "split")
 UNLISTED = "unlisted image"
-BLANKS = {"NULL", "\\N", "#N/A", "#NV", "#REF!", "#VALUE!"}  # what databases and spreadsheets write of none
+BLANKS = {"NULL", "\\N", "NA", "N/A", "n/a", "#N/A", "#NV", "#REF!", "#VALUE!"}  # what databases, spreadsheets, R write
 GAPS = {"nan", "NaN", "<NA>", "None"}  # what Python and pandas write of a missing value, among numbers
 # What they write of a number with a point, and nothing else: 1.0, -1.0, 1.50, 1e+16; not 007.0, +1 or 1e3.
 FLOAT = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]*(?:e[+-][0-9]+)?|e[+-][0-9]+)")
@@ -162,8 +162,10 @@ def _read_csv(path: Path) -> pd.DataFrame:
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} is not a CSV file in UTF-8 ({error}): save it as one.") from None
     rows = pd.DataFrame(lines, columns=names, dtype=object)
+    empty = [not name.strip() and not rows.iloc[:, i].str.strip().any() for i, name in enumerate(names)]
+    rows = rows.loc[:, ~np.array(empty, bool)]  # as spreadsheets leave them on the right
     if not rows.columns.duplicated().any():
-        for name in [name for name in names if _column_name(name) not in TEXTS]:
+        for name in [name for name in rows.columns if _column_name(name) not in TEXTS]:
             numbers = as_numbers(rows[name])
             rows[name] = rows[name] if numbers is None else numbers
     return rows
@@ -206,9 +208,8 @@ def _check_columns(path: Path, rows: pd.DataFrame, needed: Sequence[str]) -> Non
             + (f"it has {preview(rows.columns)}." if len(rows.columns) else "it is empty.")
         )
     if rows.columns.duplicated().any():
-        raise InputError(
-            f"{path} has more than one column {preview(rows.columns[rows.columns.duplicated()].unique())}."
-        )
+        twice = rows.columns[rows.columns.duplicated()].unique()
+        raise InputError(f"{path} has more than one column {preview([name or 'without a name' for name in twice])}.")
     if not len(rows):
         raise InputError(f"{path} lists no images: below the names of its columns comes a line an image.")
 
@@ -261,7 +262,7 @@ def _check_values(path: Path, rows: pd.DataFrame) -> None:
     if "split" in rows and (unknown := sorted(set(rows.split).difference(SPLITS))):
         raise InputError(f"{path} has a split {preview(unknown)}: {', '.join(SPLITS)} are known.")
     said = [name for name in NAMED if name in rows]
-    rows = rows.assign(path=_without_detours(rows.path))
+    rows = rows.assign(path=list(_real(rows.path)))
     two = rows.drop_duplicates(["path", *said]).path.duplicated()
     if two.any():
         raise InputError(
@@ -274,13 +275,7 @@ def _check_values(path: Path, rows: pd.DataFrame) -> None:
     check_tracks(rows, f"{path} has")
 
 
-def _without_detours(paths: Iterable[str]) -> list[str]:
-    """Paths of which two that lead to a file by different ".." are one."""
-    paths = list(paths)
-    return [real if ".." in path else path for path, real in zip(paths, _real(paths), strict=True)]
-
-
 def _real(paths: Iterable[FilePath]) -> Iterator[str]:
-    """Paths without links to the folders, which are looked at once each."""
+    """Paths in full, without links to the folders, which are looked at once each."""
     folder = functools.cache(os.path.realpath)
     return (os.path.join(folder(os.path.dirname(path)), os.path.basename(path)) for path in paths)

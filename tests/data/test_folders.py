@@ -45,6 +45,7 @@ def test_market1501_full_size(market):
     assert (gallery.pid == -1).sum() == 3819
     assert (gallery.pid == 0).sum() == 2798
     assert "gallery              750    19,732         6" in dataset.summary()
+    assert "gallery images of nobody who is searched for: 3,819 junk (-1), 2,798 distractors (0)" in dataset.summary()
     assert "left out" not in dataset.summary()
 
 
@@ -87,6 +88,15 @@ def test_a_part_of_a_dataset_must_be_asked_for(tmp_path):
     with pytest.raises(InputError, match=r"1 train images instead of 12,936, .* --allow_subset"):
         read_dataset("market1501", tmp_path)
     assert len(read_dataset("market1501", tmp_path, allow_subset=True).table) == 3
+
+
+def test_a_dataset_may_lie_in_a_folder_of_its_other_name(tmp_path):
+    """As torchreid has it: reid-data/market1501/Market-1501-v15.09.15."""
+    folder = tmp_path / "market1501" / "Market-1501-v15.09.15"
+    for name in ("bounding_box_train", "query", "bounding_box_test"):
+        touch(folder / name, [f"0002_c{1 + (name == 'query')}s1_000451_03.jpg"])
+    table = read_dataset("market1501", tmp_path, allow_subset=True).table
+    assert all(path.startswith(str(folder)) for path in table.path)
 
 
 @pytest.mark.parametrize("name", ["market1501", "dukemtmc", "cuhk03"])

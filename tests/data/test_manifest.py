@@ -17,7 +17,7 @@ LINES = [
     "a.jpg,alice,door,train,9",
     "b/a.jpg,bob,door,train,10",
     '"c, d.jpg",007,1,query,11',
-    "e.jpg,-1,NA,gallery,12",
+    "e.jpg,-1,East,gallery,12",
 ]
 FILES = ["a.jpg", "b/a.jpg", "c, d.jpg", "e.jpg"]
 
@@ -41,7 +41,7 @@ def test_names_stay_as_they_are(folder):
     assert list(rows.columns) == ["path", "pid", "camid", "split", "hour"]
     assert list(rows.path) == [f"{folder}/{name}" for name in FILES]
     assert list(rows.pid) == ["alice", "bob", "007", "-1"]
-    assert list(rows.camid) == ["door", "door", "1", "NA"]
+    assert list(rows.camid) == ["door", "door", "1", "East"]
     assert list(rows.hour) == [9, 10, 11, 12]
 
 
@@ -52,6 +52,21 @@ def test_absolute_paths_and_paths_above(folder, tmp_path_factory):
     rows = read_manifest(write(other, "\n".join(lines)))
     assert rows.path[0] == f"{folder}/a.jpg" and (other / rows.path[1]).samefile(folder / "e.jpg")
     assert "camid" not in rows
+
+
+def test_a_relative_and_an_absolute_path_are_one(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / "link").symlink_to("b")
+    write(folder, f"path,pid\na.jpg,1\n{folder}/a.jpg,2\nb/a.jpg,3\nlink/a.jpg,3\n")
+    with pytest.raises(InputError, match=f"gives 1 images more than one identity, camera or track: {folder}/a.jpg"):
+        read_manifest("manifest.csv")
+    write(folder, "path,pid\nb/a.jpg,3\nlink/a.jpg,3\n")
+    with pytest.raises(InputError, match=r"lists 1 images more than once: .*b/a\.jpg"):
+        read_manifest("manifest.csv")
+
+
+def test_columns_that_a_spreadsheet_has_left_empty(folder):
+    assert read_manifest(write(folder, "path,pid,,\na.jpg,1,,\ne.jpg,2, ,\n")).columns.tolist() == ["path", "pid"]
 
 
 def test_a_byte_order_mark_and_carriage_returns(folder):
@@ -79,6 +94,8 @@ def test_without_identities_if_none_are_needed(folder):
         ("\ufeffpath;pid\na.jpg;1".encode("utf-16"), "is not a CSV file in UTF-8"),
         ("path,PID,pid\na.jpg,1,2", "more than one column pid"),
         ("path,pid\na.jpg,1\ne.jpg,  \n", "does not say the pid of 1 images: .*e.jpg"),
+        ("path,pid\na.jpg,anna\ne.jpg,NA\n", "does not say the pid of 1 images: .*e.jpg"),
+        ("path,pid,,\na.jpg,1,x,y\n", "more than one column without a name"),
         ("path,pid\na.jpg,1\ne.jpg,nan\n", "does not say the pid of 1 images: .*e.jpg"),
         ("path,pid\na.jpg,anna\ne.jpg,NULL\n", "does not say the pid of 1 images: .*e.jpg"),
         ("path,pid,camid\na.jpg,1,2\ne.jpg,2,#N/A\n", "does not say the camid of 1 images: .*e.jpg"),
