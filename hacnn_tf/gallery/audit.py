@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hacnn_tf.data.listing import image_suffixes
 from hacnn_tf.gallery.naming import in_bucket
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import check_folder, expanded
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN_IF_WRITTEN = "nothing is shown without it"
+PATTERN = re.compile(r"(like\s*|regexp_like\s*\([^']*)$", re.IGNORECASE)  # what stands before one
+WILDCARD = re.compile(r"[%*+?^$\\\[]")
 LITERAL = re.compile(r""""(?:[^"]|"")*"|'((?:[^']|'')*)'""")  # a text in SQL, or a column's name in quotes
 
 
@@ -145,8 +148,10 @@ def _recorded(event: dict[str, Any]) -> dict[str, Any]:
 def _without_path(literal: re.Match[str]) -> str:
     """A text of a condition; if it is the path of one image, and no pattern, its digest."""
     text = (literal[1] or "").replace("''", "'")
-    of_image = text.startswith("/") and "%" not in text and os.path.splitext(text)[1]
-    return f"'{_digest(os.fsencode(text))}'" if of_image else literal[0]
+    suffix = os.path.splitext(text)[1].lower()
+    of_image = suffix in image_suffixes() or (suffix and text.startswith("/"))
+    pattern = PATTERN.search(literal.string[: literal.start()]) and WILDCARD.search(text)
+    return f"'{_digest(os.fsencode(text))}'" if of_image and not pattern else literal[0]
 
 
 def _append_to_file(path: Path, content: bytes) -> None:

@@ -4,8 +4,9 @@ LanceDB reads the first whole expression of a text and drops the rest: of "camid
 "camid = 2". So a condition is parsed here, as exactly one boolean expression over the columns of a database, and
 written anew from what was parsed, with parentheses around every part: nothing can be dropped, and no precedence can
 differ. The parser skips some faults, so what it read must also have the words of the text. What LanceDB would take for
-something else is refused too: it cuts a time to the unit of the column that it is compared with, its whole numbers wrap
-round at 64 bits, and its 0 / 0 is more than any number, so nothing is computed.
+something else is refused too: it cuts a time to the unit of the column that it is compared with, rounds the whole
+numbers of one column to compare them with another's fractions, its whole numbers wrap round at 64 bits, and its 0 / 0
+is more than any number, so nothing is computed.
 """
 
 import re
@@ -256,6 +257,7 @@ class _Writer:
                 hint = "; write timestamp '2026-11-24 15:30:00'" if {value.kind, values[0].kind} == {TEXT, TIME} else ""
                 _refuse(f"{_source(nodes[0])} is {values[0].kind} and {_source(node)} is {value.kind}{hint}")
         _check_units(whole, values)
+        _check_numbers(whole, values)
         if any(value.type == pa.float32() for value in values):  # elsewhere than in = and < LanceDB compares as float64
             return [_as_float32(value) if value.literal else value.sql for value in values]
         return [value.sql for value in values]
@@ -365,3 +367,13 @@ def _check_units(node: exp.Expr, values: Sequence[_Value]) -> None:
     units = {(value.literal, UNITS.index(value.type.unit)) for value in values if pa.types.is_timestamp(value.type)}
     if any(literal and not other and fine > coarse for literal, fine in units for other, coarse in units):
         _refuse(f"a time in {_source(node)} is finer than those of the column")
+    if sum(not literal for literal, _ in units) > 1:
+        _refuse(f"the columns in {_source(node)} have times of different units; compare each with a timestamp")
+
+
+def _check_numbers(node: exp.Expr, values: Sequence[_Value]) -> None:
+    """LanceDB rounds a column of whole numbers to another's fractions: 20260001 would equal a float32 of 20260000."""
+    types = [value.type for value in values if not value.literal]
+    whole = any(pa.types.is_integer(type_) and type_.bit_width >= 32 for type_ in types)
+    if whole and any(map(pa.types.is_floating, types)):
+        _refuse(f"the columns in {_source(node)} have whole numbers and fractions; compare each with a number")

@@ -52,9 +52,7 @@ class Database:
     Attributes:
         path: as given, with `~` in full.
         fingerprint: of the model whose features it holds, see `hacnn_tf.reid.ReID`.
-        preset: what `ReID.from_preset` made that model from.
         feature_dim: numbers in a feature.
-        precision: of the model that it was made with, as in "int8"; empty if it is not known.
 
     Raises:
         InputError: LanceDB is not installed or cannot be loaded, or `path` is not such a database; says how to get
@@ -63,8 +61,18 @@ class Database:
 
     def __init__(self, path: FilePath) -> None:
         self._table = LanceTable(path)
-        self.path, self.fingerprint, self.preset = self._table.path, self._table.fingerprint, self._table.preset
-        self.feature_dim, self.precision = self._table.feature_dim, self._table.precision
+        self.path, self.fingerprint = self._table.path, self._table.fingerprint
+        self.feature_dim = self._table.feature_dim
+
+    @property
+    def preset(self) -> str:
+        """What `ReID.from_preset` made the model from whose features it holds."""
+        return self._table.preset
+
+    @property
+    def precision(self) -> str:
+        """That of this model, as in "int8"; empty if it is not known."""
+        return self._table.precision
 
     @classmethod
     def create(cls, path: FilePath, model: ReID, rows: pd.DataFrame) -> "Database":

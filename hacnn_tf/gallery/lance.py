@@ -53,8 +53,7 @@ class LanceTable:
 
     Attributes:
         path: as given, with `~` in full.
-        fingerprint, preset, feature_dim, precision: as of `hacnn_tf.gallery.Database`.
-        decoder: the version of `hacnn_tf.data.decode` that read the images.
+        fingerprint, feature_dim: as of `hacnn_tf.gallery.Database`.
 
     Raises:
         InputError: LanceDB is not installed or cannot be loaded, or `path` is no database; says how to get either.
@@ -69,10 +68,8 @@ class LanceTable:
             self._opened = self._connection.open_table(self._name)
             metadata = self.schema.metadata
             check_format(path, metadata.get(FORMAT_KEY), FORMAT)
-            self.fingerprint, self.preset = metadata[FINGERPRINT].decode(), metadata[PRESET].decode()
+            self.fingerprint = metadata[FINGERPRINT].decode()
             self.feature_dim = self.schema.field(FEATURE).type.list_size
-            self.decoder = int(metadata.get(DECODER, b"1"))
-            self.precision = metadata.get(PRECISION, b"").decode()
         except FormatError:
             raise
         except Exception as error:  # whatever LanceDB raises for a folder of another kind, or a damaged one
@@ -119,6 +116,21 @@ class LanceTable:
     def schema(self) -> "pa.Schema":
         """Its fields and what is said of them."""
         return self.lance.schema
+
+    @property
+    def preset(self) -> str:
+        """As of `hacnn_tf.gallery.Database`; this and what follows may be others where a database was made anew."""
+        return self.schema.metadata[PRESET].decode()
+
+    @property
+    def decoder(self) -> int:
+        """The version of `hacnn_tf.data.decode` that read the images."""
+        return int(self.schema.metadata.get(DECODER, b"1"))
+
+    @property
+    def precision(self) -> str:
+        """As of `hacnn_tf.gallery.Database`."""
+        return self.schema.metadata.get(PRECISION, b"").decode()
 
     @property
     def columns(self) -> list[str]:

@@ -55,7 +55,6 @@ def search_tracks(
     Raises:
         InputError: the database has no tracks, one of them has two persons or cameras, or as of `Database.search`.
     """
-    check_has_tracks(database)
     database.check_queries(features, top)
     queries = np.asarray(features, np.float32)
     rows, tracks, sums, near = _read(database, queries, where)
@@ -75,6 +74,7 @@ def _read(
     """
     for left in reversed(range(RETRIES)):
         database.refresh()
+        check_has_tracks(database)  # it may be another than when it was opened
         rows = database.rows(database.columns, where)
         if rows.empty:
             raise no_images(database.path, where)

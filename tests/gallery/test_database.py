@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -102,6 +103,12 @@ def test_int8_is_not_mixed_with_others(filled, tmp_path, monkeypatch):
     former = Database.create(tmp_path / "former.lance", MODEL, make_rows([]))
     monkeypatch.undo()
     assert Database.find(former.path, int8, make_rows([])).precision == ""
+    shutil.rmtree(former.path)
+    Database.create(former.path, SimpleNamespace(**{**vars(int8), "name": "runs/b"}), make_rows([]))
+    former.refresh()
+    assert former.precision == "int8" and former.preset.endswith("runs/b"), "it was made anew while it was open"
+    with pytest.raises(InputError, match="indexed in int8, and runs/a computes in float32"):
+        former.check_precision(MODEL)
 
 
 def test_one_without_rows_is_one_too(tmp_path):
