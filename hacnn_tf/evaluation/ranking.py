@@ -277,10 +277,11 @@ def same_person(
 
 
 def _integers(ids: Integers) -> Integers:
-    """Identities or cameras as integers, also of a `pandas.Series`, whose rows have names, or of whole floats."""
+    """Identities or cameras as int64, also of a `pandas.Series`, whose rows have names, or of whole floats.
+
+    NumPy would compare integers of other types as floats, in which large ones are the same.
+    """
     ids = np.asarray(ids)
-    if ids.dtype.kind in "iu":
-        return ids
     with contextlib.suppress(TypeError, ValueError, OverflowError), np.errstate(invalid="ignore"):
         whole = ids.astype(np.int64)
         if np.array_equal(whole, ids):

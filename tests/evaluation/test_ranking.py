@@ -203,6 +203,14 @@ def test_identities_and_cameras_are_integers(column, kind):
             compare(query, gallery, *people)
 
 
+def test_large_identities_are_not_rounded():
+    query, gallery = np.ones((1, 2), np.float32), np.ones((2, 2), np.float32)
+    pids = np.array([2**53 + 1]), np.array([2**53, 2**53 + 1], np.uint64)
+    assert [*rank_matches(query, gallery, *pids, np.array([1]), np.array([2, 2])).ranks] == [2]
+    with pytest.raises(InputError, match="Identities and cameras are integers, and these are uint64"):
+        rank_matches(query, gallery, pids[0], np.array([2**63, 5], np.uint64), np.array([1]), np.array([2, 2]))
+
+
 def test_pairs_too_are_of_as_many_images_as_people():
     features, ids = np.eye(4, dtype=np.float32), np.arange(4)
     for people in ([ids[:3], ids, ids, ids], [ids, ids, ids, ids[:3]]):
