@@ -43,6 +43,9 @@ setup_is_done() { # whether what is wanted is a part of what is installed
   return 1
 }
 if ! setup_is_done; then
+  for stamp in .venv/installed*; do # of other versions, which pip is about to replace in part
+    [ ! -e "$stamp" ] || [ "$(setup_stamp)" = "$(cat "$stamp")" ] || rm "$stamp"
+  done
   echo "Installing hacnn_tf${setup_extras:+ with $setup_extras} into .venv, which takes minutes ..."
   "$python" -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".${setup_extras:+[$setup_extras]}"
   setup_stamp > ".venv/installed${setup_extras:+-$setup_extras}"

@@ -28,7 +28,7 @@ COMMAND.define("path", "data_root", "data", "folder that holds the datasets")
 COMMAND.define("list", "seeds", ["0"], "train with each of these; figures show the first")
 COMMAND.define("path", "cache_dir", None, "as of hacnn_tf.train")
 COMMAND.define("integer", "checkpoint_every", 0, "as of hacnn_tf.train", lower_bound=0)
-COMMAND.define("boolean", "skip_missing", False, "do without the datasets that cannot be read")
+COMMAND.define("boolean", "skip_missing", False, "do without the datasets that cannot be read, if one can be")
 COMMAND.group("Figures")
 COMMAND.define("integer", "examples", 6, "pairs, images or queries in a figure", lower_bound=1, upper_bound=100)
 COMMAND.define("list_of_paths", "images", [], "image files for figure6, instead of random queries")
@@ -73,7 +73,7 @@ def main(flags: FlagValues) -> None:
             f"{preview(sorted(failed))}; without them there is no {without}. Once that is mended, the same command "
             "goes on with them."
         )
-    if reproduction.missing and not flags.skip_missing:
+    if reproduction.missing and not (flags.skip_missing and reproduction.found_any):
         raise InputError(" ".join(reproduction.missing))
 
 

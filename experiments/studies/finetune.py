@@ -21,7 +21,6 @@ PRESET = "hacnn_cuhk03_detected"
 PRECISION = "mixed_bfloat16"
 FROM_FRESH, FROM_TRAINED = "--recipe paper", f"--init_from {PRESET}"
 PAIRS = {1: (1, 843), 2: (844, 1283)}  # identities of CUHK03's 767/700 that a pair of cameras saw
-FROZEN = "--frozen_stem"  # of this script alone
 CHOICES = {  # 8 epochs of 25 steps
     "fresh": FROM_FRESH,
     "constant-5e-4": f"{FROM_TRAINED} --recipe paper",
@@ -30,9 +29,6 @@ CHOICES = {  # 8 epochs of 25 steps
     "cosine-1e-4": f"{FROM_TRAINED} --recipe paper --schedule cosine --learning_rate 1e-4",
     "cosine-5e-5": f"{FROM_TRAINED} --recipe paper --schedule cosine --learning_rate 5e-5",
     "cosine-2e-5": f"{FROM_TRAINED} --recipe paper --schedule cosine --learning_rate 2e-5",
-    "decay-8": f"{FROM_TRAINED} --recipe adamw",
-    "frozen-stem": f"{FROM_TRAINED} --recipe finetune {FROZEN}",
-    "16-epochs": f"{FROM_TRAINED} --recipe finetune --epochs 16",
 }
 PERSONS, STEPS = (50, 100, 200), 200
 MEASURES = ("rank1", "mAP")
@@ -45,21 +41,13 @@ def main():
     parser.add_argument("--data_root", default="data")
     parser.add_argument("--runs_dir", type=Path, default="runs/finetune")
     parser.add_argument("--only", choices=["choose", "synthetic", "cuhk03"])
-    parser.add_argument("--variants", help="of choose, separated by commas", default=",".join(CHOICES))
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--table", action="store_true", help="train nothing")
-    parser.add_argument(FROZEN, action="store_true", help=argparse.SUPPRESS)  # of a training that this script starts
-    args, rest = parser.parse_known_args()
-    if args.frozen_stem:
-        return train_with_frozen_stem(["train", f"--data_root={args.data_root}", *rest])
-    if rest:
-        parser.error(f"unknown: {' '.join(rest)}")
-    variants, seeds = args.variants.split(","), args.seeds.split(",")
-    if unknown := [name for name in variants if name not in CHOICES]:
-        parser.error(f"--variants: {', '.join(unknown)} unknown; {', '.join(CHOICES)} are known")
+    args = parser.parse_args()
+    seeds = args.seeds.split(",")
     for what in [args.only] if args.only else ["choose", "synthetic", "cuhk03"]:
         if what == "choose":
-            trainings = [(name, choice(name, args.data_root)) for name in variants]
+            trainings = [(name, choice(name, args.data_root)) for name in CHOICES]
         elif what == "synthetic":
             trainings = comparisons(read(what, args.data_root), PRESET, FROM_FRESH, args.runs_dir / what)
         else:
@@ -131,8 +119,7 @@ def trained(what, trainings, seeds, runs_dir, table_only):
 
 def run(run_dir, flags):
     """Trains, or goes on with a training."""
-    how = [__file__] if FROZEN in flags else ["-m", "hacnn_tf.train"]
-    if code := run_stoppable([sys.executable, *how, f"--run_dir={run_dir}", *flags]):
+    if code := run_stoppable([sys.executable, "-m", "hacnn_tf.train", f"--run_dir={run_dir}", *flags]):
         sys.exit(code)
 
 
@@ -157,22 +144,6 @@ def spread(found):
         return ""
     columns = list(zip(*found, strict=True))[:2]
     return ", ".join(f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}" for values in columns)
-
-
-def train_with_frozen_stem(argv):
-    """As `python -m hacnn_tf.train`, with a stem that keeps its weights, batch norm's averages among them."""
-    from hacnn_tf import train
-    from hacnn_tf.training.settings import Settings
-
-    build = Settings.build_model
-
-    def frozen(*args, **kwargs):
-        model = build(*args, **kwargs)
-        model.get_layer("stem").trainable = False
-        return model
-
-    Settings.build_model = frozen
-    train.COMMAND.run(train.main, argv)
 
 
 if __name__ == "__main__":

@@ -151,6 +151,11 @@ class Reproduction:
             return figures.attention_figure(shown, self._images, self._examples)
         return figures.ranking_figure(shown, self._examples)
 
+    @property
+    def found_any(self) -> bool:
+        """Whether one of the datasets that were asked for could be read."""
+        return any(dataset is not None for dataset in self._datasets.values())
+
     def needs(self, name: str) -> set[Path]:
         """Where the trainings go that a table or figure needs."""
         return {self._runs_dir / settings.run_name for settings in self._trainings([name])}
