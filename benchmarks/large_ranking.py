@@ -1,13 +1,11 @@
 """Time and peak memory of ranking large galleries, each in a process of its own; prints a line of JSON.
 
     python benchmarks/large_ranking.py --queries 11659 --gallery 82161 [--on_disk DIR]
-    python benchmarks/large_ranking.py --queries 3368 --gallery 19732 --identities 750 --verification
 
 With --on_disk the gallery's features are a memory map of a file there, which was just written: the system holds it in
 memory if it can. Features are random: neither time nor memory depends on them.
 """
 
-import functools
 import json
 import resource
 import tempfile
@@ -16,9 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hacnn_tf.evaluation.pairs import compared_pairs
 from hacnn_tf.evaluation.ranking import rank_matches
-from hacnn_tf.evaluation.verification import verify
 from hacnn_tf.utils import cli
 from hacnn_tf.utils.errors import InputError
 
@@ -28,7 +24,6 @@ COMMAND.define("integer", "queries", 11659, "number of queries", lower_bound=1)
 COMMAND.define("integer", "gallery", 82161, "number of gallery images", lower_bound=1)
 COMMAND.define("integer", "identities", 3060, "number of identities among them", lower_bound=1)
 COMMAND.define("integer", "known", None, "gallery images of these identities, the rest being distractors; all")
-COMMAND.define("boolean", "verification", False, "go through all pairs for TAR and EER, instead of ranking")
 COMMAND.define("path", "on_disk", None, "folder for the gallery's features")
 
 
@@ -51,10 +46,7 @@ def main(flags):
             gallery = np.load(Path(folder) / "gallery.npy", mmap_mode="r")
         before = resident_bytes()
         start = time.perf_counter()
-        if flags.verification:
-            verify(functools.partial(compared_pairs, query, gallery, *pids, *camids))
-        else:
-            rank_matches(query, gallery, *pids, *camids)
+        rank_matches(query, gallery, *pids, *camids)
         seconds = time.perf_counter() - start
         # The pages of the map count as the process's too; all are there while nobody else needs the memory.
         mapped = gallery.nbytes if flags.on_disk else 0

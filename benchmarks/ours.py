@@ -238,14 +238,14 @@ def training_images():
     return load_images(rows.path, INPUT_SIZE), np.unique(rows.pid, return_inverse=True)[1], rows.path
 
 
-def batches(size, recipe="paper"):
+def batches(size):
     """Batches of an epoch from the second on, and how many bytes this process read from disks meanwhile."""
     images, labels, _ = training_images()
     before = read_bytes()
     epochs = itertools.count(2)
 
     def epoch():
-        for _ in training_batches(images, labels, size, RECIPES[recipe], seed=0, epoch=next(epochs)):
+        for _ in training_batches(images, labels, size, RECIPES["paper"], seed=0, epoch=next(epochs)):
             pass
 
     rate = steps_per_epoch(len(images), size) * size / seconds(epoch, 3)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares hacnn_tf with torchreid in PyTorch on this machine; makes the peers' environment in .venv-peers if there is none.
 #   bash benchmarks/run.sh [--rounds 5] [--nocompile] [--nolarge]
-# Trains four epochs on the synthetic dataset first, for a network to measure with.
+# Trains four epochs on the synthetic dataset first, in RUN_DIR [runs/benchmark], for a network to measure with.
 EXTRAS=dev,gpu? source "$(dirname "${BASH_SOURCE[0]}")/../experiments/setup.sh"
 peers=$PWD/.venv-peers
 torchreid=torchreid-0.2.5

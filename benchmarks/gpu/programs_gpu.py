@@ -60,16 +60,18 @@ def main():
     args.results.mkdir(parents=True, exist_ok=True)
     if args.work:
         return run(args)
+    trainings = [p.parent for p in sorted(args.programs.glob("*/training.json")) if args.only in p.parent.name]
+    if not trainings:
+        parser.error(f"{args.programs} has no program{f' with {args.only} in its name' if args.only else ''}")
     with tempfile.TemporaryDirectory() as work:
         decode(args.programs / "images.npz", Path(work))
         commands = [
-            [sys.executable, __file__, place.parent, args.results, "--work", work, "--keep", args.keep]
-            for place in sorted(args.programs.glob("*/training.json"))
-            if args.only in place.parent.name
+            [sys.executable, __file__, training, args.results, "--work", work, "--keep", args.keep]
+            for training in trainings
         ]
         with concurrent.futures.ThreadPoolExecutor(args.at_once) as pool:
             codes = list(pool.map(subprocess.call, commands))
-    sys.exit(max(map(abs, codes), default=1))  # a signal's is negative
+    sys.exit(max(map(abs, codes)))  # a signal's is negative
 
 
 def decode(path, work):
