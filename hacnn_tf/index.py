@@ -2,6 +2,7 @@
 
     python -m hacnn_tf.index --model runs/quickstart --images data/synthetic/detected/bounding_box_test \\
         --database people.lance
+    python -m hacnn_tf.index --images more --database people.lance                  by the same model
     python -m hacnn_tf.index --database people.lance --list "camid = 3"
     python -m hacnn_tf.index --database people.lance --remove "camid = 3 and time < timestamp '2026-11-01 00:00:00'"
     python -m hacnn_tf.index --database people.lance --keep_days 30 --yes --audit audit.jsonl
@@ -30,10 +31,10 @@ from hacnn_tf.gallery.audit import Audit, utc_now
 from hacnn_tf.gallery.lock import writing
 from hacnn_tf.gallery.naming import SUFFIX, check_path, check_there
 from hacnn_tf.gallery.retention import kept_anyway, older_than
-from hacnn_tf.preset import find_model
+from hacnn_tf.preset import FOR_USE, find_model
 from hacnn_tf.reid import ReID
 from hacnn_tf.utils import cli
-from hacnn_tf.utils.errors import InputError
+from hacnn_tf.utils.errors import FormatError, InputError
 from hacnn_tf.utils.files import expanded
 from hacnn_tf.utils.packages import check_installed
 from hacnn_tf.utils.text import printable
@@ -44,7 +45,12 @@ if TYPE_CHECKING:
 
 COMMAND = cli.Command(__doc__, "hacnn_tf.index")
 COMMAND.group("Network")
-COMMAND.define("path", "model", None, "to index: a run folder, an export, a preset's folder or name")
+COMMAND.define(
+    "path",
+    "model",
+    None,
+    f"to index: a run folder, an export, a preset's folder or name; by default the database's, of a new one {FOR_USE}",
+)
 COMMAND.define_precision()
 COMMAND.define(
     "enum",
@@ -91,17 +97,32 @@ def _index(flags: FlagValues) -> None:
         raise InputError("--yes answers the question of --remove and --keep_days: leave it out.")
     if flags.audit:
         raise InputError("--audit records what --remove and --keep_days delete: leave it out.")
-    cli.require(flags, "model", "images")
-    find_model(flags.model)  # what is said later, if it is wrong, is said before a large folder is listed
+    cli.require(flags, "images")
     check_installed(["lancedb", "sqlglot"], "a database", "search")
+    if not (preset := flags.model):
+        preset = _usual_model(flags.database)
+        print(f"Features are those of {preset}.")
+    find_model(preset)  # what is said later, if it is wrong, is said before a large folder is listed
     from hacnn_tf.gallery.images import find_images
 
     images, left_out = find_images(flags.images, flags.camera_pattern, flags.track_pattern)
-    model = open_model(flags.model, flags.precision, flags.runtime)
+    model = open_model(preset, flags.precision, flags.runtime)
     from hacnn_tf.gallery.indexing import index
 
     with writing(flags.database):
         index(model, images, flags.database, left_out)
+
+
+def _usual_model(path: FilePath) -> str:
+    """What the features of a database are of; `FOR_USE` where there is none yet."""
+    from hacnn_tf.gallery import Database
+
+    try:
+        return Database(path).preset
+    except FormatError:
+        raise
+    except InputError:  # `index` says what else is there
+        return FOR_USE
 
 
 def _list(flags: FlagValues) -> None:

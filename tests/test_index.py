@@ -17,6 +17,7 @@ pytest.importorskip("lancedb", reason='needs the extra "search"')
 
 from hacnn_tf import ReID, index
 from hacnn_tf.gallery import Database
+from hacnn_tf.preset import FOR_USE
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import locked
 from tests.conftest import command, fails
@@ -271,12 +272,23 @@ def test_times_are_stored_and_what_is_too_old_is_removed(small_run, gallery, tmp
     assert len(list(tmp_path.glob("*.jpg"))) == 6, "the images themselves are left alone"
 
 
+def test_a_model_that_is_not_named_is_the_databases(small_run, gallery, tmp_path, capsys):
+    command(index, f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance")
+    capsys.readouterr()
+    command(index, f"--images={gallery}", f"--database={tmp_path}/p.lance")
+    said = capsys.readouterr().out
+    assert said.startswith(f"Features are those of {small_run}.\n") and "0 added, 0 replaced, 32 as they were" in said
+    (tmp_path / "new").mkdir()
+    copy_first(gallery, tmp_path / "new", ["0001_c1.jpg"])
+    command(index, f"--images={tmp_path}/new", f"--database={tmp_path}/new.lance")
+    assert Database(tmp_path / "new.lance").preset == FOR_USE
+
+
 def test_index_refuses_what_it_cannot_use(small_run, gallery, people, tmp_path):
     model, images, database = f"--model={small_run}", f"--images={gallery}", f"--database={tmp_path}/p.lance"
     (tmp_path / "empty").mkdir()
     for args, words in (
         ([model, images], "--database must be given"),
-        ([images, database], "--model must be given"),
         ([model, f"--images={tmp_path}/empty", database], "holds no images, nor do the folders in it"),
         ([model, f"--images={tmp_path}/none", database], "is not there"),
         ([f"--model={tmp_path}", images, database], "is not a run folder, preset or export"),
