@@ -19,6 +19,7 @@ from hacnn_tf.paper.table import markdown
 from hacnn_tf.training.run_folder import COLUMNS, RunFolder
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import write_json, write_text
+from hacnn_tf.utils.text import as_file_name
 
 HERE = Path(__file__).parent
 MEASURES = {
@@ -39,15 +40,20 @@ checkpoints and local paths. `config.json` has all settings, versions and the re
 recipes: `constant` is now `paper`, and `paper` is now `adamw`; the folders have the present names. The settings are
 flags of `python -m hacnn_tf.train`.
 
-On the test set, or with `validation` in the name on held-out training identities; joint feature, single query, in
-percent. Hours are of training alone, on one or two shared cores of an AMD EPYC with AVX512-BF16 (be7401a, cb0c6dc, 60
-epochs of `nospatial-nochannel` and `nochannel-noregional`, seeds 1 and 2 of `nochannel-nolocal` and
-`nospatial-nolocal`, and seed 2 of `noregional-nointeraction`: an Intel Xeon with AMX; 9c5d2ad: one without), and
-compare only roughly. Runs with `"xla": "on"` were trained on an NVIDIA H200 through
+On the test set, or with `validation` in the name on held-out training identities, with `folder_cuhk01` on CUHK01; joint
+feature, single query, in percent. Hours are of training alone, on one or two shared cores of an AMD EPYC with
+AVX512-BF16 (72b784c, be7401a, cb0c6dc, 60 epochs of `nospatial-nochannel` and `nochannel-noregional`, seeds 1 and 2 of
+`nochannel-nolocal` and `nospatial-nolocal`, and seed 2 of `noregional-nointeraction`: an Intel Xeon with AMX; 9c5d2ad:
+one without), and compare only roughly. Runs with `"xla": "on"` were trained on an NVIDIA H200 through
 [programs.py](../../benchmarks/gpu/programs.py), from initial weights that Keras drew under JAX. Up to revision cd1c7d0
 JPEGs were decoded by TensorFlow's faster, less exact method, in training and test alike.
 
 """
+
+
+def place(settings):
+    """Where the record of a run of these settings is, below this folder."""
+    return Path(as_file_name(settings.dataset.replace(",", "+")), settings.run_name)
 
 
 def keep(path):
@@ -60,13 +66,14 @@ def keep(path):
     for revision in (*revisions, run.read_test()[1] or revisions[-1]):
         if not revision or "-dirty" in revision:
             raise InputError(f"{path} is not of a committed revision ({revision}): it cannot be reproduced.")
-    folder = HERE / run.settings.dataset / run.settings.run_name
+    folder = HERE / place(run.settings)
     before = RunFolder(folder) if (folder / "config.json").exists() else run
     if others := before.settings.differences(run.settings):
         raise InputError(f"{folder} is of a run with another {', '.join(others)}: it is kept, and {path} is not.")
     config = json.loads((run.path / "config.json").read_text())
     with tempfile.TemporaryDirectory(dir=HERE, prefix=".") as new:
-        for name in ("metrics.json", *(f"{rows}.csv" for rows in COLUMNS)):
+        tested = [path.name for path in run.path.glob("metrics*.json")]  # on its own dataset, and on others
+        for name in (*tested, *(f"{rows}.csv" for rows in COLUMNS)):
             shutil.copy(run.path / name, new)
         write_json(Path(new) / "config.json", config | {"places": {}})
         folder.mkdir(parents=True, exist_ok=True)

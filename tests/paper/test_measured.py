@@ -61,7 +61,7 @@ def test_a_record_is_of_the_recipe_that_it_is_said_to_be(path):
     kept = Recipe("").options() | json.loads((path / "config.json").read_text())["settings"]  # before it had all
     named = {name: kept[name] for name in OPTIONS if f"-{name}{kept[name]}-" in path.name}
     assert {name: kept[name] for name in OPTIONS} | {"drops": ()} == RECIPES[settings.recipe.name].options() | named
-    assert path.name == settings.run_name and path.parent.name == settings.dataset
+    assert path == keep.HERE / keep.place(settings)
 
 
 def test_an_unfinished_run_is_no_record(tmp_path):
