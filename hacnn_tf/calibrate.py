@@ -90,7 +90,7 @@ def main(flags: FlagValues) -> None:
         database.check_precision(model)
     before = _before(flags, model, database)
     if before and before.dataset == dataset.name:
-        print(f"The calibration that was there was fitted to {dataset.name} too, and is not compared.")
+        print(f"The calibration that was there was fitted to {dataset.name} too: not compared.")
         before = None
     images = load_splits(dataset, ("query", "gallery"), model.input_size)
     features = Evaluator(dataset, images).features(model.extract)

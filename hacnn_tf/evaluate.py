@@ -201,7 +201,7 @@ def _tell_known(flags: FlagValues, dataset: "ReidDataset", asked: DatasetOptions
 
     preset = flags.export or flags.run_dir
     if words := whom_it_knows(preset, dataset, asked, flags.data_root):
-        print(f"{preset} {words}: the results say nothing of other people.", file=sys.stderr)
+        print(f"{preset} {words}, so the results flatter it.", file=sys.stderr)
 
 
 def _tell_changes(run: RunFolder, dataset: "ReidDataset") -> None:

@@ -20,6 +20,7 @@ compared with this machine's local time (TZ sets another). Images without a time
 
 import datetime
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ from absl.flags import FlagValues
 from hacnn_tf.export import find_export, keras_file, load_export, onnx, saved_model
 from hacnn_tf.gallery.audit import Audit, utc_now
 from hacnn_tf.gallery.lock import writing
-from hacnn_tf.gallery.naming import SUFFIX, check_path, check_there
+from hacnn_tf.gallery.naming import SUFFIX, check_path, check_there, in_bucket
 from hacnn_tf.gallery.retention import kept_anyway, older_than
 from hacnn_tf.preset import FOR_USE, find_model
 from hacnn_tf.reid import ReID
@@ -99,9 +100,7 @@ def _index(flags: FlagValues) -> None:
         raise InputError("--audit records what --remove and --keep_days delete: leave it out.")
     cli.require(flags, "images")
     check_installed(["lancedb", "sqlglot"], "a database", "search")
-    if not (preset := flags.model):
-        preset = _usual_model(flags.database)
-        print(f"Features are those of {preset}.")
+    preset = flags.model or _usual_model(flags.database)
     find_model(preset)  # what is said later, if it is wrong, is said before a large folder is listed
     from hacnn_tf.gallery.images import find_images
 
@@ -114,15 +113,21 @@ def _index(flags: FlagValues) -> None:
 
 
 def _usual_model(path: FilePath) -> str:
-    """What the features of a database are of; `FOR_USE` where there is none yet."""
+    """What made the features of a database; `FOR_USE` where there is none. Says which it is."""
     from hacnn_tf.gallery import Database
 
-    try:
-        return Database(path).preset
-    except FormatError:
-        raise
-    except InputError:  # `index` says what else is there
-        return FOR_USE
+    preset = FOR_USE
+    if in_bucket(path) or os.path.exists(expanded(path)):
+        try:
+            database = Database(path)
+        except FormatError:
+            raise
+        except InputError:  # there is none yet, as in a bucket or after a kill; or `index` says what is wrong
+            pass
+        else:
+            preset = database.find_preset()
+    print(f"Features are those of {preset}.")
+    return preset
 
 
 def _list(flags: FlagValues) -> None:

@@ -84,7 +84,12 @@ def test_a_run_is_calibrated_and_its_copies_too(run, labelled, tmp_path, capsys)
     assert ReID.from_preset(tmp_path / "preset").calibration == model.calibration
     command(calibrate, f"--model={run}", *labelled)
     again = capsys.readouterr().out
-    assert "The calibration that was there was fitted to synthetic, detected boxes too, and is not compared.\n" in again
+    assert "The calibration that was there was fitted to synthetic, detected boxes too: not compared.\n" in again
+    kept = run / "calibration.json"
+    kept.write_text(kept.read_text().replace("synthetic, detected boxes", "elsewhere"))
+    command(calibrate, f"--model={run}", *labelled)
+    again = capsys.readouterr().out
+    assert "The calibration that was there, of elsewhere, on the same persons:\nBrier score" in again
     assert ReID.from_preset(run).calibration == model.calibration, "the same each time"
 
 

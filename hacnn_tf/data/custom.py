@@ -137,14 +137,14 @@ def _read_folder(place: Path, find_cameras: bool) -> tuple[pd.DataFrame, LeftOut
         rows = rows.assign(pid=[int(match[1]) for match in matches], camid=[int(match[2]) for match in matches])
         return rows, LeftOut(left_out, identities_left_out(left_out, rows.pid))
     identities = {path.parts[0] for path in paths}
-    for level, remedy in ((0, "name one of them"), (1, "name one of the folders that hold them")):
-        folders = {path.parts[level] for path in paths if len(path.parts) > level + 1}
-        splits = sorted(filter(SPLIT_FOLDER.fullmatch, folders))
-        if splits and len(splits) >= min(2, len(folders)):  # a single one among others may be somebody's name
-            raise InputError(
-                f"{place} holds folders called like splits, not like identities or cameras ({preview(splits)}): "
-                f"{remedy}, or say in a manifest's column split which image is of which."
-            )
+    splits = sorted(filter(SPLIT_FOLDER.fullmatch, identities))
+    if splits and len(splits) >= min(2, len(identities)):  # a single one among others may be somebody's name
+        raise InputError(
+            f"{place} holds folders called like splits, not like identities ({preview(splits)}): name one of them, or "
+            "say in a manifest's column split which image is of which."
+        )
+    if any(path.parts[1] in (FOLDERS["train"], FOLDERS["gallery"]) for path in paths):
+        raise InputError(f"{place} holds whole datasets, not identities ({preview(sorted(identities))}): name one.")
     if all(map(CAMERA_FOLDER.fullmatch, identities)):
         raise InputError(
             f"{place} holds folders called like cameras, not like identities ({preview(sorted(identities))}): put "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hacnn_tf.data.listing import LeftOut, only
+from hacnn_tf.data.listing import LeftOut, count_kinds
 from hacnn_tf.utils.errors import InputError
 from hacnn_tf.utils.files import expanded
 from hacnn_tf.utils.text import preview
@@ -189,8 +189,8 @@ def check_counts(dataset: ReidDataset, folder: FilePath, published: Mapping[str,
     counts = {split: Counts.of(dataset.split(split)) for split in published}
     empty = [split for split, found in counts.items() if not found.images]
     if empty:
-        instead = only(dataset.left_out.files)
-        raise InputError(f"{dataset.name}: no {' or '.join(empty)} images in {folder}{instead}.")
+        left_out = f"; left out: {count_kinds(files)}" if (files := dataset.left_out.files) else ""
+        raise InputError(f"{dataset.name}: no {' or '.join(empty)} images in {folder}{left_out}.")
     wrong = [
         f"{getattr(counts[split], what):,} {split} {what} instead of {expected:,}"
         for split, expectation in published.items()
@@ -254,6 +254,7 @@ def find_folder(data_root: FilePath, names: Sequence[str], dataset: str, source:
     root = Path(expanded(data_root))
     for name in names:
         if (folder := root / name).is_dir():
-            return next(filter(Path.is_dir, (folder / inner for inner in names)), folder)
+            inner = (folder / name for name in names)
+            return next((path for path in inner if path.is_dir() and any(path.iterdir())), folder)
     tried = " or ".join(f"{root / name}" for name in names)
     raise InputError(f"{dataset} not found: tried {tried}; {source}, or name its parent folder with --data_root.")

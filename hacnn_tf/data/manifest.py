@@ -130,6 +130,8 @@ def as_names(column: pd.Series, where: str) -> pd.Series:
             f"{where} {preview(rounded.unique())}, as spreadsheets write long numbers, whose digits are lost: have it "
             "save that column as text."
         )
+    if (blanks := texts[texts.isin(BLANKS)]).any():
+        raise InputError(f"{where} {preview(blanks.unique())}, which is written where nothing is known: rename it.")
     odd = (numbers % 1 != 0) | (numbers.abs() >= 2.0**bits)  # infinity % 1 is NaN
     if odd.any():
         raise InputError(

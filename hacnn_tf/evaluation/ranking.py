@@ -279,7 +279,7 @@ def same_person(
 def _integers(ids: Integers) -> Integers:
     """Identities or cameras as int64, also of a `pandas.Series`, whose rows have names, or of whole floats.
 
-    NumPy would compare integers of other types as floats, in which large ones are the same.
+    `np.searchsorted` would compare int64 with uint64 as floats, in which large ones are the same.
     """
     ids = np.asarray(ids)
     with contextlib.suppress(TypeError, ValueError, OverflowError), np.errstate(invalid="ignore"):

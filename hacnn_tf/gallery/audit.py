@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN_IF_WRITTEN = "nothing is shown without it"
-PATTERN = re.compile(r"(like\s*|regexp_like\s*\([^']*)$", re.IGNORECASE)  # what stands before one
-WILDCARD = re.compile(r"[%*+?^$\\\[]")
-LITERAL = re.compile(r""""(?:[^"]|"")*"|'((?:[^']|'')*)'""")  # a text in SQL, or a column's name in quotes
+# A column's name in quotes, or a text in SQL, after what makes a pattern of it.
+LITERAL = re.compile(
+    r""""(?:[^"]|"")*"|(?P<before>like\s*|regexp_like\s*\([^'"]*,\s*)?'(?P<text>(?:[^']|'')*)'""", re.IGNORECASE
+)
+WILDCARDS = {"like": re.compile("%"), "regexp_like": re.compile(r"[\\^$*+?()\[\]{}|]")}
 
 
 class Audit:
@@ -146,12 +148,12 @@ def _recorded(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_path(literal: re.Match[str]) -> str:
-    """A text of a condition; if it is the path of one image, and no pattern, its digest."""
-    text = (literal[1] or "").replace("''", "'")
+    """A literal of a condition; if it is the path of one image, and no pattern, its digest."""
+    text, before = (literal["text"] or "").replace("''", "'"), literal["before"] or ""
     suffix = os.path.splitext(text)[1].lower()
     of_image = suffix in image_suffixes() or (suffix and text.startswith("/"))
-    pattern = PATTERN.search(literal.string[: literal.start()]) and WILDCARD.search(text)
-    return f"'{_digest(os.fsencode(text))}'" if of_image and not pattern else literal[0]
+    pattern = before and WILDCARDS["regexp_like" if "(" in before else "like"].search(text)
+    return f"{before}'{_digest(os.fsencode(text))}'" if of_image and not pattern else literal[0]
 
 
 def _append_to_file(path: Path, content: bytes) -> None:

@@ -55,6 +55,7 @@ KINDS = {
     TIME: (pa.types.is_date, lambda column: pa.types.is_timestamp(column) and column.tz is None),
 }
 UNITS = ("s", "ms", "us", "ns")
+FLOAT_BITS = {16: 11, 32: 24, 64: 53}  # up to which a float has every whole number
 
 
 class Condition(NamedTuple):
@@ -303,7 +304,7 @@ class _Writer:
         if len(arguments) != 2 or arguments[0] not in DATE_PARTS:
             _refuse(f"{_source(node)} takes one of the parts {', '.join(part.name for part in DATE_PARTS)} and a time")
         part, time = arguments
-        return _Value(f"date_part({sql_literal(part.name)}, {self._of_kind(TIME, time).sql})", pa.int32())
+        return _Value(f"date_part({sql_literal(part.name)}, {self._of_kind(TIME, time).sql})", pa.int16())
 
 
 def _parts(node: exp.Expr, *names: str) -> list:
@@ -374,6 +375,6 @@ def _check_units(node: exp.Expr, values: Sequence[_Value]) -> None:
 def _check_numbers(node: exp.Expr, values: Sequence[_Value]) -> None:
     """LanceDB rounds a column of whole numbers to another's fractions: 20260001 would equal a float32 of 20260000."""
     types = [value.type for value in values if not value.literal]
-    whole = any(pa.types.is_integer(type_) and type_.bit_width >= 32 for type_ in types)
-    if whole and any(map(pa.types.is_floating, types)):
+    whole = [type_.bit_width - pa.types.is_signed_integer(type_) for type_ in types if pa.types.is_integer(type_)]
+    if max(whole, default=0) > min((FLOAT_BITS[t.bit_width] for t in types if pa.types.is_floating(t)), default=64):
         _refuse(f"the columns in {_source(node)} have whole numbers and fractions; compare each with a number")

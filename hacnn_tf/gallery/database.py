@@ -129,13 +129,17 @@ class Database:
         Raises:
             InputError: it cannot be opened, or is another.
         """
-        if preset is None and os.path.isabs(self.preset) and not os.path.exists(self.preset):
+        model = ReID.from_preset(preset or self.find_preset())
+        self.check_model(model)
+        return model
+
+    def find_preset(self) -> str:
+        """`preset`, where it still is. Raises `InputError` if it was moved."""
+        if os.path.isabs(self.preset) and not os.path.exists(self.preset):
             raise InputError(
                 f"{self.path} was indexed with {self.preset}, which is not there: say where it is now with --model."
             )
-        model = ReID.from_preset(preset or self.preset)
-        self.check_model(model)
-        return model
+        return self.preset
 
     def check_model(self, model: ReID) -> None:
         """Raises `InputError` if features of a `ReID` cannot be compared with those in here."""

@@ -215,6 +215,7 @@ def test_without_cameras_nothing_is_left_out(tmp_path):
         ([], {}, r"holds no images: make a folder for each person's images"),
         (["a.heic", "b.txt", "Thumbs.db"], {}, r"holds no images, only 1 .heic, 1 .txt: make a folder"),
         (["1.5/a.jpg", "b/b.jpg"], {}, "has folders of identities called 1.5: write names or whole numbers"),
+        (["NA/a.jpg", "b/b.jpg"], {}, "identities called NA, which is written where nothing is known: rename it"),
         (["a/1.5/a.jpg", "b/2/b.jpg"], {}, "has folders of cameras called 1.5: write"),
         (["a/a1.5.jpg"], {"camera_pattern": r"a(.*)\.jpg"}, "finds the camera 1.5: write"),
         (["a/a.jpg"], {"camera_pattern": "a(b*)"}, "finds no camera in 1 of 1 names"),
@@ -224,14 +225,18 @@ def test_without_cameras_nothing_is_left_out(tmp_path):
         (
             ["Train/alice/1.jpg", "test/bob/1.jpg"],
             {},
-            r"called like splits, not like identities or cameras \(Train, test\)",
+            r"called like splits, not like identities \(Train, test\)",
         ),
         (
             [f"{split}/0002/0002_c1s1.jpg" for split in ("train_all", "multi-query", "query", "zoe")],
             {},
             r"like splits, .* \(multi-query, query, train_all\): name one of them, or say",
         ),
-        (["detected/query/0002_c1.jpg", "labeled/bounding_box_test/0002_c2.jpg"], {}, "name one of the folders that"),
+        (
+            ["detected/query/0002_c1.jpg", "labeled/bounding_box_test/0002_c2.jpg"],
+            {},
+            r"whole datasets, not identities \(detected, labeled\): name one",
+        ),
         (["cam_a/000_45.bmp", "cam_b/000_90.bmp"], {}, r"called like cameras, not like identities \(cam_a, cam_b\)"),
         (["cam1/1/1.jpg", "Camera_2/1/1.jpg"], {}, r"called like cameras, not like identities \(Camera_2, cam1\)"),
         (["0001_c3_1.jpg", "0001_c3_2.jpg", "0002_c3_1.jpg"], {}, "are of one camera, .* a manifest without a column"),

@@ -68,6 +68,8 @@ def test_a_database_in_a_bucket_is_named_as_it_was_given(tmp_path):
         ("camid = 'north' and time > timestamp '2026-11-01'", None),
         ("path like '/door/%.jpg'", None),
         ("path like '%anna.jpg' and regexp_like(path, '^/door/(anna|ben).jpg')", None),
+        ("path like '/door/anna+1.jpg'", f"path like '{sha256sum(b'/door/anna+1.jpg')}'"),
+        ("regexp_like(path, '(anna|ben).jpg') or \"like\" = 3", None),
         ("path != 'door/anna.jpg'", f"path != '{sha256sum(b'door/anna.jpg')}'"),
         ("path = 's3://b/a%.JPG' or camid = '1.5'", f"path = '{sha256sum(b's3://b/a%.JPG')}' or camid = '1.5'"),
         ("starts_with(path, '/door/2026/') and day > '2026/11/24'", None),
