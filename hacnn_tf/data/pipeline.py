@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from hacnn_tf.training.recipes import Recipe
 
 
+READY = 8  # batches that wait to be taken
+
+
 def steps_per_epoch(num_images: int, batch_size: int) -> int:
     """Whole batches in an epoch; the images left over differ from epoch to epoch.
 
@@ -116,4 +119,7 @@ def training_batches(
 
     dataset = tf.data.Dataset.from_tensor_slices(order).batch(size)
     # AutoGraph would write temporary files, and there may be no folder for them.
-    return dataset.map(tf.autograph.experimental.do_not_convert(batch)).prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.map(tf.autograph.experimental.do_not_convert(batch)).prefetch(READY)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # its thread may outlive the epoch by up to a minute, in which the training waits
+    return dataset.with_options(options)

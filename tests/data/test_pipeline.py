@@ -29,6 +29,12 @@ def test_an_epoch_holds_whole_batches_without_repeats():
     )
 
 
+def test_nothing_is_tuned():
+    """The thread that tunes may not notice for up to a minute that the epoch is over, and the training waits for it."""
+    batches = training_batches(IMAGES, LABELS, BATCH, PAPER, 0, 1)
+    assert batches.options().autotune.enabled is False
+
+
 def test_seed_and_epoch_fix_the_order():
     assert epoch(0, 1) == epoch(0, 1)
     assert epoch(0, 1) != epoch(0, 2)
