@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 WEIGHTS, CONFIG, METADATA = "model.weights.h5", "config.json", "metadata.json"  # of a preset, as Keras Hub calls them
 FORMAT = 1  # of a preset; raised when older code would misread a newer one
 SHIPPED = Path(__file__).parent / "presets"
-FOR_USE = "hacnn_cuhk03_detected"  # of these, for who names none
+FOR_USE = "hacnn_person"  # of these, for who names none
 
 
 class Kind(enum.Enum):

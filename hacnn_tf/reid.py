@@ -65,7 +65,7 @@ class ReID:
     >>> features = model.embed(["data/synthetic/detected/query/0201_c1_1.jpg"])
     >>> features.shape
     (1, 1024)
-    >>> model.calibration is None  # until it is calibrated; bundled weights are
+    >>> model.calibration is None  # until it is calibrated
     True
     """
 

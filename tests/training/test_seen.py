@@ -11,6 +11,7 @@ from hacnn_tf import InputError, train
 from hacnn_tf.data import read_dataset
 from hacnn_tf.data.dataset import ReidDataset
 from hacnn_tf.data.validation import hold_out
+from hacnn_tf.preset import FOR_USE
 from hacnn_tf.training.run_folder import RunFolder
 from hacnn_tf.training.seen import persons_seen, whom_it_knows
 from hacnn_tf.training.settings import Settings
@@ -121,6 +122,20 @@ def test_bundled_weights_know_cuhk03s_training_persons(everybody, more, refused)
             train._check_initial(settings, everybody, "data")
     else:
         train._check_initial(settings, everybody, "data")
+
+
+@pytest.mark.parametrize(
+    ("more", "known"),
+    [
+        ({"dataset": "cuhk03"}, True),
+        ({"dataset": "cuhk03", "split": "1367_100"}, True),
+        ({"dataset": "market1501"}, False),
+        ({"dataset": "cuhk03,market1501", "split": "all"}, False),
+    ],
+)
+def test_weights_for_use_know_everybody_in_cuhk03(everybody, more, known):
+    words = whom_it_knows(FOR_USE, everybody, Settings(**more), "data")
+    assert words == ("was trained on persons of cuhk03 all, some of whom are tested here" if known else "")
 
 
 @pytest.fixture
