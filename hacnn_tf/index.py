@@ -20,7 +20,6 @@ compared with this machine's local time (TZ sets another). Images without a time
 
 import datetime
 import importlib.util
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +29,7 @@ from absl.flags import FlagValues
 from hacnn_tf.export import find_export, keras_file, load_export, onnx, saved_model
 from hacnn_tf.gallery.audit import Audit, utc_now
 from hacnn_tf.gallery.lock import writing
-from hacnn_tf.gallery.naming import SUFFIX, check_path, check_there, in_bucket
+from hacnn_tf.gallery.naming import SUFFIX, check_path, check_there
 from hacnn_tf.gallery.retention import kept_anyway, older_than
 from hacnn_tf.preset import FOR_USE, find_model
 from hacnn_tf.reid import ReID
@@ -116,16 +115,15 @@ def _usual_model(path: FilePath) -> str:
     """What made the features of a database; `FOR_USE` where there is none. Says which it is."""
     from hacnn_tf.gallery import Database
 
-    preset = FOR_USE
-    if in_bucket(path) or os.path.exists(expanded(path)):
-        try:
-            database = Database(path)
-        except FormatError:
-            raise
-        except InputError:  # there is none yet, as in a bucket or after a kill; or `index` says what is wrong
-            pass
-        else:
-            preset = database.find_preset()
+    try:
+        check_there(path)
+        database = Database(path)
+    except FormatError:
+        raise
+    except InputError:  # there is none yet; or `index` says what is wrong
+        preset = FOR_USE
+    else:
+        preset = database.find_preset()
     print(f"Features are those of {preset}.")
     return preset
 
