@@ -151,7 +151,7 @@ def _without_path(literal: re.Match[str]) -> str:
     """A literal of a condition; if it is the path of one image, and no pattern, its digest."""
     text, before = (literal["text"] or "").replace("''", "'"), literal["before"] or ""
     suffix = os.path.splitext(text)[1].lower()
-    of_image = suffix in image_suffixes() or (suffix and text.startswith("/"))
+    of_image = suffix and (text.startswith("/") or suffix in image_suffixes())
     pattern = before and WILDCARDS["regexp_like" if "(" in before else "like"].search(text)
     return f"{before}'{_digest(os.fsencode(text))}'" if of_image and not pattern else literal[0]
 
